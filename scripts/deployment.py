@@ -1,0 +1,244 @@
+"""What a person wants to know of a deployment: its URL, the password, a snippet that uses it, whether it answers.
+
+Asks the cloud the environment points at (Google's, or the local one after `make env`), through the same endpoints and
+credentials as everything else here, so the answers hold on both.
+"""
+
+from __future__ import annotations
+
+import argparse
+import base64
+import os
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import google.auth
+import google.auth.exceptions
+import google.oauth2.credentials
+import requests
+from google.auth.transport.requests import AuthorizedSession
+
+REPOSITORY = Path(__file__).resolve().parent.parent
+LOCAL_PROJECT = "mlflow-local"
+SCOPE = "https://www.googleapis.com/auth/cloud-platform"
+TIMEOUT = 30.0
+USER = "admin"
+
+# How gcloud spells an override: Compute's ends with the version, Secret Manager's is the root.
+ENDPOINTS = {
+    "COMPUTE": "https://compute.googleapis.com/compute/v1/",
+    "SECRETMANAGER": "https://secretmanager.googleapis.com/",
+}
+
+
+class DeploymentError(Exception):
+    """The cloud, or a part of the deployment, is not there. The text says which and what to do."""
+
+
+def endpoint(api: str) -> str:
+    """Root URL of an API, with a slash at its end."""
+    return os.environ.get(f"CLOUDSDK_API_ENDPOINT_OVERRIDES_{api}", ENDPOINTS[api]).rstrip("/") + "/"
+
+
+def state_roots() -> Iterator[Path]:
+    """Where the playbooks may have left a deployment's files, the likeliest first."""
+    if chosen := os.environ.get("MLFLOW_GCP_STATE_DIRECTORY"):
+        yield Path(chosen)
+    yield REPOSITORY / ".state"
+    yield Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "mlflow-gcp"
+
+
+@dataclass
+class Deployment:
+    """One deployment in one project."""
+
+    project: str
+    name: str
+
+    def __post_init__(self) -> None:
+        self._session: AuthorizedSession | None = None
+
+    def get(self, url: str, **params: str) -> dict[str, Any]:
+        """GET a JSON document with the environment's credentials; DeploymentError says what was missing."""
+        try:
+            if self._session is None:
+                self._session = AuthorizedSession(credentials())  # type: ignore[no-untyped-call]
+            answer = self._session.get(url, params=params, timeout=TIMEOUT)
+        except google.auth.exceptions.DefaultCredentialsError as error:
+            raise DeploymentError(
+                f"no credentials: {error}. Log in with: gcloud auth application-default login"
+            ) from error
+        except (requests.ConnectionError, google.auth.exceptions.TransportError) as error:
+            raise DeploymentError(
+                f"{url} does not answer ({error}). If this is the local cloud, start it with: make up"
+            ) from error
+        except google.auth.exceptions.RefreshError as error:
+            raise DeploymentError(
+                f"the credentials are refused: {error}. Log in anew: gcloud auth application-default login"
+            ) from error
+        if not answer.ok:
+            raise DeploymentError(f"{url} answers {answer.status_code}: {answer.text.strip()[:300]}")
+        document: dict[str, Any] = answer.json()
+        return document
+
+    @property
+    def address(self) -> str:
+        """The static external address. Looked for in every region, so that nobody has to name one."""
+        url = f"{endpoint('COMPUTE')}projects/{self.project}/aggregated/addresses"
+        wanted = f"{self.name}-address"
+        page = self.get(url, filter=f'name = "{wanted}"')
+        while True:
+            for scope in page.get("items", {}).values():
+                for item in scope.get("addresses", []):
+                    if item["name"] == wanted and item.get("addressType", "EXTERNAL") == "EXTERNAL":
+                        return str(item["address"])
+            if not page.get("nextPageToken"):
+                raise DeploymentError(
+                    f"project {self.project} has no address {wanted}. Deploy with: ansible-playbook site.yml"
+                )
+            page = self.get(url, filter=f'name = "{wanted}"', pageToken=page["nextPageToken"])
+
+    @property
+    def url(self) -> str:
+        """Where clients reach MLflow: the deployment's own host name where one was given, else the address."""
+        return f"https://{os.environ.get('MLFLOW_GCP_HOSTNAME') or self.address}"
+
+    @property
+    def password(self) -> str:
+        """The administrator's password, from Secret Manager."""
+        secret = f"projects/{self.project}/secrets/{self.name}-admin-password/versions/latest"
+        payload = self.get(f"{endpoint('SECRETMANAGER')}v1/{secret}:access")["payload"]
+        return base64.b64decode(payload["data"]).decode()
+
+    @property
+    def ca_file(self) -> Path | None:
+        """Certificate authority to trust; None when the certificate is one the public trusts already."""
+        for root in state_roots():
+            candidate = root / f"{self.project}-{self.name}" / "ca.pem"
+            if candidate.is_file():
+                return candidate.resolve()
+        return None
+
+    @property
+    def make(self) -> list[str]:
+        """How a person types make for this deployment, wherever they are."""
+        settings = [] if self.project == LOCAL_PROJECT else [f"GOOGLE_CLOUD_PROJECT={self.project}"]
+        settings += [] if self.name == "mlflow" else [f"NAME={self.name}"]
+        return ["make", "-s", "-C", str(REPOSITORY), *settings]
+
+
+def credentials() -> Any:
+    """An access token if the environment has one, else application default credentials."""
+    if token := os.environ.get("CLOUDSDK_AUTH_ACCESS_TOKEN"):
+        return google.oauth2.credentials.Credentials(token=token)  # type: ignore[no-untyped-call]
+    found, _ = google.auth.default(scopes=[SCOPE])
+    return found
+
+
+def snippet(deployment: Deployment) -> str:
+    """Python that logs a run with a model and loads it back; holds no secret, it asks for the password when it runs."""
+    ca_file = deployment.ca_file
+    trust = f'os.environ["MLFLOW_TRACKING_SERVER_CERT_PATH"] = "{ca_file}"\n' if ca_file else ""
+    return f"""\
+import os
+import subprocess
+
+os.environ["MLFLOW_TRACKING_URI"] = "{deployment.url}"
+{trust}os.environ["MLFLOW_TRACKING_USERNAME"] = "{USER}"
+os.environ["MLFLOW_TRACKING_PASSWORD"] = subprocess.check_output({[*deployment.make, "password"]!r}, text=True).strip()
+
+import mlflow
+import mlflow.sklearn
+from sklearn.datasets import load_iris
+from sklearn.linear_model import LogisticRegression
+
+mlflow.set_experiment("first-steps")
+features, labels = load_iris(return_X_y=True)
+with mlflow.start_run() as run:
+    parameters = {{"C": 0.5, "max_iter": 500}}
+    model = LogisticRegression(**parameters).fit(features, labels)
+    mlflow.log_params(parameters)
+    mlflow.log_metric("accuracy", model.score(features, labels))
+    logged = mlflow.sklearn.log_model(
+        model, name="model", input_example=features[:2], pip_requirements=["scikit-learn"]
+    )
+
+loaded = mlflow.sklearn.load_model(logged.model_uri)
+assert (loaded.predict(features) == model.predict(features)).all()
+print(f"{{mlflow.get_tracking_uri()}}/#/experiments/{{run.info.experiment_id}}/runs/{{run.info.run_id}}")
+"""
+
+
+def answers(deployment: Deployment) -> str:
+    """One line on whether the server answers, and that it asks for a password."""
+    verify: str | bool = str(deployment.ca_file) if deployment.ca_file else True
+    try:
+        health = requests.get(f"{deployment.url}/health", verify=verify, timeout=10)
+        api = requests.post(
+            f"{deployment.url}/api/2.0/mlflow/experiments/search", json={"max_results": 1}, verify=verify, timeout=10
+        )
+    except requests.RequestException as error:
+        return f"does not answer: {error}"
+    protected = (
+        "asks for a password"
+        if api.status_code == requests.codes.unauthorized
+        else f"API WITHOUT PASSWORD: {api.status_code}"
+    )
+    return f"/health answers {health.status_code}, {protected}"
+
+
+def summary(deployment: Deployment) -> str:
+    """What `make up` says at its end."""
+    make = " ".join(deployment.make[:2] if Path.cwd() == REPOSITORY else deployment.make)
+    return f"""\
+MLflow is up.
+
+  URL        {deployment.url}
+  CA         {deployment.ca_file or "publicly trusted"}
+  user       {USER}
+  password   {make} password
+
+Log a run (this is what `{make} snippet | .venv/bin/python -` runs):
+
+{snippet(deployment)}"""
+
+
+def main() -> int:
+    """Print the one thing asked for."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("what", choices=["url", "password", "snippet", "status", "summary"])
+    parser.add_argument(
+        "--name", default=os.environ.get("NAME") or "mlflow", help="name of the deployment (infrastructure_name)"
+    )
+    arguments = parser.parse_args()
+    project = os.environ.get("GOOGLE_CLOUD_PROJECT") or os.environ.get("CLOUDSDK_CORE_PROJECT")
+    if not project:
+        print(
+            "error: no project. Set GOOGLE_CLOUD_PROJECT, or use make, which falls back on the local cloud.",
+            file=sys.stderr,
+        )
+        return 1
+    deployment = Deployment(project, arguments.name)
+    try:
+        match arguments.what:
+            case "url":
+                print(deployment.url)
+            case "password":
+                print(deployment.password)
+            case "snippet":
+                print(snippet(deployment), end="")
+            case "status":
+                print(f"{deployment.name} in {deployment.project}: {deployment.url}: {answers(deployment)}")
+            case "summary":
+                print(summary(deployment), end="")
+    except DeploymentError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

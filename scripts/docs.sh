@@ -1,0 +1,20 @@
+#!/usr/bin/env bash
+# The reference of every module, inventory plugin and role, as text, to artifacts/docs.
+# shellcheck source=scripts/common.sh
+. "$(dirname "${BASH_SOURCE[0]}")/common.sh"
+
+target=artifacts/docs
+mkdir -p "$target"
+render() {
+  local type=$1 file name
+  shift
+  for file in "$@"; do
+    name=$(basename "$file" .py)
+    [[ $name == _* ]] || ansible-doc -t "$type" "mlops.mlflow_gcp.$name" >"$target/$name.txt"
+  done
+}
+shopt -s nullglob
+render module plugins/modules/*.py
+render inventory plugins/inventory/*.py
+render role roles/*
+say "rendered to $target: $(find "$target" -name '*.txt' | wc -l) pages"

@@ -1,0 +1,14 @@
+#!/usr/bin/env bash
+# Removes what `make up` runs and remembers: machines, databases, networks, firewall table, the local cloud's state, its deployment's
+# files. What it installed (Debian packages, .venv, the machine image) stays for the next time; `make clean` removes the last two.
+# shellcheck source=scripts/common.sh
+. "$(dirname "${BASH_SOURCE[0]}")/common.sh"
+
+local_cloud_down() {
+  as_root "$repo/.venv/bin/python" -m localcloud down
+  # The keys and certificates of deployments on the local cloud are worth nothing without it.
+  rm -rf .state/mlflow-local-*
+}
+
+[ -x .venv/bin/python ] || fail "there is no .venv, so nothing was started from here"
+step "Local cloud down" local_cloud_down

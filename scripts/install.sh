@@ -1,0 +1,99 @@
+#!/usr/bin/env bash
+# Installs what is missing on a bare Debian or Ubuntu machine, and nothing that is there: Debian packages, then the venv from the lock.
+#   scripts/install.sh          the venv only needs Python, the local cloud needs the rest
+#   scripts/install.sh test     the browser of the end-to-end tests as well
+#   scripts/install.sh python   the venv alone (lint and unit tests need no engine)
+# shellcheck source=scripts/common.sh
+. "$(dirname "${BASH_SOURCE[0]}")/common.sh"
+purpose=${1:-up}
+
+supported() { "$1" -c 'import sys; sys.exit(not sys.version_info >= (3, 11))' 2>/dev/null; }
+
+find_python() {
+  local candidate
+  for candidate in ${PYTHON:-} /usr/bin/python3 python3 python3.13 python3.12 python3.11; do
+    if command -v "$candidate" >/dev/null && supported "$candidate"; then
+      command -v "$candidate"
+      return
+    fi
+  done
+  fail "no Python 3.11 or newer found (python3 is $(python3 --version 2>&1 || echo missing)). Install one, for example" \
+    "'apt-get install python3.11 python3.11-venv', or name it: make PYTHON=/path/to/python3 up"
+}
+
+missing=()
+# need PACKAGE CHECK…: the package is wanted if the check fails. Checks look for the thing itself, however it was installed.
+need() {
+  local package=$1
+  shift
+  "$@" >/dev/null 2>&1 || missing+=("$package")
+}
+
+engine_present() {
+  [ -n "${DOCKER_HOST:-}" ] || command -v dockerd || { [ -S /var/run/docker.sock ] && command -v docker && as_root docker version; }
+}
+
+venv_package() {
+  case $1 in
+    */python3) echo python3-venv ;;
+    *) echo "$(basename "$1")-venv" ;;
+  esac
+}
+
+browser_present() { command -v chromium || compgen -G "$HOME/.cache/ms-playwright/chromium-*"; }
+
+debian_packages() {
+  local index
+  need "$(venv_package "$python")" "$python" -c 'import ensurepip, venv'
+  if [ "$purpose" != python ]; then
+    need ca-certificates test -e /etc/ssl/certs/ca-certificates.crt
+    need openssh-client command -v ssh-keygen
+    need iproute2 command -v ip
+    need nftables command -v nft
+    need docker.io engine_present
+    need mmdebstrap command -v mmdebstrap
+    # Ubuntu does not trust Debian's archive by itself, and the machine image is built from it.
+    need debian-archive-keyring test -e /usr/share/keyrings/debian-archive-keyring.gpg
+  fi
+  # On Ubuntu `chromium` is a snap; playwright brings its own there (below).
+  if [ "$purpose" = test ] && ! grep -q '^ID=ubuntu' /etc/os-release; then
+    need chromium browser_present
+  fi
+  [ ${#missing[@]} -gt 0 ] || return 0
+  command -v apt-get >/dev/null || fail "these Debian packages are missing and there is no apt-get to install them: ${missing[*]}. Install their like by hand."
+  say "    installing ${missing[*]}"
+  index=$(as_root env DEBIAN_FRONTEND=noninteractive apt-get update -q 2>&1) || fail "apt-get update failed: $index"
+  # Debian 13 has the docker command in a package of its own.
+  if [[ " ${missing[*]} " == *" docker.io "* ]] && apt-cache show docker-cli >/dev/null 2>&1; then
+    missing+=(docker-cli)
+  fi
+  as_root env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends "${missing[@]}" >&2 ||
+    fail "apt-get could not install: ${missing[*]}. Its own message is above; run 'apt-get -f install' or check /etc/apt/sources.list."
+}
+
+python_environment() {
+  local wanted
+  # The stamp holds what the venv was made from: the same lock and the same place mean nothing to do.
+  wanted="$repo $(sha256sum <requirements.lock)"
+  if [ -x .venv/bin/python ] && [ "$(cat .venv/.installed 2>/dev/null)" = "$wanted" ]; then
+    return
+  fi
+  if ! .venv/bin/python -m pip --version >/dev/null 2>&1; then
+    rm -rf .venv
+    "$python" -m venv .venv
+  fi
+  .venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock ||
+    fail "pip could not install requirements.lock. If no package index is reachable, set PIP_INDEX_URL to one that is."
+  printf '%s' "$wanted" >.venv/.installed
+}
+
+browser() {
+  browser_present >/dev/null || .venv/bin/playwright install --with-deps chromium >&2
+}
+
+python=$(find_python)
+step "Debian packages" debian_packages
+step "Python environment (.venv, from requirements.lock)" python_environment
+if [ "$purpose" = test ]; then
+  step "Browser for the tests" browser
+fi

@@ -1,0 +1,18 @@
+#!/usr/bin/env bash
+# Every module, the inventory plugin and every role must render in ansible-doc, each with its options.
+# shellcheck source=scripts/common.sh
+. "$(dirname "${BASH_SOURCE[0]}")/common.sh"
+
+shopt -s nullglob
+names() { local file; for file in "$@"; do file=$(basename "$file" .py); [[ $file == _* ]] || echo "mlops.mlflow_gcp.$file"; done; }
+mapfile -t modules < <(names plugins/modules/*.py)
+mapfile -t inventories < <(names plugins/inventory/*.py)
+mapfile -t roles < <(names roles/*)
+[ ${#modules[@]} -gt 0 ] || fail "no modules in plugins/modules"
+
+ansible-doc -t module "${modules[@]}" >/dev/null
+[ ${#inventories[@]} -eq 0 ] || ansible-doc -t inventory "${inventories[@]}" >/dev/null
+for role in "${roles[@]}"; do
+  ansible-doc -t role "$role" | grep -q OPTIONS || fail "role $role has no meta/argument_specs.yml"
+done
+say "${#modules[@]} modules, ${#inventories[@]} inventory plugins, ${#roles[@]} roles documented"

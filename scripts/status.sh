@@ -1,0 +1,9 @@
+#!/usr/bin/env bash
+# What runs: the local cloud's machines and databases, and whether the deployment answers.
+# shellcheck source=scripts/common.sh
+. "$(dirname "${BASH_SOURCE[0]}")/common.sh"
+
+[ -x .venv/bin/python ] || fail "nothing is installed yet. Start with: make up"
+as_root "$repo/.venv/bin/python" -m localcloud status
+enter_cloud
+exec python scripts/deployment.py status
