@@ -1,0 +1,178 @@
+# Copyright (c) 2026, the mlops.mlflow_gcp authors
+# SPDX-License-Identifier: Apache-2.0
+"""What machines and databases share: names, labels, Docker networks, files in containers, waiting."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import ipaddress
+import subprocess
+import tarfile
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import docker
+from docker.errors import APIError, DockerException, NotFound as DockerNotFound
+from docker.models.containers import Container
+from docker.types import IPAMConfig, IPAMPool
+
+from localcloud.engine.base import EngineError, NotFound
+from localcloud.engine.routes import refuse_collision
+
+PREFIX = "mlflow-localcloud"
+LABEL = "mlflow-localcloud"
+KIND_LABEL = "mlflow-localcloud.kind"
+ID_LABEL = "mlflow-localcloud.id"
+BRIDGE_PREFIX = "mlc"
+"""Every network interface of the local cloud begins so; the packet filter relies on it."""
+
+
+@dataclass(frozen=True)
+class File:
+    """One file to be put into a container; ``owner`` is a numeric user and group id."""
+
+    content: str | bytes
+    mode: int = 0o644
+    owner: int = 0
+
+
+def connect() -> docker.DockerClient:
+    """A client of the Docker engine, or an EngineError that says what to do."""
+    try:
+        client = docker.from_env(timeout=180)
+        client.ping()
+    except DockerException as error:
+        raise EngineError(f"no Docker engine answers ({error}): run `python -m localcloud up`") from error
+    return client
+
+
+def container_name(kind: str, id: str) -> str:
+    """The Docker name of a machine or database."""
+    return f"{PREFIX}-{kind}-{id}"
+
+
+def find(client: docker.DockerClient, kind: str, id: str) -> Container:
+    """The container of a machine or database; raises NotFound."""
+    try:
+        return client.containers.get(container_name(kind, id))
+    except DockerNotFound:
+        raise NotFound(f"there is no {kind} {id}") from None
+
+
+def ids(client: docker.DockerClient, kind: str) -> list[str]:
+    """Ids of all containers of one kind, running or not."""
+    found = client.containers.list(all=True, ignore_removed=True, filters={"label": f"{KIND_LABEL}={kind}"})
+    return sorted(container.labels[ID_LABEL] for container in found)
+
+
+def running(client: docker.DockerClient, kind: str, id: str) -> bool:
+    """Whether the container runs; False when it is not there."""
+    try:
+        return bool(find(client, kind, id).status == "running")
+    except NotFound:
+        return False
+
+
+def remove(client: docker.DockerClient, kind: str, id: str) -> None:
+    """Remove a container and its anonymous volumes; nothing to do when it is gone."""
+    try:
+        find(client, kind, id).remove(force=True, v=True)
+    except (NotFound, DockerNotFound):
+        return
+    except APIError as error:
+        if "already in progress" not in str(error):
+            raise
+        wait_until(lambda: id not in ids(client, kind), 60, f"{kind} {id} was not removed")
+
+
+def labels(kind: str, id: str) -> dict[str, str]:
+    """The labels by which a container is found again, also by a later process."""
+    return {LABEL: kind, KIND_LABEL: kind, ID_LABEL: id}
+
+
+def put_files(container: Container, files: Mapping[str, File]) -> None:
+    """Write files (absolute paths) into a container, running or not."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as archive:
+        for path, file in files.items():
+            content = file.content.encode() if isinstance(file.content, str) else file.content
+            entry = tarfile.TarInfo(path.lstrip("/"))
+            entry.size, entry.mode, entry.uid, entry.gid = len(content), file.mode, file.owner, file.owner
+            entry.mtime = int(time.time())
+            archive.addfile(entry, io.BytesIO(content))
+    if not container.put_archive("/", buffer.getvalue()):
+        raise EngineError(f"Docker did not take files for {container.name}")
+
+
+def wait_until(done: Callable[[], bool], seconds: float, failure: str) -> None:
+    """Poll until ``done``; an EngineError with ``failure`` after ``seconds``."""
+    deadline = time.monotonic() + seconds
+    while not done():
+        if time.monotonic() > deadline:
+            raise EngineError(f"{failure} within {seconds:.0f} s")
+        time.sleep(0.2)
+
+
+def tail(container: Container, lines: int = 15) -> str:
+    """The last lines that a container wrote, for error messages."""
+    return container.logs(tail=lines).decode(errors="replace").strip()
+
+
+def bridge_name(network: str, cidr: str) -> str:
+    """The host's interface for one range: a hash, because an interface name has at most 15 characters."""
+    return BRIDGE_PREFIX + hashlib.sha256(f"{network} {cidr}".encode()).hexdigest()[:10]
+
+
+def ensure_network(client: docker.DockerClient, network: str, cidr: str) -> str:
+    """The Docker network of a subnetwork or peered range, made on first use; returns its name.
+
+    Docker neither translates addresses on it nor filters: that is the packet filter's job.
+    """
+    bridge = bridge_name(network, cidr)
+    name = f"{PREFIX}-{bridge.removeprefix(BRIDGE_PREFIX)}"
+    if client.networks.list(names=[f"^{name}$"]):
+        return name
+    refuse_collision(cidr, ours=BRIDGE_PREFIX)
+    gateway = str(next(ipaddress.ip_network(cidr).hosts()))
+    try:
+        client.networks.create(
+            name,
+            driver="bridge",
+            ipam=IPAMConfig(pool_configs=[IPAMPool(subnet=cidr, gateway=gateway)]),
+            options={
+                "com.docker.network.bridge.name": bridge,
+                "com.docker.network.bridge.enable_ip_masquerade": "false",
+                # Engines from 28 on drop what comes from elsewhere unless told so; older ones do not know the option.
+                "com.docker.network.bridge.gateway_mode_ipv4": "routed",
+            },
+            labels={LABEL: "network", f"{LABEL}.network": network, f"{LABEL}.cidr": cidr},
+        )
+    except APIError as error:
+        if error.status_code == 409:  # another thread was faster
+            return name
+        if "overlap" in str(error):
+            raise EngineError(f"{cidr} overlaps another Docker network; choose another range: {error}") from error
+        raise EngineError(f"Docker could not make a network for {cidr}: {error.explanation}") from error
+    return name
+
+
+def remove_networks(client: docker.DockerClient) -> list[str]:
+    """Remove all Docker networks of the local cloud; returns their names."""
+    removed = []
+    for network in client.networks.list(filters={"label": f"{LABEL}=network"}):
+        network.remove()
+        removed.append(str(network.name))
+    return removed
+
+
+def run(*command: str, input: str | None = None) -> str:
+    """Run a host command; its output, or an EngineError with what it complained about."""
+    try:
+        done = subprocess.run(command, input=input, capture_output=True, text=True, check=False)
+    except FileNotFoundError:
+        raise EngineError(f"{command[0]} is not installed on this host") from None
+    if done.returncode != 0:
+        raise EngineError(f"`{' '.join(command)}` failed: {(done.stderr or done.stdout).strip()}")
+    return done.stdout

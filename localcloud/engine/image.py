@@ -1,0 +1,222 @@
+# Copyright (c) 2026, the mlops.mlflow_gcp authors
+# SPDX-License-Identifier: Apache-2.0
+"""Machine and database images, built from Debian packages because an image registry is not reachable everywhere.
+
+``mmdebstrap`` unpacks the packages, a script in ``image_files`` makes a machine of them, Docker imports the result.
+Where a registry does answer, ``MLFLOW_LOCALCLOUD_BASE_IMAGE=debian:{suite}`` starts from its image instead. Images are built once
+and kept: a label holds the hash of everything that went in, the host's extra certificate authorities included.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import io
+import os
+import shutil
+import subprocess
+import sys
+import tarfile
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, cast
+
+import docker
+from docker.errors import APIError, BuildError, ImageNotFound
+
+from localcloud.engine.base import EngineError
+
+PREFIX = "mlflow-localcloud"
+LABEL = "mlflow-localcloud"
+HASH_LABEL = "mlflow-localcloud.hash"
+BASE_IMAGE_VARIABLE = "MLFLOW_LOCALCLOUD_BASE_IMAGE"
+
+_FILES = Path(__file__).with_name("image_files")
+_HOST_AUTHORITIES = Path("/usr/local/share/ca-certificates")
+_BUILD_DIRECTORY = "mlflow-localcloud-build"
+_MACHINE_PACKAGES = (
+    "ca-certificates",
+    "curl",
+    "dbus",
+    "google-guest-agent",
+    "iproute2",
+    "openssh-server",
+    "procps",
+    "python3",
+    "python3-apt",
+    "sudo",
+    "systemd",
+    "systemd-sysv",
+)
+_EXCLUDED = ("/usr/share/doc/*", "/usr/share/man/*", "/usr/share/locale/*", "/usr/share/info/*")
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How one image is made: a Debian suite, packages, the script that finishes it, and how a container starts."""
+
+    suite: str
+    packages: tuple[str, ...]
+    script: str
+    changes: tuple[str, ...]
+
+
+_MACHINE_CHANGES = ("ENV container=docker", 'CMD ["/lib/systemd/systemd"]')
+_DATABASE_CHANGES = ('CMD ["/usr/local/sbin/mlflow-localcloud-postgres"]', "ENV LANG=C.UTF-8")
+
+RECIPES: dict[str, Recipe] = {
+    "debian-13": Recipe("trixie", _MACHINE_PACKAGES, "machine.sh", _MACHINE_CHANGES),
+    "debian-12": Recipe("bookworm", _MACHINE_PACKAGES, "machine.sh", _MACHINE_CHANGES),
+    "postgres-17": Recipe("trixie", ("postgresql-17",), "postgres.sh", _DATABASE_CHANGES),
+    "postgres-15": Recipe("bookworm", ("postgresql-15",), "postgres.sh", _DATABASE_CHANGES),
+}
+
+
+def tag(name: str) -> str:
+    """The full name of an image in Docker, such as ``mlflow-localcloud/debian-13:latest``."""
+    return f"{PREFIX}/{name}:latest"
+
+
+def ensure(name: str, client: docker.DockerClient | None = None, *, rebuild: bool = False) -> str:
+    """Build the image unless it is there and current; returns its tag. Raises EngineError when it cannot be built."""
+    recipe = RECIPES.get(name)
+    if recipe is None:
+        raise EngineError(f"there is no image {name}; known are {', '.join(sorted(RECIPES))}")
+    engine = client or docker.from_env(timeout=600)
+    wanted = recipe_hash(recipe)
+    with _build_lock(name):  # two processes asking at once build it once
+        if not rebuild and _current(engine, name, wanted):
+            return tag(name)
+        began = time.monotonic()
+        print(f"Building image {tag(name)} from Debian packages ({recipe.suite}) …", file=sys.stderr, flush=True)
+        base = os.environ.get(BASE_IMAGE_VARIABLE)
+        if base:
+            _build_from_registry(engine, name, recipe, wanted, base.format(suite=recipe.suite))
+        else:
+            _build_from_packages(engine, name, recipe, wanted)
+        print(f"Built image {tag(name)} in {time.monotonic() - began:.0f} s", file=sys.stderr, flush=True)
+    return tag(name)
+
+
+def recipe_hash(recipe: Recipe) -> str:
+    """A hash of everything that goes into an image."""
+    digest = hashlib.sha256(repr((recipe, _EXCLUDED, os.environ.get(BASE_IMAGE_VARIABLE, ""))).encode())
+    for path in [*sorted(_FILES.iterdir()), *host_authorities()]:
+        digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
+    return digest.hexdigest()[:24]
+
+
+def host_authorities() -> list[Path]:
+    """The certificate authorities that this host trusts on top of its distribution's."""
+    return sorted(path for path in _HOST_AUTHORITIES.rglob("*.crt") if path.is_file())
+
+
+def remove_all(client: docker.DockerClient) -> list[str]:
+    """Remove every image that was built here; returns their names."""
+    removed = []
+    for image in client.images.list(filters={"label": LABEL}):
+        removed.extend(image.tags or [image.short_id])
+        client.images.remove(image.id, force=True)
+    return removed
+
+
+def _current(client: docker.DockerClient, name: str, wanted: str) -> bool:
+    try:
+        return client.images.get(tag(name)).labels.get(HASH_LABEL) == wanted
+    except ImageNotFound:
+        return False
+
+
+@contextlib.contextmanager
+def _build_lock(name: str) -> Iterator[None]:
+    path = Path(tempfile.gettempdir()) / f"{PREFIX}-{os.getuid()}-{name}.lock"
+    with path.open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+@contextlib.contextmanager
+def _build_context() -> Iterator[Path]:
+    """A directory with the image's files and the host's authorities, as the scripts expect it."""
+    with tempfile.TemporaryDirectory(prefix=f"{PREFIX}-") as temporary:
+        directory = Path(temporary) / _BUILD_DIRECTORY
+        shutil.copytree(_FILES, directory)
+        (directory / "ca").mkdir()
+        for number, path in enumerate(host_authorities()):
+            shutil.copyfile(path, directory / "ca" / f"{number}-{path.name}")
+        yield directory
+
+
+def _labels(wanted: str) -> dict[str, str]:
+    return {LABEL: "image", HASH_LABEL: wanted}
+
+
+def _build_from_packages(client: docker.DockerClient, name: str, recipe: Recipe, wanted: str) -> None:
+    if shutil.which("mmdebstrap") is None:
+        raise EngineError(f"mmdebstrap is not installed: apt-get install mmdebstrap, or set {BASE_IMAGE_VARIABLE}")
+    with _build_context() as context, tempfile.TemporaryFile() as log:
+        command = [
+            "mmdebstrap",
+            "--variant=minbase",
+            f"--include={','.join(recipe.packages)}",
+            *(f"--dpkgopt=path-exclude={pattern}" for pattern in _EXCLUDED),
+            f"--customize-hook=copy-in {context} /",
+            f'--customize-hook=sh "{context}/{recipe.script}" "$1"',
+            recipe.suite,
+            "-",
+        ]
+        # No mirror is named: mmdebstrap then uses its default one, with security and updates beside it.
+        # A session of its own: mmdebstrap ends its whole process group when something fails.
+        with subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=log, env=_clean_environment(), start_new_session=True
+        ) as process:
+            changes = [*recipe.changes, *(f"LABEL {key}={value}" for key, value in _labels(wanted).items())]
+            try:
+                client.api.import_image_from_stream(
+                    cast("IO[bytes]", process.stdout), repository=f"{PREFIX}/{name}", tag="latest", changes=changes
+                )
+            except APIError as error:
+                raise EngineError(f"Docker could not import image {name}: {error.explanation}") from error
+        if process.returncode != 0:
+            with contextlib.suppress(ImageNotFound):  # half a file system is no image
+                client.images.remove(tag(name), force=True)
+            log.seek(0)
+            tail = "\n".join(log.read().decode(errors="replace").splitlines()[-15:])
+            raise EngineError(f"mmdebstrap could not build image {name} (exit status {process.returncode}):\n{tail}")
+
+
+def _clean_environment() -> dict[str, str]:
+    """The environment without what a Python or shell of this project may have set for itself."""
+    kept = ("PATH", "HOME", "TMPDIR", "http_proxy", "https_proxy", "no_proxy", "SOURCE_DATE_EPOCH")
+    return {"LC_ALL": "C.UTF-8", **{key: os.environ[key] for key in kept if key in os.environ}}
+
+
+def _build_from_registry(client: docker.DockerClient, name: str, recipe: Recipe, wanted: str, base: str) -> None:
+    packages = " ".join(recipe.packages)
+    dockerfile = "\n".join(
+        [
+            f"FROM {base}",
+            f"COPY {_BUILD_DIRECTORY} /{_BUILD_DIRECTORY}",
+            f"RUN apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends {packages}"
+            f" && sh /{_BUILD_DIRECTORY}/{recipe.script} /",
+            *recipe.changes,
+        ]
+    ).encode()
+    with _build_context() as context:
+        buffer = io.BytesIO()
+        with tarfile.open(fileobj=buffer, mode="w") as archive:
+            archive.add(context, _BUILD_DIRECTORY)
+            entry = tarfile.TarInfo("Dockerfile")
+            entry.size = len(dockerfile)
+            archive.addfile(entry, io.BytesIO(dockerfile))
+        buffer.seek(0)
+        try:
+            client.images.build(
+                fileobj=buffer, custom_context=True, tag=tag(name), labels=_labels(wanted), pull=True, rm=True
+            )
+        except (BuildError, APIError) as error:
+            raise EngineError(f"image {name} could not be built on {base}: {error}") from error

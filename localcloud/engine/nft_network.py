@@ -1,0 +1,192 @@
+# Copyright (c) 2026, the mlops.mlflow_gcp authors
+# SPDX-License-Identifier: Apache-2.0
+"""The VPC networks on this host: external addresses, address translation and firewall, in one nftables table.
+
+External addresses come from 198.51.100.0/24. The host's bridge ``mlc-ext`` is the Internet of the local cloud: the host
+itself (where Ansible runs) is 198.51.100.1 there, a test's outsider another address. An external address is a route and
+an entry in the translation maps, nothing a machine could see on its network card: as with Google's own.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import shutil
+import subprocess
+import threading
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from localcloud.engine.base import EngineError, NetworkState
+from localcloud.engine.docker_common import BRIDGE_PREFIX, run
+from localcloud.engine.nft_rules import TABLE, Ports, ruleset
+from localcloud.engine.routes import refuse_collision
+
+EXTERNAL_RANGE = "198.51.100.0/24"
+HOST_ADDRESS = "198.51.100.1"
+OUTSIDER_ADDRESS = "198.51.100.200"
+EXTERNAL_BRIDGE = f"{BRIDGE_PREFIX}-ext"
+NAT_DEVICE = f"{BRIDGE_PREFIX}-nat"
+PORTS = Ports(host=HOST_ADDRESS, metadata=8780, dns=8753, api=8743)
+"""Where the local cloud listens for machines; what they send to 169.254.169.254 arrives there."""
+
+_BRIDGE_NETFILTER = "/proc/sys/net/bridge/bridge-nf-call-iptables"
+
+
+class NftNetwork:
+    """:class:`localcloud.engine.base.Network` with nftables, iproute2 and two bridges. Needs root."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+
+    def prepare(self) -> None:
+        """Make what every state needs: forwarding, bridges, a door in Docker's own filter. Idempotent."""
+        _require_programs()
+        _write_sysctl("/proc/sys/net/ipv4/ip_forward", "1")
+        _ensure_bridge_netfilter()
+        if not _device_exists(EXTERNAL_BRIDGE):
+            refuse_collision(EXTERNAL_RANGE, ours=BRIDGE_PREFIX)
+        for device in (EXTERNAL_BRIDGE, NAT_DEVICE):
+            if not _device_exists(device):
+                run("ip", "link", "add", device, "type", "bridge")
+                _write_sysctl(f"/proc/sys/net/ipv6/conf/{device}/disable_ipv6", "1", required=False)
+            run("ip", "link", "set", device, "up")
+        run("ip", "address", "replace", f"{HOST_ADDRESS}/24", "dev", EXTERNAL_BRIDGE)
+        # The bridge answers for external addresses, whose routes lead elsewhere.
+        _write_sysctl(f"/proc/sys/net/ipv4/conf/{EXTERNAL_BRIDGE}/proxy_arp", "1")
+        # Without a pause before the answer, which the kernel makes when it answers for others.
+        _write_sysctl(f"/proc/sys/net/ipv4/neigh/{EXTERNAL_BRIDGE}/proxy_delay", "0")
+        _open_docker_filter()
+
+    def apply(self, wanted: NetworkState) -> None:
+        with self._lock:
+            self.prepare()
+            run("nft", "-f", "-", input=ruleset(wanted, PORTS, EXTERNAL_RANGE))
+            self._set_routes({address.external for address in wanted.addresses})
+
+    def remove(self) -> None:
+        """Take everything back that prepare and apply made."""
+        with self._lock:
+            if shutil.which("nft") and _table_exists():
+                run("nft", "delete", "table", "ip", TABLE)
+            _close_docker_filter()
+            for device in (EXTERNAL_BRIDGE, NAT_DEVICE):
+                if _device_exists(device):
+                    run("ip", "link", "delete", device)
+
+    @staticmethod
+    def _set_routes(wanted: set[str]) -> None:
+        """Host routes for the external addresses: they carry the host's own address as source, and let ARP be answered."""
+        rows = json.loads(run("ip", "-4", "-json", "route", "show", "dev", NAT_DEVICE) or "[]")
+        present = {row["dst"].removesuffix("/32") for row in rows}
+        for address in sorted(present - wanted):
+            run("ip", "route", "delete", f"{address}/32", "dev", NAT_DEVICE)
+        for address in sorted(wanted - present):
+            run("ip", "route", "replace", f"{address}/32", "dev", NAT_DEVICE, "src", HOST_ADDRESS)
+
+
+@dataclass(frozen=True)
+class Outsider:
+    """Somebody elsewhere on the Internet: a network namespace with an address of its own."""
+
+    namespace: str
+    address: str
+
+    def run(self, *command: str, timeout: float = 30) -> subprocess.CompletedProcess[str]:
+        """Run a command there; its exit status is not checked."""
+        return subprocess.run(
+            ["ip", "netns", "exec", self.namespace, *command],
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            check=False,
+        )
+
+    def can_connect(self, address: str, port: int, seconds: float = 2) -> bool:
+        """Whether a TCP connection from there succeeds."""
+        script = f"import socket; socket.create_connection(({address!r}, {port}), {seconds}).close()"
+        return self.run("python3", "-I", "-c", script, timeout=seconds + 20).returncode == 0
+
+
+@contextlib.contextmanager
+def outsider(address: str = OUTSIDER_ADDRESS) -> Iterator[Outsider]:
+    """An outsider on the external bridge for the time of a ``with`` block. Needs root and a prepared network."""
+    number = address.rpartition(".")[2]
+    namespace, outer, inner = f"mlflow-localcloud-{number}", f"{BRIDGE_PREFIX}-out{number}", f"{BRIDGE_PREFIX}-in{number}"
+    subprocess.run(["ip", "netns", "delete", namespace], capture_output=True, check=False)
+    subprocess.run(["ip", "link", "delete", outer], capture_output=True, check=False)
+    run("ip", "netns", "add", namespace)
+    try:
+        run("ip", "link", "add", outer, "type", "veth", "peer", "name", inner)
+        run("ip", "link", "set", inner, "netns", namespace)
+        run("ip", "link", "set", outer, "master", EXTERNAL_BRIDGE, "up")
+        for command in (
+            ("address", "add", f"{address}/24", "dev", inner),
+            ("link", "set", "lo", "up"),
+            ("link", "set", inner, "up"),
+            ("route", "add", "default", "via", HOST_ADDRESS),
+        ):
+            run("ip", "-n", namespace, *command)
+        yield Outsider(namespace, address)
+    finally:
+        run("ip", "netns", "delete", namespace)
+        subprocess.run(["ip", "link", "delete", outer], capture_output=True, check=False)
+
+
+def _require_programs() -> None:
+    packages = {"nft": "nftables", "ip": "iproute2", "iptables": "iptables"}
+    missing = [package for program, package in packages.items() if shutil.which(program) is None]
+    if missing:
+        raise EngineError(f"missing on this host: apt-get install {' '.join(missing)}")
+
+
+def _write_sysctl(path: str, value: str, *, required: bool = True) -> None:
+    try:
+        with open(path) as file:
+            if file.read().strip() == value:
+                return
+        with open(path, "w") as file:
+            file.write(value)
+    except OSError as error:
+        if required:
+            raise EngineError(f"cannot set {path} to {value}: {error} (the local cloud needs root)") from error
+
+
+def _ensure_bridge_netfilter() -> None:
+    """Machines of one subnetwork share a bridge: the firewall sees their packets only through br_netfilter."""
+    with contextlib.suppress(OSError):
+        subprocess.run(["modprobe", "br_netfilter"], capture_output=True, check=False)
+    _write_sysctl(_BRIDGE_NETFILTER, "1")
+
+
+def _device_exists(device: str) -> bool:
+    return subprocess.run(["ip", "link", "show", device], capture_output=True, check=False).returncode == 0
+
+
+def _table_exists() -> bool:
+    return subprocess.run(["nft", "list", "table", "ip", TABLE], capture_output=True, check=False).returncode == 0
+
+
+# Docker drops forwarded packets between its networks; what concerns ours is decided in our table before it.
+_DOOR = (("-i", f"{BRIDGE_PREFIX}+", "-j", "ACCEPT"), ("-o", f"{BRIDGE_PREFIX}+", "-j", "ACCEPT"))
+
+
+def _iptables(*arguments: str) -> bool:
+    return subprocess.run(["iptables", "-w", *arguments], capture_output=True, check=False).returncode == 0
+
+
+def _open_docker_filter() -> None:
+    if not _iptables("-n", "-L", "DOCKER-USER"):
+        # Only an engine with its own packet filter switched off has no such chain: nothing to open then.
+        return
+    for rule in _DOOR:
+        if not _iptables("-C", "DOCKER-USER", *rule):
+            run("iptables", "-w", "-I", "DOCKER-USER", *rule)
+
+
+def _close_docker_filter() -> None:
+    if shutil.which("iptables") is None:
+        return
+    for rule in _DOOR:
+        while _iptables("-D", "DOCKER-USER", *rule):
+            pass
