@@ -1,0 +1,124 @@
+#!/usr/bin/python3
+# Copyright (c) 2026, the mlops.mlflow_gcp authors
+# SPDX-License-Identifier: Apache-2.0
+"""Start `mlflow` with its secrets taken from systemd credentials.
+
+The database password goes to a libpq password file and the administrator's password to the sign-in configuration, both readable by the
+service alone, in its runtime directory, which is memory. Neither is ever an argument or an environment variable. (The key that signs
+forms can reach MLflow only through the environment of its own processes.)
+
+Runs inside the release's virtual environment; the arguments are those of `mlflow`.
+"""
+
+from __future__ import annotations
+
+import configparser
+import os
+import sys
+from pathlib import Path
+
+SECRETS = ("mlflow.database-uri", "mlflow.admin-password", "mlflow.flask-secret-key")
+MINIMAL_PASSWORD_LENGTH = 12
+
+
+class ConfigurationError(Exception):
+    """A credential is missing or cannot be used."""
+
+
+def read_credentials(directory: Path) -> dict[str, str]:
+    """Return the credentials that systemd put into `directory`."""
+    values = {}
+    for name in SECRETS:
+        path = directory / name
+        if not path.exists():
+            raise ConfigurationError(
+                f"credential {name} is missing: look at `systemctl status mlflow-credentials.service`, or put it into /etc/credstore"
+            )
+        values[name] = path.read_text(encoding="utf-8").rstrip("\r\n")
+        if not values[name]:
+            raise ConfigurationError(f"credential {name} is empty")
+    if len(values["mlflow.admin-password"]) < MINIMAL_PASSWORD_LENGTH:
+        raise ConfigurationError(f"credential mlflow.admin-password has fewer than {MINIMAL_PASSWORD_LENGTH} characters")
+    return values
+
+
+def write_private(path: Path, text: str) -> None:
+    """Write `text` to `path` so that nobody else could read it at any moment."""
+    path.unlink(missing_ok=True)
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o400), "w", encoding="utf-8") as handle:
+        handle.write(text)
+
+
+def split_database_uri(uri: str, auth_database: str) -> tuple[str, str, str]:
+    """Return the tracking and the sign-in database's URI without a password, and the line for libpq's password file."""
+    from sqlalchemy.engine import make_url
+    from sqlalchemy.exc import ArgumentError
+
+    try:
+        url = make_url(uri)
+    except ArgumentError:
+        # The message of the original holds the whole URI.
+        raise ConfigurationError("credential mlflow.database-uri is not a database URI") from None
+    if url.get_backend_name() != "postgresql" or not url.database:
+        raise ConfigurationError("credential mlflow.database-uri is not of the form postgresql+psycopg2://USER:PASSWORD@HOST/DATABASE")
+    # A bare postgresql:// means another driver to each SQLAlchemy release.
+    url = url.set(drivername="postgresql+psycopg2")
+    password, user = url.password or "", url.username or "*"
+    url = url._replace(password=None)
+    escaped = [part.replace("\\", "\\\\").replace(":", "\\:") for part in (user, password)]
+    line = f"*:*:*:{escaped[0]}:{escaped[1]}\n"
+    return url.render_as_string(hide_password=False), url.set(database=auth_database).render_as_string(hide_password=False), line
+
+
+def auth_configuration(database_uri: str, password: str, environment: dict[str, str]) -> str:
+    """Return the text of MLflow's sign-in configuration."""
+    parser = configparser.ConfigParser(interpolation=None)
+    values = {
+        "default_permission": environment["MLFLOW_LAUNCH_DEFAULT_PERMISSION"],
+        "database_uri": database_uri,
+        "admin_username": environment["MLFLOW_LAUNCH_ADMIN_USERNAME"],
+        "admin_password": password,
+        "authorization_function": "mlflow.server.auth:authenticate_request_basic_auth",
+        "auth_cache_ttl_seconds": environment["MLFLOW_LAUNCH_AUTH_CACHE_TTL_SECONDS"],
+    }
+    # MLflow reads the file with interpolation.
+    parser["mlflow"] = {key: value.replace("%", "%%") for key, value in values.items()}
+    lines = [f"{key} = {value}" for key, value in parser["mlflow"].items()]
+    return "\n".join(["[mlflow]", *lines, ""])
+
+
+def follow_admin_password() -> None:
+    """Give the administrator the credential's password when it was changed there: the credential is the truth."""
+    from mlflow.server.auth import auth_config, bootstrap_admin_user, store
+
+    bootstrap_admin_user()
+    username, password = auth_config.admin_username, auth_config.admin_password
+    if not store.authenticate_user(username, password):
+        store.update_user(username, password=password, is_admin=True)
+        print(f"The password of {username} now is the one of the credential mlflow.admin-password", flush=True)
+
+
+def main() -> None:
+    """Prepare the files and the environment and become `mlflow`."""
+    runtime = Path(os.environ["RUNTIME_DIRECTORY"])
+    try:
+        secrets = read_credentials(Path(os.environ["CREDENTIALS_DIRECTORY"]))
+        uri, auth_uri, line = split_database_uri(secrets["mlflow.database-uri"], os.environ["MLFLOW_LAUNCH_AUTH_DATABASE"])
+    except ConfigurationError as error:
+        sys.exit(f"MLflow cannot start: {error}")
+    write_private(runtime / "pgpass", line)
+    write_private(runtime / "auth.ini", auth_configuration(auth_uri, secrets["mlflow.admin-password"], dict(os.environ)))
+    os.environ["PGPASSFILE"] = str(runtime / "pgpass")
+    os.environ["MLFLOW_AUTH_CONFIG_PATH"] = str(runtime / "auth.ini")
+    os.environ["MLFLOW_BACKEND_STORE_URI"] = uri
+    os.environ["MLFLOW_FLASK_SERVER_SECRET_KEY"] = secrets["mlflow.flask-secret-key"]
+    follow_admin_password()
+
+    from mlflow.cli import cli
+
+    sys.argv[0] = "mlflow"
+    cli()
+
+
+if __name__ == "__main__":
+    main()
