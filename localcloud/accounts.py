@@ -1,0 +1,113 @@
+# Copyright (c) 2026, the mlops.mlflow_gcp authors
+# SPDX-License-Identifier: Apache-2.0
+"""Service accounts and their keys: what IAM's methods, the bootstrap and other services share."""
+
+from __future__ import annotations
+
+import secrets
+from typing import TYPE_CHECKING, Any
+
+from cryptography.hazmat.primitives.asymmetric import rsa
+
+from localcloud.auth import private_pem, public_pem, self_signed_certificate
+
+if TYPE_CHECKING:
+    from localcloud.cloud import Clock
+    from localcloud.permissions import Permissions
+    from localcloud.projects import Projects
+    from localcloud.store import Store
+
+Json = dict[str, Any]
+
+
+def account_resource(project: str, email: str) -> str:
+    """The full resource name that a service account's own policy is kept under."""
+    return f"//iam.googleapis.com/projects/{project}/serviceAccounts/{email}"
+
+
+class ServiceAccounts:
+    """Service accounts (`iam.serviceAccounts`, by email) and keys (`iam.keys`, by `EMAIL/KEY_ID`)."""
+
+    def __init__(self, store: Store, projects: Projects, permissions: Permissions, clock: Clock) -> None:
+        self._store = store
+        self.documents = store.collection("iam.serviceAccounts")
+        self.deleted = store.collection("iam.deletedServiceAccounts")
+        self.key_documents = store.collection("iam.keys")
+        self._projects = projects
+        self._permissions = permissions
+        self._clock = clock
+
+    def get(self, email_or_id: str) -> Json | None:
+        """The account by email or by its unique number, as IAM shows it."""
+        found = self.documents.get(email_or_id)
+        if found is None and email_or_id.isdigit():
+            found = next((d for d in self.documents.list() if d["uniqueId"] == email_or_id), None)
+        return found
+
+    def create(self, project: str, account_id: str, fields: Json, *, domain: str | None = None) -> Json:
+        """Create an account; raises store.AlreadyExists. `domain` is for Google's own (`developer.gserviceaccount.com`)."""
+        email = f"{account_id}@{domain or project + '.iam.gserviceaccount.com'}"
+        number = "1" + "".join(secrets.choice("0123456789") for _ in range(20))
+        document: Json = {
+            "name": f"projects/{project}/serviceAccounts/{email}",
+            "projectId": project,
+            "uniqueId": number,
+            "email": email,
+            "oauth2ClientId": number,
+            "etag": secrets.token_urlsafe(9),
+            **{k: v for k, v in fields.items() if k in ("displayName", "description") and v},
+        }
+        self.documents.insert(email, document)
+        return document
+
+    def delete(self, email: str) -> None:
+        """Delete an account with its keys and policy; it may be undeleted by its number."""
+        with self._store.transaction():
+            document = self.documents.get(email)
+            if document is None:
+                raise KeyError(email)
+            self.deleted.put(document["uniqueId"], document)
+            self.documents.delete(email)
+            self._permissions.forget(account_resource(document["projectId"], email))
+            for key, _ in self.key_documents.items(f"{email}/"):
+                self.key_documents.delete(key)
+
+    def undelete(self, unique_id: str) -> Json:
+        """Bring a deleted account back; raises KeyError, or store.AlreadyExists when its email was taken meanwhile."""
+        with self._store.transaction():
+            document = self.deleted.get(unique_id)
+            if document is None:
+                raise KeyError(unique_id)
+            self.documents.insert(document["email"], document)
+            self.deleted.delete(unique_id)
+        return document
+
+    def create_key(self, email: str, token_uri: str) -> tuple[Json, Json]:
+        """(key file, key document) of a new RSA key; the private half is in the file only."""
+        account = self.documents.get(email)
+        if account is None:
+            raise KeyError(email)
+        private = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+        key_id = secrets.token_hex(20)
+        document: Json = {
+            "id": key_id,
+            "name": f"{account['name']}/keys/{key_id}",
+            "publicKey": public_pem(private.public_key()),
+            "certificate": self_signed_certificate(private, email),
+            "validAfterTime": self._clock.now()[:19] + "Z",
+        }
+        self.key_documents.insert(f"{email}/{key_id}", document)
+        key_file: Json = {
+            "type": "service_account",
+            "project_id": account["projectId"],
+            "private_key_id": key_id,
+            "private_key": private_pem(private),
+            "client_email": email,
+            "client_id": account["uniqueId"],
+            "auth_uri": "https://accounts.google.com/o/oauth2/auth",
+            "token_uri": token_uri,
+            "auth_provider_x509_cert_url": "https://www.googleapis.com/oauth2/v1/certs",
+            "client_x509_cert_url": f"https://www.googleapis.com/robot/v1/metadata/x509/{email.replace('@', '%40')}",
+            "universe_domain": "googleapis.com",
+        }
+        return key_file, document

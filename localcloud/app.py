@@ -1,0 +1,258 @@
+# Copyright (c) 2026, the mlops.mlflow_gcp authors
+# SPDX-License-Identifier: Apache-2.0
+"""The ASGI application: finds the method, then token, contract, API enabled, permission, handler, contract again."""
+
+from __future__ import annotations
+
+import collections
+import gzip
+import html
+import json
+import logging
+import tempfile
+import zlib
+from dataclasses import asdict
+from typing import IO, Any
+
+import anyio
+import anyio.to_thread
+from starlette.applications import Starlette
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import HTMLResponse, JSONResponse, Response
+from starlette.routing import Route
+
+from localcloud import fieldmask
+from localcloud.auth import ANONYMOUS, Principal, unauthenticated
+from localcloud.cloud import Cloud
+from localcloud.contract import ContractError, Method
+from localcloud.errors import ApiError, bad_request, error_info
+from localcloud.faults import PROFILES, Fault
+from localcloud.permissions import service_disabled
+from localcloud.registry import Found, Registry
+from localcloud.service import Bound, Call, Service, denied
+
+Json = dict[str, Any]
+
+_log = logging.getLogger(__name__)
+_VERBS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
+_LOOPBACK = ("127.", "::1", "localhost", "testclient")
+_SPOOL = 8 * 2**20
+
+
+class App:
+    """One local cloud behind HTTP. `asgi` is the application to serve, on as many listeners as there are."""
+
+    def __init__(self, cloud: Cloud, registry: Registry | None = None) -> None:
+        self.cloud = cloud
+        self.registry = registry or Registry.load()
+        self.calls: collections.deque[Json] = collections.deque(maxlen=2000)
+        # Handlers may wait (an operation's wait takes up to two minutes), so their threads are not anyio's default forty.
+        self._threads: anyio.CapacityLimiter | None = None
+        self.asgi = Starlette(
+            routes=[
+                Route("/localcloud/{rest:path}", self._admin, methods=_VERBS),
+                Route("/{rest:path}", self._serve, methods=_VERBS),
+            ]
+        )
+
+    async def _serve(self, request: Request) -> Response:
+        if self._threads is None:
+            self._threads = anyio.CapacityLimiter(200)
+        host = request.headers.get("host", "").rsplit(":", 1)[0].lower()
+        raw_path = request.scope.get("raw_path", request.url.path.encode()).decode("latin-1").split("?")[0]
+        found = self.registry.find(host, request.method, raw_path)
+        if found is None:
+            return _unknown_path(request.url.path)
+        name = found.match.method.id if found.match else f"{found.service.name}.raw"
+        fault = self.cloud.faults.take(name)
+        if fault is not None and fault.drop:
+            raise ConnectionAbortedError(f"scripted fault: connection of {name} cut")
+        body = await _spool(request)
+        try:
+            if fault is not None and not fault.after:
+                response = _error(fault.error(), found.service)
+            else:
+                response = await anyio.to_thread.run_sync(self._handle, request, found, body, limiter=self._threads)
+                if fault is not None:
+                    response = _error(fault.error(), found.service)
+        finally:
+            body.close()
+        self.calls.append({"method": name, "verb": request.method, "path": raw_path, "status": response.status_code})
+        return response
+
+    def _handle(self, request: Request, found: Found, body: IO[bytes]) -> Response:
+        try:
+            return self._answer(request, found, body)
+        except ApiError as error:
+            return _error(error, found.service)
+        except ContractError as error:
+            details = [bad_request([(v.field, v.description) for v in error.violations])]
+            return _error(ApiError(400, None, str(error), details), found.service)
+        except Exception as error:
+            _log.exception("%s %s", request.method, request.url.path)
+            return _error(ApiError(500, None, f"{type(error).__name__}: {error}"), found.service)
+
+    def _answer(self, request: Request, found: Found, body: IO[bytes]) -> Response:
+        service = found.service
+        if found.raw is not None:
+            caller = self._caller(request, anonymous=found.raw.anonymous)
+            call = Call(self.cloud, request, service, None, dict(found.raw_params), {}, caller, media=body)
+            result: Json | Response | None = found.raw.handler(call)
+            return result if isinstance(result, Response) else JSONResponse(result)
+        assert found.match is not None
+        method = found.match.method
+        caller = self._caller(request, anonymous=service.anonymous)
+        _check_scopes(caller, method)
+        contract = next(c for c in service.contracts() if c.version == method.version)
+        params = contract.parameters(found.match, request.query_params.multi_items())
+        payload = {} if found.match.upload else contract.request(method, _json(request, body))
+        if found.bound is None:
+            message = (
+                f"{method.id} ({service.name} {method.version}) is in Google's contract but not in the local cloud."
+            )
+            raise ApiError(501, None, message)
+        call = Call(
+            self.cloud, request, service, method, params, payload, caller,
+            media=body if found.match.upload else None, upload=found.match.upload,
+        )  # fmt: skip
+        self._admit(call, found.bound)
+        result = found.bound.handler(call)
+        if isinstance(result, Response):
+            return result
+        try:
+            contract.response(method, result)
+        except ContractError as error:
+            raise ApiError(
+                500, None, f"The local cloud's own answer to {method.id} does not fit the contract: {error}"
+            ) from error
+        if method.response is None:
+            return Response(status_code=204)
+        mask = request.query_params.get("fields") or request.query_params.get("$fields")
+        return JSONResponse(fieldmask.apply(result or {}, mask) if mask else result or {})
+
+    def _caller(self, request: Request, *, anonymous: bool) -> Principal:
+        header = request.headers.get("authorization")
+        if not header and request.query_params.get("access_token"):
+            header = f"Bearer {request.query_params['access_token']}"
+        if anonymous and not header:
+            return ANONYMOUS
+        return self.cloud.auth.authenticate(header)
+
+    def _admit(self, call: Call, bound: Bound) -> None:
+        project = bound.project(call) if bound.project else call.project
+        consumer = project
+        if consumer is None or self.cloud.projects.get(consumer) is None:
+            account = self.cloud.accounts.get(call.caller.email)
+            consumer = account["projectId"] if account else None
+        host = call.service.host
+        if consumer and not call.service.always_on and not self.cloud.projects.enabled(consumer, host):
+            title = next(call.service.contracts()).document.get("title", host)
+            raise service_disabled(host, title, consumer, self.cloud.projects.number_of(consumer))
+        if bound.permission is None:
+            return
+        resource = bound.resource(call) if bound.resource else call.resource
+        full = f"//{host}/{resource}" if resource else None
+        if not self.cloud.permissions.allowed(call.caller, bound.permission, project, full):
+            if not call.caller.email:
+                raise unauthenticated("CREDENTIALS_MISSING")
+            raise denied(call.service, bound.permission, resource or f"projects/{project}")
+
+    # -- administration, for the control host only
+
+    async def _admin(self, request: Request) -> Response:
+        client = request.client.host if request.client else ""
+        host = request.headers.get("host", "").rsplit(":", 1)[0].strip("[]")
+        if not client.startswith(_LOOPBACK) or not host.startswith(_LOOPBACK):
+            return _unknown_path(request.url.path)
+        what = (request.method, request.path_params["rest"])
+        faults = self.cloud.faults
+        try:
+            if what == ("GET", "health"):
+                return JSONResponse({"status": "ok", "services": sorted({s.name for s in self.registry.services})})
+            if what == ("GET", "calls"):
+                return JSONResponse({"calls": list(self.calls)})
+            if what == ("DELETE", "calls"):
+                self.calls.clear()
+                return JSONResponse({})
+            if what == ("GET", "faults"):
+                return JSONResponse(faults.describe())
+            if what == ("DELETE", "faults"):
+                faults.clear()
+                return JSONResponse(faults.describe())
+            if what == ("POST", "faults"):
+                fault = Fault(**await request.json())
+                faults.script(fault)
+                return JSONResponse(asdict(fault))
+            if what == ("PUT", "faults/random"):
+                body = await request.json()
+                faults.randomize(
+                    int(body.get("seed", 0)),
+                    float(body["rate"]),
+                    list(body.get("codes", [503])),
+                    body.get("method", "*"),
+                )
+                return JSONResponse(faults.describe())
+            if what == ("PUT", "latency"):
+                body = await request.json()
+                if body.get("profile", "none") not in PROFILES:
+                    raise ValueError(f"profile is one of {', '.join(PROFILES)}")
+                faults.profile, faults.scale = body.get("profile", "none"), float(body.get("scale", 1.0))
+                return JSONResponse(faults.describe())
+        except (TypeError, ValueError, KeyError) as error:
+            return JSONResponse({"error": str(error)}, status_code=400)
+        return _unknown_path(request.url.path)
+
+
+async def _spool(request: Request) -> IO[bytes]:
+    """The body in memory or, beyond some megabytes, in a temporary file."""
+    file = tempfile.SpooledTemporaryFile(_SPOOL)  # noqa: SIM115 (handed on, closed by the caller)
+    try:
+        async for chunk in request.stream():
+            if file.tell() + len(chunk) > _SPOOL:
+                await anyio.to_thread.run_sync(file.write, chunk)
+            else:
+                file.write(chunk)
+    except ClientDisconnect:
+        file.close()
+        raise
+    file.seek(0)
+    return file  # type: ignore[return-value]
+
+
+def _json(request: Request, body: IO[bytes]) -> Any:
+    raw = body.read()
+    if request.headers.get("content-encoding", "").lower() == "gzip":
+        try:
+            raw = gzip.decompress(raw)
+        except (OSError, EOFError, zlib.error) as error:
+            raise ApiError(400, None, "Request payload is not valid gzip.") from error
+    if not raw.strip():
+        return None
+    try:
+        return json.loads(raw)
+    except ValueError as error:
+        raise ApiError(400, "parseError", f"Invalid JSON payload received. {error}") from error
+
+
+def _check_scopes(caller: Principal, method: Method) -> None:
+    if not method.scopes or not caller.email or caller.scopes & set(method.scopes):
+        return
+    message = "Request had insufficient authentication scopes."
+    info = error_info("ACCESS_TOKEN_SCOPE_INSUFFICIENT", "googleapis.com", method=method.id, service=method.service)
+    raise ApiError(
+        403, "insufficientPermissions", message, [info],
+        headers={"WWW-Authenticate": 'Bearer realm="https://accounts.google.com/", error="insufficient_scope"'},
+    )  # fmt: skip
+
+
+def _error(error: ApiError, service: Service) -> Response:
+    return JSONResponse(error.envelope(service.name), status_code=error.code, headers=error.headers)
+
+
+def _unknown_path(path: str) -> Response:
+    text = (
+        "<!DOCTYPE html>\n<html lang=en>\n<title>Error 404 (Not Found)!!1</title>\n"
+        f"<p><b>404.</b> <ins>That’s an error.</ins>\n<p>The requested URL <code>{html.escape(path)}</code> was not found on "
+        "this server. <ins>That’s all we know.</ins>\n"
+    )
+    return HTMLResponse(text, status_code=404)

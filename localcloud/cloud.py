@@ -1,0 +1,121 @@
+# Copyright (c) 2026, the mlops.mlflow_gcp authors
+# SPDX-License-Identifier: Apache-2.0
+"""The cloud itself: state, clock, tokens, permissions, operations, faults and the engine, in one object that services share."""
+
+from __future__ import annotations
+
+import datetime
+import json
+import os
+import pathlib
+import secrets
+import time
+from dataclasses import dataclass
+from typing import Any
+
+from localcloud.accounts import ServiceAccounts
+from localcloud.auth import Auth
+from localcloud.engine.base import Engine
+from localcloud.faults import Faults
+from localcloud.operations import Operations
+from localcloud.permissions import Permissions, project_resource
+from localcloud.projects import Projects
+from localcloud.store import Store
+
+Json = dict[str, Any]
+
+PROJECT = "mlflow-local"
+PROJECT_NUMBER = "100000000001"
+OWNER = "owner"
+
+
+class Clock:
+    """The time of the local cloud; tests may put another in its place."""
+
+    def time(self) -> float:
+        """Seconds since the epoch."""
+        return time.time()
+
+    def now(self) -> str:
+        """RFC 3339 in UTC with milliseconds."""
+        moment = datetime.datetime.fromtimestamp(self.time(), datetime.UTC)
+        return moment.strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}Z"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Where the local cloud lives and what it calls itself.
+
+    `home` holds its state; `url` is how the control host reaches it, which the owner's key file names as its token URI.
+    """
+
+    home: pathlib.Path
+    url: str = "http://127.0.0.1:8787"
+
+    @property
+    def credentials(self) -> pathlib.Path:
+        """The owner's key file."""
+        return self.home / "credentials.json"
+
+
+class Cloud:
+    """Everything that a handler or an operation's step may use."""
+
+    def __init__(self, settings: Settings, engine: Engine, *, clock: Clock | None = None) -> None:
+        settings.home.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self.settings = settings
+        self.engine = engine
+        self.clock = clock or Clock()
+        self.store = Store(settings.home / "state.sqlite")
+        self.faults = Faults()
+        self.projects = Projects(self.store)
+        self.auth = Auth(self.store, self.clock)
+        self.permissions = Permissions(self.store, self.projects, self.clock)
+        self.accounts = ServiceAccounts(self.store, self.projects, self.permissions, self.clock)
+        self.operations = Operations(self)
+
+    def start(self) -> None:
+        """Make the first project if there is none and go on with interrupted operations; services must be loaded before."""
+        self._bootstrap()
+        self.operations.resume()
+
+    def close(self) -> None:
+        """Let go of the state; unfinished operations go on after the next start."""
+        self.operations.close()
+        self.store.close()
+
+    def _bootstrap(self) -> None:
+        email = f"{OWNER}@{PROJECT}.iam.gserviceaccount.com"
+        with self.store.transaction():
+            if self.projects.get(PROJECT) is None:
+                self.projects.add(PROJECT, PROJECT_NUMBER, "MLflow local", self.clock.now(), {}, None)
+            if self.accounts.get(email) is None:
+                self.accounts.create(PROJECT, OWNER, {"displayName": "Owner of the local project"})
+                binding = {"role": "roles/owner", "members": [f"serviceAccount:{email}"]}
+                self.permissions.set_policy(project_resource(PROJECT), {"bindings": [binding]})
+            if self._key_file_works(email):
+                return
+            key_file, _ = self.accounts.create_key(email, f"{self.settings.url}/oauth2/token")
+        write_private(self.settings.credentials, json.dumps(key_file, indent=2) + "\n")
+
+    def _key_file_works(self, email: str) -> bool:
+        try:
+            document = json.loads(self.settings.credentials.read_text())
+        except (OSError, ValueError):
+            return False
+        wanted = f"{self.settings.url}/oauth2/token"
+        return (
+            document.get("token_uri") == wanted
+            and self.auth.keys.public_key(email, document["private_key_id"]) is not None
+        )
+
+
+def write_private(path: pathlib.Path, text: str) -> None:
+    """Write a file that only its owner may read, whole or not at all."""
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)

@@ -1,0 +1,52 @@
+# Copyright (c) 2026, the mlops.mlflow_gcp authors
+# SPDX-License-Identifier: Apache-2.0
+"""Print the exports that point clients at the local cloud."""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+
+from localcloud.cloud import PROJECT, Settings
+from localcloud.commands import _home
+
+# The deployer as machines see it: the host's own address on the external network.
+DEPLOYER = "198.51.100.1/32"
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Options of `env`."""
+    _home.add_arguments(parser)
+
+
+def variables(settings: Settings) -> dict[str, str]:
+    """Environment variables for gcloud, Google's client libraries and this project's playbooks."""
+    roots = {
+        "CLOUDRESOURCEMANAGER": "/cloudresourcemanager/",
+        "COMPUTE": "/compute/v1/",
+        "IAM": "/iam/",
+        "IAMCREDENTIALS": "/iamcredentials/",
+        "SECRETMANAGER": "/secretmanager/",
+        "SERVICENETWORKING": "/servicenetworking/",
+        "SERVICEUSAGE": "/serviceusage/",
+        "SQL": "/sqladmin/",
+        "STORAGE": "/storage/v1/",
+    }
+    credentials = str(settings.credentials)
+    return {
+        "GOOGLE_CLOUD_PROJECT": PROJECT,
+        "CLOUDSDK_CORE_PROJECT": PROJECT,
+        "GOOGLE_APPLICATION_CREDENTIALS": credentials,
+        "CLOUDSDK_AUTH_CREDENTIAL_FILE_OVERRIDE": credentials,
+        "CLOUDSDK_AUTH_TOKEN_HOST": f"{settings.url}/oauth2/token",
+        "STORAGE_EMULATOR_HOST": settings.url,
+        "MLFLOW_GCP_SSH_SOURCE_RANGES": DEPLOYER,
+        **{f"CLOUDSDK_API_ENDPOINT_OVERRIDES_{name}": settings.url + path for name, path in roots.items()},
+    }
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Print `export NAME=VALUE` lines for a shell to eval."""
+    for name, value in variables(_home.settings(arguments)).items():
+        print(f"export {name}={shlex.quote(value)}")
+    return 0

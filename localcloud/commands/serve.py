@@ -1,0 +1,24 @@
+# Copyright (c) 2026, the mlops.mlflow_gcp authors
+# SPDX-License-Identifier: Apache-2.0
+"""Serve the local cloud in the foreground."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+
+from localcloud import server
+from localcloud.commands import _home
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Options of `serve`."""
+    _home.add_arguments(parser)
+    parser.add_argument("--engine", default="docker", help="what runs machines and databases: docker or fake")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Serve until SIGTERM or SIGINT."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    server.serve(_home.settings(arguments), arguments.engine, port=arguments.port)
+    return 0

@@ -1,0 +1,104 @@
+# Copyright (c) 2026, the mlops.mlflow_gcp authors
+# SPDX-License-Identifier: Apache-2.0
+"""Google's error envelope, in both its dialects."""
+
+from __future__ import annotations
+
+from typing import Any
+
+Json = dict[str, Any]
+
+_STATUS = {
+    400: "INVALID_ARGUMENT", 401: "UNAUTHENTICATED", 403: "PERMISSION_DENIED", 404: "NOT_FOUND", 409: "ALREADY_EXISTS",
+    412: "FAILED_PRECONDITION", 416: "OUT_OF_RANGE", 429: "RESOURCE_EXHAUSTED", 499: "CANCELLED", 500: "INTERNAL",
+    501: "UNIMPLEMENTED", 503: "UNAVAILABLE", 504: "DEADLINE_EXCEEDED",
+}  # fmt: skip
+_REASON = {
+    400: "invalid", 401: "authError", 403: "forbidden", 404: "notFound", 409: "conflict", 412: "conditionNotMet",
+    429: "rateLimitExceeded", 500: "backendError", 501: "notImplemented", 503: "backendError",
+}  # fmt: skip
+# gRPC's codes, which a google.rpc.Status in an operation carries.
+_RPC = {
+    "CANCELLED": 1, "UNKNOWN": 2, "INVALID_ARGUMENT": 3, "DEADLINE_EXCEEDED": 4, "NOT_FOUND": 5, "ALREADY_EXISTS": 6,
+    "PERMISSION_DENIED": 7, "RESOURCE_EXHAUSTED": 8, "FAILED_PRECONDITION": 9, "ABORTED": 10, "OUT_OF_RANGE": 11,
+    "UNIMPLEMENTED": 12, "INTERNAL": 13, "UNAVAILABLE": 14, "DATA_LOSS": 15, "UNAUTHENTICATED": 16,
+}  # fmt: skip
+# Services of the first generation answer with `errors[].reason`; the others with `status` and `details`.
+FIRST_GENERATION = frozenset({"compute", "storage", "sqladmin"})
+
+
+class ApiError(Exception):
+    """A refusal as Google words it.
+
+    `reason` is the first generation's `errors[].reason` (Compute, Storage, SQL: `notFound`, `resourceInUseByAnotherResource`)
+    or, for the other services, the canonical status (`ABORTED`) where it differs from the HTTP code's usual one.
+    """
+
+    def __init__(
+        self,
+        code: int,
+        reason: str | None,
+        message: str,
+        details: list[Json] | None = None,
+        *,
+        headers: dict[str, str] | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.code = code
+        self.reason = reason
+        self.message = message
+        self.details = details or []
+        self.headers = headers or {}
+
+    @property
+    def status(self) -> str:
+        """The canonical status, for example `NOT_FOUND`."""
+        if self.reason in _RPC:
+            return str(self.reason)
+        return _STATUS.get(self.code, "UNKNOWN")
+
+    def envelope(self, service: str) -> Json:
+        """The response's body in the dialect of a service."""
+        error: Json = {"code": self.code, "message": self.message}
+        if service in FIRST_GENERATION:
+            reason = self.reason if self.reason and self.reason not in _RPC else _REASON.get(self.code, "backendError")
+            error["errors"] = [{"message": self.message, "domain": "global", "reason": reason}]
+            if self.details:
+                error["status"] = self.status
+        else:
+            error["status"] = self.status
+        if self.details:
+            error["details"] = self.details
+        return {"error": error}
+
+    def rpc_status(self) -> Json:
+        """A google.rpc.Status, as a long running operation carries it."""
+        return {"code": _RPC.get(self.status, 2), "message": self.message, "details": self.details}
+
+
+def error_info(reason: str, domain: str, **metadata: str) -> Json:
+    """A google.rpc.ErrorInfo detail."""
+    return {
+        "@type": "type.googleapis.com/google.rpc.ErrorInfo",
+        "reason": reason,
+        "domain": domain,
+        "metadata": metadata,
+    }
+
+
+def bad_request(violations: list[tuple[str, str]]) -> Json:
+    """A google.rpc.BadRequest detail from (field, description) pairs."""
+    return {
+        "@type": "type.googleapis.com/google.rpc.BadRequest",
+        "fieldViolations": [{"field": f, "description": d} if f else {"description": d} for f, d in violations],
+    }
+
+
+def not_found(message: str) -> ApiError:
+    """404 in the words of the caller's choice."""
+    return ApiError(404, None, message)
+
+
+def invalid(message: str, reason: str | None = None) -> ApiError:
+    """400 in the words of the caller's choice."""
+    return ApiError(400, reason, message)

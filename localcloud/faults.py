@@ -1,0 +1,117 @@
+# Copyright (c) 2026, the mlops.mlflow_gcp authors
+# SPDX-License-Identifier: Apache-2.0
+"""Faults and latency on demand.
+
+Scripted: the next `count` calls of a method (a glob over method ids) answer `code`, before the handler ran or, with `after`, although
+it ran (the lost response), or have their connection cut. Random: each call fails with a probability, from a seed. Latency: a profile
+gives operations the proportions of the real service, scaled.
+"""
+
+from __future__ import annotations
+
+import random
+import threading
+from dataclasses import asdict, dataclass
+from fnmatch import fnmatchcase
+from typing import Any
+
+from localcloud.errors import ApiError
+
+Json = dict[str, Any]
+
+# Seconds that an operation takes at Google, roughly: what they are to each other matters.
+_GOOGLE = {
+    "compute.instances.insert": 12.0,
+    "compute.instances.delete": 40.0,
+    "compute.instances.stop": 25.0,
+    "compute.networks.insert": 12.0,
+    "compute.networks.delete": 20.0,
+    "compute.subnetworks.insert": 15.0,
+    "compute.firewalls.*": 8.0,
+    "compute.addresses.*": 4.0,
+    "compute.*": 6.0,
+    "sql.instances.insert": 420.0,
+    "sql.instances.delete": 15.0,
+    "sql.instances.*": 60.0,
+    "sql.*": 5.0,
+    "servicenetworking.*": 45.0,
+    "serviceusage.*": 8.0,
+}
+PROFILES: dict[str, dict[str, float]] = {"none": {}, "google": _GOOGLE}
+
+
+@dataclass
+class Fault:
+    """One scripted fault."""
+
+    method: str
+    code: int = 503
+    count: int = 1
+    reason: str | None = None
+    message: str = "The service is currently unavailable."
+    retry_after: str | None = None
+    after: bool = False
+    drop: bool = False
+
+    def error(self) -> ApiError:
+        """What the caller gets."""
+        headers = {"Retry-After": self.retry_after} if self.retry_after else {}
+        return ApiError(self.code, self.reason, self.message, headers=headers)
+
+
+class Faults:
+    """What goes wrong next; it is forgotten at a restart."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._scripted: list[Fault] = []
+        self._random: tuple[random.Random, float, list[int], str] | None = None
+        self.profile = "none"
+        self.scale = 1.0
+
+    def script(self, fault: Fault) -> None:
+        """Add a fault to the script; the oldest that fits a call comes first."""
+        with self._lock:
+            self._scripted.append(fault)
+
+    def randomize(self, seed: int, rate: float, codes: list[int], method: str = "*") -> None:
+        """From now on a call of `method` fails with probability `rate`; a rate of 0 ends it."""
+        with self._lock:
+            self._random = (random.Random(seed), rate, codes, method) if rate > 0 else None
+
+    def clear(self) -> None:
+        """No more faults."""
+        with self._lock:
+            self._scripted.clear()
+            self._random = None
+
+    def describe(self) -> Json:
+        """The script as it stands."""
+        with self._lock:
+            return {
+                "scripted": [asdict(fault) for fault in self._scripted],
+                "random": None if self._random is None else {"rate": self._random[1], "codes": self._random[2]},
+                "latency": {"profile": self.profile, "scale": self.scale},
+            }
+
+    def take(self, method: str) -> Fault | None:
+        """The fault that this call of a method meets, used up by it."""
+        with self._lock:
+            for fault in self._scripted:
+                if fnmatchcase(method, fault.method):
+                    fault.count -= 1
+                    if fault.count <= 0:
+                        self._scripted.remove(fault)
+                    return fault
+            if self._random is not None:
+                generator, rate, codes, pattern = self._random
+                if fnmatchcase(method, pattern) and generator.random() < rate:
+                    return Fault(method, code=generator.choice(codes))
+        return None
+
+    def latency(self, method: str) -> float:
+        """Seconds that an operation of a method takes on top of its real work."""
+        for pattern, seconds in PROFILES[self.profile].items():
+            if fnmatchcase(method, pattern):
+                return seconds * self.scale
+        return 0.0

@@ -1,0 +1,165 @@
+# Copyright (c) 2026, the mlops.mlflow_gcp authors
+# SPDX-License-Identifier: Apache-2.0
+"""What resources of every API go through, written once: create, patch, delete, their links, fingerprints and refusals."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from localcloud.errors import ApiError
+from localcloud.store import AlreadyExists
+
+if TYPE_CHECKING:
+    from localcloud.cloud import Cloud
+
+Json = dict[str, Any]
+
+
+def fingerprint(value: Any) -> str:
+    """A short base64 hash of a JSON value, as Compute's fingerprints look."""
+    return base64.b64encode(hashlib.sha256(json.dumps(value, sort_keys=True).encode()).digest()[:8]).decode()
+
+
+def merge(document: Json, change: Json) -> Json:
+    """JSON merge patch: objects merge, null removes, everything else replaces. Returns a new document."""
+    result = dict(document)
+    for name, value in change.items():
+        if value is None:
+            result.pop(name, None)
+        elif isinstance(value, dict) and isinstance(result.get(name), dict):
+            result[name] = merge(result[name], value)
+        else:
+            result[name] = merge({}, value) if isinstance(value, dict) else value
+    return result
+
+
+def masked(document: Json, body: Json, mask: str) -> Json:
+    """The document with the fields of an `updateMask` (`labels,config.ttl`, camelCase or snake_case) taken from `body`.
+
+    A field in the mask that the body lacks is removed; `*` takes the body's fields.
+    """
+    if mask == "*":
+        return document | body
+    result: Json = json.loads(json.dumps(document))
+    for path in filter(None, mask.split(",")):
+        parts = [_camel(p) for p in path.strip().split(".")]
+        source: Any = body
+        into = result
+        for part in parts[:-1]:
+            source = source.get(part, {}) if isinstance(source, dict) else {}
+            into = into.setdefault(part, {})
+        if isinstance(source, dict) and source.get(parts[-1]) is not None:
+            into[parts[-1]] = source[parts[-1]]
+        else:
+            into.pop(parts[-1], None)
+    return result
+
+
+def _camel(name: str) -> str:
+    head, *rest = name.split("_")
+    return head + "".join(part.capitalize() for part in rest)
+
+
+class Resources:
+    """Resources of one kind, by relative name (`projects/p/zones/z/instances/i`).
+
+    `base` (`https://www.googleapis.com/compute/v1`) makes selfLinks; `fingerprinted` maps a fingerprint field to what it covers:
+    `{"fingerprint": None}` the whole resource, `{"labelFingerprint": "labels"}` one field. The `missing` and `exists` hooks
+    word the 404 and the 409; the defaults are Compute's.
+    """
+
+    def __init__(
+        self,
+        cloud: Cloud,
+        kind: str,
+        *,
+        base: str | None = None,
+        fingerprinted: dict[str, str | None] | None = None,
+        missing: Callable[[str], ApiError] | None = None,
+        exists: Callable[[str], ApiError] | None = None,
+    ) -> None:
+        self.cloud = cloud
+        self.documents = cloud.store.collection(kind)
+        self.kind = kind
+        self.base = base
+        self.fingerprinted = fingerprinted or {}
+        self._missing = missing or _compute_missing
+        self._exists = exists or _compute_exists
+
+    def get(self, name: str) -> Json:
+        """The resource; raises 404."""
+        document = self.documents.get(name)
+        if document is None:
+            raise self._missing(name)
+        return document
+
+    def find(self, name: str) -> Json | None:
+        """The resource, or None."""
+        return self.documents.get(name)
+
+    def list(self, prefix: str) -> list[Json]:
+        """The resources whose relative name starts with `prefix` (end it with a slash), in the order of names."""
+        return self.documents.list(prefix)
+
+    def create(self, name: str, document: Json) -> Json:
+        """Add a resource; sets `selfLink` and fingerprints where the kind has them. Raises 409."""
+        if self.base:
+            document = document | {"selfLink": f"{self.base}/{name}"}
+        document = self._stamp(document)
+        try:
+            self.documents.insert(name, document)
+        except AlreadyExists:
+            raise self._exists(name) from None
+        return document
+
+    def update(self, name: str, change: Callable[[Json], Json | None], *, body: Json | None = None) -> Json:
+        """Read, change, write in one transaction. `change` may edit in place or return the new document.
+
+        With `body`, its fingerprints must be the stored ones: 412 conditionNotMet otherwise.
+        """
+        with self.cloud.store.transaction():
+            document = self.get(name)
+            self.check_fingerprints(document, body or {})
+            changed = change(document)
+            document = self._stamp(document if changed is None else changed)
+            self.documents.put(name, document)
+        return document
+
+    def patch(self, name: str, body: Json) -> Json:
+        """JSON merge patch with the fingerprints checked."""
+        change = {k: v for k, v in body.items() if k not in self.fingerprinted}
+        return self.update(name, lambda document: merge(document, change), body=body)
+
+    def delete(self, name: str) -> None:
+        """Remove it; nothing happens when it is gone already (steps are repeated after a restart)."""
+        self.documents.delete(name)
+
+    def check_fingerprints(self, document: Json, body: Json, *required: str) -> None:
+        """412 when the body carries (or, for `required`, lacks) a fingerprint other than the stored one."""
+        for field in self.fingerprinted:
+            given = body.get(field)
+            if field in required and not given:
+                raise ApiError(400, "required", f"Required field '{field}' not specified")
+            if given and given != document.get(field):
+                message = "Supplied fingerprint does not match current metadata fingerprint."
+                if field != "fingerprint":
+                    message = f"{field} either invalid or resource labels have changed"
+                raise ApiError(412, "conditionNotMet", message)
+
+    def _stamp(self, document: Json) -> Json:
+        for field, covers in self.fingerprinted.items():
+            value = {k: v for k, v in document.items() if k not in self.fingerprinted} if covers is None else None
+            document[field] = fingerprint(value if covers is None else document.get(covers))
+        return document
+
+
+def _compute_missing(name: str) -> ApiError:
+    return ApiError(404, "notFound", f"The resource '{name}' was not found")
+
+
+def _compute_exists(name: str) -> ApiError:
+    return ApiError(409, "alreadyExists", f"The resource '{name}' already exists")

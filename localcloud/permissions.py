@@ -1,0 +1,285 @@
+# Copyright (c) 2026, the mlops.mlflow_gcp authors
+# SPDX-License-Identifier: Apache-2.0
+"""Who may do what: IAM policies on resources, roles and the permissions they hold."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import re
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING, Any
+
+from localcloud import conditions
+from localcloud.errors import ApiError, error_info
+
+if TYPE_CHECKING:
+    from localcloud.auth import Principal
+    from localcloud.cloud import Clock
+    from localcloud.projects import Projects
+    from localcloud.store import Store
+
+Json = dict[str, Any]
+
+EMPTY_ETAG = "ACAB"
+_NOT_IN_BASIC_ROLES = (
+    "!iam.serviceAccounts.getAccessToken",
+    "!iam.serviceAccounts.getOpenIdToken",
+    "!iam.serviceAccounts.signBlob",
+    "!iam.serviceAccounts.signJwt",
+    "!iam.serviceAccounts.implicitDelegation",
+    # Basic roles reach objects only by way of the buckets' own policies (projectOwner:…, projectEditor:…).
+    "!storage.objects.*",
+)
+_READ = ("*.get", "*.list", "*.getIamPolicy", "*.aggregatedList")
+# Permission patterns by role; a pattern that starts with "!" takes away. What is not listed here has no permissions.
+ROLES: dict[str, tuple[str, ...]] = {
+    "roles/owner": ("*", *_NOT_IN_BASIC_ROLES),
+    "roles/editor": (
+        "*", *_NOT_IN_BASIC_ROLES, "!*.setIamPolicy", "!secretmanager.versions.access", "!resourcemanager.projects.delete",
+        "!servicenetworking.services.addPeering",
+    ),
+    "roles/viewer": (*_READ, "!storage.objects.*"),
+    "roles/browser": ("resourcemanager.projects.get", "resourcemanager.projects.list",
+                      "resourcemanager.projects.getIamPolicy"),
+    "roles/cloudsql.admin": ("cloudsql.*", "resourcemanager.projects.get"),
+    "roles/cloudsql.client": ("cloudsql.instances.connect", "cloudsql.instances.get"),
+    "roles/cloudsql.editor": ("cloudsql.*", "!cloudsql.instances.create", "!cloudsql.instances.delete", "!cloudsql.users.*"),
+    "roles/cloudsql.instanceUser": ("cloudsql.instances.get", "cloudsql.instances.login"),
+    "roles/cloudsql.viewer": ("cloudsql.*.get", "cloudsql.*.list"),
+    "roles/compute.admin": ("compute.*", "resourcemanager.projects.get"),
+    "roles/compute.instanceAdmin": ("compute.instances.*", "compute.disks.*", "compute.*.get", "compute.*.list",
+                                    "compute.subnetworks.use", "compute.subnetworks.useExternalIp"),
+    "roles/compute.instanceAdmin.v1": ("compute.instances.*", "compute.disks.*", "compute.images.*", "compute.snapshots.*",
+                                       "compute.*.get", "compute.*.list", "compute.projects.setCommonInstanceMetadata",
+                                       "compute.subnetworks.use", "compute.subnetworks.useExternalIp",
+                                       "compute.addresses.use", "compute.networks.use"),
+    "roles/compute.networkAdmin": ("compute.networks.*", "compute.subnetworks.*", "compute.addresses.*",
+                                   "compute.globalAddresses.*", "compute.routes.*", "compute.*.get", "compute.*.list",
+                                   "compute.globalOperations.*", "compute.regionOperations.*", "servicenetworking.*",
+                                   "compute.firewalls.get", "compute.firewalls.list"),
+    "roles/compute.networkUser": ("compute.networks.use", "compute.subnetworks.use", "compute.subnetworks.useExternalIp",
+                                  "compute.addresses.use", "compute.*.get", "compute.*.list"),
+    "roles/compute.osLogin": ("compute.instances.get", "compute.instances.list", "compute.instances.osLogin"),
+    "roles/compute.securityAdmin": ("compute.firewalls.*", "compute.networks.updatePolicy", "compute.networks.get",
+                                    "compute.*.get", "compute.*.list"),
+    "roles/compute.viewer": ("compute.*.get", "compute.*.list"),
+    "roles/iam.roleViewer": ("iam.roles.get", "iam.roles.list"),
+    "roles/iam.securityAdmin": ("*.getIamPolicy", "*.setIamPolicy"),
+    "roles/iam.serviceAccountAdmin": ("iam.serviceAccounts.*", *_NOT_IN_BASIC_ROLES[:5], "!iam.serviceAccounts.actAs",
+                                      "resourcemanager.projects.get"),
+    "roles/iam.serviceAccountKeyAdmin": ("iam.serviceAccountKeys.*", "iam.serviceAccounts.get", "iam.serviceAccounts.list"),
+    "roles/iam.serviceAccountTokenCreator": tuple(p[1:] for p in _NOT_IN_BASIC_ROLES[:5]),
+    "roles/iam.serviceAccountUser": ("iam.serviceAccounts.actAs", "iam.serviceAccounts.get", "iam.serviceAccounts.list"),
+    "roles/iam.serviceAccountOpenIdTokenCreator": ("iam.serviceAccounts.getOpenIdToken",),
+    "roles/iap.tunnelResourceAccessor": ("iap.tunnelInstances.accessViaIAP",),
+    "roles/logging.logWriter": ("logging.logEntries.create",),
+    "roles/monitoring.metricWriter": ("monitoring.timeSeries.create", "monitoring.metricDescriptors.create"),
+    "roles/resourcemanager.projectIamAdmin": ("resourcemanager.projects.get", "resourcemanager.projects.getIamPolicy",
+                                              "resourcemanager.projects.setIamPolicy"),
+    "roles/secretmanager.admin": ("secretmanager.*", "resourcemanager.projects.get"),
+    "roles/secretmanager.secretAccessor": ("secretmanager.versions.access", "resourcemanager.projects.get"),
+    "roles/secretmanager.secretVersionAdder": ("secretmanager.versions.add",),
+    "roles/secretmanager.secretVersionManager": ("secretmanager.versions.*", "!secretmanager.versions.access"),
+    "roles/secretmanager.viewer": ("secretmanager.*.get", "secretmanager.*.list", "secretmanager.secrets.getIamPolicy"),
+    "roles/servicenetworking.networksAdmin": ("servicenetworking.*",),
+    "roles/serviceusage.serviceUsageAdmin": ("serviceusage.*",),
+    "roles/serviceusage.serviceUsageConsumer": ("serviceusage.services.use", "serviceusage.services.get",
+                                                "serviceusage.services.list"),
+    "roles/serviceusage.serviceUsageViewer": ("serviceusage.services.get", "serviceusage.services.list"),
+    "roles/storage.admin": ("storage.*",),
+    "roles/storage.bucketViewer": ("storage.buckets.get", "storage.buckets.list"),
+    "roles/storage.legacyBucketOwner": ("storage.buckets.get", "storage.buckets.getIamPolicy",
+                                        "storage.buckets.setIamPolicy", "storage.buckets.update", "storage.objects.create",
+                                        "storage.objects.delete", "storage.objects.list", "storage.multipartUploads.*"),
+    "roles/storage.legacyBucketReader": ("storage.buckets.get", "storage.objects.list", "storage.multipartUploads.list"),
+    "roles/storage.legacyBucketWriter": ("storage.buckets.get", "storage.objects.create", "storage.objects.delete",
+                                         "storage.objects.list", "storage.multipartUploads.*"),
+    "roles/storage.legacyObjectOwner": ("storage.objects.get", "storage.objects.getIamPolicy",
+                                        "storage.objects.setIamPolicy", "storage.objects.update"),
+    "roles/storage.legacyObjectReader": ("storage.objects.get",),
+    "roles/storage.objectAdmin": ("storage.objects.*", "storage.folders.*", "storage.multipartUploads.*",
+                                  "storage.managedFolders.*"),
+    "roles/storage.objectCreator": ("storage.objects.create", "storage.multipartUploads.create",
+                                    "storage.multipartUploads.abort", "storage.multipartUploads.listParts"),
+    "roles/storage.objectUser": ("storage.objects.*", "!storage.objects.getIamPolicy", "!storage.objects.setIamPolicy",
+                                 "storage.folders.*", "storage.multipartUploads.*", "storage.managedFolders.*"),
+    "roles/storage.objectViewer": ("storage.objects.get", "storage.objects.list"),
+}  # fmt: skip
+_CONVENIENCE = {"projectOwner": "roles/owner", "projectEditor": "roles/editor", "projectViewer": "roles/viewer"}
+_MEMBER = re.compile(
+    r"^(allUsers|allAuthenticatedUsers|(user|serviceAccount|group):[^@\s]+@[^@\s]+|domain:[\w.-]+"
+    r"|(projectOwner|projectEditor|projectViewer):[\w:.-]+|principal(Set)?://\S+|deleted:\S+)$"
+)
+
+
+def holds(role: str, permission: str) -> bool:
+    """Whether a role holds a permission."""
+    patterns = ROLES.get(role, ())
+    if any(fnmatchcase(permission, p[1:]) for p in patterns if p.startswith("!")):
+        return False
+    return any(fnmatchcase(permission, p) for p in patterns if not p.startswith("!"))
+
+
+def project_resource(project: str) -> str:
+    """The full resource name that a project's own policy is kept under."""
+    return f"//cloudresourcemanager.googleapis.com/projects/{project}"
+
+
+class Permissions:
+    """IAM policies by full resource name (`//secretmanager.googleapis.com/projects/p/secrets/s`) and the checks on them."""
+
+    def __init__(self, store: Store, projects: Projects, clock: Clock) -> None:
+        self._store = store
+        self._policies = store.collection("iam.policies")
+        self._accounts = store.collection("iam.serviceAccounts")
+        self._projects = projects
+        self._clock = clock
+
+    # -- policies
+
+    def policy(self, resource: str, version: int = 1) -> Json:
+        """The policy of a resource, as a caller who asked for `requestedPolicyVersion` sees it; an empty one if none was set."""
+        policy = self._policies.get(resource)
+        if policy is None:
+            return {"version": 1, "etag": EMPTY_ETAG}
+        if version >= 3 or not any("condition" in b for b in policy.get("bindings", ())):
+            return policy
+        # Older callers see that there is a condition without being able to lose it by writing back what they read.
+        bindings = []
+        for binding in policy["bindings"]:
+            if "condition" in binding:
+                mark = hashlib.sha1(json.dumps(binding["condition"], sort_keys=True).encode()).hexdigest()[:20]
+                bindings.append({"role": f"{binding['role']}_withcond_{mark}", "members": binding["members"]})
+            else:
+                bindings.append(binding)
+        return policy | {"version": 1, "bindings": bindings}
+
+    def set_policy(self, resource: str, policy: Json, *, mask: str | None = None, convenience: bool = False) -> Json:
+        """Replace a policy and return it. 409 ABORTED on another etag than the stored one, 400 on unknown roles or members.
+
+        `convenience` lets `projectOwner:` and its kin in, which only buckets take.
+        """
+        with self._store.transaction():
+            current = self._policies.get(resource) or {"etag": EMPTY_ETAG}
+            etag = policy.get("etag")
+            if etag and etag != current["etag"]:
+                raise ApiError(
+                    409,
+                    "ABORTED",
+                    "There were concurrent policy changes. Please retry the whole read-modify-write with exponential backoff. "
+                    f"The request's ETag '{etag}' did not match the current policy's ETag '{current['etag']}'.",
+                )
+            merged: dict[tuple[str, str], Json] = {}
+            for binding in policy.get("bindings") or ():
+                self._check_binding(binding, int(policy.get("version") or 1), convenience)
+                condition = binding.get("condition")
+                key = (binding["role"], json.dumps(condition, sort_keys=True))
+                into = merged.setdefault(key, {"role": binding["role"], "members": []})
+                if condition:
+                    into["condition"] = condition
+                into["members"] = sorted({*into["members"], *(binding.get("members") or ())})
+            bindings = sorted((b for b in merged.values() if b["members"]), key=lambda b: str(b["role"]))
+            new: Json = {"version": 3 if any("condition" in b for b in bindings) else 1}
+            number = self._store.next_number("iam.policy")
+            new["etag"] = base64.b64encode(b"\x07" + number.to_bytes(7, "big")).decode()
+            if bindings:
+                new["bindings"] = bindings
+            audit = policy.get("auditConfigs") if mask and "auditConfigs" in mask else current.get("auditConfigs")
+            if audit:
+                new["auditConfigs"] = audit
+            self._policies.put(resource, new)
+        return new
+
+    def forget(self, resource: str) -> None:
+        """Drop the policies of a deleted resource and of what was below it."""
+        for key, _ in self._policies.items(resource):
+            if key == resource or key.startswith(resource + "/"):
+                self._policies.delete(key)
+
+    def _check_binding(self, binding: Json, version: int, convenience: bool) -> None:
+        role = binding.get("role") or ""
+        if "_withcond_" in role:
+            raise ApiError(400, None, f"Role {role} is not supported: write back what requestedPolicyVersion 3 reads.")
+        if role not in ROLES and not re.fullmatch(r"(projects|organizations)/[^/]+/roles/[\w.]+", role):
+            raise ApiError(400, None, f"Role {role} is not supported for this resource.")
+        if binding.get("condition") and version < 3:
+            raise ApiError(400, None, "A policy with conditional role bindings must set version 3.")
+        for member in binding.get("members") or ():
+            if not _MEMBER.match(member):
+                raise ApiError(400, None, f"The member {member} is of an unknown type or its identifier is malformed.")
+            kind, _, email = member.partition(":")
+            if kind in _CONVENIENCE and not convenience:
+                raise ApiError(400, None, f"Invalid argument: member {member} is not supported for this resource.")
+            if kind == "serviceAccount" and email.endswith(".iam.gserviceaccount.com"):
+                google_managed = email.split("@")[1].startswith(("gcp-sa-", "service-"))
+                if not google_managed and self._accounts.get(email) is None:
+                    raise ApiError(400, None, f"Service account {email} does not exist.")
+
+    # -- checks
+
+    def allowed(
+        self, principal: Principal, permission: str, project: str | None = None, resource: str | None = None
+    ) -> bool:
+        """Whether policies on the resource, those above it or the project grant the permission to the principal."""
+        places = [project_resource(project)] if project else []
+        if resource:
+            host, _, name = resource.removeprefix("//").partition("/")
+            parts = name.split("/")
+            places += [f"//{host}/{'/'.join(parts[:n])}" for n in range(2, len(parts) + 1, 2)]
+            if len(parts) % 2:
+                places.append(resource)
+        for place in places:
+            policy = self._policies.get(place)
+            for binding in (policy or {}).get("bindings", ()):
+                if not holds(binding["role"], permission):
+                    continue
+                if not any(self._is(principal, member) for member in binding["members"]):
+                    continue
+                condition = binding.get("condition")
+                if condition and not conditions.holds(condition["expression"], resource or place, self._clock.time()):
+                    continue
+                return True
+        return False
+
+    def granted(self, principal: Principal, permissions: list[str], project: str | None, resource: str | None) -> Json:
+        """The answer of a testIamPermissions method."""
+        held = [p for p in permissions if self.allowed(principal, p, project, resource)]
+        return {"permissions": held} if held else {}
+
+    def _is(self, principal: Principal, member: str) -> bool:
+        if member == "allUsers" or (member == "allAuthenticatedUsers" and principal.email):
+            return True
+        kind, _, rest = member.partition(":")
+        if kind in _CONVENIENCE:
+            policy = self._policies.get(project_resource(self._projects.id_of(rest) or rest)) or {}
+            return any(
+                principal.member in binding["members"]
+                for binding in policy.get("bindings", ())
+                if binding["role"] == _CONVENIENCE[kind]
+            )
+        return bool(principal.email) and member == principal.member
+
+
+def service_disabled(host: str, title: str, project: str, number: str) -> ApiError:
+    """403 as Google answers for an API that is not enabled in the project."""
+    url = f"https://console.developers.google.com/apis/api/{host}/overview?project={number}"
+    message = (
+        f"{title} has not been used in project {number} before or it is disabled. Enable it by visiting {url} then retry. "
+        "If you enabled this API recently, wait a few minutes for the action to propagate to our systems and retry."
+    )
+    detail = error_info(
+        "SERVICE_DISABLED",
+        "googleapis.com",
+        service=host,
+        consumer=f"projects/{number}",
+        containerInfo=number,
+        serviceTitle=title,
+        activationUrl=url,
+    )
+    help_links = {
+        "@type": "type.googleapis.com/google.rpc.Help",
+        "links": [{"description": "Google developers console API activation", "url": url}],
+    }
+    return ApiError(403, "accessNotConfigured", message, [detail, help_links])

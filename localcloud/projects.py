@@ -1,0 +1,89 @@
+# Copyright (c) 2026, the mlops.mlflow_gcp authors
+# SPDX-License-Identifier: Apache-2.0
+"""Projects: ids, numbers and which APIs are enabled in them."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from localcloud.store import Store
+
+Json = dict[str, Any]
+
+# What a project has from the start; everything else answers SERVICE_DISABLED until it is enabled.
+INITIAL_SERVICES = (
+    "cloudapis.googleapis.com",
+    "logging.googleapis.com",
+    "monitoring.googleapis.com",
+    "servicemanagement.googleapis.com",
+    "serviceusage.googleapis.com",
+    "storage-api.googleapis.com",
+    "storage-component.googleapis.com",
+    "storage.googleapis.com",
+)
+
+
+class Projects:
+    """The projects (`projects`, by id) and their enabled APIs (`projects.services`, key `PROJECT/HOST`)."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self.documents = store.collection("projects")
+        self._services = store.collection("projects.services")
+
+    def get(self, id_or_number: str) -> Json | None:
+        """The project by id or number, as Resource Manager v1 shows it; None when there is none."""
+        if re.fullmatch(r"\d+", id_or_number):
+            return next((d for d in self.documents.list() if d["projectNumber"] == id_or_number), None)
+        return self.documents.get(id_or_number)
+
+    def id_of(self, id_or_number: str) -> str:
+        """The id for a project's number; an id, or what is unknown, stays as it is."""
+        if re.fullmatch(r"\d+", id_or_number):
+            found = self.get(id_or_number)
+            return str(found["projectId"]) if found else id_or_number
+        return id_or_number
+
+    def number_of(self, project: str) -> str:
+        """The number (a string of digits) of a project that exists."""
+        found = self.get(project)
+        if found is None:
+            raise KeyError(project)
+        return str(found["projectNumber"])
+
+    def add(self, project: str, number: str, name: str, created: str, labels: Json, parent: Json | None) -> Json:
+        """Create a project with its initial APIs; raises store.AlreadyExists."""
+        document: Json = {
+            "projectId": project,
+            "projectNumber": number,
+            "name": name,
+            "lifecycleState": "ACTIVE",
+            "createTime": created,
+        }
+        if labels:
+            document["labels"] = labels
+        if parent:
+            document["parent"] = parent
+        with self._store.transaction():
+            self.documents.insert(project, document)
+            for host in INITIAL_SERVICES:
+                self.enable(project, host)
+        return document
+
+    def enabled(self, project: str, host: str) -> bool:
+        """Whether an API (`secretmanager.googleapis.com`) is enabled in a project."""
+        return self._services.get(f"{project}/{host}") is not None
+
+    def enable(self, project: str, host: str) -> None:
+        """Enable an API."""
+        self._services.put(f"{project}/{host}", {})
+
+    def disable(self, project: str, host: str) -> None:
+        """Disable an API."""
+        self._services.delete(f"{project}/{host}")
+
+    def enabled_services(self, project: str) -> list[str]:
+        """The hosts of all enabled APIs."""
+        return [key.split("/", 1)[1] for key, _ in self._services.items(f"{project}/")]

@@ -1,0 +1,87 @@
+# Copyright (c) 2026, the mlops.mlflow_gcp authors
+# SPDX-License-Identifier: Apache-2.0
+"""All services, and which of them a request is for."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from urllib.parse import unquote
+
+from localcloud import contract, services
+from localcloud.contract import Match
+from localcloud.service import Bound, RawRoute, Service
+
+
+@dataclass(frozen=True)
+class Found:
+    """What serves a path: a contract method (with or without a handler) or a raw route."""
+
+    service: Service
+    match: Match | None = None
+    bound: Bound | None = None
+    raw: RawRoute | None = None
+    raw_params: tuple[tuple[str, str], ...] = ()
+
+
+class Registry:
+    """The services by name and host."""
+
+    def __init__(self, found: list[Service]) -> None:
+        self.services = found
+        self._by_name: dict[str, list[Service]] = {}
+        self._by_host: dict[str, list[Service]] = {}
+        self._rooted: list[Service] = []
+        for service in found:
+            self._by_name.setdefault(service.name, []).append(service)
+            for host in (service.host, *service.hosts):
+                self._by_host.setdefault(host, []).append(service)
+            # Compute's and Storage's own paths say which API they are for.
+            if any(c.document["servicePath"] for c in service.contracts()):
+                self._rooted.append(service)
+
+    @classmethod
+    def load(cls) -> Registry:
+        """The services of all modules in localcloud.services: every module-level `Service` object."""
+        found: list[Service] = []
+        for module in sorted(pkgutil.iter_modules(services.__path__), key=lambda m: m.name):
+            loaded = importlib.import_module(f"{services.__name__}.{module.name}")
+            found += [v for v in vars(loaded).values() if isinstance(v, Service) and v not in found]
+        return cls(found)
+
+    def is_google_host(self, host: str) -> bool:
+        """Whether a host name is one of Google's, which machines use."""
+        return host.endswith((".googleapis.com", ".google.com"))
+
+    def find(self, host: str, http_method: str, raw_path: str) -> Found | None:
+        """What serves a request; None for a path that no API has."""
+        for service, path in self._candidates(host, raw_path):
+            for raw in service.raw:
+                matched = raw.pattern.fullmatch(path)
+                if http_method in raw.methods and matched:
+                    params = tuple((k, unquote(v)) for k, v in matched.groupdict().items() if v is not None)
+                    return Found(service, raw=raw, raw_params=params)
+            for version in service.versions:
+                match = contract.load(service.name, version).match(http_method, path)
+                if match:
+                    return Found(service, match, service.bound.get(match.method.id))
+        return None
+
+    def _candidates(self, host: str, raw_path: str) -> Iterator[tuple[Service, str]]:
+        if self.is_google_host(host):
+            for service in self._by_host.get(host, ()):
+                yield service, raw_path
+            if host.endswith(".storage.googleapis.com"):
+                for service in self._by_name.get("storage", ()):
+                    yield service, raw_path
+            if host == "www.googleapis.com":
+                for service in self._rooted:
+                    yield service, raw_path
+            return
+        _, first, *rest = raw_path.split("/", 2)
+        for service in self._by_name.get(first, ()):
+            yield service, "/" + (rest[0] if rest else "")
+        for service in self._rooted:
+            yield service, raw_path

@@ -1,0 +1,96 @@
+# Copyright (c) 2026, the mlops.mlflow_gcp authors
+# SPDX-License-Identifier: Apache-2.0
+"""OAuth 2: service accounts trade signed assertions for tokens; tokens and keys can be looked up."""
+
+from __future__ import annotations
+
+from typing import Any
+from urllib.parse import parse_qs
+
+from starlette.responses import JSONResponse, Response
+
+from localcloud.auth import jwk
+from localcloud.service import Call, Json, Service
+
+api = Service("oauth2", "v2", hosts=("www.googleapis.com", "accounts.google.com"), always_on=True)
+
+_GRANT = "urn:ietf:params:oauth:grant-type:jwt-bearer"
+
+
+@api.route("POST", r"/(token|o/oauth2/token|oauth2/v4/token|oauth2/token)", anonymous=True)
+def token(call: Call) -> Response:
+    """Exchange a service account's assertion for an access token, or for an ID token when it has `target_audience`."""
+    assert call.media is not None
+    form = {k: v[0] for k, v in parse_qs(call.media.read().decode()).items()}
+    if form.get("grant_type") != _GRANT:
+        return _refused("unsupported_grant_type", f"Invalid grant_type: {form.get('grant_type', '')}")
+    try:
+        claims = call.cloud.auth.verify_assertion(form.get("assertion", ""))
+    except ValueError as error:
+        return _refused("invalid_grant", str(error))
+    email = str(claims["iss"])
+    if claims.get("target_audience"):
+        return JSONResponse({"id_token": call.cloud.auth.issue_id_token(email, str(claims["target_audience"]))})
+    scopes = str(claims.get("scope", "")).split()
+    if not scopes:
+        return _refused("invalid_scope", "Invalid OAuth scope or ID token audience provided.")
+    issued = call.cloud.auth.issue_access_token(email, scopes)
+    return JSONResponse({"access_token": issued.token, "expires_in": issued.expires_in, "token_type": "Bearer"})
+
+
+def _refused(error: str, description: str) -> Response:
+    return JSONResponse({"error": error, "error_description": description}, status_code=400)
+
+
+def _info(call: Call) -> tuple[Json, Json] | None:
+    given: Any = dict(call.request.query_params)
+    if call.media is not None:
+        given |= {k: v[0] for k, v in parse_qs(call.media.read().decode()).items()}
+    known = call.cloud.auth.describe(given.get("access_token") or given.get("accessToken") or "")
+    if known is None:
+        return None
+    account = call.cloud.accounts.get(known["email"]) or {}
+    return known, account
+
+
+@api.route("GET POST", r"/(tokeninfo|oauth2/v[13]/tokeninfo)", anonymous=True)
+def tokeninfo(call: Call) -> Response:
+    """What an access token is good for."""
+    found = _info(call)
+    if found is None:
+        return _refused("invalid_token", "Invalid Value")
+    known, account = found
+    left = int(known["expires"] - call.cloud.clock.time())
+    return JSONResponse(
+        {
+            "azp": account.get("uniqueId", ""),
+            "aud": account.get("uniqueId", ""),
+            "scope": " ".join(known["scopes"]),
+            "exp": str(int(known["expires"])),
+            "expires_in": str(left),
+            "email": known["email"],
+            "email_verified": "true",
+            "access_type": "online",
+        }
+    )
+
+
+@api.method("oauth2.userinfo.get", permission=None)
+def userinfo(call: Call) -> Json:
+    """Who the caller is."""
+    account = call.cloud.accounts.get(call.caller.email) or {}
+    return {"id": account.get("uniqueId", ""), "email": call.caller.email, "verified_email": True}
+
+
+@api.route("GET", r"/oauth2/v1/certs", anonymous=True)
+def certificates(call: Call) -> Json:
+    """The certificates that ID tokens verify with, by key id."""
+    key_id, _, certificate = call.cloud.auth.keys.signing("oauth2")
+    return {key_id: certificate}
+
+
+@api.route("GET", r"/oauth2/v3/certs", anonymous=True)
+def key_set(call: Call) -> Json:
+    """The same keys as a JSON Web Key Set."""
+    key_id, key, _ = call.cloud.auth.keys.signing("oauth2")
+    return {"keys": [jwk(key.public_key(), key_id)]}
