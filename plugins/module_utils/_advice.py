@@ -1,0 +1,67 @@
+# Copyright (c) 2026, the mlops.mlflow_gcp authors
+# SPDX-License-Identifier: Apache-2.0
+"""What a person should do next, for each way in which Google says no."""
+
+from __future__ import annotations
+
+import re
+
+from ._client import GoogleError
+
+LOGIN = (
+    "Log in with `gcloud auth application-default login`, or set auth_kind with service_account_file or access_token. "
+    "Access tokens live for one hour."
+)
+
+# Google quotes it ("Permission 'compute.networks.create' denied") or says "does not have storage.buckets.get access".
+_PERMISSION = r"(?:'|\bpermission:? |\bhave )([a-z]+\.\w+\.\w+)(?:'|\b)"
+
+
+def advice(error: GoogleError, project: str) -> str:
+    """Return one or two sentences, or an empty string where the service's own words are the best there is."""
+    code, reason, text = error.code, error.reason, error.message
+    if code == 401:
+        return LOGIN
+    if error.service_disabled:
+        service = (
+            error.metadata("service") or _found(r"([a-z]+\.googleapis\.com)", text) or f"{error.api}.googleapis.com"
+        )
+        return f"Enable the API with `gcloud services enable {service} --project={project}`, wait a minute, run again."
+    if reason == "BILLING_DISABLED" or (code in {400, 403} and "billing" in text.lower()):
+        return f"Link a billing account: https://console.cloud.google.com/billing/linkedaccount?project={project}"
+    if "quota" in reason.lower() or "quota" in text.lower():
+        return f"Free some of it or ask for more: https://console.cloud.google.com/iam-admin/quotas?project={project}"
+    if code == 403:
+        return _permission(error, project)
+    if reason == "deadlineExceeded":
+        return "It goes on at Google: run again to pick it up, or raise the timeout option."
+    if code == 0 and reason == "tls":
+        return "Check the certificate authorities this host trusts (REQUESTS_CA_BUNDLE) and any proxy in between."
+    if code == 0:
+        return (
+            f"Check the network, HTTPS_PROXY and, where it is set, CLOUDSDK_API_ENDPOINT_OVERRIDES_{error.api.upper()}"
+            f"{f' ({error.url})' if error.url else ''}."
+        )
+    if error.operation_in_progress or code == 412 or (code == 409 and reason.lower() in {"aborted", "conflict"}):
+        return "Something else is changing it at the same time: run again when that is done."
+    if code == 404:
+        return f"Check that project {project} and everything this refers to exist, and are spelled right."
+    if code == 429 or code >= 500:
+        return "The service is busy or out of order (https://status.cloud.google.com): run again later."
+    return ""
+
+
+def _permission(error: GoogleError, project: str) -> str:
+    permission = error.metadata("permission") or _found(_PERMISSION, error.message)
+    wanted = f"the permission {permission}" if permission else "a permission for this"
+    return (
+        f"The account lacks {wanted}. Grant it a role that has it: "
+        f"`gcloud projects add-iam-policy-binding {project} --member=… --role=…`"
+        f"{f' (https://cloud.google.com/iam/docs/permissions-reference?q={permission})' if permission else ''}. "
+        "Rights given a moment ago take up to two minutes."
+    )
+
+
+def _found(pattern: str, text: str) -> str:
+    match = re.search(pattern, text)
+    return match.group(1) if match else ""

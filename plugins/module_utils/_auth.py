@@ -1,0 +1,91 @@
+# Copyright (c) 2026, the mlops.mlflow_gcp authors
+# SPDX-License-Identifier: Apache-2.0
+"""Credentials: one authorised requests session from the common options. Knows Google's libraries, not Ansible."""
+
+from __future__ import annotations
+
+import os
+import traceback
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+try:
+    import google.auth
+    import google.auth.impersonated_credentials
+    import google.oauth2.credentials
+    import google.oauth2.service_account
+    import requests
+    from google.auth.transport.requests import AuthorizedSession
+
+    IMPORT_ERROR: str | None = None
+except ImportError:
+    IMPORT_ERROR = traceback.format_exc()
+
+if TYPE_CHECKING:
+    from requests import Session
+
+SCOPES = ("https://www.googleapis.com/auth/cloud-platform",)
+
+
+@dataclass(frozen=True)
+class AuthOptions:
+    """Who to be. ``impersonate_service_account`` may be a comma-separated chain, the target last (as in gcloud)."""
+
+    auth_kind: str = "application"
+    service_account_file: str | None = None
+    access_token: str | None = field(default=None, repr=False)
+    impersonate_service_account: str | None = None
+
+    @classmethod
+    def of(cls, params: Mapping[str, Any]) -> AuthOptions:
+        """Pick the authentication options out of a module's or a plugin's parameters."""
+        return cls(
+            auth_kind=params.get("auth_kind") or "application",
+            service_account_file=params.get("service_account_file"),
+            access_token=params.get("access_token"),
+            impersonate_service_account=params.get("impersonate_service_account"),
+        )
+
+
+def credentials(options: AuthOptions, environ: Mapping[str, str] = os.environ) -> Any:
+    """Return google-auth credentials. Raises google.auth.exceptions.GoogleAuthError, OSError or ValueError."""
+    source = _source(options)
+    if not options.impersonate_service_account:
+        return source
+    *delegates, target = [part.strip() for part in options.impersonate_service_account.split(",")]
+    override = environ.get("CLOUDSDK_API_ENDPOINT_OVERRIDES_IAMCREDENTIALS")
+    endpoint = (
+        f"{override.rstrip('/')}/v1/projects/-/serviceAccounts/{target}:generateAccessToken" if override else None
+    )
+    return google.auth.impersonated_credentials.Credentials(  # type: ignore[no-untyped-call]
+        source_credentials=source,
+        target_principal=target,
+        target_scopes=list(SCOPES),
+        delegates=delegates,
+        iam_endpoint_override=endpoint,
+    )
+
+
+def _source(options: AuthOptions) -> Any:
+    if options.auth_kind == "access_token":
+        if not options.access_token:
+            raise ValueError("auth_kind=access_token needs access_token")
+        return google.oauth2.credentials.Credentials(token=options.access_token)  # type: ignore[no-untyped-call]
+    if options.auth_kind == "service_account_file":
+        if not options.service_account_file:
+            raise ValueError("auth_kind=service_account_file needs service_account_file")
+        return google.oauth2.service_account.Credentials.from_service_account_file(  # type: ignore[no-untyped-call]
+            Path(options.service_account_file).expanduser(), scopes=SCOPES
+        )
+    return google.auth.default(scopes=SCOPES)[0]
+
+
+def session(options: AuthOptions, environ: Mapping[str, str] = os.environ) -> Session:
+    """Return a requests session that fetches, refreshes and sends the access token by itself."""
+    authorized: Session = AuthorizedSession(credentials(options, environ))  # type: ignore[no-untyped-call]
+    return authorized
+
+
+__all__ = ["IMPORT_ERROR", "AuthOptions", "credentials", "requests", "session"]

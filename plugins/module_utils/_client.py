@@ -1,0 +1,308 @@
+# Copyright (c) 2026, the mlops.mlflow_gcp authors
+# SPDX-License-Identifier: Apache-2.0
+"""HTTP to Google's APIs: endpoints, timeouts, retries with a deadline, pages, and errors as one exception.
+
+No Ansible here: the inventory plugin uses this as it is.
+"""
+
+from __future__ import annotations
+
+import email.utils
+import json
+import os
+import random
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+try:
+    import requests
+    from google.auth import exceptions as auth_exceptions
+except ImportError:  # reported by whoever starts us, from _auth.IMPORT_ERROR
+    pass
+
+if TYPE_CHECKING:
+    from requests import Response, Session
+
+Json = dict[str, Any]
+
+# Base address per API, in the shape that gcloud's endpoint overrides have: compute and storage include their version,
+# others do not.
+ENDPOINTS: Mapping[str, str] = {
+    "cloudresourcemanager": "https://cloudresourcemanager.googleapis.com/",
+    "compute": "https://compute.googleapis.com/compute/v1/",
+    "iam": "https://iam.googleapis.com/",
+    "iamcredentials": "https://iamcredentials.googleapis.com/",
+    "secretmanager": "https://secretmanager.googleapis.com/",
+    "servicenetworking": "https://servicenetworking.googleapis.com/",
+    "serviceusage": "https://serviceusage.googleapis.com/",
+    "sql": "https://sqladmin.googleapis.com/",
+    "storage": "https://storage.googleapis.com/storage/v1/",
+}
+RETRIED_CODES = frozenset({429, 500, 502, 503})
+RATE_REASONS = frozenset({"rateLimitExceeded", "userRateLimitExceeded", "RATE_LIMIT_EXCEEDED"})
+PER_REQUEST_SECONDS = 120.0  # how long one request is repeated while the service is out of order
+CONNECTION_ATTEMPTS = 5  # a wrong address should not take two minutes to be told
+CONNECT_TIMEOUT = 10.0
+READ_TIMEOUT = 150.0  # Compute's operations.wait holds the line for up to two minutes
+LONGEST_PAUSE = 32.0
+
+
+class Clock:
+    """The time, to be replaced in tests."""
+
+    def now(self) -> float:
+        """Seconds, monotonic."""
+        return time.monotonic()
+
+    def sleep(self, seconds: float) -> None:
+        """Wait."""
+        time.sleep(seconds)
+
+
+class GoogleError(Exception):
+    """What a Google service (or the way to it) said. ``code`` is the HTTP status, 0 when there was no answer."""
+
+    def __init__(
+        self,
+        code: int,
+        reason: str,
+        message: str,
+        details: Sequence[Json] = (),
+        *,
+        method: str = "",
+        url: str = "",
+        api: str = "",
+    ) -> None:
+        super().__init__(f"{message} ({f'HTTP {code}, ' if code else ''}{reason})" if reason else message)
+        self.code, self.reason, self.message, self.details = code, reason, message, tuple(details)
+        self.method, self.url, self.api = method, url, api
+
+    @property
+    def service_disabled(self) -> bool:
+        """Whether the project has not enabled this API."""
+        return self.code == 403 and self.reason in {"SERVICE_DISABLED", "accessNotConfigured"}
+
+    @property
+    def operation_in_progress(self) -> bool:
+        """Cloud SQL writes to one instance are serial; Service Networking has the same with other words."""
+        return (self.code == 409 and self.reason == "operationInProgress") or (
+            self.code == 400 and "peering operation in progress" in self.message.lower()
+        )
+
+    def metadata(self, key: str) -> str:
+        """A value from the error's ErrorInfo details, or an empty string."""
+        for detail in self.details:
+            value = (detail.get("metadata") or {}).get(key)
+            if value:
+                return str(value)
+        return ""
+
+
+@dataclass(frozen=True)
+class Deadline:
+    """A point in time, and what was promised, for the message."""
+
+    clock: Clock
+    seconds: float
+    end: float
+
+    @classmethod
+    def after(cls, clock: Clock, seconds: float) -> Deadline:
+        """The deadline ``seconds`` from now."""
+        return cls(clock, seconds, clock.now() + seconds)
+
+    def left(self) -> float:
+        """Seconds left, never negative."""
+        return max(0.0, self.end - self.clock.now())
+
+
+class Client:
+    """JSON requests on one session. ``timeout`` (seconds) is the deadline of all that this client does, waits included."""
+
+    def __init__(
+        self,
+        session: Session,
+        *,
+        timeout: float = 1800.0,
+        clock: Clock | None = None,
+        rand: Callable[[], float] = random.random,
+        environ: Mapping[str, str] = os.environ,
+    ) -> None:
+        self.session, self.rand, self.environ = session, rand, environ
+        self.clock = clock or Clock()
+        self.deadline = Deadline.after(self.clock, timeout)
+
+    def base(self, api: str) -> str:
+        """The API's base address, with a slash at its end."""
+        override = self.environ.get(f"CLOUDSDK_API_ENDPOINT_OVERRIDES_{api.upper()}")
+        return (override or ENDPOINTS[api]).rstrip("/") + "/"
+
+    def pause(self, attempt: int, *, first: float = 1.0, longest: float = LONGEST_PAUSE) -> float:
+        """Seconds to wait after the given attempt (from 0): doubling, with jitter between a half and the whole."""
+        return min(longest, first * 2.0 ** min(attempt, 16)) * (0.5 + self.rand() / 2)
+
+    def get(self, api: str, path: str, params: Mapping[str, Any] | None = None) -> Json:
+        """GET one thing."""
+        return self.request("GET", api, path, params=params)
+
+    def find(self, api: str, path: str, params: Mapping[str, Any] | None = None) -> Json | None:
+        """GET one thing, or None where the service says 404. A 403 is an error: the unseen may well be there."""
+        try:
+            return self.get(api, path, params)
+        except GoogleError as error:
+            if error.code == 404:
+                return None
+            raise
+
+    def pages(self, api: str, path: str, params: Mapping[str, Any] | None = None) -> Iterator[Json]:
+        """GET every page. A page without items may still name a next one."""
+        query = dict(params or {})
+        while True:
+            page = self.get(api, path, query)
+            yield page
+            token = page.get("nextPageToken")
+            if not token:
+                return
+            query["pageToken"] = token
+
+    def items(self, api: str, path: str, key: str = "items", params: Mapping[str, Any] | None = None) -> Iterator[Json]:
+        """Every item of a paged list."""
+        for page in self.pages(api, path, params):
+            yield from page.get(key) or ()
+
+    def request(
+        self,
+        method: str,
+        api: str,
+        path: str,
+        *,
+        body: Json | None = None,
+        params: Mapping[str, Any] | None = None,
+        idempotent: bool = True,
+    ) -> Json:
+        """Send one request and return its JSON; repeat it while that can help.
+
+        ``idempotent=False`` is for a request that must not run twice (adding a secret's version): it is repeated only
+        where the service says that it did nothing (429). Raises GoogleError.
+        """
+        url = self.base(api) + path.lstrip("/")
+        patience = Deadline.after(self.clock, PER_REQUEST_SECONDS)
+        attempt = 0
+        while True:
+            try:
+                return self._once(method, api, url, body, params)
+            except _FailedError as failed:
+                error, at_least = failed.error, failed.retry_after
+            if not (error.operation_in_progress or _worth_another(error, attempt, idempotent)):
+                raise error
+            pause = max(self.pause(attempt), at_least)
+            left = self.deadline.left() if error.operation_in_progress else min(patience.left(), self.deadline.left())
+            attempt += 1
+            if pause >= left:
+                raise GoogleError(
+                    error.code,
+                    error.reason,
+                    f"{error.message} (gave up after {attempt} attempts)",
+                    error.details,
+                    method=method,
+                    url=url,
+                    api=api,
+                )
+            self.clock.sleep(pause)
+
+    def _once(self, method: str, api: str, url: str, body: Json | None, params: Mapping[str, Any] | None) -> Json:
+        where: dict[str, Any] = {"method": method, "url": url, "api": api}
+        read_timeout = max(1.0, min(READ_TIMEOUT, self.deadline.left()))
+        try:
+            response = self.session.request(
+                method, url, params=dict(params or {}), json=body, timeout=(CONNECT_TIMEOUT, read_timeout)
+            )
+        except (auth_exceptions.RefreshError, auth_exceptions.DefaultCredentialsError) as error:
+            raise _FailedError(GoogleError(401, "credentials", _text(error), **where)) from error
+        except auth_exceptions.GoogleAuthError as error:  # the token service could not be reached
+            raise _FailedError(GoogleError(0, "connection", _text(error), **where)) from error
+        except requests.exceptions.SSLError as error:
+            raise _FailedError(GoogleError(0, "tls", _text(error), **where)) from error
+        except requests.exceptions.RequestException as error:
+            raise _FailedError(GoogleError(0, "connection", _text(error), **where)) from error
+        if response.status_code >= 400:
+            raise _FailedError(_error(response, **where), _retry_after(response))
+        if not response.content:
+            return {}
+        try:
+            answer = response.json()
+        except ValueError as error:
+            message = f"the answer is not JSON: {response.text[:200]!r}"
+            raise _FailedError(GoogleError(response.status_code, "notJson", message, **where)) from error
+        return answer if isinstance(answer, dict) else {"items": answer}
+
+
+class _FailedError(Exception):
+    """One attempt's failure, with the pause the service asked for."""
+
+    def __init__(self, error: GoogleError, retry_after: float = 0.0) -> None:
+        super().__init__(error)
+        self.error, self.retry_after = error, retry_after
+
+
+def _worth_another(error: GoogleError, attempt: int, idempotent: bool) -> bool:
+    if error.code == 429:
+        # A hard quota (how many there may be) does not go away; a rate does.
+        return error.reason not in {"quotaExceeded", "QUOTA_EXCEEDED"} or "per minute" in error.message.lower()
+    if error.code == 403:
+        return error.reason in RATE_REASONS or (
+            "quota" in error.reason.lower() and "per minute" in error.message.lower()
+        )
+    if error.code == 400:
+        return error.reason in {"resourceNotReady", "RESOURCE_NOT_READY"}
+    if not idempotent:
+        return False
+    if error.code == 0:
+        return error.reason == "connection" and attempt + 1 < CONNECTION_ATTEMPTS
+    return error.code in RETRIED_CODES
+
+
+def _error(response: Response, *, method: str, url: str, api: str) -> GoogleError:
+    try:
+        document = response.json()
+    except ValueError:
+        document = None
+    envelope = document.get("error") if isinstance(document, dict) else None
+    if not isinstance(envelope, dict):  # a proxy's page, or OAuth's own {"error": "invalid_grant"}
+        text = json.dumps(document) if document is not None else response.text
+        return GoogleError(
+            response.status_code, "", " ".join(text.split())[:300] or response.reason, method=method, url=url, api=api
+        )
+    details = [detail for detail in envelope.get("details") or () if isinstance(detail, dict)]
+    old_style = [entry for entry in envelope.get("errors") or () if isinstance(entry, dict)]
+    reasons = (
+        [detail.get("reason") for detail in details]
+        + [entry.get("reason") for entry in old_style]
+        + [envelope.get("status")]
+    )
+    return GoogleError(
+        response.status_code,
+        next((str(reason) for reason in reasons if reason), ""),
+        str(envelope.get("message") or response.reason),
+        details,
+        method=method,
+        url=url,
+        api=api,
+    )
+
+
+def _retry_after(response: Response) -> float:
+    value = response.headers.get("Retry-After", "")
+    if value.isdigit():
+        return float(value)
+    try:
+        moment = email.utils.parsedate_to_datetime(value)
+    except (TypeError, ValueError):
+        return 0.0
+    return max(0.0, moment.timestamp() - time.time())
+
+
+def _text(error: Exception) -> str:
+    return " ".join(str(error.args[0] if error.args else error).split())[:500]

@@ -1,0 +1,78 @@
+# Copyright (c) 2026, the mlops.mlflow_gcp authors
+# SPDX-License-Identifier: Apache-2.0
+"""Waiting for long-running operations of Compute, SQL Admin, Service Networking and Service Usage."""
+
+from __future__ import annotations
+
+import re
+
+from ._client import Client, GoogleError, Json
+
+# google.rpc.Code → HTTP status, for errors inside google.longrunning operations.
+_RPC_CODES = {3: 400, 5: 404, 6: 409, 7: 403, 8: 429, 9: 400, 10: 409, 11: 400, 12: 501, 13: 500, 14: 503, 16: 401}
+
+
+def is_operation(api: str, answer: Json) -> bool:
+    """Whether an answer of this API is an operation rather than a resource."""
+    if api in {"compute", "sql"}:
+        return answer.get("kind") == f"{api}#operation"
+    return bool(re.match(r"operations/", str(answer.get("name", "")))) or (
+        answer.get("done") is True and "name" in answer
+    )
+
+
+def wait(client: Client, api: str, operation: Json) -> Json:
+    """Wait until the operation is done and return it.
+
+    Raises GoogleError with the operation's own error, which the service delivers inside an HTTP 200, or with reason
+    ``deadlineExceeded`` when the client's deadline comes first; the operation goes on
+    then, and a second run finds its result.
+    """
+    attempt = 0
+    while not _done(api, operation):
+        if attempt or api != "compute":  # Compute's wait holds the line by itself; the others are polled
+            pause = client.pause(attempt, longest=2.0 if api == "compute" else 15.0)
+            if pause >= client.deadline.left():
+                name = operation.get("name", "")
+                message = f"operation {name} is still running after {client.deadline.seconds:.0f} s"
+                raise GoogleError(0, "deadlineExceeded", message, api=api)
+            client.clock.sleep(pause)
+        attempt += 1
+        operation = _poll(client, api, operation)
+    _raise_error(api, operation)
+    return operation
+
+
+def _done(api: str, operation: Json) -> bool:
+    return operation.get("status") == "DONE" if api in {"compute", "sql"} else bool(operation.get("done"))
+
+
+def _poll(client: Client, api: str, operation: Json) -> Json:
+    if api == "compute":
+        # The scope (global, region, zone) is the operation's own, not the resource's.
+        return client.request("POST", api, _from_projects(operation["selfLink"]) + "/wait")
+    if api == "sql":
+        project = operation.get("targetProject") or _from_projects(operation["selfLink"]).split("/")[1]
+        return client.get(api, f"v1/projects/{project}/operations/{operation['name']}")
+    return client.get(api, f"v1/{operation['name']}")
+
+
+def _from_projects(link: str) -> str:
+    return link[link.index("projects/") :]
+
+
+def _raise_error(api: str, operation: Json) -> None:
+    error = operation.get("error")
+    if not error:
+        return
+    if api in {"compute", "sql"}:
+        entries = error.get("errors") or [{}]
+        reason = str(entries[0].get("code") or operation.get("httpErrorMessage") or "operationFailed")
+        message = "; ".join(str(entry.get("message") or entry.get("code")) for entry in entries)
+        details = [detail.get("errorInfo") or {} for entry in entries for detail in entry.get("errorDetails") or ()]
+        raise GoogleError(int(operation.get("httpErrorStatusCode") or 0), reason, message, details, api=api)
+    details = [detail for detail in error.get("details") or () if isinstance(detail, dict)]
+    reason = next((str(detail["reason"]) for detail in details if detail.get("reason")), "operationFailed")
+    raise GoogleError(
+        _RPC_CODES.get(int(error.get("code") or 0), 500), reason, str(error.get("message") or ""), details, api=api
+    )

@@ -1,0 +1,476 @@
+# Copyright (c) 2026, the mlops.mlflow_gcp authors
+# SPDX-License-Identifier: Apache-2.0
+"""The one state machine: read, compare, create, update, refuse, delete.
+
+A module describes its resource as a subclass of Resource and calls run(). Check mode, diffs, waits, conflicts and error
+messages are dealt with here and nowhere else.
+"""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, NoReturn
+
+from ansible.module_utils.basic import AnsibleModule, missing_required_lib
+
+from . import _auth, _operation, _options
+from ._advice import LOGIN, advice
+from ._client import Client, GoogleError, Json
+from ._fields import Field, camel, get_at, make_link, merge_patch, merged, put_at, same, seen, shown, to_api
+
+HIDDEN = "(hidden)"
+CONFLICT_ATTEMPTS = 6
+VISIBLE_WITHIN = 90.0  # seconds a new IAM resource may stay invisible
+
+
+class RefusedError(Exception):
+    """Something that we do not do, with a message that says what to do instead."""
+
+
+class Resource:
+    """One resource kind. Subclasses set the attributes below, and override a method where the API is different.
+
+    Templates (``collection``, ``path``, ``create_query``, ``create_body``, links) are filled from the parameters.
+    """
+
+    options: ClassVar[Mapping[str, Any]] = {}  # argument spec on top of the common options and ``state``
+    api: ClassVar[str] = "compute"
+    kind: ClassVar[str] = ""  # as people call it: "network"
+    collection: ClassVar[str] = ""  # "projects/{project}/global/networks"
+    path: ClassVar[str] = ""  # by default collection + "/{name}"
+    fields: ClassVar[Mapping[str, Field]] = {}  # option → how it meets the API
+    create_query: ClassVar[Mapping[str, str]] = {}  # {"secretId": "{name}"}
+    create_body: ClassVar[Mapping[str, str]] = {"name": "{name}"}
+    patch_style: ClassVar[str] = "merge"  # "merge": JSON merge patch; "mask": updateMask, what it names is replaced
+    # Against lost updates: "fingerprint" or "etag" in the body, "ifMetagenerationMatch" in the query.
+    guard: ClassVar[str] = ""
+    state_key: ClassVar[str] = "status"
+    busy: ClassVar[Sequence[str]] = ()  # values of state_key that pass by themselves
+    broken: ClassVar[Sequence[str]] = ()  # values of state_key that do not
+
+    def __init__(self, client: Client, params: Mapping[str, Any]) -> None:
+        self.client, self.params = client, params
+        self.wait = bool(params.get("wait", True))
+
+    # What a module may override ---------------------------------------------------------------------------------------
+
+    def read(self) -> Json | None:
+        """The resource as it is, or None."""
+        return self.client.find(self.api, self.self_path)
+
+    def check(self, current: Json) -> None:
+        """Look at what was found before anything is done with it; raise RefusedError to stop."""
+
+    def create(self, body: Json) -> None:
+        """Create it."""
+        self.call(
+            "POST",
+            self.fill(self.collection),
+            body,
+            {key: self.fill(value) for key, value in self.create_query.items()},
+        )
+
+    def patch(self, body: Json, current: Json, paths: Sequence[str]) -> None:
+        """Update the fields without a method of their own; ``paths`` are the dotted paths that differ."""
+        query: Json = {}
+        if self.patch_style == "mask":
+            query["updateMask"] = ",".join(paths)
+        if self.guard == "ifMetagenerationMatch":
+            query[self.guard] = current["metageneration"]
+        elif self.guard and self.guard in current:
+            body = {**body, self.guard: current[self.guard]}
+        self.call("PATCH", self.self_path, body, query)
+
+    def delete(self, current: Json) -> None:
+        """Delete it."""
+        self.call("DELETE", self.self_path)
+
+    def running_operations(self) -> Iterable[Json]:
+        """Operations that somebody started on this resource and that are not done: they are waited for first."""
+        return ()
+
+    def set_labels(self, body: Json, current: Json) -> None:
+        """Compute's setLabels; use as ``"labels": Field(via="set_labels")``."""
+        self.call(
+            "POST", f"{self.self_path}/setLabels", {**body, "labelFingerprint": current.get("labelFingerprint", "")}
+        )
+
+    # What a module may use --------------------------------------------------------------------------------------------
+
+    @property
+    def self_path(self) -> str:
+        """The resource's path below the API's base address."""
+        return self.fill(self.path or self.collection + "/{name}")
+
+    @property
+    def title(self) -> str:
+        """The resource's kind and name, for messages."""
+        return f"{self.kind} {self.params['name']}" if self.params.get("name") else self.kind
+
+    def fill(self, template: str) -> str:
+        """Fill a template from the parameters."""
+        return template.format(**self.params)
+
+    def call(
+        self, method: str, path: str, body: Json | None = None, query: Mapping[str, Any] | None = None, **kwargs: Any
+    ) -> Json:
+        """Send a mutation and wait for its operation, if it answers with one and ``wait`` is not off."""
+        params = dict(query or {})
+        if self.api == "compute":  # makes a repeated request do its work once
+            params["requestId"] = str(uuid.uuid4())
+        answer = self.client.request(method, self.api, path, body=body, params=params, **kwargs)
+        if self.wait and _operation.is_operation(self.api, answer):
+            return _operation.wait(self.client, self.api, answer)
+        return answer
+
+    def is_busy(self, current: Json) -> bool:
+        """Whether the resource is on its way from one state to another."""
+        return current.get(self.state_key) in self.busy
+
+    def settle(self, current: Json | None) -> Json | None:
+        """Wait until the resource rests. Raises RefusedError where it rests in a broken state."""
+        if current is not None and self.is_busy(current):
+            for operation in self.running_operations():
+                _operation.wait(self.client, self.api, operation)
+            current = self.read()
+        attempt = 0
+        while current is not None and self.is_busy(current):
+            pause = self.client.pause(attempt, first=2.0, longest=15.0)
+            if pause >= self.client.deadline.left():
+                message = f"it is still {current.get(self.state_key)} after {self.client.deadline.seconds:.0f} s"
+                raise GoogleError(0, "deadlineExceeded", message, api=self.api)
+            self.client.clock.sleep(pause)
+            attempt += 1
+            current = self.read()
+        return current
+
+    # The rest is for the state machine --------------------------------------------------------------------------------
+
+    def wanted(self) -> dict[str, Any]:
+        """Option → value as the API spells it, for what the user set."""
+        values: dict[str, Any] = {}
+        for option, field in self.fields.items():
+            value = self.params.get(option)
+            if value is None:
+                continue
+            value = to_api(value, self.options.get(option, {}), field.names)
+            if field.link:
+                value = make_link(value, field.link, self.params)
+            values[option] = getattr(self, field.convert)(value) if field.convert else value
+        return values
+
+    def at(self, option: str) -> str:
+        """The option's path in the API's document."""
+        return self.fields[option].at or camel(option)
+
+    def differs(self, option: str, value: Any, current: Json) -> bool:
+        """Whether an option's wanted value is not what the resource has."""
+        field = self.fields[option]
+        return field.compare and not same(value, get_at(current, self.at(option)), unordered=field.unordered)
+
+    def hides(self, option: str) -> bool:
+        """Whether the option's value stays out of diffs."""
+        return self.fields[option].hidden or _has_no_log(self.options.get(option, {}))
+
+    def document(self, values: Mapping[str, Any]) -> Json:
+        """Build a body of options' values."""
+        body: Json = {}
+        for option, value in values.items():
+            put_at(body, self.at(option), value)
+        return body
+
+    def update(self, values: Mapping[str, Any], current: Json, via: str) -> None:
+        """Send one group of changed values: those of one method, or all that are patched."""
+        if via:
+            getattr(self, via)(self.document(values), current)
+            return
+        change: Callable[[Any, Any], Any] = merged if self.patch_style == "mask" else merge_patch
+        changes = {option: change(get_at(current, self.at(option)), value) for option, value in values.items()}
+        self.patch(self.document(changes), current, [self.at(option) for option in values])
+
+
+@dataclass
+class Result:
+    """What a run came to."""
+
+    changed: bool
+    resource: Json | None
+    diff: Json
+    pending: bool = False
+
+
+class Machine:
+    """Brings one resource to one state."""
+
+    def __init__(
+        self, resource: Resource, *, check_mode: bool = False, warn: Callable[[str], None] = lambda _: None
+    ) -> None:
+        self.resource, self.check_mode, self.warn = resource, check_mode, warn
+        self.wanted = resource.wanted()
+        self.changed = False
+        self.doing = "read"
+        self.before: Json | None = None
+        self.started = False
+
+    def converge(self, state: str) -> Result:
+        """Read, compare, act; all of it again when somebody else changed the resource in between."""
+        attempt = 0
+        while True:
+            try:
+                return self._absent() if state == "absent" else self._present()
+            except GoogleError as error:
+                retried = error.code == 412 or (error.code == 409 and self.doing == "update")
+                pause = self.resource.client.pause(attempt)
+                attempt += 1
+                if not retried or attempt >= CONFLICT_ATTEMPTS or pause >= self.resource.client.deadline.left():
+                    raise
+                self.resource.client.clock.sleep(pause)
+
+    def _read(self) -> Json | None:
+        self.doing = "read"
+        try:
+            current = self.resource.read()
+        except GoogleError as error:
+            if not (self.check_mode and error.service_disabled):
+                raise
+            # A plan for an empty project: the API is enabled by an earlier task, which check mode did not run.
+            self.warn(
+                f"{self.resource.title}: the API is not enabled in this project yet; taken as absent for this plan."
+            )
+            current = None
+        if current is not None:
+            self.resource.check(current)
+        if not self.started:
+            self.started, self.before = True, current
+        return current
+
+    def _present(self) -> Result:
+        resource = self.resource
+        current = self._read()
+        if current is None:
+            return self._create()
+        if resource.is_busy(current):
+            if not resource.wait or self.check_mode:
+                return self._result(current, pending=True)
+            current = self.before = resource.settle(current)
+            if current is None:
+                return self._create()
+        self._refuse_broken(current)
+        return self._update(current, self.wanted)
+
+    def _create(self) -> Result:
+        resource, self.doing = self.resource, "create"
+        at_once = {option: value for option, value in self.wanted.items() if resource.fields[option].create}
+        body = {key: resource.fill(value) for key, value in resource.create_body.items()}
+        body.update(resource.document(at_once))
+        self.changed = True
+        if self.check_mode:
+            return self._result({**body, **resource.document(self.wanted)})
+        try:
+            resource.create(body)
+        except GoogleError as error:
+            if error.code != 409:
+                raise
+            # Our own request came through and its answer was lost, somebody was faster, or the name is taken.
+            current = self._read()
+            if current is None:
+                self.doing = "create"
+                raise
+            return self._update(current, self.wanted)
+        current = self._read_created()
+        if not resource.wait:
+            return self._result(current, pending=resource.is_busy(current))
+        settled = resource.settle(current)
+        if settled is None:
+            raise RefusedError(f"{resource.title} was created, and is gone again: somebody else deletes it.")
+        self._refuse_broken(settled)
+        return self._update(settled, {option: value for option, value in self.wanted.items() if option not in at_once})
+
+    def _read_created(self) -> Json:
+        # IAM answers 404 or 403 for a while about what it has just created.
+        clock, begin, attempt = self.resource.client.clock, self.resource.client.clock.now(), 0
+        while True:
+            try:
+                current, error = self.resource.read(), None
+            except GoogleError as caught:
+                if caught.code != 403:
+                    raise
+                current, error = None, caught
+            if current is not None:
+                return current
+            if clock.now() - begin > VISIBLE_WITHIN:
+                raise error or RefusedError(
+                    f"{self.resource.title} was created, but cannot be read. Run again in a minute."
+                )
+            clock.sleep(self.resource.client.pause(attempt, longest=8.0))
+            attempt += 1
+
+    def _update(self, current: Json, values: Mapping[str, Any]) -> Result:
+        resource = self.resource
+        touched = False
+        while True:
+            different = {option: value for option, value in values.items() if resource.differs(option, value, current)}
+            self._refuse_immutable(different, current)
+            if not different:
+                break
+            self.doing, self.changed = "update", True
+            if self.check_mode:
+                return self._result({**current, **resource.document(self.wanted)})
+            # One method at a time, then read again: fingerprints are new after each. What was sent is not sent a second
+            # time, so that a service which spells a value in its own way cannot keep us here.
+            # The patch comes first, then the methods in the fields' order.
+            via = min((resource.fields[option].via for option in different), key=bool)
+            group = {option: value for option, value in different.items() if resource.fields[option].via == via}
+            resource.update(group, current, via)
+            touched = True
+            values = {option: value for option, value in values.items() if option not in group}
+            latest = resource.read()
+            latest = resource.settle(latest) if resource.wait else latest
+            if latest is None:
+                raise RefusedError(f"{resource.title} was deleted by somebody else while it was updated. Run again.")
+            current = latest
+        if touched:
+            self._refuse_broken(current)
+        return self._result(current, pending=resource.is_busy(current))
+
+    def _absent(self) -> Result:
+        current = self._read()
+        if current is None:
+            return Result(self.changed, None, self._diff_deleted(self.before))
+        if self.resource.wait and not self.check_mode:
+            current = self.resource.settle(current)
+        self.doing, self.changed = "delete", True
+        if current is not None and not self.check_mode:
+            try:
+                self.resource.delete(current)
+            except GoogleError as error:
+                if error.code != 404:
+                    raise
+        return Result(True, None, self._diff_deleted(self.before))
+
+    def _refuse_immutable(self, different: Mapping[str, Any], current: Json) -> None:
+        fixed = [option for option in different if self.resource.fields[option].immutable]
+        if not fixed:
+            return
+        lines = []
+        for option in fixed:
+            has = get_at(current, self.resource.at(option))
+            hidden = self.resource.hides(option)
+            lines.append(
+                f"{option} (it is {HIDDEN if hidden else has!r}, {HIDDEN if hidden else different[option]!r} was asked)"
+            )
+        raise RefusedError(
+            f"{self.resource.title} cannot change {' and '.join(lines)} after its creation. Set it back to "
+            f"what it is, or delete the {self.resource.kind} first (state: absent; what it holds is lost), then run again."
+        )
+
+    def _refuse_broken(self, current: Json) -> None:
+        state = current.get(self.resource.state_key)
+        if state in self.resource.broken:
+            raise RefusedError(
+                f"{self.resource.title} is in state {state}. Look at it in the console, or delete it "
+                "(state: absent) and run again."
+            )
+
+    def _result(self, current: Json, pending: bool = False) -> Result:
+        return Result(self.changed, current, self._diff(), pending)
+
+    def _diff(self) -> Json:
+        before: Json = {}
+        after: Json = {}
+        for option, value in self.wanted.items():
+            resource, field, at = self.resource, self.resource.fields[option], self.resource.at(option)
+            hidden = resource.hides(option)
+            if self.before is None:
+                put_at(after, at, HIDDEN if hidden else shown(value, unordered=field.unordered))
+            elif field.compare:
+                has = get_at(self.before, at)
+                if hidden:
+                    put_at(before, at, HIDDEN)
+                    put_at(
+                        after,
+                        at,
+                        f"{HIDDEN[:-1]}, changed)" if resource.differs(option, value, self.before) else HIDDEN,
+                    )
+                    continue
+                put_at(before, at, shown(seen(value, has, unordered=field.unordered), unordered=field.unordered))
+                put_at(after, at, shown(value, unordered=field.unordered))
+        return self._headed(before, after)
+
+    def _diff_deleted(self, current: Json | None) -> Json:
+        before: Json = {}
+        for option in self.resource.fields if current else ():
+            value = get_at(current or {}, self.resource.at(option))
+            if value is not None:
+                put_at(before, self.resource.at(option), HIDDEN if self.resource.hides(option) else value)
+        if current and not before:
+            before["name"] = self.resource.params.get("name")
+        return self._headed(before, {})
+
+    def _headed(self, before: Json, after: Json) -> Json:
+        title = self.resource.title
+        return {"before": before, "after": after, "before_header": title, "after_header": title}
+
+
+def _has_no_log(spec: Mapping[str, Any]) -> bool:
+    return bool(spec.get("no_log")) or any(_has_no_log(below) for below in (spec.get("options") or {}).values())
+
+
+def _start(options: Mapping[str, Any], **kwargs: Any) -> tuple[AnsibleModule, Client]:
+    module = AnsibleModule(
+        argument_spec={**_options.common(), **options},
+        supports_check_mode=True,
+        required_if=[
+            ("auth_kind", "access_token", ["access_token"]),
+            ("auth_kind", "service_account_file", ["service_account_file"]),
+            *kwargs.pop("required_if", ()),
+        ],
+        **kwargs,
+    )
+    if _auth.IMPORT_ERROR:
+        module.fail_json(msg=missing_required_lib("google-auth and requests"), exception=_auth.IMPORT_ERROR)
+    try:
+        session = _auth.session(_auth.AuthOptions.of(module.params))
+    except Exception as error:  # google-auth raises its own, OSError and ValueError; all mean the same to the user
+        module.fail_json(msg=f"No usable Google credentials: {error} {LOGIN}")
+    return module, Client(session, timeout=float(module.params["timeout"]))
+
+
+def _fail(module: AnsibleModule, error: GoogleError, what: str, changed: bool) -> NoReturn:
+    project = module.params["project"]
+    message = f"Cannot {what} in project {project}: {error} {advice(error, project)}".rstrip()
+    module.fail_json(msg=message, changed=changed, code=error.code, reason=error.reason)
+    raise AssertionError  # fail_json does not return
+
+
+def run(kind: type[Resource], **kwargs: Any) -> None:
+    """A module's main(): keyword arguments such as required_if go to AnsibleModule."""
+    module, client = _start({**_options.state(), **kind.options}, **kwargs)
+    resource = kind(client, module.params)
+    machine = Machine(resource, check_mode=module.check_mode, warn=module.warn)
+    try:
+        result = machine.converge(module.params["state"])
+    except GoogleError as error:
+        _fail(module, error, f"{machine.doing} {resource.title}", machine.changed and machine.doing == "update")
+    except RefusedError as error:
+        module.fail_json(msg=str(error), changed=False)
+    else:
+        extra = {"pending": result.pending} if "wait" in module.params else {}
+        module.exit_json(changed=result.changed, resource=result.resource, diff=result.diff, **extra)
+
+
+def run_info(
+    look: Callable[[Client, Mapping[str, Any]], Json], options: Mapping[str, Any], what: str, **kwargs: Any
+) -> None:
+    """main() of a module that only reads: ``look(client, params)`` gives the values, ``what`` completes "Cannot …"."""
+    module, client = _start(options, **kwargs)
+    try:
+        values = look(client, module.params)
+    except GoogleError as error:
+        _fail(module, error, what, False)
+    except RefusedError as error:
+        module.fail_json(msg=str(error))
+    else:
+        module.exit_json(changed=False, **values)
