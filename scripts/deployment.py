@@ -10,7 +10,6 @@ import argparse
 import base64
 import os
 import sys
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ import google.auth
 import google.auth.exceptions
 import google.oauth2.credentials
 import requests
+import yaml
 from google.auth.transport.requests import AuthorizedSession
 
 REPOSITORY = Path(__file__).resolve().parent.parent
@@ -43,12 +43,17 @@ def endpoint(api: str) -> str:
     return os.environ.get(f"CLOUDSDK_API_ENDPOINT_OVERRIDES_{api}", ENDPOINTS[api]).rstrip("/") + "/"
 
 
-def state_roots() -> Iterator[Path]:
-    """Where the playbooks may have left a deployment's files, the likeliest first."""
+def setting(name: str) -> str | None:
+    """A deployment's setting as group_vars has it; None where it is left at its default or computed."""
+    value = (yaml.safe_load((REPOSITORY / "group_vars" / "all.yml").read_text()) or {}).get(name)
+    return value if isinstance(value, str) and value and "{{" not in value else None
+
+
+def state_root() -> Path:
+    """Where the playbooks keep deployments' files (infrastructure_state_root)."""
     if chosen := os.environ.get("MLFLOW_GCP_STATE_DIRECTORY"):
-        yield Path(chosen)
-    yield REPOSITORY / ".state"
-    yield Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "mlflow-gcp"
+        return Path(chosen)
+    return Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "mlflow-gcp"
 
 
 @dataclass
@@ -104,7 +109,7 @@ class Deployment:
     @property
     def url(self) -> str:
         """Where clients reach MLflow: the deployment's own host name where one was given, else the address."""
-        return f"https://{os.environ.get('MLFLOW_GCP_HOSTNAME') or self.address}"
+        return f"https://{setting('infrastructure_hostname') or self.address}"
 
     @property
     def password(self) -> str:
@@ -116,17 +121,13 @@ class Deployment:
     @property
     def ca_file(self) -> Path | None:
         """Certificate authority to trust; None when the certificate is one the public trusts already."""
-        for root in state_roots():
-            candidate = root / f"{self.project}-{self.name}" / "ca.pem"
-            if candidate.is_file():
-                return candidate.resolve()
-        return None
+        candidate = state_root() / f"{self.project}-{self.name}" / "ca.pem"
+        return candidate.resolve() if candidate.is_file() else None
 
     @property
     def make(self) -> list[str]:
         """How a person types make for this deployment, wherever they are."""
-        settings = [] if self.project == LOCAL_PROJECT else [f"GOOGLE_CLOUD_PROJECT={self.project}"]
-        settings += [] if self.name == "mlflow" else [f"NAME={self.name}"]
+        settings = [f"GOOGLE_CLOUD_PROJECT={self.project}"] + ([f"NAME={self.name}"] if self.name != "mlflow" else [])
         return ["make", "-s", "-C", str(REPOSITORY), *settings]
 
 
@@ -192,7 +193,8 @@ def answers(deployment: Deployment) -> str:
 
 def summary(deployment: Deployment) -> str:
     """What `make up` says at its end."""
-    make = " ".join(deployment.make[:2] if Path.cwd() == REPOSITORY else deployment.make)
+    short = deployment.project == LOCAL_PROJECT and deployment.name == "mlflow" and Path.cwd() == REPOSITORY
+    make = " ".join(deployment.make[:2] if short else deployment.make)
     return f"""\
 MLflow is up.
 
@@ -211,7 +213,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("what", choices=["url", "password", "snippet", "status", "summary"])
     parser.add_argument(
-        "--name", default=os.environ.get("NAME") or "mlflow", help="name of the deployment (infrastructure_name)"
+        "--name",
+        default=os.environ.get("NAME") or setting("infrastructure_name") or "mlflow",
+        help="name of the deployment (infrastructure_name)",
     )
     arguments = parser.parse_args()
     project = os.environ.get("GOOGLE_CLOUD_PROJECT") or os.environ.get("CLOUDSDK_CORE_PROJECT")

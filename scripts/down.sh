@@ -7,7 +7,7 @@
 local_cloud_down() {
   as_root "$repo/.venv/bin/python" -m localcloud down
   # The keys and certificates of deployments on the local cloud are worth nothing without it.
-  rm -rf .state/mlflow-local-*
+  rm -rf "${MLFLOW_GCP_STATE_DIRECTORY:-${XDG_STATE_HOME:-$HOME/.local/state}/mlflow-gcp}"/mlflow-local-*
 }
 
 [ -x .venv/bin/python ] || fail "there is no .venv, so nothing was started from here"

@@ -11,9 +11,14 @@ version=$(python -c 'import sys; print("%d.%d" % sys.version_info[:2])')
 # ansible-test keeps its virtual environments below HOME. A home of its own leaves the person's alone and makes the second run quick.
 home=$repo/.cache/ansible-test
 mkdir -p "$home/.ansible/test/cache"
-for settings in "$HOME/.config/pip/pip.conf" "$HOME/.pip/pip.conf"; do
-  [ ! -e "$settings" ] || export PIP_CONFIG_FILE="${PIP_CONFIG_FILE:-$settings}"
-done
+# It clears the environment too: what leads pip to its index, and which certificates it trusts there, goes into that home's pip.conf.
+mkdir -p "$home/.config/pip"
+{
+  echo "[global]"
+  echo "cert = ${PIP_CERT:-${REQUESTS_CA_BUNDLE:-/etc/ssl/certs/ca-certificates.crt}}"
+  python -m pip config list | sed -nE "s/^(:env:|global|install)\.(index-url|extra-index-url|find-links|proxy|timeout|trusted-host)='(.*)'$/\2 = \3/p" |
+    sort -u -t= -k1,1
+} >"$home/.config/pip/pip.conf"
 # It fetches get-pip.py from a site that is not a package index and may be out of reach. Python has the means within.
 pip_version=$(python - "$version" <<'PYTHON'
 import sys
@@ -26,6 +31,8 @@ PYTHON
 )
 cp scripts/get_pip.py "$home/.ansible/test/cache/get_pip_${pip_version//./_}.py"
 
+# Else the repository itself, found through the committed symlink, counts as the collection installed already.
+export ANSIBLE_COLLECTIONS_PATH=$work
 ansible-galaxy collection build --output-path "$work" . >/dev/null
 HOME=$home ansible-galaxy collection install --offline -p "$work" "$work"/*.tar.gz >/dev/null
 cd "$work/ansible_collections/mlops/mlflow_gcp"
