@@ -119,7 +119,7 @@ class Deadline:
 
 
 class Client:
-    """JSON requests on one session. ``timeout`` (seconds) is the deadline of all that this client does, waits included."""
+    """JSON requests on one session. ``timeout`` (seconds) is the deadline of all it does, waits included."""
 
     def __init__(
         self,

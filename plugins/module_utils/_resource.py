@@ -363,7 +363,7 @@ class Machine:
             )
         raise RefusedError(
             f"{self.resource.title} cannot change {' and '.join(lines)} after its creation. Set it back to "
-            f"what it is, or delete the {self.resource.kind} first (state: absent; what it holds is lost), then run again."
+            f"what it is, or delete the {self.resource.kind} first (state: absent; what it holds is lost)."
         )
 
     def _refuse_broken(self, current: Json) -> None:

@@ -1,0 +1,141 @@
+# Copyright (c) 2026, the mlops.mlflow_gcp authors
+# SPDX-License-Identifier: Apache-2.0
+"""Google, scripted: what a test expects to be asked, in order, and what is answered. See docs/new-resource.md for an example."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Mapping
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit
+
+import pytest
+import responses
+from ansible.module_utils.testing import patch_module_args
+from ansible_collections.mlops.mlflow_gcp.plugins.module_utils import _client
+from responses.registries import OrderedRegistry
+
+Json = dict[str, Any]
+PROJECT = "my-project"
+
+
+def error(status: int, reason: str, message: str = "no", *, details: list[Json] | None = None) -> Json:
+    """Google's error envelope."""
+    envelope: Json = {"code": status, "message": message, "errors": [{"reason": reason, "message": message}]}
+    return {"error": envelope | ({"details": details} if details else {})}
+
+
+class FakeClock(_client.Clock):
+    """Time passes only by sleeping."""
+
+    def __init__(self) -> None:
+        self.time = 1000.0
+        self.sleeps: list[float] = []
+
+    def now(self) -> float:
+        return self.time
+
+    def sleep(self, seconds: float) -> None:
+        self.sleeps.append(seconds)
+        self.time += seconds
+
+
+class Cloud:
+    """Expectations are met in the order in which they are made; each must be met, and nothing else may be asked."""
+
+    def __init__(self, script: responses.RequestsMock) -> None:
+        self.script = script
+        self._operations = 0
+
+    @property
+    def requests(self) -> list[Any]:
+        """The requests made so far."""
+        return [call.request for call in self.script.calls]
+
+    def expect(
+        self,
+        method: str,
+        api: str,
+        path: str,
+        answer: Json | str | Exception | None = None,
+        *,
+        status: int = 200,
+        body: Any = None,
+        query: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        """Expect one request with exactly this JSON body and query (Compute's requestId aside), and answer it."""
+
+        def matches(request: Any) -> tuple[bool, str]:
+            asked = dict(parse_qsl(urlsplit(request.url).query, keep_blank_values=True))
+            if api == "compute" and method != "GET" and not path.endswith("/wait"):
+                if not uuid.UUID(asked.pop("requestId", str(uuid.UUID(int=0)))).int:
+                    return False, "a Compute mutation needs a requestId"
+            if asked != dict(query or {}):
+                return False, f"query is {asked}, expected {dict(query or {})}"
+            sent = json.loads(request.body) if request.body else None
+            return sent == body, f"body is {json.dumps(sent)}, expected {json.dumps(body)}"
+
+        content: dict[str, Any] = {"body": answer} if isinstance(answer, (str, Exception)) else {"json": answer or {}}
+        base = _client.ENDPOINTS[api]
+        self.script.add(method, base + path, status=status, match=[matches], headers=dict(headers or {}), **content)
+
+    def get(self, api: str, path: str, answer: Json | None, **kwargs: Any) -> None:
+        """Expect a GET; None is answered with a 404."""
+        if answer is None:
+            self.expect("GET", api, path, error(404, "notFound"), status=404, **kwargs)
+        else:
+            self.expect("GET", api, path, answer, **kwargs)
+
+    def fails(self, method: str, api: str, path: str, status: int, reason: str, message: str = "no", **kwargs: Any) -> None:
+        """Expect a request and answer with an error."""
+        details = kwargs.pop("details", None)
+        self.expect(method, api, path, error(status, reason, message, details=details), status=status, **kwargs)
+
+    def mutates(self, method: str, api: str, path: str, *, failure: Json | None = None, **kwargs: Any) -> None:
+        """Expect a mutation that answers with a running operation, and the wait for it. ``failure`` is the operation's error."""
+        self._operations += 1
+        name = f"operation-{self._operations}"
+        done = {"error": failure, "httpErrorStatusCode": 400} if failure and api == "compute" else {}
+        done |= {"error": failure} if failure else {}
+        if api == "compute":
+            scope = path.split("/")
+            scope = scope[:4] if scope[2] in {"zones", "regions"} else [*scope[:2], "global"]
+            where = "/".join([*scope, "operations", name])
+            link = f"https://www.googleapis.com/compute/v1/{where}"
+            operation: Json = {"kind": "compute#operation", "name": name, "selfLink": link, "status": "RUNNING"}
+            self.expect(method, api, path, operation, **kwargs)
+            self.expect("POST", api, f"{where}/wait", operation | done | {"status": "DONE"})
+        elif api == "sql":
+            operation = {"kind": "sql#operation", "name": name, "targetProject": PROJECT, "status": "PENDING"}
+            self.expect(method, api, path, operation, **kwargs)
+            self.expect("GET", api, f"v1/projects/{PROJECT}/operations/{name}", operation | done | {"status": "DONE"})
+        else:
+            self.expect(method, api, path, {"name": f"operations/{name}"}, **kwargs)
+            self.expect("GET", api, f"v1/operations/{name}", {"name": f"operations/{name}", "done": True} | done)
+
+
+class Play:
+    """Runs a module's main() the way Ansible does and returns what it printed."""
+
+    def __init__(self, capsys: pytest.CaptureFixture[str]) -> None:
+        self.capsys = capsys
+
+    def __call__(self, module: Any, *, check: bool = False, fails: bool = False, **params: Any) -> Json:
+        """Run; ``fails`` says whether the module is expected to fail."""
+        args = {"project": PROJECT, "auth_kind": "access_token", "access_token": "token-of-the-test", **params}
+        args |= {"_ansible_check_mode": check, "_ansible_diff": True}
+        self.capsys.readouterr()
+        with patch_module_args(args), pytest.raises(SystemExit):
+            module.main()
+        printed = self.capsys.readouterr().out
+        assert "token-of-the-test" not in printed
+        result: Json = json.loads(printed)
+        assert bool(result.get("failed")) is fails, result.get("msg", result)
+        return result
+
+
+def scripted() -> responses.RequestsMock:
+    """The context in which a Cloud lives."""
+    return responses.RequestsMock(assert_all_requests_are_fired=True, registry=OrderedRegistry)
