@@ -71,13 +71,12 @@ debian_packages() {
     fail "apt-get could not install: ${missing[*]}. Its own message is above; run 'apt-get -f install' or check /etc/apt/sources.list."
 }
 
+# The stamp holds what the venv was made from: the same lock in the same place means nothing to do.
+wanted="$repo $(sha256sum <requirements.lock)"
+environment_ready() { [ -x .venv/bin/python ] && [ "$(cat .venv/.installed 2>/dev/null)" = "$wanted" ]; }
+
 python_environment() {
-  local wanted
-  # The stamp holds what the venv was made from: the same lock and the same place mean nothing to do.
-  wanted="$repo $(sha256sum <requirements.lock)"
-  if [ -x .venv/bin/python ] && [ "$(cat .venv/.installed 2>/dev/null)" = "$wanted" ]; then
-    return
-  fi
+  ! environment_ready || return 0
   if ! .venv/bin/python -m pip --version >/dev/null 2>&1; then
     rm -rf .venv
     "$python" -m venv .venv
@@ -91,6 +90,9 @@ browser() {
   browser_present >/dev/null || .venv/bin/playwright install --with-deps chromium >&2
 }
 
+if [ "$purpose" = python ] && environment_ready; then
+  exit 0
+fi
 python=$(find_python)
 step "Debian packages" debian_packages
 step "Python environment (.venv, from requirements.lock)" python_environment

@@ -13,6 +13,6 @@ mapfile -t roles < <(names roles/*)
 ansible-doc -t module "${modules[@]}" >/dev/null
 [ ${#inventories[@]} -eq 0 ] || ansible-doc -t inventory "${inventories[@]}" >/dev/null
 for role in "${roles[@]}"; do
-  ansible-doc -t role "$role" | grep -q OPTIONS || fail "role $role has no meta/argument_specs.yml"
+  NO_COLOR=1 ansible-doc -t role "$role" | grep -qi options || fail "role $role has no meta/argument_specs.yml"
 done
 say "${#modules[@]} modules, ${#inventories[@]} inventory plugins, ${#roles[@]} roles documented"
