@@ -19,6 +19,7 @@ class Field:
     ``at``         dotted path of the API's field; by default the option's name in camelCase
     ``immutable``  cannot be changed once the resource is there: a difference is refused, with advice
     ``unordered``  lists in it (at every depth) are sets
+    ``exact``      structures in it are compared whole, for those to which the service adds nothing (a firewall's rules)
     ``link``       template that makes a link of a bare name, such as ``projects/{project}/global/networks/{}``
     ``via``        name of the resource's method ``(body, current) -> None`` that updates it; by default it is patched
     ``convert``    name of the resource's method ``(value) -> value`` that turns the option's value into the API's
@@ -31,6 +32,7 @@ class Field:
     at: str = ""
     immutable: bool = False
     unordered: bool = False
+    exact: bool = False
     link: str = ""
     via: str = ""
     convert: str = ""
@@ -82,34 +84,41 @@ def from_projects(value: str) -> str:
     return re.sub(r"^https?://[\w.-]*googleapis\.com/(?:[\w-]+/)*?(?=projects/)", "", value)
 
 
-def same(wanted: Any, current: Any, *, unordered: bool = False) -> bool:
+def same(wanted: Any, current: Any, *, unordered: bool = False, exact: bool = False) -> bool:
     """Whether the resource already is as wanted.
 
     Nothing and empty are the same, a number is the same as its decimal string (int64 travels as a string), links are
-    compared from ``projects/`` onward. Of a structure only the wanted keys count; maps and lists count whole, so that
-    what was removed is noticed.
+    compared from ``projects/`` onward. Of a structure only the wanted keys count, unless it is ``exact``; maps and lists
+    count whole, so that what was removed is noticed.
     """
     if current is None:
-        return not wanted or (
-            isinstance(wanted, dict) and not isinstance(wanted, Map) and all(same(v, None) for v in wanted.values())
-        )
+        return _empty(wanted)
     if isinstance(wanted, Map):
-        return isinstance(current, dict) and bool(_own(current) == _own(wanted))
+        return isinstance(current, dict) and _own(current) == _own(wanted)
     if isinstance(wanted, dict):
-        return isinstance(current, dict) and all(
-            same(item, current.get(key), unordered=unordered) for key, item in wanted.items()
-        )
+        if not isinstance(current, dict):
+            return False
+        keys = [*wanted, *(key for key in current if exact and key not in wanted and not _empty(current[key]))]
+        return all(same(wanted.get(key), current.get(key), unordered=unordered, exact=exact) for key in keys)
     if isinstance(wanted, list):
-        return isinstance(current, list) and _same_list(wanted, current, unordered)
+        return isinstance(current, list) and _same_list(wanted, current, unordered, exact)
     return bool(_scalar(wanted) == _scalar(current))
 
 
-def _same_list(wanted: list[Any], current: list[Any], unordered: bool) -> bool:
+def _empty(value: Any) -> bool:
+    if isinstance(value, dict) and not isinstance(value, Map):
+        return all(_empty(item) for item in value.values())
+    return not value
+
+
+def _same_list(wanted: list[Any], current: list[Any], unordered: bool, exact: bool) -> bool:
     if not unordered:
-        return len(wanted) == len(current) and all(same(a, b) for a, b in zip(wanted, current, strict=True))
+        return len(wanted) == len(current) and all(
+            same(a, b, exact=exact) for a, b in zip(wanted, current, strict=True)
+        )
     rest = list(current)
     for item in _unique(wanted):
-        match = next((other for other in rest if same(item, other, unordered=True)), None)
+        match = next((other for other in rest if same(item, other, unordered=True, exact=exact)), None)
         if match is None:
             return False
         rest.remove(match)
@@ -137,17 +146,18 @@ def _scalar(value: Any) -> Any:
     return str(value) if isinstance(value, (int, float)) else value
 
 
-def seen(wanted: Any, current: Any, *, unordered: bool = False) -> Any:
+def seen(wanted: Any, current: Any, *, unordered: bool = False, exact: bool = False) -> Any:
     """The part of ``current`` that ``wanted`` speaks of, for a diff in which only real differences show."""
-    if same(wanted, current, unordered=unordered):
+    if same(wanted, current, unordered=unordered, exact=exact):
         return wanted
-    if isinstance(wanted, dict) and not isinstance(wanted, Map) and isinstance(current, dict):
-        return {key: seen(item, current.get(key), unordered=unordered) for key, item in wanted.items()}
     if isinstance(current, dict) and isinstance(wanted, Map):
         return {key: value for key, value in current.items() if not key.startswith("goog-") or key in wanted}
+    if isinstance(current, dict) and isinstance(wanted, dict) and not exact:
+        return {key: seen(item, current.get(key), unordered=unordered) for key, item in wanted.items()}
     if isinstance(current, list) and isinstance(wanted, list):
-        pairs = [next((w for w in wanted if same(w, item, unordered=unordered)), item) for item in current]
-        return sorted(pairs, key=str) if unordered else pairs
+        return [
+            next((item for item in wanted if same(item, has, unordered=unordered, exact=exact)), has) for has in current
+        ]
     return from_projects(current) if isinstance(current, str) else current
 
 

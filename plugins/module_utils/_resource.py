@@ -125,6 +125,10 @@ class Resource:
             return _operation.wait(self.client, self.api, answer)
         return answer
 
+    def int64(self, value: int) -> str:
+        """The API's int64 travels as a string; use as ``Field(convert="int64")``."""
+        return str(value)
+
     def is_busy(self, current: Json) -> bool:
         """Whether the resource is on its way from one state to another."""
         return current.get(self.state_key) in self.busy
@@ -168,7 +172,8 @@ class Resource:
     def differs(self, option: str, value: Any, current: Json) -> bool:
         """Whether an option's wanted value is not what the resource has."""
         field = self.fields[option]
-        return field.compare and not same(value, get_at(current, self.at(option)), unordered=field.unordered)
+        has = get_at(current, self.at(option))
+        return field.compare and not same(value, has, unordered=field.unordered, exact=field.exact)
 
     def hides(self, option: str) -> bool:
         """Whether the option's value stays out of diffs."""
@@ -395,7 +400,11 @@ class Machine:
                         f"{HIDDEN[:-1]}, changed)" if resource.differs(option, value, self.before) else HIDDEN,
                     )
                     continue
-                put_at(before, at, shown(seen(value, has, unordered=field.unordered), unordered=field.unordered))
+                put_at(
+                    before,
+                    at,
+                    shown(seen(value, has, unordered=field.unordered, exact=field.exact), unordered=field.unordered),
+                )
                 put_at(after, at, shown(value, unordered=field.unordered))
         return self._headed(before, after)
 

@@ -88,7 +88,9 @@ class Cloud:
         else:
             self.expect("GET", api, path, answer, **kwargs)
 
-    def fails(self, method: str, api: str, path: str, status: int, reason: str, message: str = "no", **kwargs: Any) -> None:
+    def fails(
+        self, method: str, api: str, path: str, status: int, reason: str, message: str = "no", **kwargs: Any
+    ) -> None:
         """Expect a request and answer with an error."""
         details = kwargs.pop("details", None)
         self.expect(method, api, path, error(status, reason, message, details=details), status=status, **kwargs)

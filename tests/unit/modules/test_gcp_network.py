@@ -100,5 +100,7 @@ def test_names_the_network_in_the_operations_error(cloud: Cloud, play: Play) -> 
     failure = {"errors": [{"code": "RESOURCE_IN_USE_BY_ANOTHER_RESOURCE", "message": "used by subnetwork 'x'"}]}
     cloud.mutates("DELETE", "compute", ONE, failure=failure)
     result = play(gcp_network, fails=True, name="mlflow-network", state="absent")
-    assert result["msg"].startswith("Cannot delete network mlflow-network in project my-project: used by subnetwork 'x'")
+    assert result["msg"].startswith(
+        "Cannot delete network mlflow-network in project my-project: used by subnetwork 'x'"
+    )
     assert result["reason"] == "RESOURCE_IN_USE_BY_ANOTHER_RESOURCE"
