@@ -66,7 +66,7 @@ class App:
         name = found.match.method.id if found.match else f"{found.service.name}.raw"
         fault = self.cloud.faults.take(name)
         if fault is not None and fault.drop:
-            raise ConnectionAbortedError(f"scripted fault: connection of {name} cut")
+            return _cut(request)
         body = await _spool(request)
         try:
             if fault is not None and not fault.after:
@@ -141,9 +141,10 @@ class App:
     def _admit(self, call: Call, bound: Bound) -> None:
         project = bound.project(call) if bound.project else call.project
         consumer = project
-        if consumer is None or self.cloud.projects.get(consumer) is None:
+        if call.service.callers_project or consumer is None or self.cloud.projects.get(consumer) is None:
             account = self.cloud.accounts.get(call.caller.email)
-            consumer = account["projectId"] if account else None
+            consumer = call.request.headers.get("x-goog-user-project") or (account["projectId"] if account else None)
+            consumer = consumer if consumer and self.cloud.projects.get(consumer) else None
         host = call.service.host
         if consumer and not call.service.always_on and not self.cloud.projects.enabled(consumer, host):
             title = next(call.service.contracts()).document.get("title", host)
@@ -216,7 +217,7 @@ async def _spool(request: Request) -> IO[bytes]:
         file.close()
         raise
     file.seek(0)
-    return file  # type: ignore[return-value]
+    return file
 
 
 def _json(request: Request, body: IO[bytes]) -> Any:
@@ -247,6 +248,12 @@ def _check_scopes(caller: Principal, method: Method) -> None:
 
 def _error(error: ApiError, service: Service) -> Response:
     return JSONResponse(error.envelope(service.name), status_code=error.code, headers=error.headers)
+
+
+def _cut(request: Request) -> Response:
+    """Reset the connection. ASGI has no word for it: uvicorn's transport hangs on the cycle that `receive` belongs to."""
+    request.receive.__self__.transport.abort()  # type: ignore[attr-defined]
+    return Response(status_code=503)
 
 
 def _unknown_path(path: str) -> Response:

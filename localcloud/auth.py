@@ -70,6 +70,9 @@ class Keys:
 
     def public_key(self, email: str, key_id: str) -> rsa.RSAPublicKey | None:
         """The public half of a service account's key, if it exists and is enabled."""
+        managed = self._own.get(_account_key(email))
+        if managed is not None and managed["id"] == key_id:
+            return self.of_account(email)[1].public_key()
         document = self._service_accounts.get(f"{email}/{key_id}")
         if document is None or document.get("disabled"):
             return None
@@ -80,7 +83,13 @@ class Keys:
     def public_keys(self, email: str) -> list[rsa.RSAPublicKey]:
         """All enabled keys of a service account."""
         ids = [key.split("/", 1)[1] for key, _ in self._service_accounts.items(f"{email}/")]
+        managed = self._own.get(_account_key(email))
+        ids += [managed["id"]] if managed else []
         return [key for key in (self.public_key(email, i) for i in ids) if key is not None]
+
+    def of_account(self, email: str) -> tuple[str, rsa.RSAPrivateKey, str]:
+        """The Google-managed key of a service account, which signBlob and signJwt use."""
+        return self.signing(_account_key(email))
 
     def signing(self, name: str) -> tuple[str, rsa.RSAPrivateKey, str]:
         """(key id, private key, certificate PEM) of a Google-managed key, made on first use."""
@@ -289,6 +298,10 @@ def jwk(key: rsa.RSAPublicKey, key_id: str) -> Json:
         "n": _b64(numbers.n.to_bytes((numbers.n.bit_length() + 7) // 8, "big")),
         "e": _b64(numbers.e.to_bytes(3, "big")),
     }
+
+
+def _account_key(email: str) -> str:
+    return f"serviceAccount:{email}"
 
 
 def _verifies(key: rsa.RSAPublicKey, signature: bytes, signed: bytes) -> bool:

@@ -262,7 +262,7 @@ class Contract:
             uri = f"urn:{self.name}:{self.version}:{direction}"
             if direction not in self._registries:
                 defs = {n: _json_schema(s, direction) for n, s in self.document["schemas"].items()}
-                resource = Resource(contents={"$defs": defs}, specification=DRAFT202012)
+                resource: Resource[Any] = DRAFT202012.create_resource({"$defs": defs})
                 self._registries[direction] = Registry().with_resource(uri, resource).crawl()
             self._validators[key] = jsonschema.Draft202012Validator(
                 {"$ref": f"{uri}#/$defs/{name}"}, registry=self._registries[direction]

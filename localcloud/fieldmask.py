@@ -51,5 +51,5 @@ def _select(value: Any, tree: Json) -> Any:
     if isinstance(value, list):
         return [_select(item, tree) for item in value]
     if "*" in tree:
-        return {k: _select(v, tree.get(k, tree["*"])) for k, v in value.items()}
+        return {k: _select(v, tree[k] if k in tree else tree["*"]) for k, v in value.items()}
     return {k: _select(v, tree[k]) for k, v in value.items() if k in tree}

@@ -9,6 +9,7 @@ repeat: look at what is there, then make it so.
 
 from __future__ import annotations
 
+import builtins
 import logging
 import sqlite3
 import threading
@@ -129,7 +130,7 @@ class Operations:
         found = [d for d in self._documents.list() if d["service"] == service and project in (None, d["project"])]
         return sorted(found, key=lambda d: int(d["number"]), reverse=True)
 
-    def pending(self, target: str) -> list[Json]:
+    def pending(self, target: str) -> builtins.list[Json]:
         """Unfinished operations on a resource."""
         return [d for d in self._documents.list() if d["target"] == target and d["status"] != "DONE"]
 

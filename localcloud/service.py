@@ -134,7 +134,8 @@ class Service:
     """One Google API: `Service("secretmanager", "v1")` is the discovery document's name and version.
 
     Several versions may share their handlers: `Service("sqladmin", "v1beta4", "v1")`. `hosts` are further host names that
-    machines reach it by; `always_on` APIs need not be enabled in the project; `anonymous` ones let calls without a token in as allUsers.
+    machines reach it by; `always_on` APIs need not be enabled in the project; `anonymous` ones let calls without a token in as
+    allUsers. `callers_project`: what must have the API enabled is the caller's own project, not the one that holds the resource.
     """
 
     name: str
@@ -142,6 +143,7 @@ class Service:
     hosts: tuple[str, ...] = ()
     always_on: bool = False
     anonymous: bool = False
+    callers_project: bool = False
     bound: dict[str, Bound] = field(default_factory=dict)
     raw: list[RawRoute] = field(default_factory=list)
 
@@ -152,12 +154,14 @@ class Service:
         hosts: tuple[str, ...] = (),
         always_on: bool = False,
         anonymous: bool = False,
+        callers_project: bool = False,
     ) -> None:
         self.name = name
         self.versions = versions
         self.hosts = hosts
         self.always_on = always_on
         self.anonymous = anonymous
+        self.callers_project = callers_project
         self.bound = {}
         self.raw = []
 

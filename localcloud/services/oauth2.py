@@ -53,7 +53,7 @@ def _info(call: Call) -> tuple[Json, Json] | None:
     return known, account
 
 
-@api.route("GET POST", r"/(tokeninfo|oauth2/v[13]/tokeninfo)", anonymous=True)
+@api.route("GET POST", r"(/oauth2)?(/v[13])?/tokeninfo", anonymous=True)
 def tokeninfo(call: Call) -> Response:
     """What an access token is good for."""
     found = _info(call)
@@ -82,14 +82,14 @@ def userinfo(call: Call) -> Json:
     return {"id": account.get("uniqueId", ""), "email": call.caller.email, "verified_email": True}
 
 
-@api.route("GET", r"/oauth2/v1/certs", anonymous=True)
+@api.route("GET", r"(/oauth2)?/v1/certs", anonymous=True)
 def certificates(call: Call) -> Json:
     """The certificates that ID tokens verify with, by key id."""
     key_id, _, certificate = call.cloud.auth.keys.signing("oauth2")
     return {key_id: certificate}
 
 
-@api.route("GET", r"/oauth2/v3/certs", anonymous=True)
+@api.route("GET", r"(/oauth2)?/v3/certs", anonymous=True)
 def key_set(call: Call) -> Json:
     """The same keys as a JSON Web Key Set."""
     key_id, key, _ = call.cloud.auth.keys.signing("oauth2")

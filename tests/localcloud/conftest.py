@@ -1,0 +1,35 @@
+# Copyright (c) 2026, the mlops.mlflow_gcp authors
+# SPDX-License-Identifier: Apache-2.0
+"""Fixtures around a local cloud that runs in the test's own process."""
+
+from __future__ import annotations
+
+import pathlib
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from tests.localcloud.harness import APIS, Local, Session
+
+
+@pytest.fixture
+def local(tmp_path: pathlib.Path) -> Iterator[Local]:
+    """A fresh local cloud with the usual APIs enabled."""
+    running = Local(tmp_path / "home")
+    running.start()
+    running.enable(*APIS)
+    yield running
+    running.stop()
+
+
+@pytest.fixture
+def owner(local: Local) -> Session:
+    """The project's owner."""
+    return local.session()
+
+
+@pytest.fixture
+def call(owner: Session) -> Callable[..., Any]:
+    """`call("GET", "/secretmanager/…", 200)` as the owner."""
+    return owner.call

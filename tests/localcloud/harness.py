@@ -1,0 +1,109 @@
+# Copyright (c) 2026, the mlops.mlflow_gcp authors
+# SPDX-License-Identifier: Apache-2.0
+"""A local cloud in this process, on a random port, with an engine in memory."""
+
+from __future__ import annotations
+
+import pathlib
+import socket
+import threading
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+import google.auth.transport.requests
+import requests
+import uvicorn
+from google.oauth2 import credentials as user_credentials
+from google.oauth2 import service_account
+from localcloud.app import App
+from localcloud.cloud import PROJECT, Cloud, Settings
+from localcloud.engine.fake import fake_engine
+
+PLATFORM = "https://www.googleapis.com/auth/cloud-platform"
+APIS = ("cloudresourcemanager", "compute", "iam", "iamcredentials", "secretmanager", "servicenetworking", "sqladmin")
+
+
+@dataclass
+class Local:
+    """A running local cloud; `restart` gives it a new process's worth of objects on the same state."""
+
+    home: pathlib.Path
+    port: int = 0
+    cloud: Cloud = field(init=False)
+    app: App = field(init=False)
+    _server: uvicorn.Server = field(init=False)
+    _thread: threading.Thread = field(init=False)
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def start(self) -> None:
+        listening = socket.socket()
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind(("127.0.0.1", self.port))
+        self.port = listening.getsockname()[1]
+        self.cloud = Cloud(Settings(self.home, self.url), fake_engine())
+        self.app = App(self.cloud)
+        self.cloud.start()
+        config = uvicorn.Config(self.app.asgi, log_level="warning", access_log=False, lifespan="off")
+        self._server = uvicorn.Server(config)
+        self._thread = threading.Thread(target=self._server.run, args=([listening],), daemon=True)
+        self._thread.start()
+        while not self._server.started:
+            time.sleep(0.01)
+
+    def stop(self) -> None:
+        self._server.should_exit = True
+        self._thread.join(10)
+        self.cloud.close()
+
+    def restart(self) -> None:
+        self.stop()
+        self.start()
+
+    def enable(self, *names: str, project: str = PROJECT) -> None:
+        """Enable APIs without asking Service Usage."""
+        for name in names:
+            self.cloud.projects.enable(project, f"{name}.googleapis.com")
+
+    def credentials(self) -> service_account.Credentials:
+        """The owner's, for google-auth."""
+        file = str(self.home / "credentials.json")
+        return service_account.Credentials.from_service_account_file(file, scopes=[PLATFORM])
+
+    def session(self) -> Session:
+        """A session as the owner."""
+        session = Session(self, google.auth.transport.requests.AuthorizedSession(self.credentials()))
+        session.http.get(f"{self.url}/localcloud/health")
+        return session
+
+    def session_as(self, email: str, *scopes: str) -> Session:
+        """A session as another service account, with a token of these scopes (default: all of the platform)."""
+        token = self.cloud.auth.issue_access_token(email, list(scopes or (PLATFORM,))).token
+        return Session(self, google.auth.transport.requests.AuthorizedSession(user_credentials.Credentials(token)))
+
+    def account(self, name: str, *roles: str) -> str:
+        """A new service account with roles on the project; its email."""
+        email = str(self.cloud.accounts.create(PROJECT, name, {})["email"])
+        resource = f"//cloudresourcemanager.googleapis.com/projects/{PROJECT}"
+        policy = self.cloud.permissions.policy(resource, 3)
+        policy["bindings"] += [{"role": role, "members": [f"serviceAccount:{email}"]} for role in roles]
+        self.cloud.permissions.set_policy(resource, policy)
+        return email
+
+
+@dataclass
+class Session:
+    """Requests against the local cloud, by path."""
+
+    local: Local
+    http: requests.Session
+
+    def call(self, verb: str, path: str, code: int = 200, **options: Any) -> Any:
+        """Send and expect a status; the answer's JSON (or text)."""
+        response = self.http.request(verb, self.local.url + path, **options)
+        assert response.status_code == code, f"{verb} {path}: {response.status_code} {response.text}"
+        is_json = response.headers.get("content-type", "").startswith("application/json")
+        return response.json() if is_json else response.text
