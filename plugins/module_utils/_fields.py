@@ -19,7 +19,7 @@ class Field:
     ``at``         dotted path of the API's field; by default the option's name in camelCase
     ``immutable``  cannot be changed once the resource is there: a difference is refused, with advice
     ``unordered``  lists in it (at every depth) are sets
-    ``exact``      structures in it are compared whole, for those to which the service adds nothing (a firewall's rules)
+    ``exact``      structures in it are compared whole, for those to which the service adds nothing
     ``link``       template that makes a link of a bare name, such as ``projects/{project}/global/networks/{}``
     ``via``        name of the resource's method ``(body, current) -> None`` that updates it; by default it is patched
     ``convert``    name of the resource's method ``(value) -> value`` that turns the option's value into the API's

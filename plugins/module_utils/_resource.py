@@ -322,7 +322,7 @@ class Machine:
                 break
             self.doing, self.changed = "update", True
             if self.check_mode:
-                return self._result({**current, **resource.document(self.wanted)})
+                return self._result(merged(current, resource.document(self.wanted)))
             # One method at a time, then read again: fingerprints are new after each. What was sent is not sent a second
             # time, so that a service which spells a value in its own way cannot keep us here.
             # The patch comes first, then the methods in the fields' order.

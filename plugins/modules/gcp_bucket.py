@@ -10,8 +10,8 @@ short_description: Manage a Cloud Storage bucket
 version_added: 0.1.0
 description:
   - Creates, updates and deletes a bucket of Google Cloud Storage.
-  - Bucket names are shared by everybody on Google Cloud. A bucket that belongs to another project is refused, even where this
-    account may write to it.
+  - Bucket names are shared by everybody on Google Cloud. A bucket that belongs to another project is refused,
+    even where this account may write to it.
 author:
   - the mlops.mlflow_gcp authors (@mlops)
 extends_documentation_fragment:
@@ -23,7 +23,9 @@ options:
     type: str
     required: true
   location:
-    description: Region, dual-region or multi-region, such as V(europe-west1) or V(EU). Cannot be changed after creation.
+    description:
+      - Region, dual-region or multi-region, such as V(europe-west1) or V(EU).
+      - Cannot be changed after creation.
     type: str
   storage_class:
     description: The class of objects that are written without one.
@@ -34,7 +36,9 @@ options:
     type: bool
     default: true
   public_access_prevention:
-    description: V(enforced) makes it impossible to open the bucket to everybody. V(inherited) leaves that to the organisation.
+    description:
+      - V(enforced) makes it impossible to open the bucket to everybody.
+      - V(inherited) leaves that to the organisation.
     type: str
     default: enforced
     choices: [enforced, inherited]
@@ -42,7 +46,9 @@ options:
     description: Whether an object that is overwritten or deleted is kept as a noncurrent version.
     type: bool
   soft_delete_retention_seconds:
-    description: How long deleted objects can be restored, from 604800 (7 days) to 7776000 (90 days). V(0) switches it off.
+    description:
+      - How long deleted objects can be restored, from 604800 (7 days) to 7776000 (90 days).
+      - V(0) switches it off.
     type: int
   labels:
     description: Labels. The whole map, so that a label which is not in it is removed.
@@ -208,9 +214,9 @@ class Bucket(Resource):
             if error.code != 403 or error.service_disabled:
                 raise
             raise RefusedError(
-                f"{self.title} is there, but this account may not look at it: {error}. Either it belongs to somebody else (bucket "
-                "names are shared by everybody on Google Cloud: choose another name), or the account lacks the permission "
-                f"storage.buckets.get in project {self.params['project']} (role roles/storage.admin has it)."
+                f"{self.title} is there, but this account may not look at it: {error}. Either it belongs to somebody "
+                "else (bucket names are shared by everybody on Google Cloud: choose another name), or the account lacks the "
+                f"permission storage.buckets.get in project {self.params['project']} (role roles/storage.admin has it)."
             ) from error
 
     def check(self, current: Json) -> None:
@@ -221,8 +227,8 @@ class Bucket(Resource):
         if str(current.get("projectNumber")) != str(project):
             raise RefusedError(
                 f"{self.title} belongs to another project (number {current.get('projectNumber')}; project "
-                f"{self.params['project']} has number {project}). Bucket names are shared by everybody on Google Cloud: "
-                "choose another name."
+                f"{self.params['project']} has number {project}). Bucket names are shared by everybody on Google "
+                "Cloud: choose another name."
             )
 
     def delete(self, current: Json) -> None:

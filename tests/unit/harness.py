@@ -1,6 +1,9 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""Google, scripted: what a test expects to be asked, in order, and what is answered. See docs/new-resource.md for an example."""
+"""Google, scripted: what a test expects to be asked, in order, and what is answered.
+
+docs/new-resource.md has an example.
+"""
 
 from __future__ import annotations
 
@@ -69,9 +72,9 @@ class Cloud:
 
         def matches(request: Any) -> tuple[bool, str]:
             asked = dict(parse_qsl(urlsplit(request.url).query, keep_blank_values=True))
-            if api == "compute" and method != "GET" and not path.endswith("/wait"):
-                if not uuid.UUID(asked.pop("requestId", str(uuid.UUID(int=0)))).int:
-                    return False, "a Compute mutation needs a requestId"
+            mutation = api == "compute" and method != "GET" and not path.endswith("/wait")
+            if mutation and not uuid.UUID(asked.pop("requestId", str(uuid.UUID(int=0)))).int:
+                return False, "a Compute mutation needs a requestId"
             if asked != dict(query or {}):
                 return False, f"query is {asked}, expected {dict(query or {})}"
             sent = json.loads(request.body) if request.body else None
@@ -96,7 +99,10 @@ class Cloud:
         self.expect(method, api, path, error(status, reason, message, details=details), status=status, **kwargs)
 
     def mutates(self, method: str, api: str, path: str, *, failure: Json | None = None, **kwargs: Any) -> None:
-        """Expect a mutation that answers with a running operation, and the wait for it. ``failure`` is the operation's error."""
+        """Expect a mutation that answers with a running operation, and the wait for it.
+
+        ``failure`` is the operation's error.
+        """
         self._operations += 1
         name = f"operation-{self._operations}"
         done = {"error": failure, "httpErrorStatusCode": 400} if failure and api == "compute" else {}

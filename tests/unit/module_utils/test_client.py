@@ -1,0 +1,189 @@
+# Copyright (c) 2026, the mlops.mlflow_gcp authors
+# SPDX-License-Identifier: Apache-2.0
+"""Layer 1: what is repeated and what is not, pages, deadlines, endpoints, errors."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import requests
+from ansible_collections.mlops.mlflow_gcp.plugins.module_utils._client import ENDPOINTS, Client, GoogleError
+from google.auth import exceptions
+
+from tests.unit.harness import Cloud, FakeClock, error
+
+
+@pytest.fixture
+def client(clock: FakeClock) -> Client:
+    return Client(requests.Session(), timeout=600, clock=clock, rand=lambda: 1.0, environ={})
+
+
+@pytest.mark.parametrize(
+    ("status", "reason", "message"),
+    [
+        (429, "rateLimitExceeded", "slow down"),
+        (500, "backendError", ""),
+        (502, "", ""),
+        (503, "backendError", ""),
+        (403, "rateLimitExceeded", "slow down"),
+        (403, "quotaExceeded", "Quota exceeded for quota metric 'Queries' and limit 'Queries per minute'"),
+        (400, "resourceNotReady", "The resource is not ready"),
+        (400, "failedPrecondition", "There is a peering operation in progress on the local or peer network"),
+        (409, "operationInProgress", "another operation was already in progress"),
+    ],
+)
+def test_repeats_what_passes(
+    cloud: Cloud, client: Client, clock: FakeClock, status: int, reason: str, message: str
+) -> None:
+    for _ in range(3):
+        cloud.fails("POST", "sql", "v1/x", status, reason, message, body={"a": 1})
+    cloud.expect("POST", "sql", "v1/x", {"ok": True}, body={"a": 1})
+    assert client.request("POST", "sql", "v1/x", body={"a": 1}) == {"ok": True}
+    assert clock.sleeps == [1.0, 2.0, 4.0]
+
+
+@pytest.mark.parametrize(
+    ("status", "reason", "message"),
+    [
+        (400, "invalid", "bad name"),
+        (401, "authError", ""),
+        (403, "forbidden", ""),
+        (403, "quotaExceeded", "Quota 'NETWORKS' exceeded. Limit: 5.0 globally"),
+        (429, "quotaExceeded", "Quota 'NETWORKS' exceeded. Limit: 5.0 globally"),
+        (404, "notFound", ""),
+        (409, "alreadyExists", ""),
+        (412, "conditionNotMet", ""),
+        (501, "notImplemented", ""),
+    ],
+)
+def test_does_not_repeat_what_stays(
+    cloud: Cloud, client: Client, clock: FakeClock, status: int, reason: str, message: str
+) -> None:
+    cloud.fails("GET", "sql", "v1/x", status, reason, message)
+    with pytest.raises(GoogleError) as caught:
+        client.get("sql", "v1/x")
+    assert (caught.value.code, caught.value.reason) == (status, reason)
+    assert not clock.sleeps
+
+
+def test_a_request_that_must_not_run_twice_is_only_repeated_where_nothing_was_done(
+    cloud: Cloud, client: Client
+) -> None:
+    cloud.fails("POST", "secretmanager", "v1/s:addVersion", 429, "rateLimitExceeded")
+    cloud.fails("POST", "secretmanager", "v1/s:addVersion", 503, "backendError")
+    with pytest.raises(GoogleError, match="HTTP 503"):
+        client.request("POST", "secretmanager", "v1/s:addVersion", idempotent=False)
+
+
+def test_honours_retry_after(cloud: Cloud, client: Client, clock: FakeClock) -> None:
+    cloud.expect("GET", "sql", "v1/x", error(503, ""), status=503, headers={"Retry-After": "17"})
+    cloud.expect("GET", "sql", "v1/x", {})
+    client.get("sql", "v1/x")
+    assert clock.sleeps == [17.0]
+
+
+def test_pauses_are_jittered_between_a_half_and_the_whole_and_capped(client: Client) -> None:
+    assert [client.pause(attempt) for attempt in (0, 3, 9, 5000)] == [1.0, 8.0, 32.0, 32.0]
+    client.rand = lambda: 0.0
+    assert [client.pause(attempt) for attempt in (0, 3, 9)] == [0.5, 4.0, 16.0]
+
+
+def test_gives_up_on_one_request_after_two_minutes(cloud: Cloud, client: Client, clock: FakeClock) -> None:
+    for _ in range(8):
+        cloud.fails("GET", "sql", "v1/x", 503, "backendError", "down")
+    with pytest.raises(GoogleError, match=r"down \(gave up after 8 attempts\)"):
+        client.get("sql", "v1/x")
+    assert sum(clock.sleeps) <= 120
+
+
+def test_waits_for_an_instances_other_operation_as_long_as_the_deadline_lets(
+    cloud: Cloud, client: Client, clock: FakeClock
+) -> None:
+    for _ in range(15):
+        cloud.fails("PATCH", "sql", "v1/x", 409, "operationInProgress")
+    cloud.expect("PATCH", "sql", "v1/x", {})
+    client.request("PATCH", "sql", "v1/x")
+    assert 120 < sum(clock.sleeps) < 600
+
+
+def test_never_sleeps_past_the_deadline(cloud: Cloud, clock: FakeClock) -> None:
+    client = Client(requests.Session(), timeout=5, clock=clock, rand=lambda: 1.0, environ={})
+    for _ in range(3):
+        cloud.fails("GET", "sql", "v1/x", 503, "backendError")
+    with pytest.raises(GoogleError, match="gave up after 3 attempts"):
+        client.get("sql", "v1/x")
+    assert sum(clock.sleeps) < 5
+
+
+def test_a_lost_connection_is_tried_five_times(cloud: Cloud, client: Client, clock: FakeClock) -> None:
+    for _ in range(5):
+        cloud.expect("GET", "sql", "v1/x", requests.exceptions.ConnectionError("reset by peer"))
+    with pytest.raises(GoogleError, match="reset by peer") as caught:
+        client.get("sql", "v1/x")
+    assert (caught.value.code, caught.value.reason, len(clock.sleeps)) == (0, "connection", 4)
+
+
+@pytest.mark.parametrize(
+    ("trouble", "code", "reason"),
+    [
+        (exceptions.RefreshError("token expired"), 401, "credentials"),
+        (requests.exceptions.SSLError("self-signed"), 0, "tls"),
+    ],
+)
+def test_bad_credentials_and_bad_certificates_are_told_at_once(
+    cloud: Cloud, client: Client, clock: FakeClock, trouble: Exception, code: int, reason: str
+) -> None:
+    cloud.expect("GET", "sql", "v1/x", trouble)
+    with pytest.raises(GoogleError) as caught:
+        client.get("sql", "v1/x")
+    assert (caught.value.code, caught.value.reason) == (code, reason)
+    assert not clock.sleeps
+
+
+def test_an_empty_page_may_have_a_next_one(cloud: Cloud, client: Client) -> None:
+    cloud.get("compute", "projects/p/x", {"items": [1], "nextPageToken": "a"}, query={"filter": "f"})
+    cloud.get("compute", "projects/p/x", {"nextPageToken": "b"}, query={"filter": "f", "pageToken": "a"})
+    cloud.get("compute", "projects/p/x", {"items": [2, 3]}, query={"filter": "f", "pageToken": "b"})
+    assert list(client.items("compute", "projects/p/x", params={"filter": "f"})) == [1, 2, 3]
+
+
+def test_absent_is_404_and_never_403(cloud: Cloud, client: Client) -> None:
+    cloud.get("compute", "projects/p/x", None)
+    assert client.find("compute", "projects/p/x") is None
+    cloud.fails("GET", "compute", "projects/p/x", 403, "forbidden")
+    with pytest.raises(GoogleError):
+        client.find("compute", "projects/p/x")
+
+
+@pytest.mark.parametrize("api", sorted(ENDPOINTS))
+def test_endpoints_are_overridden_as_for_gcloud(api: str) -> None:
+    environ = {f"CLOUDSDK_API_ENDPOINT_OVERRIDES_{api.upper()}": "http://127.0.0.1:8787/some/where"}
+    assert Client(requests.Session(), environ=environ).base(api) == "http://127.0.0.1:8787/some/where/"
+    assert Client(requests.Session(), environ={}).base(api) == ENDPOINTS[api]
+
+
+@pytest.mark.parametrize(
+    ("answer", "status", "reason", "message"),
+    [
+        ({"error": {"code": 403, "message": "m", "status": "PERMISSION_DENIED"}}, 403, "PERMISSION_DENIED", "m"),
+        (error(404, "notFound", "gone"), 404, "notFound", "gone"),
+        (error(403, "forbidden", "x", details=[{"reason": "SERVICE_DISABLED"}]), 403, "SERVICE_DISABLED", "x"),
+        ({"error": "invalid_grant", "error_description": "Bad"}, 400, "", "invalid_grant"),
+        ("<html>\n proxy says no</html>", 407, "", "<html> proxy says no</html>"),
+    ],
+)
+def test_reads_every_shape_of_error(
+    cloud: Cloud, client: Client, answer: Any, status: int, reason: str, message: str
+) -> None:
+    cloud.expect("GET", "sql", "v1/x", answer, status=status)
+    with pytest.raises(GoogleError) as caught:
+        client.get("sql", "v1/x")
+    assert (caught.value.code, caught.value.reason) == (status, reason)
+    assert message in caught.value.message
+
+
+def test_an_answer_that_is_not_json_is_an_error(cloud: Cloud, client: Client) -> None:
+    cloud.expect("GET", "sql", "v1/x", "<html>log in to the hotel's network</html>")
+    with pytest.raises(GoogleError, match="not JSON"):
+        client.get("sql", "v1/x")
