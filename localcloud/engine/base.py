@@ -19,7 +19,7 @@ class EngineError(Exception):
     """The engine could not do what was asked; the message says why in words for a person."""
 
 
-class NotFound(EngineError):
+class NotFound(EngineError):  # noqa: N818 - named as the API's own answer is
     """No machine, database or backup has this id."""
 
 

@@ -12,11 +12,13 @@ import tarfile
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import docker
-from docker.errors import APIError, DockerException, NotFound as DockerNotFound
+from docker.errors import APIError, DockerException
+from docker.errors import NotFound as DockerNotFound
 from docker.models.containers import Container
-from docker.types import IPAMConfig, IPAMPool
+from docker.types import IPAMConfig, IPAMPool, LogConfig
 
 from localcloud.engine.base import EngineError, NotFound
 from localcloud.engine.routes import refuse_collision
@@ -36,6 +38,10 @@ class File:
     content: str | bytes
     mode: int = 0o644
     owner: int = 0
+
+
+LOGS = LogConfig(type="json-file", config={"max-size": "5m", "max-file": "1"})
+"""What containers write is kept, but not for ever."""
 
 
 def connect() -> docker.DockerClient:
@@ -156,6 +162,12 @@ def ensure_network(client: docker.DockerClient, network: str, cidr: str) -> str:
             raise EngineError(f"{cidr} overlaps another Docker network; choose another range: {error}") from error
         raise EngineError(f"Docker could not make a network for {cidr}: {error.explanation}") from error
     return name
+
+
+def one_card(client: docker.DockerClient, network: str, ip: str) -> Any:
+    """One network card with a fixed address, as Docker's low-level API wants it told."""
+    endpoint: Any = {network: client.api.create_endpoint_config(ipv4_address=ip)}
+    return client.api.create_networking_config(endpoint)
 
 
 def remove_networks(client: docker.DockerClient) -> list[str]:

@@ -36,16 +36,16 @@ class DockerMachines:
         api = self._client.api
         host_config = api.create_host_config(
             cap_add=["SYS_ADMIN", "NET_ADMIN"],
-            # systemd needs mount and friends; confinement is Docker's other walls. cgroupns=host with the hierarchy
-            # bound in works on cgroup v1, v2 and hybrids; a private namespace with the bind breaks Debian 13's journald.
+            # systemd needs mount and friends. The host's cgroup namespace with the hierarchy bound in works on cgroup
+            # v1, v2 and hybrids; a private namespace with the bind breaks Debian 13's journald.
             security_opt=["seccomp=unconfined", "apparmor=unconfined"],
             binds=["/sys/fs/cgroup:/sys/fs/cgroup:rw"],
-            tmpfs={"/run": "", "/run/lock": "", "/tmp": "exec,mode=1777"},
+            tmpfs={"/run": "", "/run/lock": "", "/tmp": "exec,mode=1777"},  # noqa: S108 - the machine's own
             dns=[_METADATA_ADDRESS],
             dns_search=[*([domain] if domain else []), "google.internal"],
             extra_hosts={"metadata.google.internal": _METADATA_ADDRESS},
             network_mode=network,
-            log_config={"Type": "json-file", "Config": {"max-size": "5m", "max-file": "1"}},
+            log_config=common.LOGS,
         )
         host_config["CgroupnsMode"] = "host"
         try:
@@ -56,9 +56,7 @@ class DockerMachines:
                 domainname=domain or None,
                 labels=common.labels(KIND, spec.id),
                 host_config=host_config,
-                networking_config=api.create_networking_config(
-                    {network: api.create_endpoint_config(ipv4_address=spec.internal_ip)}
-                ),
+                networking_config=common.one_card(self._client, network, spec.internal_ip),
                 stop_signal="SIGRTMIN+3",  # systemd: power off cleanly
             )
             container = self._client.containers.get(made["Id"])
@@ -102,8 +100,8 @@ class DockerMachines:
     def run(self, id: str, *command: str) -> tuple[int, str]:
         """Run a command inside, as root, past every firewall: exit status and output. For diagnosis and tests."""
         result = common.find(self._client, KIND, id).exec_run(list(command), demux=False)
-        return int(result.exit_code or 0), result.output.decode(errors="replace")
+        return int(result.exit_code or 0), bytes(result.output).decode(errors="replace")
 
     def console(self, id: str) -> str:
         """What the machine wrote to its console since it was created."""
-        return common.find(self._client, KIND, id).logs().decode(errors="replace")
+        return bytes(common.find(self._client, KIND, id).logs(stream=False)).decode(errors="replace")

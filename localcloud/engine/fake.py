@@ -8,8 +8,14 @@ For contract tests, and for a local cloud on a machine without Docker. Everythin
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from localcloud.engine.base import DatabaseSpec, Engine, MachineSpec, NetworkState, NotFound
+
+if TYPE_CHECKING:
+    from localcloud.app import App
+    from localcloud.cloud import Cloud, Settings
+    from localcloud.server import Listener
 
 
 class FakeMachines:
@@ -140,3 +146,13 @@ class FakeNetwork:
 def fake_engine() -> Engine:
     """A fresh engine in memory."""
     return Engine(FakeMachines(), FakeDatabases(), FakeNetwork())
+
+
+def build(settings: Settings) -> Engine:
+    """The engine that `serve --engine fake` loads."""
+    return fake_engine()
+
+
+def listeners(cloud: Cloud, app: App) -> list[Listener]:
+    """None: no machine is there to ask."""
+    return []

@@ -3,8 +3,8 @@
 """Machine and database images, built from Debian packages because an image registry is not reachable everywhere.
 
 ``mmdebstrap`` unpacks the packages, a script in ``image_files`` makes a machine of them, Docker imports the result.
-Where a registry does answer, ``MLFLOW_LOCALCLOUD_BASE_IMAGE=debian:{suite}`` starts from its image instead. Images are built once
-and kept: a label holds the hash of everything that went in, the host's extra certificate authorities included.
+Where a registry does answer, ``MLFLOW_LOCALCLOUD_BASE_IMAGE=debian:{suite}`` starts from its image instead. Images are
+built once and kept: a label holds the hash of everything that went in, the host's certificate authorities included.
 """
 
 from __future__ import annotations
@@ -63,16 +63,19 @@ class Recipe:
     packages: tuple[str, ...]
     script: str
     changes: tuple[str, ...]
+    files: tuple[str, ...]
 
 
 _MACHINE_CHANGES = ("ENV container=docker", 'CMD ["/lib/systemd/systemd"]')
+_MACHINE_FILES = ("machine.sh", "boot.sh", "boot.service")
+_DATABASE_FILES = ("postgres.sh", "postgres-entry.sh")
 _DATABASE_CHANGES = ('CMD ["/usr/local/sbin/mlflow-localcloud-postgres"]', "ENV LANG=C.UTF-8")
 
 RECIPES: dict[str, Recipe] = {
-    "debian-13": Recipe("trixie", _MACHINE_PACKAGES, "machine.sh", _MACHINE_CHANGES),
-    "debian-12": Recipe("bookworm", _MACHINE_PACKAGES, "machine.sh", _MACHINE_CHANGES),
-    "postgres-17": Recipe("trixie", ("postgresql-17",), "postgres.sh", _DATABASE_CHANGES),
-    "postgres-15": Recipe("bookworm", ("postgresql-15",), "postgres.sh", _DATABASE_CHANGES),
+    "debian-13": Recipe("trixie", _MACHINE_PACKAGES, "machine.sh", _MACHINE_CHANGES, _MACHINE_FILES),
+    "debian-12": Recipe("bookworm", _MACHINE_PACKAGES, "machine.sh", _MACHINE_CHANGES, _MACHINE_FILES),
+    "postgres-17": Recipe("trixie", ("postgresql-17",), "postgres.sh", _DATABASE_CHANGES, _DATABASE_FILES),
+    "postgres-15": Recipe("bookworm", ("postgresql-15",), "postgres.sh", _DATABASE_CHANGES, _DATABASE_FILES),
 }
 
 
@@ -105,7 +108,7 @@ def ensure(name: str, client: docker.DockerClient | None = None, *, rebuild: boo
 def recipe_hash(recipe: Recipe) -> str:
     """A hash of everything that goes into an image."""
     digest = hashlib.sha256(repr((recipe, _EXCLUDED, os.environ.get(BASE_IMAGE_VARIABLE, ""))).encode())
-    for path in [*sorted(_FILES.iterdir()), *host_authorities()]:
+    for path in [*(_FILES / name for name in recipe.files), *host_authorities()]:
         digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
     return digest.hexdigest()[:24]
 
@@ -120,7 +123,7 @@ def remove_all(client: docker.DockerClient) -> list[str]:
     removed = []
     for image in client.images.list(filters={"label": LABEL}):
         removed.extend(image.tags or [image.short_id])
-        client.images.remove(image.id, force=True)
+        client.images.remove(str(image.id), force=True)
     return removed
 
 
@@ -201,7 +204,8 @@ def _build_from_registry(client: docker.DockerClient, name: str, recipe: Recipe,
         [
             f"FROM {base}",
             f"COPY {_BUILD_DIRECTORY} /{_BUILD_DIRECTORY}",
-            f"RUN apt-get update && DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends {packages}"
+            "RUN apt-get update && "
+            f"DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends {packages}"
             f" && sh /{_BUILD_DIRECTORY}/{recipe.script} /",
             *recipe.changes,
         ]

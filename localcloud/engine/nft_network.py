@@ -16,6 +16,7 @@ import subprocess
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 from localcloud.engine.base import EngineError, NetworkState
 from localcloud.engine.docker_common import BRIDGE_PREFIX, run
@@ -76,7 +77,7 @@ class NftNetwork:
 
     @staticmethod
     def _set_routes(wanted: set[str]) -> None:
-        """Host routes for the external addresses: they carry the host's own address as source, and let ARP be answered."""
+        """Host routes for the external addresses: they set the source address and let the bridge answer ARP."""
         rows = json.loads(run("ip", "-4", "-json", "route", "show", "dev", NAT_DEVICE) or "[]")
         present = {row["dst"].removesuffix("/32") for row in rows}
         for address in sorted(present - wanted):
@@ -112,7 +113,8 @@ class Outsider:
 def outsider(address: str = OUTSIDER_ADDRESS) -> Iterator[Outsider]:
     """An outsider on the external bridge for the time of a ``with`` block. Needs root and a prepared network."""
     number = address.rpartition(".")[2]
-    namespace, outer, inner = f"mlflow-localcloud-{number}", f"{BRIDGE_PREFIX}-out{number}", f"{BRIDGE_PREFIX}-in{number}"
+    namespace = f"mlflow-localcloud-{number}"
+    outer, inner = f"{BRIDGE_PREFIX}-out{number}", f"{BRIDGE_PREFIX}-in{number}"
     subprocess.run(["ip", "netns", "delete", namespace], capture_output=True, check=False)
     subprocess.run(["ip", "link", "delete", outer], capture_output=True, check=False)
     run("ip", "netns", "add", namespace)
@@ -142,11 +144,8 @@ def _require_programs() -> None:
 
 def _write_sysctl(path: str, value: str, *, required: bool = True) -> None:
     try:
-        with open(path) as file:
-            if file.read().strip() == value:
-                return
-        with open(path, "w") as file:
-            file.write(value)
+        if Path(path).read_text().strip() != value:
+            Path(path).write_text(value)
     except OSError as error:
         if required:
             raise EngineError(f"cannot set {path} to {value}: {error} (the local cloud needs root)") from error

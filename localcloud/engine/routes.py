@@ -31,7 +31,7 @@ def host_routes() -> list[tuple[str, str]]:
 
 
 def refuse_collision(cidr: str, *, ours: str) -> None:
-    """Raise EngineError if a route or resolver of the host lies in ``cidr``. Interfaces called ``ours…`` are the cloud's."""
+    """Raise EngineError if a route or resolver of the host lies in ``cidr``; interfaces called ``ours…`` are ours."""
     collision = find_collision(cidr, host_routes(), host_resolvers(), ours=ours)
     if collision:
         raise EngineError(f"{cidr} cannot be used on this host: {collision}. Choose another range.")

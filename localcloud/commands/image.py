@@ -1,0 +1,30 @@
+# Copyright (c) 2026, the mlops.mlflow_gcp authors
+# SPDX-License-Identifier: Apache-2.0
+"""Build a machine or database image from Debian packages, unless it is there."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from localcloud.engine import image
+from localcloud.engine.base import EngineError
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Options of `image`."""
+    parser.add_argument("name", nargs="+", choices=sorted(image.RECIPES), help="which image")
+    parser.add_argument("--rebuild", action="store_true", help="build also when a current one is there")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Print the name of each image, built if need be."""
+    from localcloud.engine.docker_common import connect
+
+    try:
+        for name in arguments.name:
+            print(image.ensure(name, connect(), rebuild=arguments.rebuild))
+    except EngineError as error:
+        print(f"localcloud: {error}", file=sys.stderr)
+        return 1
+    return 0

@@ -1,0 +1,111 @@
+# Copyright (c) 2026, the mlops.mlflow_gcp authors
+# SPDX-License-Identifier: Apache-2.0
+"""The name server at 169.254.169.254: Google's names lead to the local cloud, all others to the world."""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+import threading
+from collections.abc import Callable, Sequence
+
+from dnslib import PTR, QTYPE, RCODE, RR, A, DNSRecord
+from dnslib.server import BaseResolver, DNSHandler, DNSServer
+
+from localcloud.engine.routes import host_resolvers
+
+METADATA_ADDRESS = "169.254.169.254"
+_OWN_NAMES = ("metadata.google.internal", "metadata")
+_OWN_ZONES = ("googleapis.com", "accounts.google.com")
+_FORWARD_SECONDS = 3.0
+
+Lookup = Callable[[str], "str | None"]
+"""From ``NAME.ZONE.c.PROJECT.internal`` to an internal address, None when there is no such machine."""
+
+
+class Resolver(BaseResolver):  # type: ignore[misc]  # dnslib is untyped
+    """Answers one question: from its own knowledge, or from the host's resolvers."""
+
+    def __init__(self, lookup: Lookup, upstream: Sequence[str] | None = None) -> None:
+        self._lookup = lookup
+        self._upstream = list(host_resolvers() if upstream is None else upstream)
+
+    def resolve(self, request: DNSRecord, handler: DNSHandler) -> DNSRecord:
+        """The answer to a request; SERVFAIL when no resolver of the host answers."""
+        name = str(request.q.qname).rstrip(".").lower()
+        reply = request.reply()
+        own, address = self._own(name)
+        if own:
+            if address is None:
+                reply.header.rcode = RCODE.NXDOMAIN
+            elif request.q.qtype in (QTYPE.A, QTYPE.ANY):  # the name is there, other types are not
+                reply.add_answer(RR(request.q.qname, QTYPE.A, rdata=A(address), ttl=30))
+            return reply
+        if name == "254.169.254.169.in-addr.arpa" and request.q.qtype == QTYPE.PTR:
+            reply.add_answer(RR(request.q.qname, QTYPE.PTR, rdata=PTR(_OWN_NAMES[0]), ttl=30))
+            return reply
+        return self._forward(request, tcp=handler.protocol == "tcp")
+
+    def _own(self, name: str) -> tuple[bool, str | None]:
+        """Whether the name is ours to answer, and its address."""
+        if name in _OWN_NAMES or any(name == zone or name.endswith(f".{zone}") for zone in _OWN_ZONES):
+            return True, METADATA_ADDRESS
+        if name == "internal" or name.endswith(".internal"):
+            return True, self._lookup(name)
+        return False, None
+
+    def _forward(self, request: DNSRecord, *, tcp: bool) -> DNSRecord:
+        packet = request.pack()
+        for server in self._upstream:
+            try:
+                answer = request.send(server, 53, tcp=tcp, timeout=_FORWARD_SECONDS)
+                return DNSRecord.parse(answer)
+            except (OSError, ValueError):
+                continue
+        if not self._upstream:  # the host resolves by other means than name servers: ask it
+            return self._ask_host(request)
+        reply = DNSRecord.parse(packet).reply()
+        reply.header.rcode = RCODE.SERVFAIL
+        return reply
+
+    @staticmethod
+    def _ask_host(request: DNSRecord) -> DNSRecord:
+        reply = request.reply()
+        if request.q.qtype in (QTYPE.A, QTYPE.ANY):
+            try:
+                found = socket.getaddrinfo(str(request.q.qname).rstrip("."), None, socket.AF_INET, socket.SOCK_STREAM)
+            except OSError:
+                reply.header.rcode = RCODE.NXDOMAIN
+                return reply
+            for address in sorted({str(entry[4][0]) for entry in found}):
+                reply.add_answer(RR(request.q.qname, QTYPE.A, rdata=A(str(ipaddress.IPv4Address(address))), ttl=30))
+        return reply
+
+
+class NameServer:
+    """UDP and TCP listeners around a resolver, each in a thread of its own."""
+
+    def __init__(self, resolver: Resolver, address: str, port: int) -> None:
+        self._servers = [
+            DNSServer(resolver, address=address, port=port, tcp=tcp, logger=_Silent()) for tcp in (False, True)
+        ]
+        self._lock = threading.Lock()
+
+    def start(self) -> None:
+        """Begin to answer."""
+        for server in self._servers:
+            server.start_thread()
+
+    def stop(self) -> None:
+        """Stop answering and free the ports."""
+        with self._lock:
+            for server in self._servers:
+                server.stop()
+                server.server.server_close()
+
+
+class _Silent:
+    """dnslib logs every packet to standard output unless given a logger: this one says nothing."""
+
+    def __getattr__(self, name: str) -> Callable[..., None]:
+        return lambda *_: None

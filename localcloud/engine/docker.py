@@ -1,0 +1,50 @@
+# Copyright (c) 2026, the mlops.mlflow_gcp authors
+# SPDX-License-Identifier: Apache-2.0
+"""The engine that `serve --engine docker` loads: containers, nftables, and the doors that machines use."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from localcloud.engine import docker_common
+from localcloud.engine.authority import Authority
+from localcloud.engine.base import Engine
+from localcloud.engine.dns import NameServer, Resolver
+from localcloud.engine.docker_databases import DockerDatabases
+from localcloud.engine.docker_machines import DockerMachines
+from localcloud.engine.listeners import AsgiListener, api_certificate
+from localcloud.engine.nft_network import PORTS, NftNetwork
+from localcloud.services import metadata
+
+if TYPE_CHECKING:
+    from localcloud.app import App
+    from localcloud.cloud import Cloud, Settings
+    from localcloud.server import Listener
+
+COMPUTE = "localcloud.services.compute"
+
+
+def authority(settings: Settings) -> Authority:
+    """The local cloud's certificate authority."""
+    return Authority(settings.home / "ca")
+
+
+def build(settings: Settings) -> Engine:
+    """The engine on this host; machines and databases of an earlier run are found again."""
+    client = docker_common.connect()
+    network = NftNetwork()
+    network.prepare()
+    return Engine(DockerMachines(client, authority(settings).path), DockerDatabases(client), network)
+
+
+def listeners(cloud: Cloud, app: App) -> list[Listener]:
+    """Metadata server, Google's APIs over TLS, name server. The Compute service says who a machine is."""
+    directory: Any = importlib.import_module(COMPUTE).instance_directory(cloud)
+    server = metadata.MetadataServer(directory, cloud.auth, metadata.CHANGES)
+    certificate, key = api_certificate(authority(cloud.settings), cloud.settings.home / "ca")
+    return [
+        AsgiListener(server.app, PORTS.host, PORTS.metadata),
+        AsgiListener(app.asgi, PORTS.host, PORTS.api, certificate=certificate, key=key),
+        NameServer(Resolver(directory.address_of), PORTS.host, PORTS.dns),
+    ]

@@ -1,0 +1,77 @@
+# Copyright (c) 2026, the mlops.mlflow_gcp authors
+# SPDX-License-Identifier: Apache-2.0
+"""The doors that machines use: the metadata server, Google's APIs over TLS, and the name server."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import uvicorn
+
+from localcloud.engine.authority import Authority
+from localcloud.engine.base import EngineError
+
+API_NAMES = ("*.googleapis.com", "googleapis.com", "accounts.google.com", "metadata.google.internal")
+
+
+class AsgiListener:
+    """An ASGI application on one address, in a thread of its own; with TLS when a certificate is given."""
+
+    def __init__(
+        self, application: Any, address: str, port: int, *, certificate: Path | None = None, key: Path | None = None
+    ) -> None:
+        self._address = (address, port)
+        self._server = uvicorn.Server(
+            uvicorn.Config(
+                application,
+                log_level="warning",
+                access_log=False,
+                lifespan="off",
+                proxy_headers=False,  # a machine is known by its address: no header may say otherwise
+                server_header=False,
+                timeout_graceful_shutdown=1,  # guest agents wait for an hour at a time
+                ssl_certfile=certificate,
+                ssl_keyfile=key,
+            )
+        )
+        self._thread: threading.Thread | None = None
+
+    def start(self) -> None:
+        """Listen; returns once it does."""
+        listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listening.bind(self._address)
+        except OSError as error:
+            listening.close()
+            raise EngineError(f"cannot listen on {self._address[0]}:{self._address[1]}: {error.strerror}") from error
+        self._thread = threading.Thread(
+            target=self._server.run, kwargs={"sockets": [listening]}, name=f"listener-{self._address[1]}", daemon=True
+        )
+        self._thread.start()
+        deadline = time.monotonic() + 15
+        while not self._server.started:
+            if not self._thread.is_alive() or time.monotonic() > deadline:
+                raise EngineError(f"the listener on {self._address[0]}:{self._address[1]} did not start")
+            time.sleep(0.02)
+
+    def stop(self) -> None:
+        """Stop listening."""
+        self._server.should_exit = True
+        if self._thread is not None:
+            self._thread.join(timeout=10)
+
+
+def api_certificate(authority: Authority, directory: Path) -> tuple[Path, Path]:
+    """A fresh certificate for Google's names; the files' paths (certificate, key)."""
+    issued = authority.issue("googleapis.com", dns=API_NAMES)
+    directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+    certificate, key = directory / "api.crt", directory / "api.key"
+    certificate.write_text(issued.certificate)
+    key.touch(mode=0o600)
+    key.write_text(issued.key)
+    return certificate, key

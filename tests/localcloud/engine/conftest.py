@@ -1,0 +1,133 @@
+# Copyright (c) 2026, the mlops.mlflow_gcp authors
+# SPDX-License-Identifier: Apache-2.0
+"""A small cloud on the Docker engine, made once for all tests here: machines in two networks, one database."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Iterator
+
+import docker
+import pytest
+from docker.errors import DockerException
+
+from localcloud.engine import docker_common
+from localcloud.engine.authority import Authority
+from localcloud.engine.base import DatabaseSpec, EngineError
+from localcloud.engine.dns import NameServer, Resolver
+from localcloud.engine.docker_databases import DockerDatabases
+from localcloud.engine.docker_machines import DockerMachines
+from localcloud.engine.listeners import AsgiListener, api_certificate
+from localcloud.engine.nft_network import PORTS, NftNetwork, Outsider, outsider
+from localcloud.services.metadata import CHANGES, MetadataServer
+from tests.localcloud.engine.world import (
+    DATABASE_IP,
+    FAR,
+    ID,
+    NETWORK,
+    ONE,
+    SERVICES,
+    STATE,
+    TWO,
+    Directory,
+    Tokens,
+    World,
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Everything that asks for the world needs an engine."""
+    for item in items:
+        if "world" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.engine)
+
+
+@pytest.fixture(scope="session")
+def client() -> docker.DockerClient:
+    """The Docker engine. Only its absence is a reason to skip."""
+    try:
+        docker_client = docker.from_env(timeout=180)
+        docker_client.ping()
+    except DockerException as error:
+        pytest.skip(f"no Docker engine answers: {error}")
+    if os.geteuid() != 0:
+        pytest.skip("machines need root")
+    return docker_client
+
+
+@pytest.fixture(scope="session")
+def world(client: docker.DockerClient, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
+    """Machines one and two, far in another network, and what machines ask of the cloud."""
+    home = tmp_path_factory.mktemp("localcloud")
+    key = home / "key"
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(key)], check=True)
+    authority = Authority(home / "ca")
+    directory = Directory(
+        {
+            "enable-guest-attributes": "TRUE",
+            "ssh-keys": f"ada:{key.with_suffix('.pub').read_text().strip()}",
+            "startup-script": "#!/bin/sh\necho from-startup-script >>/var/startup-script-ran\n",
+        }
+    )
+    machines, databases, network = DockerMachines(client, authority.path), DockerDatabases(client), NftNetwork()
+    try:
+        network.apply(STATE)
+        server = MetadataServer(directory, Tokens(), CHANGES)
+        certificate, private = api_certificate(authority, home / "tls")
+        listeners = [
+            AsgiListener(server.app, PORTS.host, PORTS.metadata),
+            AsgiListener(server.app, PORTS.host, PORTS.api, certificate=certificate, key=private),
+            NameServer(Resolver(directory.address_of), PORTS.host, PORTS.dns),
+        ]
+        for listener in listeners:
+            listener.start()
+    except EngineError as error:
+        pytest.fail(f"{error} (is a local cloud up? `python -m localcloud down` first)")
+    try:
+        for spec in (ONE, TWO, FAR):
+            machines.create(spec)
+        yield World(machines, databases, network, directory, authority, key)
+    finally:
+        for listener in listeners:
+            listener.stop()
+        _clean(client, machines, databases)
+        network.remove()
+
+
+def _clean(client: docker.DockerClient, machines: DockerMachines, databases: DockerDatabases) -> None:
+    for engine in (machines, databases):
+        for id in engine.ids():
+            if id.startswith(ID):
+                engine.delete(id)
+    for found in client.networks.list(filters={"label": f"{docker_common.LABEL}=network"}):
+        if (found.attrs["Labels"] or {}).get(f"{docker_common.LABEL}.network", "").startswith(ID):
+            found.remove()
+
+
+@pytest.fixture
+def stranger(world: World) -> Iterator[Outsider]:
+    """Somebody on the Internet."""
+    with outsider() as someone:
+        yield someone
+
+
+@pytest.fixture(autouse=True)
+def usual_firewall(request: pytest.FixtureRequest) -> Iterator[None]:
+    """A test that changed the rules leaves the usual ones behind."""
+    yield
+    if "world" in request.fixturenames:
+        request.getfixturevalue("world").network.apply(STATE)
+
+
+@pytest.fixture(scope="session")
+def database(world: World) -> DatabaseSpec:
+    """A PostgreSQL 17 with one user and one database."""
+    issued = world.authority.issue("database", ips=[DATABASE_IP])
+    spec = DatabaseSpec(
+        f"{ID}db", "POSTGRES_17", NETWORK, SERVICES, DATABASE_IP, issued.certificate, issued.key, {"work_mem": "7MB"}
+    )
+    world.databases.create(spec)
+    world.databases.execute(spec.id, "CREATE ROLE app LOGIN PASSWORD 'it''s secret' IN ROLE cloudsqlsuperuser")
+    world.databases.execute(spec.id, "CREATE DATABASE app OWNER app")
+    return spec
