@@ -14,7 +14,7 @@ SCRIPT = (
     "import psycopg2, sys;"
     "c = psycopg2.connect(host=sys.argv[1], user='app', dbname='app', password=sys.argv[2], sslmode=sys.argv[3],"
     " sslrootcert='/etc/ssl/certs/ca-certificates.crt', connect_timeout=5);"
-    "q = c.cursor(); q.execute('select ssl, version from pg_stat_ssl where pid = pg_backend_pid()'); print(q.fetchone())"
+    "q = c.cursor(); q.execute('select version from pg_stat_ssl where pid = pg_backend_pid()'); print(q.fetchone())"
 )
 
 
