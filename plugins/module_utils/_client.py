@@ -220,7 +220,9 @@ class Client:
                 method, url, params=dict(params or {}), json=body, timeout=(CONNECT_TIMEOUT, read_timeout)
             )
         except (auth_exceptions.RefreshError, auth_exceptions.DefaultCredentialsError) as error:
-            raise _FailedError(GoogleError(401, "credentials", f"Google refused the credentials: {_text(error)}", **where)) from error
+            raise _FailedError(
+                GoogleError(401, "credentials", f"Google refused the credentials: {_text(error)}", **where)
+            ) from error
         except auth_exceptions.GoogleAuthError as error:  # the token service could not be reached
             raise _FailedError(GoogleError(0, "connection", _text(error), **where)) from error
         except requests.exceptions.SSLError as error:

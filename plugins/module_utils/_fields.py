@@ -88,8 +88,8 @@ def same(wanted: Any, current: Any, *, unordered: bool = False, exact: bool = Fa
     """Whether the resource already is as wanted.
 
     Nothing and empty are the same, a number is the same as its decimal string (int64 travels as a string), links are
-    compared from ``projects/`` onward. Of a structure only the wanted keys count, unless it is ``exact``; maps and lists
-    count whole, so that what was removed is noticed.
+    compared from ``projects/`` onward. Of a structure only the wanted keys count, unless it is ``exact``; maps and
+    lists count whole, so that what was removed is noticed.
     """
     if current is None:
         return _empty(wanted)

@@ -215,8 +215,9 @@ class Bucket(Resource):
                 raise
             raise RefusedError(
                 f"{self.title} is there, but this account may not look at it: {error}. Either it belongs to somebody "
-                "else (bucket names are shared by everybody on Google Cloud: choose another name), or the account lacks the "
-                f"permission storage.buckets.get in project {self.params['project']} (role roles/storage.admin has it)."
+                "else (bucket names are shared by everybody on Google Cloud: choose another name), or the account "
+                f"lacks the permission storage.buckets.get in project {self.params['project']} (role "
+                "roles/storage.admin has it)."
             ) from error
 
     def check(self, current: Json) -> None:
