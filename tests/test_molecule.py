@@ -17,7 +17,7 @@ def test_scenario(scenario: str) -> None:
     """The scenario's sequence ends well; its whole output is kept in artifacts/molecule."""
     log = REPOSITORY / "artifacts" / "molecule" / f"{scenario}.log"
     log.parent.mkdir(parents=True, exist_ok=True)
-    subprocess.run([sys.executable, "-m", "localcloud", "image"], cwd=REPOSITORY, check=True)
+    subprocess.run([sys.executable, "-m", "localcloud", "image", "debian-13"], cwd=REPOSITORY, check=True)
     with log.open("w") as output:
         outcome = subprocess.run(
             ["molecule", "test", "--scenario-name", scenario],
