@@ -115,7 +115,7 @@ def delete(call: Call) -> Json:
     return {}
 
 
-@_bind("undelete", "iam.serviceAccounts.undelete")
+@_bind("undelete", None)
 def undelete(call: Call) -> Json:
     """Bring a deleted account back by its unique number."""
     deleted = call.cloud.accounts.deleted.get(_email(call))

@@ -117,6 +117,12 @@ def sign_jwt(call: Call) -> Json:
     return {"keyId": key_id, "signedJwt": encode_jwt(claims, key, key_id)}
 
 
+@api.method(_ID + "getAllowedLocations", permission=None)
+def allowed_locations(call: Call) -> Json:
+    """Where the account may be used from: everywhere (google-auth asks on its own account)."""
+    return {"locations": [], "encodedLocations": "0x0"}
+
+
 @api.route("GET", r"/(robot|service_accounts)/v1/metadata/x509/(?P<email>[^/]+)", anonymous=True)
 def certificates(call: Call) -> Json:
     """The certificates of an account's keys, where anybody can verify its signatures."""

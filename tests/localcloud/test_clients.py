@@ -1,0 +1,116 @@
+# Copyright (c) 2026, the mlops.mlflow_gcp authors
+# SPDX-License-Identifier: Apache-2.0
+"""Clients that nobody here wrote: google-cloud-secret-manager and gcloud."""
+
+from __future__ import annotations
+
+import json
+import os
+import pathlib
+import shutil
+import subprocess
+import sys
+from typing import Any
+
+import google_crc32c
+import pytest
+from google.api_core.exceptions import BadRequest, Conflict, NotFound
+from google.cloud import secretmanager
+from localcloud.commands.env import variables
+
+from tests.localcloud.harness import Local
+
+PARENT = "projects/mlflow-local"
+
+
+@pytest.fixture
+def secrets(local: Local, monkeypatch: pytest.MonkeyPatch) -> secretmanager.SecretManagerServiceClient:
+    """Google's own client over REST; it wants a host, so the API is reached by a host that has no path prefix."""
+    from google.cloud.secretmanager_v1.services.secret_manager_service.transports import rest
+
+    transport = rest.SecretManagerServiceRestTransport(
+        host=f"127.0.0.1:{local.port}", url_scheme="http", credentials=local.credentials()
+    )
+    transport._session.headers["Host"] = "secretmanager.googleapis.com"
+    return secretmanager.SecretManagerServiceClient(transport=transport)
+
+
+def test_googles_secret_manager_client(secrets: secretmanager.SecretManagerServiceClient) -> None:
+    secret = secrets.create_secret(
+        parent=PARENT, secret_id="s", secret={"replication": {"automatic": {}}, "labels": {"app": "mlflow"}}
+    )
+    assert secret.name == "projects/100000000001/secrets/s"
+    with pytest.raises(Conflict):
+        secrets.create_secret(parent=PARENT, secret_id="s", secret={"replication": {"automatic": {}}})
+    data = b"\x00hello"
+    checksum = google_crc32c.value(data)
+    version = secrets.add_secret_version(parent=secret.name, payload={"data": data, "data_crc32c": checksum})
+    assert version.state is secretmanager.SecretVersion.State.ENABLED
+    answer = secrets.access_secret_version(name=f"{secret.name}/versions/latest")
+    assert (answer.payload.data, answer.payload.data_crc32c) == (data, checksum)
+    disabled = secrets.disable_secret_version(name=version.name)
+    assert disabled.state is secretmanager.SecretVersion.State.DISABLED
+    with pytest.raises(BadRequest, match="DISABLED"):
+        secrets.access_secret_version(name=version.name)
+    secret.labels["app"] = "new"
+    assert secrets.update_secret(secret=secret, update_mask={"paths": ["labels"]}).labels["app"] == "new"
+    assert [s.name for s in secrets.list_secrets(parent=PARENT)] == [secret.name]
+    policy = secrets.get_iam_policy(request={"resource": secret.name})
+    policy.bindings.add(role="roles/secretmanager.secretAccessor", members=["user:a@example.com"])
+    assert len(secrets.set_iam_policy(request={"resource": secret.name, "policy": policy}).bindings) == 1
+    secrets.delete_secret(name=secret.name)
+    with pytest.raises(NotFound):
+        secrets.get_secret(name=secret.name)
+
+
+class Gcloud:
+    """gcloud with a configuration of its own."""
+
+    def __init__(self, local: Local, config: pathlib.Path) -> None:
+        self.environment = os.environ | variables(local.cloud.settings)
+        self.environment |= {
+            "CLOUDSDK_CONFIG": str(config),
+            "CLOUDSDK_CORE_DISABLE_PROMPTS": "1",
+            "CLOUDSDK_CORE_DISABLE_USAGE_REPORTING": "1",
+            "CLOUDSDK_COMPONENT_MANAGER_DISABLE_UPDATE_CHECK": "1",
+        }
+
+    def __call__(self, *arguments: str, stdin: str | None = None) -> Any:
+        command = ["gcloud", *arguments, "--format=json"]
+        done = subprocess.run(command, env=self.environment, input=stdin, capture_output=True, text=True, timeout=120)
+        assert done.returncode == 0, done.stderr
+        return json.loads(done.stdout) if done.stdout.strip() else None
+
+
+@pytest.fixture
+def gcloud(local: Local, tmp_path: pathlib.Path) -> Gcloud:
+    """gcloud as the owner, pointed at the local cloud by nothing but `python -m localcloud env`'s variables."""
+    if not shutil.which("gcloud"):
+        pytest.skip("gcloud is not installed")
+    return Gcloud(local, tmp_path / "gcloud")
+
+
+def test_gcloud(gcloud: Gcloud) -> None:
+    assert gcloud("projects", "describe", "mlflow-local")["projectNumber"] == "100000000001"
+    enabled = {s["config"]["name"] for s in gcloud("services", "list", "--enabled")}
+    assert "secretmanager.googleapis.com" in enabled
+    gcloud("services", "enable", "dns.googleapis.com")
+    gcloud("secrets", "create", "by-gcloud", "--replication-policy=automatic", "--data-file=-", stdin="hello")
+    version = gcloud("secrets", "versions", "access", "latest", "--secret=by-gcloud")
+    assert version["payload"]["data"] == "aGVsbG8="
+    account = gcloud("iam", "service-accounts", "create", "by-gcloud", "--display-name=x")
+    email = "by-gcloud@mlflow-local.iam.gserviceaccount.com"
+    assert account["email"] == email
+    member = f"--member=serviceAccount:{email}"
+    policy = gcloud("projects", "add-iam-policy-binding", "mlflow-local", member, "--role=roles/viewer", "--condition=None")
+    assert any(b["role"] == "roles/viewer" for b in policy["bindings"])
+    gcloud("secrets", "add-iam-policy-binding", "by-gcloud", member, "--role=roles/secretmanager.secretAccessor")
+    assert len(gcloud("iam", "service-accounts", "list")) == 2
+
+
+def test_env_prints_what_a_shell_can_eval(tmp_path: pathlib.Path) -> None:
+    command = [sys.executable, "-m", "localcloud", "env", "--home", str(tmp_path / "it's here"), "--port", "9999"]
+    printed = subprocess.run(command, capture_output=True, text=True, check=True, cwd=pathlib.Path(__file__).parents[2])
+    shell = f"{printed.stdout}\necho $CLOUDSDK_API_ENDPOINT_OVERRIDES_COMPUTE $GOOGLE_APPLICATION_CREDENTIALS"
+    shown = subprocess.run(["sh", "-c", shell], capture_output=True, text=True, check=True).stdout
+    assert shown.strip() == f"http://127.0.0.1:9999/compute/v1/ {tmp_path}/it's here/credentials.json"
