@@ -1,6 +1,7 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""The cloud itself: state, clock, tokens, permissions, operations, faults and the engine, in one object that services share."""
+"""The cloud itself: state, clock, tokens, permissions, operations, faults and the engine,
+in one object that services share."""
 
 from __future__ import annotations
 
@@ -10,6 +11,7 @@ import os
 import pathlib
 import secrets
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,6 +29,15 @@ Json = dict[str, Any]
 PROJECT = "mlflow-local"
 PROJECT_NUMBER = "100000000001"
 OWNER = "owner"
+
+
+_AT_START: list[Callable[[Cloud], None]] = []
+
+
+def at_start(function: Callable[[Cloud], None]) -> Callable[[Cloud], None]:
+    """Register what a service does whenever the cloud starts: bring its documents and the engine together again."""
+    _AT_START.append(function)
+    return function
 
 
 class Clock:
@@ -75,8 +86,11 @@ class Cloud:
         self.operations = Operations(self)
 
     def start(self) -> None:
-        """Make the first project if there is none and go on with interrupted operations; services must be loaded before."""
+        """Make the first project if there is none and go on with interrupted operations; services must be loaded
+        before."""
         self._bootstrap()
+        for function in _AT_START:
+            function(self)
         self.operations.resume()
 
     def close(self) -> None:
