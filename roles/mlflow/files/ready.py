@@ -99,8 +99,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--timeout", type=float, default=120.0, help="seconds to keep trying")
     parser.add_argument("--artifacts", action="store_true", help="store, read and delete an artifact too")
     options = parser.parse_args(arguments)
-    # The order in which systemd itself looks.
-    stores = [os.environ.get("CREDENTIALS_DIRECTORY", ""), "/etc/credstore", "/run/credstore"]
+    # Inside the service its own credentials; root looks where systemd itself would, in the same order.
+    own = os.environ.get("CREDENTIALS_DIRECTORY", "")
+    stores = [own] if own or os.geteuid() != 0 else ["/etc/credstore", "/run/credstore"]
     server = Server(options.socket, options.username, read_password(stores))
     deadline = time.monotonic() + options.timeout
     while True:

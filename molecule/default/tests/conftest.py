@@ -1,0 +1,36 @@
+# Copyright (c) 2026, the mlops.mlflow_gcp authors
+# SPDX-License-Identifier: Apache-2.0
+"""What the tests of the scenario share: the machine seen from outside, its secrets, and clients."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+import testinfra
+from mlflow_server import Server
+from testinfra.host import Host
+
+MACHINE = "mlflow-molecule-default"
+EPHEMERAL = Path(os.environ["MOLECULE_EPHEMERAL_DIRECTORY"])
+
+
+@pytest.fixture(scope="session")
+def host() -> Host:
+    """The machine, over Docker."""
+    return testinfra.get_host(f"docker://{MACHINE}")
+
+
+@pytest.fixture(scope="session")
+def secrets(host: Host) -> dict[str, str]:
+    """The real values of the machine's secrets."""
+    names = host.check_output("ls /etc/credstore").split()
+    return {name: host.check_output("cat /etc/credstore/%s", name) for name in names}
+
+
+@pytest.fixture(scope="session")
+def server(host: Host, secrets: dict[str, str]) -> Server:
+    """The server, with the CA certificate that the role saved on the control host."""
+    address = host.check_output("hostname -I").split()[0]
+    return Server(address=address, ca=EPHEMERAL / "ca.crt", password=secrets["mlflow.admin-password"])

@@ -1,0 +1,157 @@
+# Copyright (c) 2026, the mlops.mlflow_gcp authors
+# SPDX-License-Identifier: Apache-2.0
+"""The service: how it runs, what it may, what it keeps to itself, and that it comes back."""
+
+from __future__ import annotations
+
+import json
+import time
+from urllib.parse import urlsplit
+
+import pytest
+from mlflow_server import Server
+from testinfra.host import Host
+
+READY = "/opt/mlflow/libexec/ready.py --artifacts --timeout 90"
+
+
+@pytest.mark.parametrize("name", ["mlflow", "nginx"])
+def test_runs_now_and_at_boot(host: Host, name: str) -> None:
+    service = host.service(name)
+    assert service.is_running
+    assert service.is_enabled
+
+
+def test_is_ready(host: Host) -> None:
+    assert host.run(READY).rc == 0
+
+
+def test_readiness_fails_without_the_database(host: Host) -> None:
+    host.check_output("systemctl stop postgresql@17-main")
+    try:
+        answer = host.run("/opt/mlflow/libexec/ready.py --timeout 0")
+    finally:
+        host.check_output("systemctl start postgresql@17-main")
+    assert answer.rc == 1
+    assert "MLflow is not ready" in answer.stderr
+    assert host.run(READY).rc == 0
+
+
+def test_listens_on_a_socket_that_only_nginx_reaches(host: Host) -> None:
+    directory = host.file("/run/mlflow")
+    assert (directory.user, directory.group, directory.mode) == ("mlflow", "mlflow", 0o750)
+    assert host.file("/run/mlflow/mlflow.sock").is_socket
+    assert set(host.user("www-data").groups) == {"www-data", "mlflow"}
+    assert host.group("mlflow").members == ["www-data"]
+    listening = {line.split()[3] for line in host.check_output("ss -Hltn").splitlines()}
+    outside = {address for address in listening if not address.startswith(("127.", "[::1]"))}
+    assert outside <= {"0.0.0.0:80", "0.0.0.0:443", "0.0.0.0:22", "[::]:22"}
+
+
+def test_sandbox(host: Host) -> None:
+    report = host.check_output("systemd-analyze security --no-pager mlflow.service").splitlines()[-1]
+    score = float(report.split(":")[1].split()[0])
+    assert score <= 1.3, report
+
+
+def test_user_owns_nothing_that_it_runs(host: Host) -> None:
+    assert host.user("mlflow").shell == "/usr/sbin/nologin"
+    assert host.check_output("find -L /opt/mlflow -user mlflow -o -perm -o+w ! -type l | head -3") == ""
+
+
+def test_version_is_the_locked_one(host: Host) -> None:
+    assert host.check_output("/opt/mlflow/current/bin/mlflow --version").split()[-1] == "3.17.2"
+
+
+def test_workers_and_jobs(host: Host) -> None:
+    cores = int(host.check_output("nproc"))
+    processes = host.check_output("ps -u mlflow -o args=").splitlines()
+    assert len([line for line in processes if "spawn_main" in line]) == cores
+    assert not [line for line in processes if "huey" in line]
+
+
+def test_settings_in_the_server_process(host: Host) -> None:
+    environment = host.check_output("tr '\\0' '\\n' < /proc/$(systemctl show -P MainPID mlflow)/environ").splitlines()
+    assert "MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false" in environment
+    assert "MLFLOW_DISABLE_TELEMETRY=true" in environment
+    assert "MLFLOW_SQLALCHEMYSTORE_POOL_SIZE=10" in environment
+    journal = host.check_output("journalctl -u mlflow --no-pager -o cat")
+    assert "'pool_size': 10, 'max_overflow': 31" in journal
+
+
+def test_no_secret_in_sight(host: Host, secrets: dict[str, str]) -> None:
+    """The real values are looked for, as they are and as URIs write them."""
+    uri = urlsplit(secrets["mlflow.database-uri"])
+    assert uri.password
+    values = {secrets["mlflow.admin-password"], secrets["mlflow.flask-secret-key"], uri.password, uri.password[:20]}
+    places = {
+        "ps": "ps auxww",
+        "unit": "systemctl show mlflow.service nginx.service; systemctl cat mlflow.service nginx.service",
+        "journal": "journalctl --no-pager -o cat",
+        "environment": "cat /proc/$(systemctl show -P MainPID mlflow)/environ | tr '\\0' '\\n'",
+        "world readable files": "find /opt/mlflow/libexec /etc /run /var/lib/mlflow /srv -xdev -type f -perm -o+r -exec cat {} + 2>/dev/null",
+    }
+    for place, command in places.items():
+        text = host.run(command).stdout
+        assert text, place
+        found = [value[:4] + "…" for value in values if value in text]
+        assert not found, f"{place}: {found}"
+
+
+def test_secret_files_are_private(host: Host) -> None:
+    for name in ("auth.ini", "pgpass"):
+        file = host.file(f"/run/mlflow/{name}")
+        assert (file.user, file.mode) == ("mlflow", 0o400)
+    assert host.run("runuser -u www-data -- cat /run/mlflow/auth.ini").rc != 0
+    assert host.run("runuser -u nobody -- ls /run/mlflow").rc != 0
+
+
+@pytest.mark.parametrize("victim", ["launcher", "server"])
+def test_comes_back_after_a_kill(host: Host, server: Server, victim: str) -> None:
+    main = host.check_output("systemctl show -P MainPID mlflow")
+    target = main if victim == "launcher" else host.check_output(f"pgrep -P {main} -f uvicorn")
+    host.check_output(f"kill -9 {target}")
+    deadline = time.monotonic() + 60
+    while host.check_output("systemctl show -P MainPID mlflow") in ("0", main):
+        assert time.monotonic() < deadline
+        time.sleep(0.3)
+    assert host.run(READY).rc == 0
+    assert len(host.check_output("pgrep -u mlflow -f launch.py").split()) == 1, "an orphan is left"
+    assert server.ask("GET", "/version", signed_in=True).status_code == 200
+
+
+def test_password_follows_the_credential(host: Host, server: Server, secrets: dict[str, str]) -> None:
+    """A new version of the secret and a restart are all that a rotation takes."""
+    old, new = secrets["mlflow.admin-password"], "another-Password-%:#"
+    store = "/etc/credstore/mlflow.admin-password"
+    try:
+        host.check_output("printf %%s %s > " + store, new)
+        host.check_output("systemctl restart mlflow")
+        assert server.ask("GET", "/version", signed_in=True).status_code == 401
+    finally:
+        host.check_output("printf %%s %s > " + store, old)
+        host.check_output("systemctl restart mlflow")
+    assert server.ask("GET", "/version", signed_in=True).status_code == 200
+
+
+def test_missing_credential_is_named(host: Host) -> None:
+    file = "/etc/credstore/mlflow.flask-secret-key"
+    host.check_output(f"mv {file} /root/aside")
+    try:
+        assert host.run("systemctl restart mlflow").rc != 0
+        journal = host.check_output("journalctl -u mlflow --no-pager -o cat -n 30")
+    finally:
+        host.check_output(f"mv /root/aside {file}")
+    assert "credential mlflow.flask-secret-key is missing" in journal
+    assert host.run(READY).rc == 0, "the service must come back by itself once the credential is there"
+
+
+def test_release_records_its_lock(host: Host) -> None:
+    release = host.check_output("readlink -f /opt/mlflow/current")
+    assert release.startswith("/opt/mlflow/releases/3.17.2-")
+    assert host.file(f"{release}/.complete").exists
+    installed = json.loads(host.check_output(f"{release}/bin/python -m pip list --format json --disable-pip-version-check"))
+    versions = {package["name"].lower(): package["version"] for package in installed}
+    locked = host.file(f"{release}/requirements.txt").content_string
+    assert f"mlflow=={versions['mlflow']} " in locked
+    assert f"uvloop=={versions['uvloop']} " in locked
