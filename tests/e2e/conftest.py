@@ -1,0 +1,54 @@
+# Copyright (c) 2026, the mlops.mlflow_gcp authors
+# SPDX-License-Identifier: Apache-2.0
+"""One deployment for the whole session; the test files are numbered in the order of its life."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from .deployment import REPO, Deployment
+
+# A range of its own, so that a demo made by `make up` and the deployment under test live side by side.
+SUBNETWORK_RANGE = "10.144.0.0/20"
+
+
+@pytest.fixture(scope="session")
+def deployment() -> Iterator[Deployment]:
+    project = f"mlflow-e2e-{uuid.uuid4().hex[:8]}"
+    made = Deployment(
+        project=project,
+        artifacts=REPO / "artifacts" / "e2e" / project,
+        settings={
+            "infrastructure_subnetwork_range": SUBNETWORK_RANGE,
+            "infrastructure_database_deletion_protection": False,
+        },
+    )
+    made.call("POST", "cloudresourcemanager", "v3/projects", data=json.dumps({"projectId": project}))
+    yield made
+    made.playbook(
+        "playbooks/destroy.yml",
+        "-e",
+        f"infrastructure_destroy_confirm={project}/mlflow",
+        "-e",
+        "infrastructure_destroy_data=true",
+        log="destroy",
+    )
+
+
+@pytest.fixture(scope="session")
+def site(deployment: Deployment) -> Deployment:
+    """The deployment after one run of site.yml."""
+    deployment.playbook("site.yml", log="site")
+    return deployment
+
+
+@pytest.fixture
+def screenshots(deployment: Deployment) -> Path:
+    folder = deployment.artifacts / "screenshots"
+    folder.mkdir(exist_ok=True)
+    return folder

@@ -1,0 +1,178 @@
+# Copyright (c) 2026, the mlops.mlflow_gcp authors
+# SPDX-License-Identifier: Apache-2.0
+"""A deployment under test: site.yml as a person runs it, in a project of the local cloud that no other deployment uses."""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import re
+import shlex
+import subprocess
+import sys
+import time
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import google.auth
+import google.auth.transport.requests
+import requests
+
+REPO = Path(__file__).resolve().parents[2]
+BIN = Path(sys.executable).parent
+SCOPES = ["https://www.googleapis.com/auth/cloud-platform"]
+
+CHANGED = re.compile(r"^(\S+)\s+: ok=(\d+)\s+changed=(\d+)\s+unreachable=(\d+)\s+failed=(\d+)", re.MULTILINE)
+
+
+def local_cloud_environment() -> dict[str, str]:
+    """What `make env` prints, as a dictionary on top of this process's environment."""
+    printed = subprocess.run(
+        [sys.executable, "-m", "localcloud", "env"], cwd=REPO, check=True, capture_output=True, text=True
+    ).stdout
+    environment = dict(os.environ)
+    for line in printed.splitlines():
+        words = shlex.split(line, comments=True)
+        if words[:1] == ["export"]:
+            environment.update(word.split("=", 1) for word in words[1:])
+    return environment
+
+
+@dataclass
+class Deployment:
+    """One project of the local cloud and what site.yml made in it."""
+
+    project: str
+    artifacts: Path
+    settings: dict[str, Any]
+    environment: dict[str, str] = field(default_factory=local_cloud_environment)
+
+    def __post_init__(self) -> None:
+        self.artifacts.mkdir(parents=True, exist_ok=True)
+        self.environment |= {
+            "GOOGLE_CLOUD_PROJECT": self.project,
+            "CLOUDSDK_CORE_PROJECT": self.project,
+            "CLOUDSDK_CONFIG": str(self.artifacts / "gcloud"),
+            "MLFLOW_GCP_STATE_DIRECTORY": str(self.artifacts / "state"),
+            "ANSIBLE_FORCE_COLOR": "0",
+            "ANSIBLE_NOCOLOR": "1",
+            "PATH": f"{BIN}:{os.environ['PATH']}",
+        }
+        self.state = self.artifacts / "state" / f"{self.project}-mlflow"
+
+    # --- Ansible ---------------------------------------------------------------------------------------------------------------------
+
+    def playbook(self, *arguments: str, check: bool = True, log: str = "playbook") -> subprocess.CompletedProcess[str]:
+        """Runs ansible-playbook; the output is kept as an artifact."""
+        command = [str(BIN / "ansible-playbook"), *arguments, "-e", json.dumps(self.settings)]
+        done = subprocess.run(
+            command, cwd=REPO, env=self.environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=1500
+        )
+        (self.artifacts / f"{log}-{int(time.time())}.log").write_text(done.stdout)
+        if check:
+            assert done.returncode == 0, f"{shlex.join(command)} ended with {done.returncode}:\n{done.stdout[-6000:]}"
+        return done
+
+    # --- Google's APIs ---------------------------------------------------------------------------------------------------------------
+
+    @cached_property
+    def session(self) -> requests.Session:
+        credentials, _ = google.auth.load_credentials_from_file(
+            self.environment["GOOGLE_APPLICATION_CREDENTIALS"], scopes=SCOPES
+        )
+        return google.auth.transport.requests.AuthorizedSession(credentials)
+
+    def call(self, method: str, api: str, path: str, **options: Any) -> dict[str, Any]:
+        """One REST call; `api` is gcloud's name of the endpoint override."""
+        base = self.environment[f"CLOUDSDK_API_ENDPOINT_OVERRIDES_{api.upper()}"]
+        answer = self.session.request(method, base + path, timeout=60, **options)
+        assert answer.ok, f"{method} {base + path}: {answer.status_code} {answer.text[:2000]}"
+        return dict(answer.json()) if answer.content else {}
+
+    def secret(self, name: str) -> str:
+        answer = self.call("GET", "secretmanager", f"v1/projects/{self.project}/secrets/{name}/versions/latest:access")
+        return base64.b64decode(answer["payload"]["data"]).decode()
+
+    def gcloud(self, *arguments: str) -> Any:
+        """gcloud's own answer as JSON."""
+        done = subprocess.run(
+            ["gcloud", "--quiet", *arguments, "--format=json"],
+            env=self.environment,
+            text=True,
+            capture_output=True,
+            timeout=300,
+        )
+        assert done.returncode == 0, f"gcloud {shlex.join(arguments)}: {done.stderr}"
+        return json.loads(done.stdout or "null")
+
+    # --- The server ------------------------------------------------------------------------------------------------------------------
+
+    @cached_property
+    def address(self) -> str:
+        found = self.call("GET", "compute", f"projects/{self.project}/regions/europe-west1/addresses/mlflow-address")
+        return str(found["address"])
+
+    @property
+    def url(self) -> str:
+        return f"https://{self.address}"
+
+    @property
+    def ca(self) -> Path:
+        return self.state / "ca.pem"
+
+    @property
+    def admin(self) -> tuple[str, str]:
+        return ("admin", self.secret("mlflow-admin-password"))
+
+    @property
+    def client_environment(self) -> dict[str, str]:
+        """What an MLflow client needs to know."""
+        user, password = self.admin
+        return {
+            "MLFLOW_TRACKING_URI": self.url,
+            "MLFLOW_TRACKING_USERNAME": user,
+            "MLFLOW_TRACKING_PASSWORD": password,
+            "MLFLOW_TRACKING_SERVER_CERT_PATH": str(self.ca),
+        }
+
+    def ssh(self, command: str, *, check: bool = True) -> str:
+        """The output of a command on the machine, with the host key checked."""
+        done = subprocess.run(
+            ["ssh", "-i", str(self.state / "ssh/id_ed25519"), "-o", f"UserKnownHostsFile={self.state / 'ssh/known_hosts'}"]
+            + ["-o", "StrictHostKeyChecking=yes", "-o", "BatchMode=yes", "-o", "ConnectTimeout=10"]
+            + [f"deployer@{self.address}", command],
+            capture_output=True,
+            text=True,
+            timeout=120,
+        )
+        assert done.returncode == 0 or not check, f"{command}: {done.stderr}"
+        return done.stdout
+
+    def wait_until_serving(self, seconds: float = 180) -> None:
+        """Returns when a signed-in search answers, fails after `seconds`."""
+        deadline = time.monotonic() + seconds
+        last = "no answer"
+        while time.monotonic() < deadline:
+            try:
+                answer = requests.post(
+                    f"{self.url}/api/2.0/mlflow/experiments/search",
+                    json={"max_results": 1},
+                    auth=self.admin,
+                    verify=str(self.ca),
+                    timeout=10,
+                )
+                if answer.ok:
+                    return
+                last = f"{answer.status_code} {answer.text[:200]}"
+            except requests.RequestException as error:
+                last = str(error)
+            time.sleep(2)
+        raise AssertionError(f"{self.url} did not serve within {seconds} s: {last}")
+
+
+def changes(output: str) -> dict[str, int]:
+    """Host → number of changed tasks in a play recap."""
+    return {host: int(changed) for host, _ok, changed, _unreachable, _failed in CHANGED.findall(output)}

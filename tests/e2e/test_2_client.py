@@ -1,0 +1,115 @@
+# Copyright (c) 2026, the mlops.mlflow_gcp authors
+# SPDX-License-Identifier: Apache-2.0
+"""A real MLflow client logs and loads over TLS; bytes land in the bucket, rows in PostgreSQL; nobody else gets in."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+
+import pytest
+import requests
+
+from .deployment import REPO, Deployment
+
+ROUTES = [
+    ("POST", "/api/2.0/mlflow/experiments/search"),
+    ("POST", "/api/2.0/mlflow/runs/search"),
+    ("POST", "/api/2.0/mlflow/runs/create"),
+    ("GET", "/api/2.0/mlflow/registered-models/search"),
+    ("GET", "/api/2.0/mlflow-artifacts/artifacts"),
+    ("PUT", "/api/2.0/mlflow-artifacts/artifacts/x"),
+    ("POST", "/ajax-api/2.0/mlflow/experiments/search"),
+    ("GET", "/ajax-api/2.0/mlflow/users/current"),
+    ("GET", "/api/2.0/mlflow/users/get?username=admin"),
+    ("POST", "/api/3.0/mlflow/traces/search"),
+    ("POST", "/graphql"),
+    ("POST", "/v1/traces"),
+    ("GET", "/"),
+    ("GET", "/get-artifact?path=x&run_uuid=y"),
+    ("GET", "/model-versions/get-artifact?path=x&name=y&version=1"),
+    ("GET", "/signup"),
+]
+
+
+@pytest.fixture(scope="module")
+def run_id(site: Deployment) -> str:
+    """The run that the snippet logs, exactly as it is printed for a person to paste."""
+    snippet = subprocess.run(
+        ["make", "-s", "snippet"], cwd=REPO, env=site.environment, capture_output=True, text=True, timeout=120
+    )
+    assert snippet.returncode == 0, snippet.stderr
+    assert site.admin[1] not in snippet.stdout, "the snippet holds the password"
+    done = subprocess.run(
+        [sys.executable, "-"],
+        input=snippet.stdout,
+        cwd=REPO,
+        env=site.environment,
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert done.returncode == 0, done.stderr[-4000:]
+    found = re.search(r"runs/([0-9a-f]{32})", done.stdout)
+    assert found, done.stdout
+    return found[1]
+
+
+def test_the_run_is_there_for_another_client(site: Deployment, run_id: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in site.client_environment.items():
+        monkeypatch.setenv(name, value)
+    import mlflow
+
+    mlflow.set_tracking_uri(site.url)
+    run = mlflow.MlflowClient().get_run(run_id)
+    assert run.info.status == "FINISHED"
+    assert run.data.params and run.data.metrics
+    assert run.info.artifact_uri.startswith("mlflow-artifacts:/")
+
+
+def test_the_model_is_objects_in_the_bucket(site: Deployment, run_id: str) -> None:
+    listing = site.call("GET", "storage", f"b/{site.project}-mlflow-artifacts/o")
+    names = [item["name"] for item in listing["items"]]
+    assert any(name.endswith("MLmodel") for name in names), names
+    assert any(name.endswith((".pkl", ".skops")) for name in names), names
+
+
+def test_the_rows_are_in_postgresql(site: Deployment, run_id: str) -> None:
+    query = f"select status from runs where run_uuid = '{run_id}'"
+    rows = site.ssh(
+        "sudo python3 - <<'EOF'\n"
+        "import subprocess\n"
+        "uri = open('/run/credstore/mlflow.database-uri').read().strip().replace('postgresql+psycopg2', 'postgresql')\n"
+        "import glob\n"
+        "python = sorted(glob.glob('/opt/mlflow/releases/*/bin/python'))[-1]\n"
+        "code = \"import os, psycopg2; c = psycopg2.connect(os.environ['URI']).cursor(); "
+        f'c.execute(\\"{query}\\"); print(c.fetchall())"\n'
+        "print(subprocess.run([python, '-c', code], env={'URI': uri}, check=True, capture_output=True, text=True).stdout)\n"
+        "EOF"
+    )
+    assert "FINISHED" in rows
+
+
+@pytest.mark.parametrize(("method", "route"), ROUTES)
+def test_every_route_wants_a_password(site: Deployment, method: str, route: str) -> None:
+    body = {"json": {}} if method == "POST" else {}
+    answer = requests.request(method, site.url + route, verify=str(site.ca), timeout=30, allow_redirects=False, **body)
+    assert answer.status_code == 401, f"{answer.status_code} {answer.text[:300]}"
+
+
+def test_a_wrong_password_is_refused(site: Deployment) -> None:
+    answer = requests.post(
+        f"{site.url}/api/2.0/mlflow/experiments/search",
+        json={"max_results": 1},
+        auth=("admin", "password1234"),
+        verify=str(site.ca),
+        timeout=30,
+    )
+    assert answer.status_code == 401
+
+
+def test_plain_http_only_redirects(site: Deployment) -> None:
+    answer = requests.get(f"http://{site.address}/", timeout=30, allow_redirects=False)
+    assert answer.status_code in (301, 308)
+    assert answer.headers["Location"].startswith(site.url)

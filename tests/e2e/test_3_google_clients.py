@@ -1,0 +1,81 @@
+# Copyright (c) 2026, the mlops.mlflow_gcp authors
+# SPDX-License-Identifier: Apache-2.0
+"""Clients that nobody here wrote see what site.yml made; what they change is seen as drift and put back."""
+
+from __future__ import annotations
+
+import shutil
+
+import pytest
+from google.auth import load_credentials_from_file
+from google.cloud import compute_v1, storage
+
+from .deployment import SCOPES, Deployment, changes
+
+needs_gcloud = pytest.mark.skipif(shutil.which("gcloud") is None, reason="gcloud is not installed")
+
+LISTS = {
+    "mlflow-network": ["compute", "networks"],
+    "mlflow-allow-https": ["compute", "firewall-rules"],
+    "mlflow-address": ["compute", "addresses"],
+    "mlflow-server": ["compute", "instances"],
+    "mlflow-database": ["sql", "instances"],
+    "mlflow-admin-password": ["secrets"],
+}
+DESCRIBE = {
+    "mlflow-address": ["--region=europe-west1"],
+    "mlflow-server": ["--zone=europe-west1-b"],
+}
+
+
+@needs_gcloud
+@pytest.mark.parametrize("name", LISTS)
+def test_gcloud_lists_and_describes(site: Deployment, name: str) -> None:
+    listed = site.gcloud(*LISTS[name], "list")
+    assert name in [item["name"].rpartition("/")[2] for item in listed]
+    described = site.gcloud(*LISTS[name], "describe", name, *DESCRIBE.get(name, []))
+    assert described["name"].rpartition("/")[2] == name
+
+
+@needs_gcloud
+def test_gcloud_lists_and_describes_the_bucket(site: Deployment) -> None:
+    bucket = f"{site.project}-mlflow-artifacts"
+    assert bucket in [item["name"] for item in site.gcloud("storage", "buckets", "list")]
+    assert site.gcloud("storage", "buckets", "describe", f"gs://{bucket}")["name"] == bucket
+
+
+@needs_gcloud
+def test_a_source_range_added_by_gcloud_is_drift_and_put_back(site: Deployment) -> None:
+    site.gcloud("compute", "firewall-rules", "update", "mlflow-allow-ssh", "--source-ranges=198.51.100.1/32,0.0.0.0/0")
+    plan = site.playbook("playbooks/provision.yml", "--check", "--diff", log="drift").stdout
+    assert changes(plan)["localhost"] == 1
+    assert "0.0.0.0/0" in plan
+    assert changes(site.playbook("playbooks/provision.yml", log="put-back").stdout)["localhost"] == 1
+    rule = site.gcloud("compute", "firewall-rules", "describe", "mlflow-allow-ssh")
+    assert rule["sourceRanges"] == ["198.51.100.1/32"]
+
+
+def test_google_cloud_storage_reads_the_bucket(site: Deployment) -> None:
+    credentials, _ = load_credentials_from_file(site.environment["GOOGLE_APPLICATION_CREDENTIALS"], scopes=SCOPES)
+    client = storage.Client(
+        project=site.project,
+        credentials=credentials,
+        client_options={"api_endpoint": site.environment["STORAGE_EMULATOR_HOST"]},
+    )
+    bucket = client.get_bucket(f"{site.project}-mlflow-artifacts")
+    assert bucket.iam_configuration.uniform_bucket_level_access_enabled
+    assert bucket.iam_configuration.public_access_prevention == "enforced"
+    assert bucket.versioning_enabled
+
+
+def test_google_cloud_compute_reads_instance_and_rule(site: Deployment) -> None:
+    credentials, _ = load_credentials_from_file(site.environment["GOOGLE_APPLICATION_CREDENTIALS"], scopes=SCOPES)
+    endpoint = site.environment["CLOUDSDK_API_ENDPOINT_OVERRIDES_COMPUTE"].removesuffix("/compute/v1/")
+    options = {"api_endpoint": endpoint}
+    instances = compute_v1.InstancesClient(credentials=credentials, client_options=options)
+    machine = instances.get(project=site.project, zone="europe-west1-b", instance="mlflow-server")
+    assert machine.status == "RUNNING"
+    assert machine.network_interfaces[0].access_configs[0].nat_i_p == site.address
+    rules = compute_v1.FirewallsClient(credentials=credentials, client_options=options)
+    rule = rules.get(project=site.project, firewall="mlflow-allow-https")
+    assert list(rule.allowed[0].ports) == ["80", "443"]

@@ -1,0 +1,97 @@
+# Copyright (c) 2026, the mlops.mlflow_gcp authors
+# SPDX-License-Identifier: Apache-2.0
+"""What can be reached from where, and where passwords must not be found."""
+
+from __future__ import annotations
+
+import json
+import socket
+import subprocess
+
+import pytest
+
+from localcloud.engine.outsider import Outsider, outsider
+
+from .deployment import REPO, Deployment
+
+PORTS = [22, 25, 80, 443, 3000, 5000, 5432, 8000, 8080, 8443, 9100]
+
+
+@pytest.fixture(scope="module")
+def stranger() -> Outsider:
+    with outsider() as namespace:
+        yield namespace
+
+
+def test_a_stranger_reaches_only_80_and_443(site: Deployment, stranger: Outsider) -> None:
+    assert [port for port in PORTS if stranger.can_connect(site.address, port)] == [80, 443]
+
+
+def test_the_deployer_reaches_ssh(site: Deployment) -> None:
+    with socket.create_connection((site.address, 22), timeout=10) as connection:
+        assert connection.recv(4) == b"SSH-"
+
+
+def test_mlflow_listens_on_no_network_address(site: Deployment) -> None:
+    listeners = site.ssh("sudo ss -Hltnp")
+    assert "nginx" in listeners
+    for line in listeners.splitlines():
+        if "nginx" not in line and "sshd" not in line and "systemd" not in line:
+            local = line.split()[3]
+            assert local.startswith(("127.", "[::1]")), line
+
+
+def test_postgresql_is_unreachable_from_outside_the_vpc(site: Deployment, stranger: Outsider) -> None:
+    instance = site.call("GET", "sql", f"v1/projects/{site.project}/instances/mlflow-database")
+    address = instance["ipAddresses"][0]["ipAddress"]
+    assert instance["settings"]["ipConfiguration"]["ipv4Enabled"] is False
+    assert not stranger.can_connect(address, 5432)
+    with pytest.raises(OSError):
+        socket.create_connection((address, 5432), timeout=3)
+    assert "open" in site.ssh(f"timeout 5 bash -c '</dev/tcp/{address}/5432' && echo open")
+
+
+def test_no_password_where_it_does_not_belong(site: Deployment) -> None:
+    uri = site.secret("mlflow-database-uri")
+    secrets = [
+        site.secret("mlflow-admin-password"),
+        site.secret("mlflow-flask-secret-key"),
+        uri.partition("://")[2].partition("@")[0].partition(":")[2],
+    ]
+    assert all(len(secret) >= 20 for secret in secrets)
+    places = {
+        "ps": site.ssh("sudo ps auxww"),
+        "systemctl show": site.ssh("sudo systemctl show '*'"),
+        "journal": site.ssh("sudo journalctl --no-pager --output=cat"),
+        "machine's files": site.ssh(
+            "sudo grep -rIlE "
+            + "'"
+            + "|".join(secrets)
+            + "' /etc /opt/mlflow /var/lib/mlflow /var/log /home /root /usr/local --exclude-dir=proc; true"
+        ),
+        "repository": subprocess.run(
+            ["git", "grep", "-lE", "|".join(secrets)], cwd=REPO, capture_output=True, text=True
+        ).stdout,
+        "state directory": "".join(path.read_text() for path in site.state.rglob("*") if path.is_file()),
+        "instance": json.dumps(
+            site.call("GET", "compute", f"projects/{site.project}/zones/europe-west1-b/instances/mlflow-server")
+        ),
+    }
+    logs = {path.name: path.read_text() for path in site.artifacts.glob("*.log")}
+    assert any("vvv" in name for name in logs), "the output of a run with -vvv is missing"
+    places |= logs
+    assert places["machine's files"] == ""
+    assert places["repository"] == ""
+    found = [place for place, text in places.items() for secret in secrets if secret in text]
+    assert not found
+    assert "PRIVATE KEY" not in "".join(logs.values())
+
+
+def test_the_machine_cannot_read_the_authoritys_key(site: Deployment) -> None:
+    answer = site.ssh(
+        "T=$(curl -sH 'Metadata-Flavor: Google' http://metadata.google.internal/computeMetadata/v1/instance/service-accounts/default/token"
+        " | python3 -c 'import json, sys; print(json.load(sys.stdin)[\"access_token\"])');"
+        f" curl -s -o /dev/null -w '%{{http_code}}' -H \"Authorization: Bearer $T\""
+        f" https://secretmanager.googleapis.com/v1/projects/{site.project}/secrets/mlflow-ca/versions/latest:access"
+    )
+    assert answer == "403"

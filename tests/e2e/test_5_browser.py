@@ -1,0 +1,45 @@
+# Copyright (c) 2026, the mlops.mlflow_gcp authors
+# SPDX-License-Identifier: Apache-2.0
+"""A person signs in with a browser and sees a logged run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import sync_playwright
+
+from .deployment import Deployment
+
+CHROMIUM = "/usr/bin/chromium"
+QUIET = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
+QUIET += ["--disable-component-update", "--disable-sync"]
+
+
+def test_sign_in_and_see_the_run(site: Deployment, screenshots: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name, value in site.client_environment.items():
+        monkeypatch.setenv(name, value)
+    import mlflow
+
+    mlflow.set_tracking_uri(site.url)
+    mlflow.set_experiment("browser")
+    with mlflow.start_run(run_name="seen-in-the-browser") as run:
+        mlflow.log_param("colour", "blue")
+        mlflow.log_metric("accuracy", 0.75)
+
+    user, password = site.admin
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)
+        # The deployment's own authority is checked by every other client here; Chromium would want it in a system store.
+        stranger = browser.new_context(ignore_https_errors=True).new_page()
+        refused = stranger.goto(site.url)
+        assert refused is not None and refused.status == 401
+        page = browser.new_context(
+            ignore_https_errors=True, http_credentials={"username": user, "password": password}
+        ).new_page()
+        page.goto(f"{site.url}/#/experiments/{run.info.experiment_id}/runs/{run.info.run_id}")
+        page.get_by_text("seen-in-the-browser").first.wait_for(timeout=60_000)
+        page.get_by_text("accuracy").first.wait_for(timeout=60_000)
+        page.screenshot(path=screenshots / "run.png", full_page=True)
+        browser.close()
+    assert (screenshots / "run.png").stat().st_size > 10_000
