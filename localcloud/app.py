@@ -46,7 +46,8 @@ class App:
         self.cloud = cloud
         self.registry = registry or Registry.load()
         self.calls: collections.deque[Json] = collections.deque(maxlen=2000)
-        # Handlers may wait (an operation's wait takes up to two minutes), so their threads are not anyio's default forty.
+        # Handlers may wait (an operation's wait takes up to two minutes), so their threads are not anyio's default
+        # forty.
         self._threads: anyio.CapacityLimiter | None = None
         self.asgi = Starlette(
             routes=[
@@ -99,7 +100,8 @@ class App:
             call = Call(self.cloud, request, service, None, dict(found.raw_params), {}, caller, media=body)
             result: Json | Response | None = found.raw.handler(call)
             return result if isinstance(result, Response) else JSONResponse(result)
-        assert found.match is not None
+        if found.match is None:
+            raise TypeError("neither a raw route nor a contract method")
         method = found.match.method
         caller = self._caller(request, anonymous=service.anonymous)
         _check_scopes(caller, method)
@@ -113,7 +115,7 @@ class App:
             raise ApiError(501, None, message)
         call = Call(
             self.cloud, request, service, method, params, payload, caller,
-            media=body if found.match.upload else None, upload=found.match.upload,
+            media=body, upload=found.match.upload,
         )  # fmt: skip
         self._admit(call, found.bound)
         result = found.bound.handler(call)
@@ -251,7 +253,8 @@ def _error(error: ApiError, service: Service) -> Response:
 
 
 def _cut(request: Request) -> Response:
-    """Reset the connection. ASGI has no word for it: uvicorn's transport hangs on the cycle that `receive` belongs to."""
+    """Reset the connection. ASGI has no word for it: uvicorn's transport hangs on the cycle that `receive` belongs
+    to."""
     request.receive.__self__.transport.abort()  # type: ignore[attr-defined]
     return Response(status_code=503)
 
@@ -259,7 +262,7 @@ def _cut(request: Request) -> Response:
 def _unknown_path(path: str) -> Response:
     text = (
         "<!DOCTYPE html>\n<html lang=en>\n<title>Error 404 (Not Found)!!1</title>\n"
-        f"<p><b>404.</b> <ins>That’s an error.</ins>\n<p>The requested URL <code>{html.escape(path)}</code> was not found on "
-        "this server. <ins>That’s all we know.</ins>\n"
+        f"<p><b>404.</b> <ins>That's an error.</ins>\n<p>The requested URL <code>{html.escape(path)}</code> was not "
+        "found on this server. <ins>That's all we know.</ins>\n"
     )
     return HTMLResponse(text, status_code=404)

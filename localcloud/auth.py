@@ -2,8 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Who calls: access tokens, ID tokens, service accounts' keys.
 
-Opaque access tokens are kept by hash; ID tokens are RS256 JWTs signed with a key of the local cloud, whose certificates are served
-where Google serves its own. A service account's own signed JWT is accepted as a bearer token too, as Google does.
+Opaque access tokens are kept by hash; ID tokens are RS256 JWTs signed with a key of the local cloud, whose
+certificates are served where Google serves its own. A service account's own signed JWT is accepted as a bearer token
+too, as Google does.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import hashlib
 import json
 import secrets
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
@@ -76,9 +77,7 @@ class Keys:
         document = self._service_accounts.get(f"{email}/{key_id}")
         if document is None or document.get("disabled"):
             return None
-        key = serialization.load_pem_public_key(document["publicKey"].encode())
-        assert isinstance(key, rsa.RSAPublicKey)
-        return key
+        return cast(rsa.RSAPublicKey, serialization.load_pem_public_key(document["publicKey"].encode()))
 
     def public_keys(self, email: str) -> list[rsa.RSAPublicKey]:
         """All enabled keys of a service account."""
@@ -104,8 +103,7 @@ class Keys:
             }
             self._own.put(name, document)
         key = serialization.load_pem_private_key(document["private"].encode(), None)
-        assert isinstance(key, rsa.RSAPrivateKey)
-        return document["id"], key, document["certificate"]
+        return document["id"], cast(rsa.RSAPrivateKey, key), document["certificate"]
 
 
 class Auth:
@@ -135,7 +133,8 @@ class Auth:
     def issue_id_token(
         self, email: str, audience: str, *, include_email: bool = True, extra: Json | None = None
     ) -> str:
-        """An RS256 ID token of a service account for an audience; `extra` claims are added (the metadata server's `google`)."""
+        """An RS256 ID token of a service account for an audience; `extra` claims are added (the metadata server's
+        `google`)."""
         now = int(self._clock.time())
         account = self._accounts.get(email) or {}
         claims: Json = {
@@ -220,13 +219,13 @@ def unauthenticated(reason: str) -> ApiError:
     """401 in Google's words."""
     if reason == "CREDENTIALS_MISSING":
         message = (
-            "Request is missing required authentication credential. Expected OAuth 2 access token, login cookie or other valid "
-            "authentication credential. See https://developers.google.com/identity/sign-in/web/devconsole-project."
+            "Request is missing required authentication credential. Expected OAuth 2 access token, login cookie or "
+            "other valid authentication credential. See https://developers.google.com/identity/sign-in/web/devconsole-project."
         )
     else:
         message = (
-            "Request had invalid authentication credentials. Expected OAuth 2 access token, login cookie or other valid "
-            "authentication credential. See https://developers.google.com/identity/sign-in/web/devconsole-project."
+            "Request had invalid authentication credentials. Expected OAuth 2 access token, login cookie or other "
+            "valid authentication credential. See https://developers.google.com/identity/sign-in/web/devconsole-project."
         )
     challenge = 'Bearer realm="https://accounts.google.com/"'
     if reason != "CREDENTIALS_MISSING":

@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The part of IAM's condition language (CEL) that policies on a project's resources use.
 
-`resource.name` and `resource.service` with ==, !=, startsWith, endsWith and matches; `request.time` against `timestamp("…")`;
-joined by &&, ||, ! and parentheses. What is not understood grants nothing.
+`resource.name` and `resource.service` with ==, !=, startsWith, endsWith and matches; `request.time` against
+`timestamp("…")`; joined by &&, ||, ! and parentheses. What is not understood grants nothing.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ _TOKEN = re.compile(
 )
 
 
-class _Unsupported(Exception):
+class _UnsupportedError(Exception):
     pass
 
 
@@ -26,7 +26,7 @@ def holds(expression: str, resource: str, now: float) -> bool:
         parser = _Parser(expression, resource, now)
         value = parser.either()
         return value is True and not parser.tokens
-    except (_Unsupported, IndexError, TypeError, ValueError, re.error):
+    except (_UnsupportedError, IndexError, TypeError, ValueError, re.error):
         return False
 
 
@@ -38,7 +38,7 @@ class _Parser:
         while position < len(text):
             found = _TOKEN.match(text, position)
             if not found or not found.lastgroup:
-                raise _Unsupported(text[position:])
+                raise _UnsupportedError(text[position:])
             self.tokens.append((found.lastgroup, found[found.lastgroup]))
             position = found.end()
         host, _, name = resource.removeprefix("//").partition("/")
@@ -52,7 +52,7 @@ class _Parser:
 
     def _expect(self, operator: str) -> None:
         if not self._next(operator):
-            raise _Unsupported(operator)
+            raise _UnsupportedError(operator)
 
     def either(self) -> object:
         value = self.both()
@@ -77,14 +77,14 @@ class _Parser:
         if operator in ("==", "!="):
             return (left == right) is (operator == "==")
         if not isinstance(left, float) or not isinstance(right, float):
-            raise _Unsupported(operator)
+            raise _UnsupportedError(operator)
         return {"<": left < right, "<=": left <= right, ">": left > right, ">=": left >= right}[operator]
 
     def term(self) -> object:
         if self._next("!"):
             value = self.term()
             if not isinstance(value, bool):
-                raise _Unsupported("!")
+                raise _UnsupportedError("!")
             return not value
         if self._next("("):
             value = self.either()
@@ -94,7 +94,7 @@ class _Parser:
         if kind == "str":
             return re.sub(r"\\(.)", r"\1", text[1:-1])
         if kind != "id":
-            raise _Unsupported(text)
+            raise _UnsupportedError(text)
         if text in ("true", "false"):
             return text == "true"
         if text == "timestamp":
@@ -107,7 +107,7 @@ class _Parser:
         if name == "request.time":
             return self.now
         if name not in self.names:
-            raise _Unsupported(name)
+            raise _UnsupportedError(name)
         subject = self.names[name]
         if not self._next("."):
             return subject
@@ -121,4 +121,4 @@ class _Parser:
             return subject.endswith(argument)
         if function == "matches":
             return re.search(argument, subject) is not None
-        raise _Unsupported(function)
+        raise _UnsupportedError(function)

@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Google's discovery documents as routes and JSON Schemas.
 
-The documents come with the package google-api-python-client. They say which paths, parameters and fields exist and of which
-type; a request or a response that does not fit is refused here, before or after the handlers, never inside them.
+The documents come with the package google-api-python-client. They say which paths, parameters and fields exist and of
+which type; a request or a response that does not fit is refused here, before or after the handlers, never inside them.
 """
 
 from __future__ import annotations
@@ -39,7 +39,8 @@ _STRING_FORMATS = {
 # Accepted by Google's front end for every method, whether the document lists them or not.
 _STANDARD_PARAMETERS = {
     "$.xgafv", "$xgafv", "$alt", "$fields", "$key", "$prettyPrint", "$quotaUser", "access_token", "alt", "bearer_token",
-    "callback", "fields", "key", "oauth_token", "pp", "prettyPrint", "quotaUser", "trace", "upload_protocol", "uploadType",
+    "callback", "fields", "key", "oauth_token", "pp", "prettyPrint", "quotaUser", "trace", "upload_protocol",
+    "uploadType",
     "userIp", "userProject",
 }  # fmt: skip
 
@@ -205,7 +206,8 @@ class Contract:
         return typed
 
     def request(self, method: Method, body: Any) -> Json:
-        """A request's body, checked and in canonical form: int64 as strings, enums by name, output-only fields dropped."""
+        """A request's body, checked and in canonical form: int64 as strings, enums by name,
+        output-only fields dropped."""
         if method.request is None:
             if body not in (None, {}):
                 raise ContractError([Violation("", "Invalid JSON payload received. This method takes no body.")])

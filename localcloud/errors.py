@@ -30,8 +30,9 @@ FIRST_GENERATION = frozenset({"compute", "storage", "sqladmin"})
 class ApiError(Exception):
     """A refusal as Google words it.
 
-    `reason` is the first generation's `errors[].reason` (Compute, Storage, SQL: `notFound`, `resourceInUseByAnotherResource`)
-    or, for the other services, the canonical status (`ABORTED`) where it differs from the HTTP code's usual one.
+    `reason` is the first generation's `errors[].reason` (Compute, Storage, SQL: `notFound`,
+    `resourceInUseByAnotherResource`) or, for the other services, the canonical status (`ABORTED`) where it differs
+    from the HTTP code's usual one.
     """
 
     def __init__(

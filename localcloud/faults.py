@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Faults and latency on demand.
 
-Scripted: the next `count` calls of a method (a glob over method ids) answer `code`, before the handler ran or, with `after`, although
-it ran (the lost response), or have their connection cut. Random: each call fails with a probability, from a seed. Latency: a profile
-gives operations the proportions of the real service, scaled.
+Scripted: the next `count` calls of a method (a glob over method ids) answer `code`, before the handler ran or, with
+`after`, although it ran (the lost response), or have their connection cut. Random: each call fails with a
+probability, from a seed. Latency: a profile gives operations the proportions of the real service, scaled.
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ class Faults:
     def randomize(self, seed: int, rate: float, codes: list[int], method: str = "*") -> None:
         """From now on a call of `method` fails with probability `rate`; a rate of 0 ends it."""
         with self._lock:
-            self._random = (random.Random(seed), rate, codes, method) if rate > 0 else None
+            self._random = (random.Random(seed), rate, codes, method) if rate > 0 else None  # noqa: S311 (repeatable)
 
     def clear(self) -> None:
         """No more faults."""

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
 from localcloud.errors import ApiError
 
@@ -16,9 +16,7 @@ def apply(document: Json, mask: str) -> Json:
     tree, end = _parse(mask, 0)
     if end != len(mask):
         raise ApiError(400, "invalidParameter", f"Invalid field selection {mask}")
-    result = _select(document, tree)
-    assert isinstance(result, dict)
-    return result
+    return cast(Json, _select(document, tree))
 
 
 def _parse(text: str, at: int) -> tuple[Json, int]:

@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Long running operations.
 
-An operation is a document and a step: a registered function that does the work in a thread. The document is written in the same
-transaction as what it changes; after a kill -9 the step of every unfinished operation runs again. A step must therefore be safe to
-repeat: look at what is there, then make it so.
+An operation is a document and a step: a registered function that does the work in a thread. The document is written
+in the same transaction as what it changes; after a kill -9 the step of every unfinished operation runs again. A step
+must therefore be safe to repeat: look at what is there, then make it so.
 """
 
 from __future__ import annotations
@@ -82,9 +82,9 @@ class Operations:
     ) -> Json:
         """Persist an operation and run its step in a thread; returns its document.
 
-        Call it inside the transaction that writes the resource: the thread begins only after the commit. `verb` is the service's
-        word for it (`insert`, `CREATE_DATABASE`), `target` the resource's relative name, `scope` is `global`, `regions/R` or
-        `zones/Z`. With Compute's `request_id` a repeated call gets the first one's operation.
+        Call it inside the transaction that writes the resource: the thread begins only after the commit. `verb` is
+        the service's word for it (`insert`, `CREATE_DATABASE`), `target` the resource's relative name, `scope` is
+        `global`, `regions/R` or `zones/Z`. With Compute's `request_id` a repeated call gets the first one's operation.
         """
         if step not in _STEPS:
             raise KeyError(f"no step is registered as {step}")

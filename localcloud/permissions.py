@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""Who may do what: IAM policies on resources, roles and the permissions they hold."""
+"""Who may do what: IAM policies on resources and the checks on them."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ import base64
 import hashlib
 import json
 import re
-from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
 from localcloud import conditions
 from localcloud.errors import ApiError, error_info
+from localcloud.roles import ROLES, holds
 
 if TYPE_CHECKING:
     from localcloud.auth import Principal
@@ -23,103 +23,11 @@ if TYPE_CHECKING:
 Json = dict[str, Any]
 
 EMPTY_ETAG = "ACAB"
-_NOT_IN_BASIC_ROLES = (
-    "!iam.serviceAccounts.getAccessToken",
-    "!iam.serviceAccounts.getOpenIdToken",
-    "!iam.serviceAccounts.signBlob",
-    "!iam.serviceAccounts.signJwt",
-    "!iam.serviceAccounts.implicitDelegation",
-    # Basic roles reach objects only by way of the buckets' own policies (projectOwner:…, projectEditor:…).
-    "!storage.objects.*",
-)
-_READ = ("*.get", "*.list", "*.getIamPolicy", "*.aggregatedList")
-# Permission patterns by role; a pattern that starts with "!" takes away. What is not listed here has no permissions.
-ROLES: dict[str, tuple[str, ...]] = {
-    "roles/owner": ("*", *_NOT_IN_BASIC_ROLES),
-    "roles/editor": (
-        "*", *_NOT_IN_BASIC_ROLES, "!*.setIamPolicy", "!secretmanager.versions.access", "!resourcemanager.projects.delete",
-        "!servicenetworking.services.addPeering",
-    ),
-    "roles/viewer": (*_READ, "!storage.objects.*"),
-    "roles/browser": ("resourcemanager.projects.get", "resourcemanager.projects.list",
-                      "resourcemanager.projects.getIamPolicy"),
-    "roles/cloudsql.admin": ("cloudsql.*", "resourcemanager.projects.get"),
-    "roles/cloudsql.client": ("cloudsql.instances.connect", "cloudsql.instances.get"),
-    "roles/cloudsql.editor": ("cloudsql.*", "!cloudsql.instances.create", "!cloudsql.instances.delete", "!cloudsql.users.*"),
-    "roles/cloudsql.instanceUser": ("cloudsql.instances.get", "cloudsql.instances.login"),
-    "roles/cloudsql.viewer": ("cloudsql.*.get", "cloudsql.*.list"),
-    "roles/compute.admin": ("compute.*", "resourcemanager.projects.get"),
-    "roles/compute.instanceAdmin": ("compute.instances.*", "compute.disks.*", "compute.*.get", "compute.*.list",
-                                    "compute.subnetworks.use", "compute.subnetworks.useExternalIp"),
-    "roles/compute.instanceAdmin.v1": ("compute.instances.*", "compute.disks.*", "compute.images.*", "compute.snapshots.*",
-                                       "compute.*.get", "compute.*.list", "compute.projects.setCommonInstanceMetadata",
-                                       "compute.subnetworks.use", "compute.subnetworks.useExternalIp",
-                                       "compute.addresses.use", "compute.networks.use"),
-    "roles/compute.networkAdmin": ("compute.networks.*", "compute.subnetworks.*", "compute.addresses.*",
-                                   "compute.globalAddresses.*", "compute.routes.*", "compute.*.get", "compute.*.list",
-                                   "compute.globalOperations.*", "compute.regionOperations.*", "servicenetworking.*",
-                                   "compute.firewalls.get", "compute.firewalls.list"),
-    "roles/compute.networkUser": ("compute.networks.use", "compute.subnetworks.use", "compute.subnetworks.useExternalIp",
-                                  "compute.addresses.use", "compute.*.get", "compute.*.list"),
-    "roles/compute.osLogin": ("compute.instances.get", "compute.instances.list", "compute.instances.osLogin"),
-    "roles/compute.securityAdmin": ("compute.firewalls.*", "compute.networks.updatePolicy", "compute.networks.get",
-                                    "compute.*.get", "compute.*.list"),
-    "roles/compute.viewer": ("compute.*.get", "compute.*.list"),
-    "roles/iam.roleViewer": ("iam.roles.get", "iam.roles.list"),
-    "roles/iam.securityAdmin": ("*.getIamPolicy", "*.setIamPolicy"),
-    "roles/iam.serviceAccountAdmin": ("iam.serviceAccounts.*", *_NOT_IN_BASIC_ROLES[:5], "!iam.serviceAccounts.actAs",
-                                      "resourcemanager.projects.get"),
-    "roles/iam.serviceAccountKeyAdmin": ("iam.serviceAccountKeys.*", "iam.serviceAccounts.get", "iam.serviceAccounts.list"),
-    "roles/iam.serviceAccountTokenCreator": tuple(p[1:] for p in _NOT_IN_BASIC_ROLES[:5]),
-    "roles/iam.serviceAccountUser": ("iam.serviceAccounts.actAs", "iam.serviceAccounts.get", "iam.serviceAccounts.list"),
-    "roles/iam.serviceAccountOpenIdTokenCreator": ("iam.serviceAccounts.getOpenIdToken",),
-    "roles/iap.tunnelResourceAccessor": ("iap.tunnelInstances.accessViaIAP",),
-    "roles/logging.logWriter": ("logging.logEntries.create",),
-    "roles/monitoring.metricWriter": ("monitoring.timeSeries.create", "monitoring.metricDescriptors.create"),
-    "roles/resourcemanager.projectIamAdmin": ("resourcemanager.projects.get", "resourcemanager.projects.getIamPolicy",
-                                              "resourcemanager.projects.setIamPolicy"),
-    "roles/secretmanager.admin": ("secretmanager.*", "resourcemanager.projects.get"),
-    "roles/secretmanager.secretAccessor": ("secretmanager.versions.access", "resourcemanager.projects.get"),
-    "roles/secretmanager.secretVersionAdder": ("secretmanager.versions.add",),
-    "roles/secretmanager.secretVersionManager": ("secretmanager.versions.*", "!secretmanager.versions.access"),
-    "roles/secretmanager.viewer": ("secretmanager.*.get", "secretmanager.*.list", "secretmanager.secrets.getIamPolicy"),
-    "roles/servicenetworking.networksAdmin": ("servicenetworking.*",),
-    "roles/serviceusage.serviceUsageAdmin": ("serviceusage.*",),
-    "roles/serviceusage.serviceUsageConsumer": ("serviceusage.services.use", "serviceusage.services.get",
-                                                "serviceusage.services.list"),
-    "roles/serviceusage.serviceUsageViewer": ("serviceusage.services.get", "serviceusage.services.list"),
-    "roles/storage.admin": ("storage.*",),
-    "roles/storage.bucketViewer": ("storage.buckets.get", "storage.buckets.list"),
-    "roles/storage.legacyBucketOwner": ("storage.buckets.get", "storage.buckets.getIamPolicy",
-                                        "storage.buckets.setIamPolicy", "storage.buckets.update", "storage.objects.create",
-                                        "storage.objects.delete", "storage.objects.list", "storage.multipartUploads.*"),
-    "roles/storage.legacyBucketReader": ("storage.buckets.get", "storage.objects.list", "storage.multipartUploads.list"),
-    "roles/storage.legacyBucketWriter": ("storage.buckets.get", "storage.objects.create", "storage.objects.delete",
-                                         "storage.objects.list", "storage.multipartUploads.*"),
-    "roles/storage.legacyObjectOwner": ("storage.objects.get", "storage.objects.getIamPolicy",
-                                        "storage.objects.setIamPolicy", "storage.objects.update"),
-    "roles/storage.legacyObjectReader": ("storage.objects.get",),
-    "roles/storage.objectAdmin": ("storage.objects.*", "storage.folders.*", "storage.multipartUploads.*",
-                                  "storage.managedFolders.*"),
-    "roles/storage.objectCreator": ("storage.objects.create", "storage.multipartUploads.create",
-                                    "storage.multipartUploads.abort", "storage.multipartUploads.listParts"),
-    "roles/storage.objectUser": ("storage.objects.*", "!storage.objects.getIamPolicy", "!storage.objects.setIamPolicy",
-                                 "storage.folders.*", "storage.multipartUploads.*", "storage.managedFolders.*"),
-    "roles/storage.objectViewer": ("storage.objects.get", "storage.objects.list"),
-}  # fmt: skip
 _CONVENIENCE = {"projectOwner": "roles/owner", "projectEditor": "roles/editor", "projectViewer": "roles/viewer"}
 _MEMBER = re.compile(
     r"^(allUsers|allAuthenticatedUsers|(user|serviceAccount|group):[^@\s]+@[^@\s]+|domain:[\w.-]+"
     r"|(projectOwner|projectEditor|projectViewer):[\w:.-]+|principal(Set)?://\S+|deleted:\S+)$"
 )
-
-
-def holds(role: str, permission: str) -> bool:
-    """Whether a role holds a permission."""
-    patterns = ROLES.get(role, ())
-    if any(fnmatchcase(permission, p[1:]) for p in patterns if p.startswith("!")):
-        return False
-    return any(fnmatchcase(permission, p) for p in patterns if not p.startswith("!"))
 
 
 def project_resource(project: str) -> str:
@@ -128,7 +36,8 @@ def project_resource(project: str) -> str:
 
 
 class Permissions:
-    """IAM policies by full resource name (`//secretmanager.googleapis.com/projects/p/secrets/s`) and the checks on them."""
+    """IAM policies by full resource name (`//secretmanager.googleapis.com/projects/p/secrets/s`) and the checks on
+    them."""
 
     def __init__(self, store: Store, projects: Projects, clock: Clock) -> None:
         self._store = store
@@ -140,7 +49,8 @@ class Permissions:
     # -- policies
 
     def policy(self, resource: str, version: int = 1) -> Json:
-        """The policy of a resource, as a caller who asked for `requestedPolicyVersion` sees it; an empty one if none was set."""
+        """The policy of a resource, as a caller who asked for `requestedPolicyVersion` sees it; an empty one if none
+        was set."""
         policy = self._policies.get(resource)
         if policy is None:
             return {"version": 1, "etag": EMPTY_ETAG}
@@ -150,14 +60,15 @@ class Permissions:
         bindings = []
         for binding in policy["bindings"]:
             if "condition" in binding:
-                mark = hashlib.sha1(json.dumps(binding["condition"], sort_keys=True).encode()).hexdigest()[:20]
+                mark = hashlib.sha256(json.dumps(binding["condition"], sort_keys=True).encode()).hexdigest()[:20]
                 bindings.append({"role": f"{binding['role']}_withcond_{mark}", "members": binding["members"]})
             else:
                 bindings.append(binding)
         return policy | {"version": 1, "bindings": bindings}
 
     def set_policy(self, resource: str, policy: Json, *, mask: str | None = None, convenience: bool = False) -> Json:
-        """Replace a policy and return it. 409 ABORTED on another etag than the stored one, 400 on unknown roles or members.
+        """Replace a policy and return it. 409 ABORTED on another etag than the stored one,
+        400 on unknown roles or members.
 
         `convenience` lets `projectOwner:` and its kin in, which only buckets take.
         """
@@ -168,8 +79,9 @@ class Permissions:
                 raise ApiError(
                     409,
                     "ABORTED",
-                    "There were concurrent policy changes. Please retry the whole read-modify-write with exponential backoff. "
-                    f"The request's ETag '{etag}' did not match the current policy's ETag '{current['etag']}'.",
+                    "There were concurrent policy changes. Please retry the whole read-modify-write with exponential "
+                    f"backoff. The request's ETag '{etag}' did not match the current policy's ETag "
+                    f"'{current['etag']}'.",
                 )
             merged: dict[tuple[str, str], Json] = {}
             for binding in policy.get("bindings") or ():
@@ -266,8 +178,9 @@ def service_disabled(host: str, title: str, project: str, number: str) -> ApiErr
     """403 as Google answers for an API that is not enabled in the project."""
     url = f"https://console.developers.google.com/apis/api/{host}/overview?project={number}"
     message = (
-        f"{title} has not been used in project {number} before or it is disabled. Enable it by visiting {url} then retry. "
-        "If you enabled this API recently, wait a few minutes for the action to propagate to our systems and retry."
+        f"{title} has not been used in project {number} before or it is disabled. Enable it by visiting {url} then "
+        "retry. If you enabled this API recently, wait a few minutes for the action to propagate to our systems and "
+        "retry."
     )
     detail = error_info(
         "SERVICE_DISABLED",

@@ -39,6 +39,13 @@ class Projects:
             return next((d for d in self.documents.list() if d["projectNumber"] == id_or_number), None)
         return self.documents.get(id_or_number)
 
+    def existing(self, id_or_number: str) -> Json:
+        """A project that is known to exist; raises KeyError."""
+        found = self.get(id_or_number)
+        if found is None:
+            raise KeyError(id_or_number)
+        return found
+
     def id_of(self, id_or_number: str) -> str:
         """The id for a project's number; an id, or what is unknown, stays as it is."""
         if re.fullmatch(r"\d+", id_or_number):
@@ -48,10 +55,7 @@ class Projects:
 
     def number_of(self, project: str) -> str:
         """The number (a string of digits) of a project that exists."""
-        found = self.get(project)
-        if found is None:
-            raise KeyError(project)
-        return str(found["projectNumber"])
+        return str(self.existing(project)["projectNumber"])
 
     def add(self, project: str, number: str, name: str, created: str, labels: Json, parent: Json | None) -> Json:
         """Create a project with its initial APIs; raises store.AlreadyExists."""

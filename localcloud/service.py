@@ -36,8 +36,8 @@ class Call:
     params: Json
     body: Json
     caller: Principal
-    media: IO[bytes] | None = None
-    """An upload's raw body (a file object), on upload paths and raw routes only."""
+    media: IO[bytes]
+    """The raw body as a file object, for upload paths and raw routes; elsewhere it has been read into `body`."""
     upload: bool = False
 
     @property
@@ -79,11 +79,12 @@ class Call:
             shown = resource or f"projects/{project or self.project}"
             raise denied(self.service, permission, shown)
 
-    def page(self, items: list[Any], *, size: str = "pageSize", token: str = "pageToken", default: int = 100) -> Any:
+    def page(self, items: list[Any], *, size: str = "pageSize", default: int = 100) -> tuple[list[Any], str | None]:
         """(slice, nextPageToken or None) of a list, by the call's own paging parameters."""
-        start = int(self.params.get(token) or 0) if str(self.params.get(token) or 0).isdigit() else -1
-        if start < 0:
+        token = str(self.params.get("pageToken") or "0")
+        if not token.isdigit():
             raise ApiError(400, None, "The page token is invalid.")
+        start = int(token)
         count = int(self.params.get(size) or 0) or default
         following = start + count
         return items[start:following], (str(following) if following < len(items) else None)
@@ -133,9 +134,10 @@ class RawRoute:
 class Service:
     """One Google API: `Service("secretmanager", "v1")` is the discovery document's name and version.
 
-    Several versions may share their handlers: `Service("sqladmin", "v1beta4", "v1")`. `hosts` are further host names that
-    machines reach it by; `always_on` APIs need not be enabled in the project; `anonymous` ones let calls without a token in as
-    allUsers. `callers_project`: what must have the API enabled is the caller's own project, not the one that holds the resource.
+    Several versions may share their handlers: `Service("sqladmin", "v1beta4", "v1")`. `hosts` are further host names
+    that machines reach it by; `always_on` APIs need not be enabled in the project; `anonymous` ones let calls without a
+    token in as allUsers. `callers_project`: what must have the API enabled is the caller's own project, not the one
+    that holds the resource.
     """
 
     name: str
@@ -185,8 +187,9 @@ class Service:
     ) -> Callable[[Handler], Handler]:
         """Bind a handler to a contract method.
 
-        The caller must hold `permission` (None: any valid token will do, or the handler asks `call.require` itself) on the
-        project in the path or on `resource(call)`, by default the name in the path; policies of the resources above it count.
+        The caller must hold `permission` (None: any valid token will do, or the handler asks `call.require` itself)
+        on the project in the path or on `resource(call)`, by default the name in the path; policies of the resources
+        above it count.
         """
 
         def bind(handler: Handler) -> Handler:
@@ -198,7 +201,8 @@ class Service:
     def route(self, methods: str, pattern: str, *, anonymous: bool = False) -> Callable[[RawHandler], RawHandler]:
         """Bind a handler to a path outside the contract: `methods` is space separated, `pattern` matches the raw path.
 
-        Named groups arrive, decoded, in `call.params`; the body is `call.media`. Nothing but the token is checked before.
+        Named groups arrive, decoded, in `call.params`; the body is `call.media`. Nothing but the token is checked
+        before.
         """
 
         def bind(handler: RawHandler) -> RawHandler:

@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """A JSON document store on SQLite that a kill -9 cannot tear.
 
-One connection, one lock: the local cloud serves a handful of clients, and a write that waits for the disk is what durability costs.
+One connection, one lock: the local cloud serves a handful of clients, and a write that waits for the disk is what
+durability costs.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ CREATE TABLE IF NOT EXISTS counters (name TEXT PRIMARY KEY, value INTEGER NOT NU
 """
 
 
-class AlreadyExists(Exception):
+class AlreadyExists(Exception):  # noqa: N818 (named as google.api_core names it)
     """`Collection.insert` found a document under the key."""
 
 

@@ -34,9 +34,8 @@ def _place(call: Call) -> str:
 
 
 def _document(call: Call) -> Json:
-    found = call.cloud.projects.get(_named(call) or "")
-    assert found is not None  # whoever holds a permission on a project holds it on one that exists
-    return found
+    # Whoever holds a permission on a project holds it on one that exists.
+    return call.cloud.projects.existing(_named(call) or "")
 
 
 def _v3(project: Json) -> Json:
@@ -211,8 +210,7 @@ def create_v3(call: Call) -> Json:
 @step("cloudresourcemanager.projects.create")
 def created(work: Work) -> Json:
     """Answer with the new project."""
-    project = work.cloud.projects.get(work.args["project"])
-    assert project is not None
+    project = work.cloud.projects.existing(work.args["project"])
     show = _v1 if work.args["kind"] == "v1" else _v3
     return {"@type": f"{_OPERATION}{work.args['kind']}.Project", **show(project)}
 

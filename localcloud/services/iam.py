@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 from localcloud.accounts import account_resource
 from localcloud.errors import ApiError
-from localcloud.permissions import ROLES, holds
+from localcloud.roles import ROLES, holds
 from localcloud.service import Call, Handler, Json, Service
 from localcloud.store import AlreadyExists
 

@@ -62,9 +62,7 @@ def _require(call: Call, permission: str) -> None:
 
 
 def _email(call: Call) -> str:
-    found = _find(call)
-    assert found is not None
-    return str(found["email"])
+    return str((_find(call) or {})["email"])
 
 
 @_bind("generateAccessToken", "iam.serviceAccounts.getAccessToken")

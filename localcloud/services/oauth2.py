@@ -20,7 +20,6 @@ _GRANT = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 @api.route("POST", r"/(token|o/oauth2/token|oauth2/v4/token|oauth2/token)", anonymous=True)
 def token(call: Call) -> Response:
     """Exchange a service account's assertion for an access token, or for an ID token when it has `target_audience`."""
-    assert call.media is not None
     form = {k: v[0] for k, v in parse_qs(call.media.read().decode()).items()}
     if form.get("grant_type") != _GRANT:
         return _refused("unsupported_grant_type", f"Invalid grant_type: {form.get('grant_type', '')}")
@@ -44,8 +43,7 @@ def _refused(error: str, description: str) -> Response:
 
 def _info(call: Call) -> tuple[Json, Json] | None:
     given: Any = dict(call.request.query_params)
-    if call.media is not None:
-        given |= {k: v[0] for k, v in parse_qs(call.media.read().decode()).items()}
+    given |= {k: v[0] for k, v in parse_qs(call.media.read().decode()).items()}
     known = call.cloud.auth.describe(given.get("access_token") or given.get("accessToken") or "")
     if known is None:
         return None

@@ -242,9 +242,7 @@ def access(call: Call) -> Json:
         raise ApiError(
             400, "FAILED_PRECONDITION", f"Secret Version [{version['name']}] is in {version['state']} state."
         )
-    payload = _payloads(call).get(key)
-    assert payload is not None
-    return {"name": version["name"], "payload": payload}
+    return {"name": version["name"], "payload": _payloads(call).get(key) or {}}
 
 
 @api.method(_FIELDS + "versions.get", permission="secretmanager.versions.get", resource=_resource)

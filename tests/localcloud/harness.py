@@ -16,6 +16,7 @@ import requests
 import uvicorn
 from google.oauth2 import credentials as user_credentials
 from google.oauth2 import service_account
+
 from localcloud.app import App
 from localcloud.cloud import PROJECT, Cloud, Settings
 from localcloud.engine.fake import fake_engine

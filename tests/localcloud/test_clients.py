@@ -16,8 +16,8 @@ import google_crc32c
 import pytest
 from google.api_core.exceptions import BadRequest, Conflict, NotFound
 from google.cloud import secretmanager
-from localcloud.commands.env import variables
 
+from localcloud.commands.env import variables
 from tests.localcloud.harness import Local
 
 PARENT = "projects/mlflow-local"
@@ -102,7 +102,9 @@ def test_gcloud(gcloud: Gcloud) -> None:
     email = "by-gcloud@mlflow-local.iam.gserviceaccount.com"
     assert account["email"] == email
     member = f"--member=serviceAccount:{email}"
-    policy = gcloud("projects", "add-iam-policy-binding", "mlflow-local", member, "--role=roles/viewer", "--condition=None")
+    policy = gcloud(
+        "projects", "add-iam-policy-binding", "mlflow-local", member, "--role=roles/viewer", "--condition=None"
+    )
     assert any(b["role"] == "roles/viewer" for b in policy["bindings"])
     gcloud("secrets", "add-iam-policy-binding", "by-gcloud", member, "--role=roles/secretmanager.secretAccessor")
     assert len(gcloud("iam", "service-accounts", "list")) == 2

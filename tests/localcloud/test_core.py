@@ -85,7 +85,9 @@ def test_a_compressed_body_is_read(call: Call) -> None:
     call("POST", f"{SECRETS}?secretId=zipped", 400, data=b"not", headers={"Content-Encoding": "gzip"})
 
 
-@pytest.mark.parametrize("path", ["/", "/nothing/v1/x", "/secretmanager/v1/secrets", "/secretmanager/v9/projects/p/secrets"])
+@pytest.mark.parametrize(
+    "path", ["/", "/nothing/v1/x", "/secretmanager/v1/secrets", "/secretmanager/v9/projects/p/secrets"]
+)
 def test_a_path_that_google_lacks_is_404(call: Call, path: str) -> None:
     assert "was not found on this server" in call("GET", path, 404)
 
@@ -103,7 +105,7 @@ def test_a_method_without_a_handler_names_itself(call: Call) -> None:
 def test_an_answer_that_does_not_fit_is_ours_to_mend(local: Local, owner: Session) -> None:
     service = next(s for s in local.app.registry.services if s.name == "secretmanager")
     kept = service.bound["secretmanager.projects.secrets.list"]
-    service.method("secretmanager.projects.secrets.list", permission=None)(lambda call: {"totalSize": "three"})
+    service.method("secretmanager.projects.secrets.list", permission=None)(lambda _: {"totalSize": "three"})
     try:
         answer = owner.call("GET", SECRETS, 500)
     finally:

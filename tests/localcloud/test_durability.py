@@ -18,8 +18,8 @@ from contextlib import contextmanager
 import google.auth.transport.requests
 import requests
 from google.oauth2 import service_account
-from localcloud.operations import Work, step
 
+from localcloud.operations import Work, step
 from tests.localcloud.harness import PLATFORM, Local
 
 SECRETS = "/secretmanager/v1/projects/mlflow-local/secrets"
@@ -80,7 +80,18 @@ def test_an_interrupted_operation_goes_on_after_a_restart(local: Local) -> None:
 @contextmanager
 def serving(home: pathlib.Path, port: int) -> Iterator[subprocess.Popen[bytes]]:
     """`python -m localcloud serve` in a process of its own."""
-    command = [sys.executable, "-m", "localcloud", "serve", "--engine", "fake", "--home", str(home), "--port", str(port)]
+    command = [
+        sys.executable,
+        "-m",
+        "localcloud",
+        "serve",
+        "--engine",
+        "fake",
+        "--home",
+        str(home),
+        "--port",
+        str(port),
+    ]
     process = subprocess.Popen(command, cwd=REPOSITORY)
     try:
         for _ in range(300):
@@ -104,7 +115,9 @@ def test_kill_9_keeps_every_answered_write(tmp_path: pathlib.Path) -> None:
     url = f"http://127.0.0.1:{port}"
     home = tmp_path / "home"
     with serving(home, port) as process:
-        credentials = service_account.Credentials.from_service_account_file(str(home / "credentials.json"), scopes=[PLATFORM])
+        credentials = service_account.Credentials.from_service_account_file(
+            str(home / "credentials.json"), scopes=[PLATFORM]
+        )
         session = google.auth.transport.requests.AuthorizedSession(credentials)
         path = f"{url}/serviceusage/v1/projects/mlflow-local/services/secretmanager.googleapis.com"
         operation = session.post(f"{path}:enable", json={}).json()

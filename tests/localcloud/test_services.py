@@ -82,7 +82,9 @@ def test_pages_and_patches_of_secrets(call: Call) -> None:
     rest = call("GET", f"{SECRETS}?pageSize=2&pageToken={first['nextPageToken']}")
     assert "nextPageToken" not in rest
     assert len(call("GET", f"{SECRETS}?filter=labels.app=b")["secrets"]) == 1
-    changed = call("PATCH", f"{SECRETS}/a?updateMask=labels", json={"labels": {"app": "z"}, "etag": first["secrets"][0]["etag"]})
+    changed = call(
+        "PATCH", f"{SECRETS}/a?updateMask=labels", json={"labels": {"app": "z"}, "etag": first["secrets"][0]["etag"]}
+    )
     assert changed["labels"] == {"app": "z"}
     stale = {"labels": {}, "etag": first["secrets"][0]["etag"]}
     call("PATCH", f"{SECRETS}/a?updateMask=labels", 400, json=stale)
@@ -149,7 +151,10 @@ def test_a_projects_policy(local: Local, call: Call) -> None:
 @pytest.mark.parametrize(
     ("binding", "words"),
     [
-        ({"role": "roles/viewer", "members": ["serviceAccount:gone@mlflow-local.iam.gserviceaccount.com"]}, "does not exist"),
+        (
+            {"role": "roles/viewer", "members": ["serviceAccount:gone@mlflow-local.iam.gserviceaccount.com"]},
+            "does not exist",
+        ),
         ({"role": "roles/viewer", "members": ["robot:x"]}, "unknown type"),
         ({"role": "roles/nothing", "members": ["user:a@example.com"]}, "not supported"),
     ],
