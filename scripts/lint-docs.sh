@@ -10,6 +10,11 @@ mapfile -t inventories < <(names plugins/inventory/*.py)
 mapfile -t roles < <(names roles/*)
 [ ${#modules[@]} -gt 0 ] || fail "no modules in plugins/modules"
 
+# A play sets project and credentials once for the group; a module left out of it would not hear of them.
+for module in "${modules[@]}"; do
+  grep -q "^    - ${module##*.}$" meta/runtime.yml || fail "meta/runtime.yml: action_groups.gcp lacks ${module##*.}"
+done
+
 ansible-doc -t module "${modules[@]}" >/dev/null
 [ ${#inventories[@]} -eq 0 ] || ansible-doc -t inventory "${inventories[@]}" >/dev/null
 for role in "${roles[@]}"; do

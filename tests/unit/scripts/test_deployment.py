@@ -1,0 +1,138 @@
+# Copyright (c) 2026, the mlops.mlflow_gcp authors
+# SPDX-License-Identifier: Apache-2.0
+"""What `make url`, `make password` and `make snippet` print, and what they say when something is missing."""
+
+from __future__ import annotations
+
+import ast
+import base64
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import responses
+
+from scripts import deployment
+
+COMPUTE = "http://cloud.test/compute/v1/"
+SECRETS = "http://cloud.test/secretmanager/"
+ADDRESSES = f"{COMPUTE}projects/p/aggregated/addresses"
+PASSWORD = f"{SECRETS}v1/projects/p/secrets/mlflow-admin-password/versions/latest:access"
+
+
+@pytest.fixture(autouse=True)
+def environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("CLOUDSDK_API_ENDPOINT_OVERRIDES_COMPUTE", COMPUTE)
+    monkeypatch.setenv("CLOUDSDK_API_ENDPOINT_OVERRIDES_SECRETMANAGER", SECRETS)
+    monkeypatch.setenv("CLOUDSDK_AUTH_ACCESS_TOKEN", "token")
+    monkeypatch.setenv("GOOGLE_CLOUD_PROJECT", "p")
+    monkeypatch.setenv("MLFLOW_GCP_STATE_DIRECTORY", str(tmp_path))
+    monkeypatch.delenv("NAME", raising=False)
+    monkeypatch.setattr(deployment, "setting", {}.get)
+
+
+@pytest.fixture
+def cloud() -> Iterator[responses.RequestsMock]:
+    with responses.RequestsMock() as scripted:
+        yield scripted
+
+
+def address(name: str = "mlflow-address", value: str = "198.51.100.7") -> dict[str, object]:
+    return {"regions/r": {"addresses": [{"name": name, "address": value, "addressType": "EXTERNAL"}]}}
+
+
+def run(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
+    monkeypatch.setattr("sys.argv", ["deployment.py", *arguments])
+    return deployment.main()
+
+
+def test_url_is_the_static_address(
+    cloud: responses.RequestsMock, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cloud.get(ADDRESSES, json={"items": address()})
+    assert run(monkeypatch, "url") == 0
+    assert capsys.readouterr().out == "https://198.51.100.7\n"
+    assert cloud.calls[0].request.headers["authorization"] == "Bearer token"
+
+
+def test_address_is_found_on_a_later_page_and_by_its_whole_name(cloud: responses.RequestsMock) -> None:
+    cloud.get(ADDRESSES, json={"items": address("other-mlflow-address", "198.51.100.8"), "nextPageToken": "more"})
+    cloud.get(
+        ADDRESSES,
+        json={"items": {"global": {"warning": {}}} | address()},
+        match=[responses.matchers.query_param_matcher({"pageToken": "more"}, strict_match=False)],
+    )
+    assert deployment.Deployment("p", "mlflow").address == "198.51.100.7"
+
+
+def test_url_is_the_host_name_where_there_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(deployment, "setting", {"infrastructure_hostname": "mlflow.example.com"}.get)
+    assert deployment.Deployment("p", "mlflow").url == "https://mlflow.example.com"
+
+
+def test_password_is_secret_managers(
+    cloud: responses.RequestsMock, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cloud.get(PASSWORD, json={"payload": {"data": base64.b64encode(b"pa$$ word").decode()}})
+    assert run(monkeypatch, "password") == 0
+    assert capsys.readouterr().out == "pa$$ word\n"
+
+
+def test_snippet_trusts_the_saved_authority_and_asks_for_the_password_when_it_runs(
+    cloud: responses.RequestsMock, tmp_path: Path
+) -> None:
+    cloud.get(ADDRESSES, json={"items": address("blue-address")})
+    authority = tmp_path / "p-blue" / "ca.pem"
+    authority.parent.mkdir()
+    authority.touch()
+    text = deployment.snippet(deployment.Deployment("p", "blue"))
+    settings = {
+        ast.literal_eval(node.targets[0].slice): node.value
+        for node in ast.parse(text).body
+        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Subscript)
+    }
+    assert ast.literal_eval(settings["MLFLOW_TRACKING_URI"]) == "https://198.51.100.7"
+    assert ast.literal_eval(settings["MLFLOW_TRACKING_SERVER_CERT_PATH"]) == str(authority)
+    assert "'GOOGLE_CLOUD_PROJECT=p', 'NAME=blue', 'password'" in ast.unparse(settings["MLFLOW_TRACKING_PASSWORD"])
+
+
+def test_snippet_leaves_a_public_certificate_to_the_system(cloud: responses.RequestsMock) -> None:
+    cloud.get(ADDRESSES, json={"items": address()})
+    assert "CERT_PATH" not in deployment.snippet(deployment.Deployment("p", "mlflow"))
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "says"),
+    [
+        (200, {"items": {}}, "project p has no address mlflow-address. Deploy with: ansible-playbook site.yml"),
+        (403, {"error": {"message": "Required 'compute.addresses.list'"}}, "answers 403"),
+    ],
+)
+def test_says_what_is_missing(
+    cloud: responses.RequestsMock,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    status: int,
+    body: dict[str, object],
+    says: str,
+) -> None:
+    cloud.get(ADDRESSES, status=status, json=body)
+    assert run(monkeypatch, "url") == 1
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert says in printed.err
+
+
+def test_says_how_to_start_a_cloud_that_does_not_answer(
+    cloud: responses.RequestsMock, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cloud.get(ADDRESSES, body=deployment.requests.ConnectionError("refused"))
+    assert run(monkeypatch, "url") == 1
+    assert "make up" in capsys.readouterr().err
+
+
+def test_says_that_a_project_is_needed(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.delenv("GOOGLE_CLOUD_PROJECT")
+    monkeypatch.delenv("CLOUDSDK_CORE_PROJECT", raising=False)
+    assert run(monkeypatch, "url") == 1
+    assert "GOOGLE_CLOUD_PROJECT" in capsys.readouterr().err
