@@ -44,7 +44,7 @@ def listeners(cloud: Cloud, app: App) -> list[Listener]:
     server = metadata.MetadataServer(directory, cloud.auth, metadata.CHANGES)
     certificate, key = api_certificate(authority(cloud.settings), cloud.settings.home / "ca")
     return [
-        AsgiListener(server.app, PORTS.host, PORTS.metadata),
+        AsgiListener(server.app, PORTS.host, PORTS.metadata, on_stop=server.changes.close),
         AsgiListener(app.asgi, PORTS.host, PORTS.api, certificate=certificate, key=key),
         NameServer(Resolver(directory.address_of), PORTS.host, PORTS.dns),
     ]

@@ -35,7 +35,8 @@ class DockerMachines:
         hostname, _, domain = spec.hostname.partition(".")
         api = self._client.api
         host_config = api.create_host_config(
-            cap_add=["SYS_ADMIN", "NET_ADMIN"],
+            # SYS_PTRACE: a unit with PrivateUsers= and ProtectProc= needs it.
+            cap_add=["SYS_ADMIN", "NET_ADMIN", "SYS_PTRACE"],
             # systemd needs mount and friends. The host's cgroup namespace with the hierarchy bound in works on cgroup
             # v1, v2 and hybrids; a private namespace with the bind breaks Debian 13's journald.
             security_opt=["seccomp=unconfined", "apparmor=unconfined"],
@@ -51,12 +52,15 @@ class DockerMachines:
         try:
             made = api.create_container(
                 tag,
+                # systemd hands credentials (LoadCredential=) over shared mounts, which a container does not start with.
+                command=["/bin/sh", "-c", "mount --make-rshared / && exec /lib/systemd/systemd"],
                 name=common.container_name(KIND, spec.id),
                 hostname=hostname,
                 domainname=domain or None,
                 labels=common.labels(KIND, spec.id),
                 host_config=host_config,
                 networking_config=common.one_card(self._client, network, spec.internal_ip),
+                tty=True,  # /dev/console, where systemd says how the boot goes
                 stop_signal="SIGRTMIN+3",  # systemd: power off cleanly
             )
             container = self._client.containers.get(made["Id"])

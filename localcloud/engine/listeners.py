@@ -4,9 +4,11 @@
 
 from __future__ import annotations
 
+import logging
 import socket
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +17,15 @@ import uvicorn
 from localcloud.engine.authority import Authority
 from localcloud.engine.base import EngineError
 
+
+class _NotHttp(logging.Filter):
+    """Guest agents try gRPC on Google's names and fall back: a line of log for each attempt says nothing."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        return "Invalid HTTP request" not in record.getMessage()
+
+
+logging.getLogger("uvicorn.error").addFilter(_NotHttp())
 API_NAMES = ("*.googleapis.com", "googleapis.com", "accounts.google.com", "metadata.google.internal")
 
 
@@ -22,9 +33,17 @@ class AsgiListener:
     """An ASGI application on one address, in a thread of its own; with TLS when a certificate is given."""
 
     def __init__(
-        self, application: Any, address: str, port: int, *, certificate: Path | None = None, key: Path | None = None
+        self,
+        application: Any,
+        address: str,
+        port: int,
+        *,
+        certificate: Path | None = None,
+        key: Path | None = None,
+        on_stop: Callable[[], None] | None = None,
     ) -> None:
         self._address = (address, port)
+        self._on_stop = on_stop
         self._server = uvicorn.Server(
             uvicorn.Config(
                 application,
@@ -61,6 +80,8 @@ class AsgiListener:
 
     def stop(self) -> None:
         """Stop listening."""
+        if self._on_stop is not None:
+            self._on_stop()
         self._server.should_exit = True
         if self._thread is not None:
             self._thread.join(timeout=10)

@@ -85,11 +85,17 @@ class Changes:
 
     def __init__(self) -> None:
         self._waiting: dict[asyncio.Event, asyncio.AbstractEventLoop] = {}
+        self.closed = False
 
     def notify(self) -> None:
         """Some instance's or project's metadata may have changed."""
         for event, loop in list(self._waiting.items()):
             loop.call_soon_threadsafe(event.set)
+
+    def close(self) -> None:
+        """Nothing will change any more: let everybody go."""
+        self.closed = True
+        self.notify()
 
     async def wait(self, seconds: float) -> None:
         """Return at the next notify, or after ``seconds``."""
@@ -163,7 +169,7 @@ class MetadataServer:
             etag = _etag(value)
             if known is None:
                 known = etag
-            if not waiting or etag != known or time.monotonic() >= deadline:
+            if not waiting or etag != known or time.monotonic() >= deadline or self.changes.closed:
                 break
             await self.changes.wait(min(_RECHECK_SECONDS, max(0.0, deadline - time.monotonic())))
             if await request.is_disconnected():

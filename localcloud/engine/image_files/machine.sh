@@ -38,8 +38,8 @@ run systemctl enable --quiet mlflow-localcloud-boot.service
 # Google's agent, without what is Docker's business (the network) or the host's (the clock). It does not run where there
 # is no metadata server (a container started by hand or by Molecule): machines of the cloud carry a marker.
 sed -i -e 's/^clock_skew_daemon = .*/clock_skew_daemon = false/' -e 's/^network_daemon = .*/network_daemon = false/' \
-  -e 's/^network_enabled = .*/network_enabled = false/' -e 's/^set_boto_config = .*/set_boto_config = false/' \
-  -e 's/^setup = .*/setup = false/' "$root/etc/default/instance_configs.cfg"
+  -e 's/^set_boto_config = .*/set_boto_config = false/' -e 's/^setup = .*/setup = false/' \
+  "$root/etc/default/instance_configs.cfg"
 for unit in google-guest-agent google-startup-scripts google-shutdown-scripts; do
   mkdir -p "$root/etc/systemd/system/$unit.service.d"
   printf '[Unit]\nConditionPathExists=/etc/mlflow-localcloud/machine\n' \

@@ -20,7 +20,7 @@ from localcloud.engine.docker_databases import DockerDatabases
 from localcloud.engine.docker_machines import DockerMachines
 from localcloud.engine.listeners import AsgiListener, api_certificate
 from localcloud.engine.nft_network import PORTS, NftNetwork, Outsider, outsider
-from localcloud.services.metadata import CHANGES, MetadataServer
+from localcloud.services.metadata import MetadataServer
 from tests.localcloud.engine.world import (
     DATABASE_IP,
     FAR,
@@ -73,10 +73,10 @@ def world(client: docker.DockerClient, tmp_path_factory: pytest.TempPathFactory)
     machines, databases, network = DockerMachines(client, authority.path), DockerDatabases(client), NftNetwork()
     try:
         network.apply(STATE)
-        server = MetadataServer(directory, Tokens(), CHANGES)
+        server = MetadataServer(directory, Tokens())
         certificate, private = api_certificate(authority, home / "tls")
         listeners = [
-            AsgiListener(server.app, PORTS.host, PORTS.metadata),
+            AsgiListener(server.app, PORTS.host, PORTS.metadata, on_stop=server.changes.close),
             AsgiListener(server.app, PORTS.host, PORTS.api, certificate=certificate, key=private),
             NameServer(Resolver(directory.address_of), PORTS.host, PORTS.dns),
         ]
