@@ -11,7 +11,8 @@ from __future__ import annotations
 import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, NoReturn
+from dataclasses import field as dataclass_field
+from typing import Any, ClassVar, NoReturn, TypeVar
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 
@@ -21,6 +22,7 @@ from ._client import Client, GoogleError, Json
 from ._fields import Field, camel, get_at, make_link, merge_patch, merged, put_at, same, seen, shown, to_api
 
 HIDDEN = "(hidden)"
+T = TypeVar("T")
 CONFLICT_ATTEMPTS = 6
 VISIBLE_WITHIN = 90.0  # seconds a new IAM resource may stay invisible
 
@@ -63,6 +65,9 @@ class Resource:
     def check(self, current: Json) -> None:
         """Look at what was found before anything is done with it; raise RefusedError to stop."""
 
+    def check_create(self) -> None:
+        """Look at what is asked for before it is created or its creation is planned; raise RefusedError to stop."""
+
     def create(self, body: Json) -> None:
         """Create it."""
         self.call(
@@ -87,14 +92,21 @@ class Resource:
         """Delete it."""
         self.call("DELETE", self.self_path)
 
+    def more(self, current: Json) -> Json:
+        """What to return besides the resource; not asked for a resource that is only planned."""
+        return {}
+
     def running_operations(self) -> Iterable[Json]:
         """Operations that somebody started on this resource and that are not done: they are waited for first."""
         return ()
 
     def set_labels(self, body: Json, current: Json) -> None:
         """Compute's setLabels; use as ``"labels": Field(via="set_labels")``."""
+        labels = merged(current.get("labels"), body["labels"])
         self.call(
-            "POST", f"{self.self_path}/setLabels", {**body, "labelFingerprint": current.get("labelFingerprint", "")}
+            "POST",
+            f"{self.self_path}/setLabels",
+            {"labels": labels, "labelFingerprint": current.get("labelFingerprint", "")},
         )
 
     # What a module may use --------------------------------------------------------------------------------------------
@@ -114,16 +126,38 @@ class Resource:
         return template.format(**self.params)
 
     def call(
-        self, method: str, path: str, body: Json | None = None, query: Mapping[str, Any] | None = None, **kwargs: Any
+        self,
+        method: str,
+        path: str,
+        body: Json | None = None,
+        query: Mapping[str, Any] | None = None,
+        *,
+        api: str = "",
+        **kwargs: Any,
     ) -> Json:
         """Send a mutation and wait for its operation, if it answers with one and ``wait`` is not off."""
+        api = api or self.api
         params = dict(query or {})
-        if self.api == "compute":  # makes a repeated request do its work once
+        if api == "compute":  # makes a repeated request do its work once
             params["requestId"] = str(uuid.uuid4())
-        answer = self.client.request(method, self.api, path, body=body, params=params, **kwargs)
-        if self.wait and _operation.is_operation(self.api, answer):
-            return _operation.wait(self.client, self.api, answer)
+        answer = self.client.request(method, api, path, body=body, params=params, **kwargs)
+        if self.wait and _operation.is_operation(api, answer):
+            return _operation.wait(self.client, api, answer)
         return answer
+
+    def insist(self, action: Callable[[], T], passes: Callable[[GoogleError], bool], seconds: float) -> T:
+        """Do ``action``, and again while it raises what ``passes`` by itself, for so many seconds at most."""
+        clock, begin, attempt = self.client.clock, self.client.clock.now(), 0
+        while True:
+            try:
+                return action()
+            except GoogleError as error:
+                pause = self.client.pause(attempt, first=2.0, longest=15.0)
+                left = min(begin + seconds - clock.now(), self.client.deadline.left())
+                if not passes(error) or pause >= left:
+                    raise
+            clock.sleep(pause)
+            attempt += 1
 
     def int64(self, value: int) -> str:
         """The API's int64 travels as a string; use as ``Field(convert="int64")``."""
@@ -169,10 +203,14 @@ class Resource:
         """The option's path in the API's document."""
         return self.fields[option].at or camel(option)
 
+    def has(self, option: str, current: Json) -> Any:
+        """What the resource has for an option, in the shape in which ``wanted`` has it."""
+        return get_at(current, self.at(option))
+
     def differs(self, option: str, value: Any, current: Json) -> bool:
         """Whether an option's wanted value is not what the resource has."""
         field = self.fields[option]
-        has = get_at(current, self.at(option))
+        has = self.has(option, current)
         return field.compare and not same(value, has, unordered=field.unordered, exact=field.exact)
 
     def hides(self, option: str) -> bool:
@@ -204,6 +242,7 @@ class Result:
     resource: Json | None
     diff: Json
     pending: bool = False
+    more: Json = dataclass_field(default_factory=dict)
 
 
 class Machine:
@@ -224,7 +263,7 @@ class Machine:
         attempt = 0
         while True:
             try:
-                return self._absent() if state == "absent" else self._present()
+                return self._with_more(self._absent() if state == "absent" else self._present())
             except GoogleError as error:
                 retried = error.code == 412 or (error.code == 409 and self.doing == "update")
                 pause = self.resource.client.pause(attempt)
@@ -232,6 +271,13 @@ class Machine:
                 if not retried or attempt >= CONFLICT_ATTEMPTS or pause >= self.resource.client.deadline.left():
                     raise
                 self.resource.client.clock.sleep(pause)
+
+    def _with_more(self, result: Result) -> Result:
+        planned = self.check_mode and result.changed
+        if result.resource is not None and not planned:
+            self.doing = "read"
+            result.more = self.resource.more(result.resource)
+        return result
 
     def _read(self) -> Json | None:
         self.doing = "read"
@@ -270,6 +316,7 @@ class Machine:
         at_once = {option: value for option, value in self.wanted.items() if resource.fields[option].create}
         body = {key: resource.fill(value) for key, value in resource.create_body.items()}
         body.update(resource.document(at_once))
+        resource.check_create()
         self.changed = True
         if self.check_mode:
             return self._result({**body, **resource.document(self.wanted)})
@@ -361,7 +408,7 @@ class Machine:
             return
         lines = []
         for option in fixed:
-            has = get_at(current, self.resource.at(option))
+            has = self.resource.has(option, current)
             hidden = self.resource.hides(option)
             lines.append(
                 f"{option} (it is {HIDDEN if hidden else has!r}, {HIDDEN if hidden else different[option]!r} was asked)"
@@ -391,7 +438,7 @@ class Machine:
             if self.before is None:
                 put_at(after, at, HIDDEN if hidden else shown(value, unordered=field.unordered))
             elif field.compare:
-                has = get_at(self.before, at)
+                has = resource.has(option, self.before)
                 if hidden:
                     put_at(before, at, HIDDEN)
                     put_at(
@@ -411,7 +458,7 @@ class Machine:
     def _diff_deleted(self, current: Json | None) -> Json:
         before: Json = {}
         for option in self.resource.fields if current else ():
-            value = get_at(current or {}, self.resource.at(option))
+            value = self.resource.has(option, current or {})
             if value is not None:
                 put_at(before, self.resource.at(option), HIDDEN if self.resource.hides(option) else value)
         if current and not before:
@@ -467,7 +514,7 @@ def run(kind: type[Resource], **kwargs: Any) -> None:
         module.fail_json(msg=str(error), changed=False)
     else:
         extra = {"pending": result.pending} if "wait" in module.params else {}
-        module.exit_json(changed=result.changed, resource=result.resource, diff=result.diff, **extra)
+        module.exit_json(changed=result.changed, resource=result.resource, diff=result.diff, **result.more, **extra)
 
 
 def run_info(

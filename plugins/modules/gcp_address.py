@@ -1,0 +1,118 @@
+#!/usr/bin/python
+# Copyright (c) 2026, the mlops.mlflow_gcp authors
+# SPDX-License-Identifier: Apache-2.0
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: gcp_address
+short_description: Manage a static address
+version_added: 0.1.0
+description:
+  - Reserves and releases a static address of Google Compute Engine, in a region or global.
+  - Nothing of an address but its labels can be changed after creation.
+author:
+  - the mlops.mlflow_gcp authors (@mlops)
+extends_documentation_fragment:
+  - mlops.mlflow_gcp.gcp
+  - mlops.mlflow_gcp.gcp.state
+options:
+  name:
+    description: The address's name.
+    type: str
+    required: true
+  region:
+    description: The region it is in, such as V(europe-west1). Without it the address is global.
+    type: str
+  address:
+    description: The address itself. Google picks one where it is not set.
+    type: str
+  address_type:
+    description: Whether it is for the internet or for the VPC network. Google's default is V(EXTERNAL).
+    type: str
+    choices: [EXTERNAL, INTERNAL]
+  network_tier:
+    description: The network service tier of an external address. Google's default is the project's.
+    type: str
+    choices: [PREMIUM, STANDARD]
+  subnetwork:
+    description: For an internal address, the name of the subnetwork in O(region) that it is taken from, or its link.
+    type: str
+  description:
+    description: A text for people.
+    type: str
+  labels:
+    description: Labels, meant whole; those that Google's services add (C(goog-…)) are left alone.
+    type: dict
+"""
+
+EXAMPLES = r"""
+- name: A static address for a machine
+  mlops.mlflow_gcp.gcp_address:
+    project: my-project
+    name: mlflow-address
+    region: europe-west1
+  register: address
+
+- name: Show it
+  ansible.builtin.debug:
+    msg: "{{ address.resource.address }}"
+"""
+
+RETURN = r"""
+resource:
+  description: >-
+    The address as the API returns it, U(https://cloud.google.com/compute/docs/reference/rest/v1/addresses).
+    Null when absent.
+  returned: success
+  type: dict
+  sample:
+    name: mlflow-address
+    address: 198.51.100.7
+    addressType: EXTERNAL
+    status: RESERVED
+    selfLink: https://www.googleapis.com/compute/v1/projects/my-project/regions/europe-west1/addresses/mlflow-address
+"""
+
+from ..module_utils._fields import Field
+from ..module_utils._resource import Resource, run
+
+
+class Address(Resource):
+    """compute.addresses and, without a region, compute.globalAddresses."""
+
+    kind = "address"
+    options = {
+        "name": {"type": "str", "required": True},
+        "region": {"type": "str"},
+        "address": {"type": "str"},
+        "address_type": {"type": "str", "choices": ["EXTERNAL", "INTERNAL"]},
+        "network_tier": {"type": "str", "choices": ["PREMIUM", "STANDARD"]},
+        "subnetwork": {"type": "str"},
+        "description": {"type": "str"},
+        "labels": {"type": "dict"},
+    }
+    fields = {
+        "address": Field(immutable=True),
+        "address_type": Field(immutable=True),
+        "network_tier": Field(immutable=True),
+        "subnetwork": Field(immutable=True, link="projects/{project}/regions/{region}/subnetworks/{}"),
+        "description": Field(immutable=True),
+        "labels": Field(via="set_labels"),
+    }
+    busy = ("RESERVING",)
+
+    @property
+    def collection(self) -> str:  # type: ignore[override]
+        """Where it lives depends on the region."""
+        scope = "regions/{region}" if self.params["region"] else "global"
+        return f"projects/{{project}}/{scope}/addresses"
+
+
+def main() -> None:
+    """Entry point."""
+    run(Address, required_by={"subnetwork": ["region"]})
+
+
+if __name__ == "__main__":
+    main()

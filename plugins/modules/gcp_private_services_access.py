@@ -1,0 +1,236 @@
+#!/usr/bin/python
+# Copyright (c) 2026, the mlops.mlflow_gcp authors
+# SPDX-License-Identifier: Apache-2.0
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: gcp_private_services_access
+short_description: Manage private services access of a VPC network
+version_added: 0.1.0
+description:
+  - Reserves a range of internal addresses for Google's own services, and connects it to them, so that
+    Cloud SQL and others get addresses in the VPC network.
+  - Ranges that somebody else connected stay connected.
+  - With O(state=absent) the range is disconnected and released; the last range takes the connection with it.
+    Where Google keeps refusing to delete the connection and no Cloud SQL instance of the project is in the network
+    any more, the peering is removed instead.
+author:
+  - the mlops.mlflow_gcp authors (@mlops)
+extends_documentation_fragment:
+  - mlops.mlflow_gcp.gcp
+  - mlops.mlflow_gcp.gcp.state
+options:
+  network:
+    description: The name of the network, which is in the same project.
+    type: str
+    required: true
+  range_name:
+    description: The name of the range.
+    type: str
+    required: true
+  prefix_length:
+    description:
+      - The length of the range's prefix, such as V(20). Google advises 16, and needs 24 for each service and region.
+      - Needed with O(state=present). Cannot be changed after creation.
+    type: int
+  address:
+    description:
+      - The range's first address. Google picks a free range where it is not set.
+      - Cannot be changed after creation.
+    type: str
+"""
+
+EXAMPLES = r"""
+- name: Private addresses for Cloud SQL
+  mlops.mlflow_gcp.gcp_private_services_access:
+    project: my-project
+    network: mlflow-network
+    range_name: mlflow-services
+    prefix_length: 20
+
+- name: No private services access
+  mlops.mlflow_gcp.gcp_private_services_access:
+    project: my-project
+    network: mlflow-network
+    range_name: mlflow-services
+    state: absent
+"""
+
+RETURN = r"""
+resource:
+  description: What is there. Null when absent.
+  returned: success
+  type: dict
+  contains:
+    range:
+      description: >-
+        The range as the API returns it, U(https://cloud.google.com/compute/docs/reference/rest/v1/globalAddresses).
+      type: dict
+    connection:
+      description: >-
+        The connection as the API returns it,
+        U(https://cloud.google.com/service-infrastructure/docs/service-networking/reference/rest/v1/services.connections).
+      type: dict
+    connected:
+      description: Whether the connection uses the range.
+      type: bool
+  sample:
+    range:
+      name: mlflow-services
+      address: 10.20.0.0
+      prefixLength: 20
+      purpose: VPC_PEERING
+    connection:
+      network: projects/100000000001/global/networks/mlflow-network
+      peering: servicenetworking-googleapis-com
+      reservedPeeringRanges: [mlflow-services]
+    connected: true
+"""
+
+from functools import cached_property
+from typing import Any
+
+from ..module_utils._client import GoogleError, Json
+from ..module_utils._fields import Field, from_projects, get_at
+from ..module_utils._resource import RefusedError, Resource, run
+
+SERVICE = "servicenetworking.googleapis.com"
+CONNECTIONS = f"v1/services/{SERVICE}/connections"
+STILL_USED_SECONDS = 90.0
+
+
+class PrivateServicesAccess(Resource):
+    """A compute.globalAddresses with purpose VPC_PEERING, and its place in a servicenetworking connection."""
+
+    kind = "private services access"
+    collection = "projects/{project}/global/addresses"
+    path = "projects/{project}/global/addresses/{range_name}"
+    create_body = {}
+    options = {
+        "network": {"type": "str", "required": True},
+        "range_name": {"type": "str", "required": True},
+        "prefix_length": {"type": "int"},
+        "address": {"type": "str"},
+    }
+    fields = {
+        "network": Field(at="range.network", immutable=True, link="projects/{project}/global/networks/{}"),
+        "prefix_length": Field(at="range.prefixLength", immutable=True),
+        "address": Field(at="range.address", immutable=True),
+        "connected": Field(via="connect", create=False),
+    }
+
+    @property
+    def title(self) -> str:
+        """The kind, the range and the network."""
+        return f"{self.kind} {self.params['range_name']} of network {self.params['network']}"
+
+    @property
+    def network_path(self) -> str:
+        """The network's path below Compute's base address."""
+        return self.fill("projects/{project}/global/networks/{network}")
+
+    @cached_property
+    def consumer(self) -> str:
+        """The network's name with the project's number, the only spelling that Service Networking takes."""
+        project = self.params["project"]
+        if not project.isdigit():
+            project = self.client.get("cloudresourcemanager", f"v1/projects/{project}")["projectNumber"]
+        return f"projects/{project}/global/networks/{self.params['network']}"
+
+    def wanted(self) -> dict[str, Any]:
+        """Being connected is not an option; it is what this is for."""
+        return {**super().wanted(), "connected": True}
+
+    def read(self) -> Json | None:
+        """The range and the connection; None where what the state speaks of is not there."""
+        reserved = super().read()
+        if reserved is None and self.params["state"] == "present":
+            return None
+        connection = self._connection()
+        connected = self.params["range_name"] in _ranges(connection)
+        if reserved is None and not connected:
+            return None
+        return {"range": reserved, "connection": connection, "connected": connected}
+
+    def _connection(self) -> Json | None:
+        # Asked about a network that is not there, Service Networking answers 403 or 404 as it pleases.
+        if self.client.find("compute", self.network_path) is None:
+            return None
+        found = self.client.items("servicenetworking", CONNECTIONS, "connections", {"network": self.consumer})
+        return next((item for item in found if item.get("service", "").endswith(SERVICE)), None)
+
+    def create(self, body: Json) -> None:
+        """Reserve the range; connecting it is an update that follows."""
+        address = {"name": self.params["range_name"], "purpose": "VPC_PEERING", "addressType": "INTERNAL"}
+        self.call("POST", self.fill(self.collection), {**address, **body["range"]})
+
+    def connect(self, body: Json, current: Json) -> None:
+        """Connect the range besides those that are connected already."""
+        self._connect([*_ranges(current["connection"]), self.params["range_name"]], new=current["connection"] is None)
+
+    def _connect(self, ranges: list[str], *, new: bool) -> None:
+        body = {"network": self.consumer, "reservedPeeringRanges": ranges}
+        if new:
+            self.call("POST", CONNECTIONS, body, api="servicenetworking")
+        else:  # creating it once more would fail: "Cannot modify allocated ranges in CreateConnection"
+            query = {"force": "true", "updateMask": "reservedPeeringRanges"}
+            self.call("PATCH", f"{CONNECTIONS}/-", body, query, api="servicenetworking")
+
+    def delete(self, current: Json) -> None:
+        """Disconnect the range, and release it."""
+        if current["connected"]:
+            others = [name for name in _ranges(current["connection"]) if name != self.params["range_name"]]
+            if others:
+                self._connect(others, new=False)
+            else:
+                self._disconnect(current["connection"])
+        if current["range"]:
+            self.insist(lambda: super(PrivateServicesAccess, self).delete(current), _still_used, STILL_USED_SECONDS)
+
+    def _disconnect(self, connection: Json) -> None:
+        peering = connection.get("peering", SERVICE.replace(".", "-"))
+        path, body = f"{CONNECTIONS}/{SERVICE.replace('.', '-')}", {"consumerNetwork": self.consumer}
+        try:
+            self.insist(lambda: self.call("POST", path, body, api="servicenetworking"), _still_used, STILL_USED_SECONDS)
+        except GoogleError as error:
+            if not _still_used(error):
+                raise
+            # Cloud SQL keeps its side for days after its last instance is gone. The network's own side can go now,
+            # unless that would cut off an instance.
+            users = self._databases()
+            if users:
+                raise RefusedError(
+                    f"{self.title} is used by the Cloud SQL instances {', '.join(users)}: delete them first."
+                ) from error
+            self.call("POST", f"{self.network_path}/removePeering", {"name": peering})
+
+    def _databases(self) -> list[str]:
+        network = self.network_path
+        try:
+            instances = list(self.client.items("sql", self.fill("v1/projects/{project}/instances")))
+        except GoogleError as error:
+            if not error.service_disabled:
+                raise
+            return []
+        at = "settings.ipConfiguration.privateNetwork"
+        return [item["name"] for item in instances if from_projects(get_at(item, at) or "") == network]
+
+
+def _ranges(connection: Json | None) -> list[str]:
+    return list((connection or {}).get("reservedPeeringRanges") or ())
+
+
+def _still_used(error: GoogleError) -> bool:
+    """Whether the service thinks that it is in use, which may be over in a moment."""
+    text = f"{error.reason} {error.message}".lower()
+    return error.code in {0, 400} and ("in_use" in text or "still using" in text or "being used" in text)
+
+
+def main() -> None:
+    """Entry point."""
+    run(PrivateServicesAccess, required_if=[("state", "present", ["prefix_length"])])
+
+
+if __name__ == "__main__":
+    main()
