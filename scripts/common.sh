@@ -13,7 +13,7 @@ export ANSIBLE_CONFIG="$repo/ansible.cfg"
 export PYTHONDONTWRITEBYTECODE=1
 
 # What a command run by sudo must still see: the way to the package indexes, and which certificates to trust on it.
-kept_environment=ANSIBLE_CONFIG,PATH,PYTHONDONTWRITEBYTECODE,DOCKER_HOST,TERM,COLUMNS
+kept_environment=ANSIBLE_CONFIG,PYTHONDONTWRITEBYTECODE,DOCKER_HOST,TERM,COLUMNS
 kept_environment+=,MLFLOW_LOCALCLOUD_BASE_IMAGE
 kept_environment+=,http_proxy,https_proxy,no_proxy,HTTP_PROXY,HTTPS_PROXY,NO_PROXY
 kept_environment+=,SSL_CERT_FILE,SSL_CERT_DIR,REQUESTS_CA_BUNDLE,CURL_CA_BUNDLE,PIP_CERT,PIP_INDEX_URL,PIP_EXTRA_INDEX_URL,PIP_FIND_LINKS
@@ -43,7 +43,8 @@ as_root() {
   if [ "$(id -u)" -eq 0 ]; then
     "$@"
   elif command -v sudo >/dev/null; then
-    sudo --preserve-env="$kept_environment" -- "$@"
+    # sudo sets a PATH of its own, whatever it is told to keep.
+    sudo --preserve-env="$kept_environment" -- env PATH="$PATH" "$@"
   else
     fail "this needs root and there is no sudo. Run it as root, or install sudo and allow it for $(id -un)."
   fi
