@@ -25,7 +25,8 @@ fail() {
   exit 1
 }
 
-# step TITLE COMMAND…: announce, run, tell the time it took.
+# step TITLE COMMAND…: announce, run, tell the time it took. As with every command that is tested, `set -e` is off within: functions
+# given to it end with `|| return` or `|| fail` where it matters.
 step() {
   local title=$1 begun=$SECONDS
   shift

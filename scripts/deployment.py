@@ -73,9 +73,8 @@ class Deployment:
                 self._session = AuthorizedSession(credentials())  # type: ignore[no-untyped-call]
             answer = self._session.get(url, params=params, timeout=TIMEOUT)
         except google.auth.exceptions.DefaultCredentialsError as error:
-            raise DeploymentError(
-                f"no credentials: {error}. Log in with: gcloud auth application-default login"
-            ) from error
+            remedy = "make up" if self.project == LOCAL_PROJECT else "gcloud auth application-default login"
+            raise DeploymentError(f"no credentials: {error} Get them with: {remedy}") from error
         except (requests.ConnectionError, google.auth.exceptions.TransportError) as error:
             raise DeploymentError(
                 f"{url} does not answer ({error}). If this is the local cloud, start it with: make up"

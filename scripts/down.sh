@@ -5,7 +5,7 @@
 . "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
 local_cloud_down() {
-  as_root "$repo/.venv/bin/python" -m localcloud down
+  as_root "$repo/.venv/bin/python" -m localcloud down || return
   # The keys and certificates of deployments on the local cloud are worth nothing without it.
   rm -rf "${MLFLOW_GCP_STATE_DIRECTORY:-${XDG_STATE_HOME:-$HOME/.local/state}/mlflow-gcp}"/mlflow-local-*
 }

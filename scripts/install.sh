@@ -79,7 +79,7 @@ python_environment() {
   ! environment_ready || return 0
   if ! .venv/bin/python -m pip --version >/dev/null 2>&1; then
     rm -rf .venv
-    "$python" -m venv .venv
+    "$python" -m venv .venv || fail "$python could not make .venv; its own message is above"
   fi
   .venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock ||
     fail "pip could not install requirements.lock. If no package index is reachable, set PIP_INDEX_URL to one that is."

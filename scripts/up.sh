@@ -5,7 +5,9 @@
 begun=$SECONDS
 
 local_cloud() {
-  as_root "$repo/.venv/bin/python" -m localcloud up
+  as_root "$repo/.venv/bin/python" -m localcloud up || return
+  # The user's tools read the credentials; all else in there is root's.
+  [ "$(id -u)" -eq 0 ] || as_root chown "$(id -u)" .localcloud .localcloud/credentials.json
 }
 
 scripts/install.sh
