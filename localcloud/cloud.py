@@ -47,9 +47,9 @@ class Clock:
         """Seconds since the epoch."""
         return time.time()
 
-    def now(self) -> str:
-        """RFC 3339 in UTC with milliseconds."""
-        moment = datetime.datetime.fromtimestamp(self.time(), datetime.UTC)
+    def now(self, offset: float = 0.0) -> str:
+        """RFC 3339 in UTC with milliseconds, so many seconds from now."""
+        moment = datetime.datetime.fromtimestamp(self.time() + offset, datetime.UTC)
         return moment.strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}Z"
 
 

@@ -142,7 +142,7 @@ class Contract:
                 name = part[2:-1]
                 inner = str(method.parameters[name].get("pattern", "^.+$")).removeprefix("^").removesuffix("$")
                 pattern += f"(?P<{name}>{inner})"
-                literals += inner.count("/")
+                literals += inner.replace("[^/]", "").count("/")
             elif part.startswith("{"):
                 pattern += f"(?P<{part[1:-1]}>[^/]+)"
             else:

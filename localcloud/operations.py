@@ -150,7 +150,11 @@ class Operations:
                 self._changed.wait(min(left, 5.0))
 
     def resume(self) -> int:
-        """Run what a restart interrupted; returns how many."""
+        """Run what a restart interrupted, and forget what was done two weeks ago; returns how many run."""
+        oldest = self._cloud.clock.now(-14 * 24 * 3600)
+        for name, document in self._documents.items():
+            if document["status"] == "DONE" and document["insertTime"] < oldest:
+                self._documents.delete(name)
         unfinished = [d for d in self._documents.list() if d["status"] != "DONE"]
         for document in sorted(unfinished, key=lambda d: int(d["number"])):
             self._spawn(document["name"])

@@ -150,10 +150,18 @@ class Permissions:
                 if not any(self._is(principal, member) for member in binding["members"]):
                     continue
                 condition = binding.get("condition")
-                if condition and not conditions.holds(condition["expression"], resource or place, self._clock.time()):
+                if condition and not self._holds(condition["expression"], resource or place):
                     continue
                 return True
         return False
+
+    def _holds(self, expression: str, resource: str) -> bool:
+        if resource.startswith("//secretmanager.googleapis.com/"):
+            # Conditions on secrets speak of the project by its number.
+            host, _, project, rest = resource.removeprefix("//").split("/", 3)
+            found = self._projects.get(project)
+            resource = f"//{host}/projects/{found['projectNumber'] if found else project}/{rest}"
+        return conditions.holds(expression, resource, self._clock.time())
 
     def granted(self, principal: Principal, permissions: list[str], project: str | None, resource: str | None) -> Json:
         """The answer of a testIamPermissions method."""

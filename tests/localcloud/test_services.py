@@ -131,7 +131,7 @@ def test_a_projects_policy(local: Local, call: Call) -> None:
     path = "/cloudresourcemanager/v1/projects/mlflow-local"
     asked = {"options": {"requestedPolicyVersion": 3}}
     policy = call("POST", f"{path}:getIamPolicy", json=asked)
-    condition = {"title": "t", "expression": 'resource.name.startsWith("projects/mlflow-local/secrets/x")'}
+    condition = {"title": "t", "expression": 'resource.name.startsWith("projects/100000000001/secrets/x")'}
     conditional = {"role": "roles/secretmanager.admin", "members": [f"serviceAccount:{email}"], "condition": condition}
     both = policy | {"bindings": [*policy["bindings"], conditional]}
     assert "version 3" in call("POST", f"{path}:setIamPolicy", 400, json={"policy": both})["error"]["message"]
