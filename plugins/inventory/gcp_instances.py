@@ -1,0 +1,233 @@
+# Copyright (c) 2026, the mlops.mlflow_gcp authors
+# SPDX-License-Identifier: Apache-2.0
+"""The dynamic inventory: machines of Google Compute Engine."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+name: gcp_instances
+short_description: Virtual machines of Google Compute Engine
+version_added: 0.1.0
+description:
+  - Makes a host of each virtual machine of a Google Cloud project.
+  - Its configuration is a file whose name ends in C(.gcp.yml) or C(.gcp_instances.yml), or these with C(.yaml).
+  - Where no project is set, or the Compute Engine API is not enabled in it yet, the inventory is empty, so that
+    playbooks can be checked without a cloud and started on an empty project.
+  - Every host has the machine's document as variables, under the names of the API,
+    U(https://cloud.google.com/compute/docs/reference/rest/v1/instances). In it C(zone) and C(machineType) are bare names, and
+    C(metadata) is a dictionary. C(internal_ip), C(external_ip), C(project) and C(region) come on top.
+  - Ansible reserves the names C(name) and C(tags), so these are the variables C(instance_name) and C(network_tags).
+author:
+  - the mlops.mlflow_gcp authors (@mlops)
+requirements:
+  - python >= 3.11
+  - google-auth
+  - requests
+extends_documentation_fragment:
+  - ansible.builtin.constructed
+  - ansible.builtin.inventory_cache
+options:
+  plugin:
+    description: The plugin's name.
+    type: str
+    required: true
+    choices: [mlops.mlflow_gcp.gcp_instances]
+  project:
+    description: The Google Cloud project's ID. Without one the inventory is empty.
+    type: str
+    env:
+      - name: GOOGLE_CLOUD_PROJECT
+      - name: CLOUDSDK_CORE_PROJECT
+  zones:
+    description: Take machines of these zones only.
+    type: list
+    elements: str
+    default: []
+  filters:
+    description:
+      - Take machines that meet all of these, such as C(labels.app=mlflow) and C(status=RUNNING).
+      - They are evaluated by the service, U(https://cloud.google.com/compute/docs/reference/rest/v1/instances/aggregatedList).
+    type: list
+    elements: str
+    default: []
+  hostnames:
+    description:
+      - What a host is called by, the first of these that it has. Each is the name of one of the variables, or a dotted path
+        into one, such as V(external_ip) or V(labels.hostname).
+      - Two machines in different zones may have the same name; the second then gets its zone in front, as C(ZONE.NAME).
+    type: list
+    elements: str
+    default: [name]
+  auth_kind:
+    description:
+      - Where the credentials come from; see any module of this collection.
+    type: str
+    default: application
+    choices: [application, service_account_file, access_token]
+  service_account_file:
+    description: Path to a service account's JSON key. Needed with O(auth_kind=service_account_file).
+    type: path
+  access_token:
+    description: An OAuth 2.0 access token. Needed with O(auth_kind=access_token).
+    type: str
+    env:
+      - name: CLOUDSDK_AUTH_ACCESS_TOKEN
+  impersonate_service_account:
+    description: E-mail address of a service account to act as.
+    type: str
+    env:
+      - name: CLOUDSDK_AUTH_IMPERSONATE_SERVICE_ACCOUNT
+  timeout:
+    description: How many seconds it may take, with all repeated requests.
+    type: int
+    default: 120
+"""
+
+EXAMPLES = r"""
+# inventory/mlflow.gcp.yml: the running machines of a deployment, reached on their external address
+plugin: mlops.mlflow_gcp.gcp_instances
+project: my-project
+zones:
+  - europe-west1-b
+filters:
+  - labels.app=mlflow
+  - status=RUNNING
+compose:
+  ansible_host: external_ip
+groups:
+  mlflow: true
+keyed_groups:
+  - key: labels
+    prefix: label
+  - key: zone
+    prefix: zone
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from ansible.errors import AnsibleParserError
+from ansible.plugins.inventory import BaseInventoryPlugin, Cacheable, Constructable
+from ansible.vars.reserved import is_reserved_name
+
+from ..module_utils import _auth
+from ..module_utils._advice import LOGIN, advice
+from ..module_utils._client import Client, GoogleError, Json
+from ..module_utils._fields import get_at
+
+if TYPE_CHECKING:
+    from ansible.inventory.data import InventoryData
+    from ansible.parsing.dataloader import DataLoader
+
+ENDINGS = tuple(f".{name}.{ending}" for name in ("gcp", "gcp_instances") for ending in ("yml", "yaml"))
+RENAMED = {"name": "instance_name", "tags": "network_tags"}
+
+
+class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):  # type: ignore[misc]
+    """compute.instances.aggregatedList as hosts."""
+
+    NAME = "mlops.mlflow_gcp.gcp_instances"
+
+    def verify_file(self, path: str) -> bool:
+        """Whether the file is for this plugin, by its name."""
+        return bool(super().verify_file(path)) and path.endswith(ENDINGS)
+
+    def parse(self, inventory: InventoryData, loader: DataLoader, path: str, cache: bool = True) -> None:
+        """Fill the inventory."""
+        super().parse(inventory, loader, path, cache)
+        self._read_config_data(path)
+        project = self.get_option("project")
+        if not project:
+            self.display.v(
+                f"{path}: no project is set (option project, GOOGLE_CLOUD_PROJECT), so there are no machines."
+            )
+            return
+        for instance in self._instances(project, self.get_cache_key(path), cache):
+            self._add(_variables(instance, project))
+
+    def _instances(self, project: str, key: str, cache: bool) -> list[Json]:
+        use = self.get_option("cache")
+        # Another project or filter in the environment or the file must not be answered from what was asked before.
+        asked = {"project": project, "filters": self.get_option("filters")}
+        if use and cache:
+            cached = self._cache.get(key) or {}
+            if cached.get("asked") == asked:
+                return list(cached["instances"])
+        instances = self._fetch(project)
+        if use:
+            self._cache[key] = {"asked": asked, "instances": instances}
+        return instances
+
+    def _fetch(self, project: str) -> list[Json]:
+        if _auth.IMPORT_ERROR:
+            raise AnsibleParserError(
+                f"The inventory needs the Python libraries google-auth and requests: {_auth.IMPORT_ERROR}"
+            )
+        names = ("auth_kind", "service_account_file", "access_token", "impersonate_service_account")
+        try:
+            session = _auth.session(_auth.AuthOptions.of({name: self.get_option(name) for name in names}))
+        except Exception as error:  # google-auth raises its own, OSError and ValueError; all mean the same to the user
+            raise AnsibleParserError(f"No usable Google credentials: {error} {LOGIN}") from error
+        client = Client(session, timeout=float(self.get_option("timeout")))
+        try:
+            return list(self._list(client, project))
+        except GoogleError as error:
+            if error.service_disabled:
+                self.display.warning(
+                    f"The Compute Engine API is not enabled in project {project} yet, so there are no machines."
+                )
+                return []
+            message = f"Cannot list the instances of project {project}: {error} {advice(error, project)}".rstrip()
+            raise AnsibleParserError(message) from error
+
+    def _list(self, client: Client, project: str) -> Iterator[Json]:
+        query = " ".join(f"({item})" for item in self.get_option("filters"))
+        path = f"projects/{project}/aggregated/instances"
+        for page in client.pages("compute", path, {"filter": query} if query else {}):
+            for place in page.get("unreachables") or ():
+                self.display.warning(f"{place} could not be reached: its machines are missing from the inventory.")
+            for scope, found in (page.get("items") or {}).items():
+                warning = found.get("warning") or {}
+                if warning and warning.get("code") != "NO_RESULTS_ON_PAGE":
+                    self.display.warning(f"{scope}: {warning.get('code')}: {warning.get('message')}")
+                yield from found.get("instances") or ()
+
+    def _add(self, variables: Json) -> None:
+        zones = self.get_option("zones")
+        if zones and variables["zone"] not in zones:
+            return
+        strict = self.get_option("strict")
+        host = self._hostname(variables)
+        self.inventory.add_host(host)
+        for name, value in variables.items():
+            name = RENAMED.get(name, name)
+            if not is_reserved_name(name):
+                self.inventory.set_variable(host, name, value)
+        self._set_composite_vars(self.get_option("compose"), variables, host, strict=strict)
+        self._add_host_to_composed_groups(self.get_option("groups"), variables, host, strict=strict)
+        self._add_host_to_keyed_groups(self.get_option("keyed_groups"), variables, host, strict=strict)
+
+    def _hostname(self, variables: Json) -> str:
+        names = (get_at(variables, path) for path in self.get_option("hostnames"))
+        name = str(next((name for name in names if name), variables["name"]))
+        return f"{variables['zone']}.{name}" if name in self.inventory.hosts else name
+
+
+def _variables(instance: Mapping[str, Any], project: str) -> Json:
+    zone = str(instance["zone"]).rpartition("/")[2]
+    interfaces = instance.get("networkInterfaces") or [{}]
+    configs = interfaces[0].get("accessConfigs") or [{}]
+    return {
+        **instance,
+        "zone": zone,
+        "region": zone.rpartition("-")[0],
+        "project": project,
+        "machineType": str(instance.get("machineType", "")).rpartition("/")[2],
+        "labels": instance.get("labels") or {},
+        "tags": (instance.get("tags") or {}).get("items") or [],
+        "metadata": {
+            item["key"]: item.get("value", "") for item in (instance.get("metadata") or {}).get("items") or ()
+        },
+        "internal_ip": interfaces[0].get("networkIP", ""),
+        "external_ip": configs[0].get("natIP", ""),
+    }

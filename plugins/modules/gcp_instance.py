@@ -1,0 +1,551 @@
+#!/usr/bin/python
+# Copyright (c) 2026, the mlops.mlflow_gcp authors
+# SPDX-License-Identifier: Apache-2.0
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: gcp_instance
+short_description: Manage a virtual machine
+version_added: 0.1.0
+description:
+  - Creates, updates, starts, stops and deletes a virtual machine of Google Compute Engine with one boot disk and one
+    network interface.
+  - Can wait for the SSH host keys that the machine publishes, so that the first connection to it is a verified one.
+author:
+  - the mlops.mlflow_gcp authors (@mlops)
+extends_documentation_fragment:
+  - mlops.mlflow_gcp.gcp
+  - mlops.mlflow_gcp.gcp.state
+options:
+  name:
+    description: The machine's name.
+    type: str
+    required: true
+  zone:
+    description: The zone it is in, such as V(europe-west1-b).
+    type: str
+    required: true
+  machine_type:
+    description:
+      - The machine type, such as V(e2-standard-2). Needed to create the machine.
+      - A running machine must be stopped to get another one, see O(allow_stopping_for_update).
+    type: str
+  status:
+    description:
+      - Whether it should run. Where it is not set, a machine is created running, and one that exists is left as it is.
+    type: str
+    choices: [RUNNING, TERMINATED]
+  allow_stopping_for_update:
+    description:
+      - Whether a running machine may be stopped and started for a change that needs it, which are those of
+        O(machine_type), O(service_account) and O(shielded_instance_config).
+      - Without it such a change is refused.
+    type: bool
+    default: false
+  boot_disk:
+    description: The disk it boots from, which is deleted with the machine. Needed to create the machine.
+    type: dict
+    suboptions:
+      source_image:
+        description:
+          - The image, or the family, that the disk is made of, such as
+            V(projects/debian-cloud/global/images/family/debian-13).
+          - It counts only when the machine is created. Later the disk is what has become of it.
+        type: str
+      disk_type:
+        description: The disk's type, such as V(pd-balanced). Cannot be changed after creation.
+        type: str
+      disk_size_gb:
+        description: The disk's size in GB. It can grow, and Debian's images grow the file system on the next boot.
+        type: int
+  network_interface:
+    description: How it is connected. Needed to create the machine.
+    type: dict
+    suboptions:
+      network:
+        description: The network's name or link. Cannot be changed after creation.
+        type: str
+      subnetwork:
+        description: The name of the subnetwork in the zone's region, or its link. Cannot be changed after creation.
+        type: str
+      network_ip:
+        description: The internal address; Google picks one where it is not set. Cannot be changed after creation.
+        type: str
+      nat_ip:
+        description:
+          - The external address, which M(mlops.mlflow_gcp.gcp_address) reserved.
+          - Empty takes the external address away. Where it is not set, a machine is created without one.
+        type: str
+  service_account:
+    description: The identity of what runs on the machine.
+    type: dict
+    suboptions:
+      email:
+        description: The service account's e-mail address.
+        type: str
+        required: true
+      scopes:
+        description: OAuth scopes; the account's IAM roles are the better place for limits.
+        type: list
+        elements: str
+        default: [https://www.googleapis.com/auth/cloud-platform]
+  scheduling:
+    description: What happens around Google's maintenance.
+    type: dict
+    suboptions:
+      automatic_restart:
+        description: Whether Google starts it again when it fails.
+        type: bool
+      on_host_maintenance:
+        description: Whether it moves or stops when its host is serviced.
+        type: str
+        choices: [MIGRATE, TERMINATE]
+  shielded_instance_config:
+    description: Shielded VM.
+    type: dict
+    suboptions:
+      enable_secure_boot:
+        description: Whether only signed code boots.
+        type: bool
+      enable_vtpm:
+        description: Whether it has a virtual trusted platform module.
+        type: bool
+      enable_integrity_monitoring:
+        description: Whether Google watches that it boots what it used to boot.
+        type: bool
+  deletion_protection:
+    description: Whether deleting it is refused.
+    type: bool
+  delete_protected:
+    description: With O(state=absent), whether to lift the machine's deletion protection first.
+    type: bool
+    default: false
+  description:
+    description: A text for people. Cannot be changed after creation.
+    type: str
+  tags:
+    description: Network tags, which firewall rules refer to.
+    type: list
+    elements: str
+  labels:
+    description: Labels, meant whole; those that Google's services add (C(goog-…)) are left alone.
+    type: dict
+  metadata:
+    description:
+      - Metadata, meant whole; a key that is dropped here is removed.
+      - The keys that Google's own tools write (C(ssh-keys), C(sshKeys), C(windows-keys), C(created-by),
+        C(instance-template)) are left alone where the task does not name them. A task that names C(ssh-keys) says who
+        may log in, and keys that somebody added by other means are removed.
+    type: dict
+  wait_for_host_keys:
+    description:
+      - Whether to wait until the machine has published its SSH host keys, and return them.
+      - It needs the metadata C(enable-guest-attributes=TRUE) and Google's guest agent, which public images have.
+    type: bool
+    default: false
+"""
+
+EXAMPLES = r"""
+- name: A machine with a static address
+  mlops.mlflow_gcp.gcp_instance:
+    project: my-project
+    name: mlflow-server
+    zone: europe-west1-b
+    machine_type: e2-standard-2
+    status: RUNNING
+    boot_disk:
+      source_image: projects/debian-cloud/global/images/family/debian-13
+      disk_type: pd-balanced
+      disk_size_gb: 30
+    network_interface:
+      subnetwork: mlflow-subnetwork
+      nat_ip: 198.51.100.7
+    service_account:
+      email: mlflow-server@my-project.iam.gserviceaccount.com
+    tags:
+      - mlflow-server
+    labels:
+      app: mlflow
+    metadata:
+      enable-guest-attributes: "TRUE"
+
+- name: The SSH host keys of a machine that is there
+  mlops.mlflow_gcp.gcp_instance:
+    project: my-project
+    name: mlflow-server
+    zone: europe-west1-b
+    wait_for_host_keys: true
+  register: server
+
+- name: A bigger machine, with a short stop
+  mlops.mlflow_gcp.gcp_instance:
+    project: my-project
+    name: mlflow-server
+    zone: europe-west1-b
+    machine_type: e2-standard-4
+    allow_stopping_for_update: true
+"""
+
+RETURN = r"""
+resource:
+  description: >-
+    The machine as the API returns it, U(https://cloud.google.com/compute/docs/reference/rest/v1/instances).
+    Null when absent.
+  returned: success
+  type: dict
+  sample:
+    name: mlflow-server
+    status: RUNNING
+    networkInterfaces:
+      - networkIP: 10.128.0.2
+        accessConfigs: [{natIP: 198.51.100.7}]
+host_keys:
+  description: The SSH host keys, each as in a known_hosts file after the host's name.
+  returned: with O(wait_for_host_keys=true), where the machine is there
+  type: list
+  elements: str
+  sample: [ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIExample]
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from ..module_utils._client import GoogleError, Json
+from ..module_utils._fields import Field, Map, from_projects, same
+from ..module_utils._resource import RefusedError, Resource, run
+
+TO_CREATE = ("machine_type", "boot_disk", "network_interface")
+NEED_A_STOP = ("machine_type", "service_account", "shielded_instance_config")
+STOPPED = ("TERMINATED", "STOPPED")
+TOOLS_METADATA = frozenset({"ssh-keys", "sshKeys", "windows-keys", "created-by", "instance-template"})
+HOST_KEYS_SECONDS = 600.0
+NIC = "nic0"
+NAT_NAME = "External NAT"
+
+
+class Instance(Resource):
+    """compute.instances."""
+
+    kind = "instance"
+    collection = "projects/{project}/zones/{zone}/instances"
+    busy = ("PROVISIONING", "STAGING", "STOPPING", "SUSPENDING", "REPAIRING", "PENDING", "PENDING_STOP")
+    options = {
+        "name": {"type": "str", "required": True},
+        "zone": {"type": "str", "required": True},
+        "machine_type": {"type": "str"},
+        "status": {"type": "str", "choices": ["RUNNING", "TERMINATED"]},
+        "allow_stopping_for_update": {"type": "bool", "default": False},
+        "boot_disk": {
+            "type": "dict",
+            "options": {
+                "source_image": {"type": "str"},
+                "disk_type": {"type": "str"},
+                "disk_size_gb": {"type": "int"},
+            },
+        },
+        "network_interface": {
+            "type": "dict",
+            "options": {
+                "network": {"type": "str"},
+                "subnetwork": {"type": "str"},
+                "network_ip": {"type": "str"},
+                "nat_ip": {"type": "str"},
+            },
+        },
+        "service_account": {
+            "type": "dict",
+            "options": {
+                "email": {"type": "str", "required": True},
+                "scopes": {
+                    "type": "list",
+                    "elements": "str",
+                    "default": ["https://www.googleapis.com/auth/cloud-platform"],
+                },
+            },
+        },
+        "scheduling": {
+            "type": "dict",
+            "options": {
+                "automatic_restart": {"type": "bool"},
+                "on_host_maintenance": {"type": "str", "choices": ["MIGRATE", "TERMINATE"]},
+            },
+        },
+        "shielded_instance_config": {
+            "type": "dict",
+            "options": {
+                "enable_secure_boot": {"type": "bool"},
+                "enable_vtpm": {"type": "bool"},
+                "enable_integrity_monitoring": {"type": "bool"},
+            },
+        },
+        "deletion_protection": {"type": "bool"},
+        "delete_protected": {"type": "bool", "default": False},
+        "description": {"type": "str"},
+        "tags": {"type": "list", "elements": "str"},
+        "labels": {"type": "dict"},
+        "metadata": {"type": "dict"},
+        "wait_for_host_keys": {"type": "bool", "default": False},
+    }
+    # Updated in this order: what needs a stop together, the start last.
+    fields = {
+        "description": Field(immutable=True),
+        "labels": Field(via="set_labels"),
+        "tags": Field(at="tags.items", unordered=True, via="set_tags"),
+        "metadata": Field(via="set_metadata"),
+        "deletion_protection": Field(via="set_deletion_protection"),
+        "scheduling": Field(via="set_scheduling"),
+        "boot_disk": Field(via="set_boot_disk", convert="boot_disk_links"),
+        "network_interface": Field(
+            via="set_nat_ip", convert="interface_links", names={"network_ip": "networkIP", "nat_ip": "natIP"}
+        ),
+        "machine_type": Field(link="projects/{project}/zones/{zone}/machineTypes/{}", via="set_machine_type"),
+        "service_account": Field(unordered=True, via="set_service_account"),
+        "shielded_instance_config": Field(via="set_shielded_instance_config"),
+        "status": Field(create=False, via="set_status"),
+    }
+
+    # Between options and API ------------------------------------------------------------------------------------------
+
+    def boot_disk_links(self, value: Json) -> Json:
+        """A disk type's name becomes its link."""
+        if "diskType" in value and "/" not in value["diskType"]:
+            value["diskType"] = self.fill("projects/{project}/zones/{zone}/diskTypes/") + value["diskType"]
+        return value
+
+    def interface_links(self, value: Json) -> Json:
+        """Names of network and subnetwork become links; the subnetwork is in the zone's region."""
+        region = self.params["zone"].rpartition("-")[0]
+        for key, scope in (("network", "global/networks"), ("subnetwork", f"regions/{region}/subnetworks")):
+            if value.get(key) and "/" not in value[key]:
+                value[key] = self.fill("projects/{project}/") + f"{scope}/{value[key]}"
+        return value
+
+    def has(self, option: str, current: Json) -> Any:
+        """An instance's document nests what the options have flat."""
+        if option == "metadata":
+            items = {item["key"]: item.get("value", "") for item in (current.get("metadata") or {}).get("items") or ()}
+            named = self.params["metadata"] or {}
+            return {key: value for key, value in items.items() if key in named or key not in TOOLS_METADATA}
+        if option == "boot_disk":
+            disk = _boot_disk(current)
+            # The image counts only at creation and is taken to be what is asked; so is the type, which check() compares.
+            known = self.wanted().get("boot_disk", {}) if self.params["boot_disk"] else {}
+            uncompared = {key: known[key] for key in ("sourceImage", "diskType") if key in known}
+            return {**uncompared, "diskSizeGb": disk.get("diskSizeGb")} if disk else None
+        if option == "network_interface":
+            interface = _first(current.get("networkInterfaces"))
+            flat = {key: interface[key] for key in ("network", "subnetwork", "networkIP") if key in interface}
+            return {**flat, "natIP": _first(interface.get("accessConfigs")).get("natIP")} if interface else None
+        if option == "service_account":
+            return _first(current.get("serviceAccounts")) or None
+        return super().has(option, current)
+
+    def document(self, values: Mapping[str, Any]) -> Json:
+        """The other way round."""
+        plain = dict(values)
+        metadata, disk = plain.pop("metadata", None), plain.pop("boot_disk", None)
+        interface, account = plain.pop("network_interface", None), plain.pop("service_account", None)
+        body = super().document(plain)
+        if metadata is not None:
+            body["metadata"] = {"items": _items(metadata)}
+        if disk is not None:
+            size = {"diskSizeGb": str(disk["diskSizeGb"])} if "diskSizeGb" in disk else {}
+            body["disks"] = [{"boot": True, "autoDelete": True, "initializeParams": {**disk, **size}}]
+        if interface is not None:
+            nat_ip = interface.get("natIP")
+            nic = {key: value for key, value in interface.items() if key != "natIP"}
+            body["networkInterfaces"] = [{**nic, "accessConfigs": [_access_config(nat_ip)]} if nat_ip else nic]
+        if account is not None:
+            body["serviceAccounts"] = [account]
+        return body
+
+    # Refusals ---------------------------------------------------------------------------------------------------------
+
+    def check_create(self) -> None:
+        """Who asks for a machine needs these; a task without any of them only speaks of one that is there."""
+        missing = [option for option in TO_CREATE if not self.params[option]]
+        if missing and len(missing) < len(TO_CREATE):
+            self._refuse_to_create(missing)
+
+    def _refuse_to_create(self, missing: list[str]) -> None:
+        raise RefusedError(f"{self.title} is not there. To create it, set {', '.join(missing)} too.")
+
+    def check(self, current: Json) -> None:
+        """Refuse what cannot be changed at all, or only with a stop."""
+        if self.params["state"] == "absent":
+            if current.get("deletionProtection") and not self.params["delete_protected"]:
+                raise RefusedError(
+                    f"{self.title} is protected against deletion. Set delete_protected to true if it is to go."
+                )
+            return
+        wanted = self.wanted()
+        self._check_disk(wanted.get("boot_disk", {}), current)
+        self._check_interface(wanted.get("network_interface", {}), current)
+        stops = [option for option in NEED_A_STOP if option in wanted and self.differs(option, wanted[option], current)]
+        may_stop = self.params["allow_stopping_for_update"] or self.params["status"] == "TERMINATED"
+        if stops and current.get("status") not in STOPPED and not may_stop:
+            raise RefusedError(
+                f"{self.title} must be stopped to change {' and '.join(stops)}. Set allow_stopping_for_update to true "
+                "if it may be down for a minute or two."
+            )
+
+    def _check_disk(self, wanted: Json, current: Json) -> None:
+        has = _boot_disk(current)
+        if int(wanted.get("diskSizeGb") or 0) and int(has.get("diskSizeGb") or 0) > int(wanted["diskSizeGb"]):
+            raise RefusedError(
+                f"{self.title} has a boot disk of {has['diskSizeGb']} GB, and disks do not shrink; "
+                f"{wanted['diskSizeGb']} GB were asked."
+            )
+        if "diskType" in wanted and has.get("source"):
+            # An instance does not tell the type of its disk; the disk does.
+            disk_type = self.client.get("compute", from_projects(has["source"]))["type"]
+            if not same(wanted["diskType"], disk_type):
+                raise RefusedError(
+                    f"{self.title} has a boot disk of type {disk_type.rpartition('/')[2]}, which cannot be "
+                    f"changed to {wanted['diskType'].rpartition('/')[2]}. Set it back, or delete the instance first "
+                    "(state: absent; what is on the disk is lost)."
+                )
+
+    def _check_interface(self, wanted: Json, current: Json) -> None:
+        has = self.has("network_interface", current) or {}
+        for key, option in (("network", "network"), ("subnetwork", "subnetwork"), ("networkIP", "network_ip")):
+            if key in wanted and not same(wanted[key], has.get(key)):
+                raise RefusedError(
+                    f"{self.title} cannot change network_interface.{option} (it is {has.get(key)}, {wanted[key]} was "
+                    "asked). Set it back, or delete the instance first (state: absent; its boot disk goes with it)."
+                )
+
+    # Mutations --------------------------------------------------------------------------------------------------------
+
+    def create(self, body: Json) -> None:
+        """Create it, running."""
+        missing = [option for option in TO_CREATE if not self.params[option]]
+        if missing:
+            self._refuse_to_create(missing)
+        super().create(body)
+
+    def delete(self, current: Json) -> None:
+        """Delete it with its boot disk."""
+        if current.get("deletionProtection"):
+            self.set_deletion_protection({"deletionProtection": False}, current)
+        super().delete(current)
+
+    def _do(self, action: str, body: Json | None = None, query: Json | None = None) -> None:
+        self.call("POST", f"{self.self_path}/{action}", body, query)
+
+    def set_tags(self, body: Json, current: Json) -> None:
+        """Network tags."""
+        self._do("setTags", {**body["tags"], "fingerprint": (current.get("tags") or {}).get("fingerprint", "")})
+
+    def set_metadata(self, body: Json, current: Json) -> None:
+        """Metadata, with the keys that are not ours."""
+        has = current.get("metadata") or {}
+        named = {item["key"] for item in body["metadata"]["items"]}
+        kept = [item for item in has.get("items") or () if item["key"] in TOOLS_METADATA and item["key"] not in named]
+        self._do(
+            "setMetadata",
+            {"items": body["metadata"]["items"] + kept, "fingerprint": has.get("fingerprint", "")},
+        )
+
+    def set_deletion_protection(self, body: Json, current: Json) -> None:
+        """Deletion protection travels in the query."""
+        value = "true" if body["deletionProtection"] else "false"
+        self._do("setDeletionProtection", query={"deletionProtection": value})
+
+    def set_scheduling(self, body: Json, current: Json) -> None:
+        """Scheduling is replaced whole."""
+        self._do("setScheduling", {**(current.get("scheduling") or {}), **body["scheduling"]})
+
+    def set_boot_disk(self, body: Json, current: Json) -> None:
+        """Grow the disk; nothing else of it gets here."""
+        size = body["disks"][0]["initializeParams"]["diskSizeGb"]
+        self.call("POST", from_projects(_boot_disk(current)["source"]) + "/resize", {"sizeGb": size})
+
+    def set_nat_ip(self, body: Json, current: Json) -> None:
+        """An access configuration cannot be changed, only replaced; the machine is unreachable in between."""
+        interface = _first(current.get("networkInterfaces"))
+        nic = interface.get("name", NIC)
+        for config in interface.get("accessConfigs") or ():
+            query = {"networkInterface": nic, "accessConfig": config.get("name", NAT_NAME)}
+            self._do("deleteAccessConfig", query=query)
+        for config in body["networkInterfaces"][0].get("accessConfigs", ()):
+            self._do("addAccessConfig", config, {"networkInterface": nic})
+
+    def set_machine_type(self, body: Json, current: Json) -> None:
+        """Needs a stop."""
+        self._while_stopped("POST", "setMachineType", body, current)
+
+    def set_service_account(self, body: Json, current: Json) -> None:
+        """Needs a stop."""
+        self._while_stopped("POST", "setServiceAccount", body["serviceAccounts"][0], current)
+
+    def set_shielded_instance_config(self, body: Json, current: Json) -> None:
+        """Needs a stop."""
+        self._while_stopped("PATCH", "updateShieldedInstanceConfig", body["shieldedInstanceConfig"], current)
+
+    def _while_stopped(self, method: str, action: str, body: Json, current: Json) -> None:
+        running = current.get("status") not in STOPPED
+        if running:
+            self._do("stop")
+        self.call(method, f"{self.self_path}/{action}", body)
+        if running and not self.params["status"]:  # else the status is brought about last of all
+            self._do("start")
+
+    def set_status(self, body: Json, current: Json) -> None:
+        """Start, resume or stop it."""
+        if body["status"] == "TERMINATED":
+            self._do("stop")
+        else:
+            self._do("resume" if current.get("status") == "SUSPENDED" else "start")
+
+    # Host keys --------------------------------------------------------------------------------------------------------
+
+    def more(self, current: Json) -> Json:
+        """The SSH host keys, once the guest agent has published them."""
+        if not self.params["wait_for_host_keys"]:
+            return {}
+        path, query = f"{self.self_path}/getGuestAttributes", {"queryPath": "hostkeys/"}
+        try:
+            answer = self.insist(
+                lambda: self.client.get("compute", path, query),
+                lambda error: error.code == 404 and current.get("status") == "RUNNING",
+                HOST_KEYS_SECONDS,
+            )
+        except GoogleError as error:
+            if error.code != 404:
+                raise
+            raise RefusedError(
+                f"{self.title} (status {current.get('status')}) has published no SSH host keys. It must run, have the "
+                "metadata enable-guest-attributes=TRUE since its last boot, and Google's guest agent. Look at its "
+                f"serial console: `gcloud compute instances get-serial-port-output {self.params['name']} "
+                f"--zone={self.params['zone']} --project={self.params['project']}`."
+            ) from error
+        found = (answer.get("queryValue") or {}).get("items") or ()
+        return {"host_keys": sorted(f"{item['key']} {item['value'].strip()}" for item in found)}
+
+
+def _first(items: list[Json] | None) -> Json:
+    return items[0] if items else {}
+
+
+def _boot_disk(current: Json) -> Json:
+    disks: list[Json] = current.get("disks") or []
+    return next((disk for disk in disks if disk.get("boot")), {})
+
+
+def _items(metadata: Map) -> list[Json]:
+    return [{"key": key, "value": value} for key, value in sorted(metadata.items())]
+
+
+def _access_config(nat_ip: str) -> Json:
+    return {"type": "ONE_TO_ONE_NAT", "name": NAT_NAME, "natIP": nat_ip}
+
+
+def main() -> None:
+    """Entry point."""
+    run(Instance)
+
+
+if __name__ == "__main__":
+    main()
