@@ -127,7 +127,8 @@ class DockerDatabases:
         status, output, errors = self._exec(id, [*command, "-U", SUPERUSER, "-d", database, "-f", "-"], sql)
         if status != 0:
             raise EngineError(f"PostgreSQL refused: {errors.strip() or output.strip()}")
-        return list(csv.reader(io.StringIO(output)))
+        # A row of one NULL is an empty line, which the csv module reads as no column at all.
+        return [row or [""] for row in csv.reader(io.StringIO(output))]
 
     def backup(self, id: str, backup_id: str) -> None:
         path = _backup_path(id, backup_id)

@@ -47,7 +47,7 @@ def ruleset(state: NetworkState, ports: Ports, external_range: str) -> str:
         *_set("ours", [*subnets, *peered]),
         *_set("with_external", [address.internal for address in state.addresses]),
         *_nat_chains(ports, external_range),
-        *_filter_chains(),
+        *_filter_chains(ports),
         *_reach_chain(state, names),
         *_egress_chain(state, names),
         *_ingress_chains(state, names),
@@ -87,7 +87,7 @@ def _nat_chains(ports: Ports, external_range: str) -> list[str]:
     ]
 
 
-def _filter_chains() -> list[str]:
+def _filter_chains(ports: Ports) -> list[str]:
     return [
         "chain forward {",
         "type filter hook forward priority filter - 5; policy accept;",
@@ -102,6 +102,8 @@ def _filter_chains() -> list[str]:
         "type filter hook input priority filter - 5; policy accept;",
         # The ports for machines are for machines only, and only under the metadata server's address.
         f"ip saddr @subnets ct status dnat ct original ip daddr {METADATA_ADDRESS} accept",
+        f'iifname != "lo" ip daddr {ports.host} meta l4proto {{ tcp, udp }}'
+        f" th dport {{ {ports.metadata}, {ports.dns}, {ports.api} }} drop",
         "ip saddr != @ours accept",
         "ct state established,related accept",
         "ct state invalid drop",

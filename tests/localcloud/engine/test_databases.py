@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from localcloud.engine.base import DatabaseSpec, EngineError, NotFound
@@ -97,7 +99,5 @@ def test_stop_and_start_keep_the_data(world: World, database: DatabaseSpec) -> N
 
 
 def test_unknown_version(world: World, database: DatabaseSpec) -> None:
-    from dataclasses import replace
-
     with pytest.raises(EngineError, match="POSTGRES_9 is not among"):
         world.databases.create(replace(database, id="enginetest-old", version="POSTGRES_9"))

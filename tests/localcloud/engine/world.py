@@ -27,14 +27,17 @@ Json = dict[str, Any]
 ID = "enginetest-"
 NETWORK, OTHER = "enginetest-network", "enginetest-other"
 SUBNET, OTHER_SUBNET, SERVICES = "10.213.0.0/24", "10.213.1.0/24", "10.213.2.0/24"
-ONE = MachineSpec(
-    f"{ID}one", "one", "one.zone-a.c.test.internal", "debian-13", NETWORK, SUBNET, "10.213.0.2", "198.51.100.71"
-)
-TWO = MachineSpec(f"{ID}two", "two", "two.zone-a.c.test.internal", "debian-13", NETWORK, SUBNET, "10.213.0.3")
-FAR = MachineSpec(
-    f"{ID}far", "far", "far.zone-a.c.test.internal", "debian-13", OTHER, OTHER_SUBNET, "10.213.1.2", "198.51.100.72"
-)
 DATABASE_IP = "10.213.2.5"
+
+
+def _machine(name: str, network: str, cidr: str, internal: str, external: str | None = None) -> MachineSpec:
+    hostname = f"{name}.zone-a.c.test.internal"
+    return MachineSpec(f"{ID}{name}", name, hostname, "debian-13", network, cidr, internal, external)
+
+
+ONE = _machine("one", NETWORK, SUBNET, "10.213.0.2", "198.51.100.71")
+TWO = _machine("two", NETWORK, SUBNET, "10.213.0.3")
+FAR = _machine("far", OTHER, OTHER_SUBNET, "10.213.1.2", "198.51.100.72")
 
 SSH_FROM_HOST = Rule(NETWORK, "INGRESS", 1000, True, (f"{HOST_ADDRESS}/32",), None, (("tcp", ("22",)),))
 SSH_WITHIN = Rule(NETWORK, "INGRESS", 1000, True, (SUBNET,), None, (("tcp", ("22",)),))
