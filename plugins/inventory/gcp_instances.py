@@ -14,8 +14,8 @@ description:
   - Where no project is set, or the Compute Engine API is not enabled in it yet, the inventory is empty, so that
     playbooks can be checked without a cloud and started on an empty project.
   - Every host has the machine's document as variables, under the names of the API,
-    U(https://cloud.google.com/compute/docs/reference/rest/v1/instances). In it C(zone) and C(machineType) are bare names, and
-    C(metadata) is a dictionary. C(internal_ip), C(external_ip), C(project) and C(region) come on top.
+    U(https://cloud.google.com/compute/docs/reference/rest/v1/instances). In it C(zone) and C(machineType) are bare names,
+    and C(metadata) is a dictionary. C(internal_ip), C(external_ip), C(project) and C(region) come on top.
   - Ansible reserves the names C(name) and C(tags), so these are the variables C(instance_name) and C(network_tags).
 author:
   - the mlops.mlflow_gcp authors (@mlops)
@@ -52,8 +52,8 @@ options:
     default: []
   hostnames:
     description:
-      - What a host is called by, the first of these that it has. Each is the name of one of the variables, or a dotted path
-        into one, such as V(external_ip) or V(labels.hostname).
+      - What a host is called by, the first of these that it has. Each is the name of a variable, or a dotted path into
+        one, such as V(external_ip) or V(labels.hostname).
       - Two machines in different zones may have the same name; the second then gets its zone in front, as C(ZONE.NAME).
     type: list
     elements: str
@@ -154,7 +154,7 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):  # type: i
             if cached.get("asked") == asked:
                 return list(cached["instances"])
         instances = self._fetch(project)
-        if use:
+        if use and instances:  # what is empty now is about to be filled
             self._cache[key] = {"asked": asked, "instances": instances}
         return instances
 

@@ -329,7 +329,7 @@ class Instance(Resource):
             return {key: value for key, value in items.items() if key in named or key not in TOOLS_METADATA}
         if option == "boot_disk":
             disk = _boot_disk(current)
-            # The image counts only at creation and is taken to be what is asked; so is the type, which check() compares.
+            # The image counts only at creation and is taken for what is asked; so is the type, which check() compares.
             known = self.wanted().get("boot_disk", {}) if self.params["boot_disk"] else {}
             uncompared = {key: known[key] for key in ("sourceImage", "diskType") if key in known}
             return {**uncompared, "diskSizeGb": disk.get("diskSizeGb")} if disk else None
