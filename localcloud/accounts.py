@@ -45,8 +45,10 @@ class ServiceAccounts:
         return found
 
     def create(self, project: str, account_id: str, fields: Json, *, domain: str | None = None) -> Json:
-        """Create an account; raises store.AlreadyExists. `domain` is for Google's own
-        (`developer.gserviceaccount.com`)."""
+        """Create an account; raises store.AlreadyExists.
+
+        `domain` is for Google's own accounts (`developer.gserviceaccount.com`).
+        """
         email = f"{account_id}@{domain or project + '.iam.gserviceaccount.com'}"
         number = "1" + "".join(secrets.choice("0123456789") for _ in range(20))
         document: Json = {

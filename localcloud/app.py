@@ -35,7 +35,7 @@ Json = dict[str, Any]
 
 _log = logging.getLogger(__name__)
 _VERBS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
-_LOOPBACK = ("127.", "::1", "localhost", "testclient")
+_LOOPBACK = ("127.", "::1", "localhost")
 _SPOOL = 8 * 2**20
 
 
@@ -46,8 +46,7 @@ class App:
         self.cloud = cloud
         self.registry = registry or Registry.load()
         self.calls: collections.deque[Json] = collections.deque(maxlen=2000)
-        # Handlers may wait (an operation's wait takes up to two minutes), so their threads are not anyio's default
-        # forty.
+        # Handlers may wait (an operation's wait for two minutes), so anyio's default of forty threads is too few.
         self._threads: anyio.CapacityLimiter | None = None
         self.asgi = Starlette(
             routes=[
@@ -253,8 +252,10 @@ def _error(error: ApiError, service: Service) -> Response:
 
 
 def _cut(request: Request) -> Response:
-    """Reset the connection. ASGI has no word for it: uvicorn's transport hangs on the cycle that `receive` belongs
-    to."""
+    """Reset the connection.
+
+    ASGI has no word for it: uvicorn's transport hangs on the cycle that `receive` belongs to.
+    """
     request.receive.__self__.transport.abort()  # type: ignore[attr-defined]
     return Response(status_code=503)
 

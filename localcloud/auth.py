@@ -133,8 +133,10 @@ class Auth:
     def issue_id_token(
         self, email: str, audience: str, *, include_email: bool = True, extra: Json | None = None
     ) -> str:
-        """An RS256 ID token of a service account for an audience; `extra` claims are added (the metadata server's
-        `google`)."""
+        """An RS256 ID token of a service account for an audience.
+
+        `extra` claims are added, such as the metadata server's `google`.
+        """
         now = int(self._clock.time())
         account = self._accounts.get(email) or {}
         claims: Json = {

@@ -1,7 +1,6 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""The cloud itself: state, clock, tokens, permissions, operations, faults and the engine,
-in one object that services share."""
+"""The cloud itself: state, clock, tokens, permissions, operations, faults and the engine in one shared object."""
 
 from __future__ import annotations
 
@@ -86,8 +85,10 @@ class Cloud:
         self.operations = Operations(self)
 
     def start(self) -> None:
-        """Make the first project if there is none and go on with interrupted operations; services must be loaded
-        before."""
+        """Make the first project if there is none, and go on with interrupted operations.
+
+        The services must have been loaded before, for the operations' steps are theirs.
+        """
         self._bootstrap()
         for function in _AT_START:
             function(self)

@@ -206,8 +206,10 @@ class Contract:
         return typed
 
     def request(self, method: Method, body: Any) -> Json:
-        """A request's body, checked and in canonical form: int64 as strings, enums by name,
-        output-only fields dropped."""
+        """A request's body, checked and in canonical form.
+
+        That is: int64 as strings, enums by name, output-only fields dropped.
+        """
         if method.request is None:
             if body not in (None, {}):
                 raise ContractError([Violation("", "Invalid JSON payload received. This method takes no body.")])

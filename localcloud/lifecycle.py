@@ -1,7 +1,6 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""What resources of every API go through, written once: create, patch, delete, their links,
-fingerprints and refusals."""
+"""What resources of every API go through: create, patch, delete, their links, fingerprints and refusals."""
 
 from __future__ import annotations
 
@@ -69,9 +68,8 @@ class Resources:
     """Resources of one kind, by relative name (`projects/p/zones/z/instances/i`).
 
     `base` (`https://www.googleapis.com/compute/v1`) makes selfLinks; `fingerprinted` maps a fingerprint field to what
-    it covers:
-    `{"fingerprint": None}` the whole resource, `{"labelFingerprint": "labels"}` one field. The `missing` and `exists`
-    hooks word the 404 and the 409; the defaults are Compute's.
+    it covers: `{"fingerprint": None}` the whole resource, `{"labelFingerprint": "labels"}` one field. The `missing`
+    and `exists` hooks word the 404 and the 409; the defaults are Compute's.
     """
 
     def __init__(

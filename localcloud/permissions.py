@@ -36,8 +36,7 @@ def project_resource(project: str) -> str:
 
 
 class Permissions:
-    """IAM policies by full resource name (`//secretmanager.googleapis.com/projects/p/secrets/s`) and the checks on
-    them."""
+    """IAM policies by full resource name (`//secretmanager.googleapis.com/projects/p/secrets/s`), and checks."""
 
     def __init__(self, store: Store, projects: Projects, clock: Clock) -> None:
         self._store = store
@@ -49,8 +48,7 @@ class Permissions:
     # -- policies
 
     def policy(self, resource: str, version: int = 1) -> Json:
-        """The policy of a resource, as a caller who asked for `requestedPolicyVersion` sees it; an empty one if none
-        was set."""
+        """The policy of a resource as a caller who asked for `requestedPolicyVersion` sees it, empty if none was set."""
         policy = self._policies.get(resource)
         if policy is None:
             return {"version": 1, "etag": EMPTY_ETAG}

@@ -108,7 +108,7 @@ def serving(home: pathlib.Path, port: int) -> Iterator[subprocess.Popen[bytes]]:
             process.wait(20)
 
 
-def test_kill_9_keeps_every_answered_write(tmp_path: pathlib.Path) -> None:
+def test_kill_9_keeps_every_answered_write_and_operations_go_on(tmp_path: pathlib.Path) -> None:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -125,9 +125,18 @@ def test_kill_9_keeps_every_answered_write(tmp_path: pathlib.Path) -> None:
             operation = session.get(f"{url}/serviceusage/v1/{operation['name']}").json()
         for n in range(20):
             assert session.post(f"{url}{SECRETS}?secretId=s{n}", json=AUTOMATIC).status_code == 200
+        # One operation is cut in the middle: it would take minutes more.
+        session.put(f"{url}/localcloud/latency", json={"profile": "google", "scale": 60})
+        path = f"{url}/serviceusage/v1/projects/mlflow-local/services/run.googleapis.com"
+        operation = session.post(f"{path}:enable", json={}).json()
+        assert "done" not in operation
         os.kill(process.pid, signal.SIGKILL)
         process.wait(10)
     with serving(home, port):
         # The same token, too.
         assert session.get(f"{url}{SECRETS}?pageSize=100").json()["totalSize"] == 20
         assert credentials.valid
+        while not operation.get("done"):
+            time.sleep(0.05)
+            operation = session.get(f"{url}/serviceusage/v1/{operation['name']}").json()
+        assert session.get(path).json()["state"] == "ENABLED"
