@@ -1,0 +1,141 @@
+# Copyright (c) 2026, the mlops.mlflow_gcp authors
+# SPDX-License-Identifier: Apache-2.0
+"""The API itself, and what its parts share: names, permissions, preconditions, links."""
+
+from __future__ import annotations
+
+import base64
+from typing import IO, Any
+from urllib.parse import quote
+
+from localcloud.auth import unauthenticated
+from localcloud.errors import ApiError
+from localcloud.lifecycle import Resources
+from localcloud.service import Call, Json, Service, denied
+
+api = Service("storage", "v1", anonymous=True)
+
+GOOGLE = "https://www.googleapis.com/storage/v1"
+
+
+def bucket_key(bucket: str) -> str:
+    """The relative name of a bucket: there is one namespace for all projects."""
+    return f"projects/_/buckets/{bucket}"
+
+
+def full_name(bucket: str, *rest: str) -> str:
+    """The full resource name that policies are kept under."""
+    return f"//{api.host}/{'/'.join((bucket_key(bucket), *rest))}"
+
+
+def _missing(_: str) -> ApiError:
+    return ApiError(404, "notFound", "The specified bucket does not exist.")
+
+
+def buckets(call: Call) -> Resources:
+    """The buckets: documents {"project": id, "resource": the bucket as clients see it}."""
+    return Resources(call.cloud, "storage.buckets", missing=_missing)
+
+
+def bucket_of(call: Call, name: str | None = None) -> Json:
+    """The document of the bucket in the path, or of another; 404."""
+    if name is None:
+        name = str(call.params["bucket"])
+    return buckets(call).get(bucket_key(name))
+
+
+def project_of(call: Call) -> str | None:
+    """The project that the bucket in the path belongs to."""
+    for parameter in ("bucket", "sourceBucket", "destinationBucket"):
+        if parameter in call.params:
+            found = buckets(call).find(bucket_key(call.params[parameter]))
+            return str(found["project"]) if found else None
+    return call.project
+
+
+def uniform(bucket: Json) -> bool:
+    """Whether the bucket's policy alone decides (uniform bucket-level access)."""
+    return bool(bucket["resource"]["iamConfiguration"]["uniformBucketLevelAccess"]["enabled"])
+
+
+def require(call: Call, bucket: Json, *permissions: str, name: str | None = None, creator: str | None = None) -> None:
+    """401 or 403 unless the caller holds the permissions on the bucket, or on an object in it.
+
+    Without uniform access the objects' default access list counts too: the project's owners, editors and viewers, and
+    who made the object.
+    """
+    bucket_name = bucket["resource"]["name"]
+    rest = ("objects", name) if name is not None else ()
+    for permission in permissions:
+        full = full_name(bucket_name, *rest)
+        if call.cloud.permissions.allowed(call.caller, permission, bucket["project"], full):
+            continue
+        if name is not None and not uniform(bucket):
+            by_default = call.cloud.permissions.allowed(call.caller, permission, None, full_name(bucket_name, "acl"))
+            owned = creator is not None and creator == call.caller.member and call.caller.email
+            if by_default or (owned and permission in ("storage.objects.get", "storage.objects.update")):
+                continue
+        if not call.caller.email:
+            raise unauthenticated("CREDENTIALS_MISSING")
+        raise denied(api, permission, "/".join((bucket_key(bucket_name), *rest)))
+
+
+def media(call: Call) -> IO[bytes]:
+    """The body of an upload or of a raw route."""
+    if call.media is None:
+        raise TypeError("not an upload")
+    return call.media
+
+
+def base_url(call: Call) -> str:
+    """Scheme and authority by which the caller reaches the API; links that clients follow begin with it."""
+    host = call.request.headers.get("host", "")
+    if host.split(":")[0].endswith(".googleapis.com"):
+        return "https://storage.googleapis.com"
+    return f"{call.request.url.scheme}://{host}"
+
+
+def etag(*numbers: int) -> str:
+    """An etag from counters, as the real ones are: a protobuf message in base64."""
+    data = b""
+    for field, number in enumerate(numbers, 1):
+        data += bytes([field << 3])
+        while number > 0x7F:
+            data += bytes([number & 0x7F | 0x80])
+            number >>= 7
+        data += bytes([number])
+    return base64.b64encode(data).decode()
+
+
+def quoted(name: str) -> str:
+    """An object's name as one path segment."""
+    return quote(name, safe="")
+
+
+def condition_failed() -> ApiError:
+    """412."""
+    return ApiError(412, "conditionNotMet", "At least one of the pre-conditions you specified did not hold.")
+
+
+class NotModified(Exception):  # noqa: N818 - it is no error
+    """A reader's `if…NotMatch` matched: 304."""
+
+
+def check_preconditions(params: Json, current: Json | None, *, prefix: str = "if", reading: bool = False) -> None:
+    """The generation and metageneration preconditions among the parameters, against the resource as it is.
+
+    A missing object has generation 0 and no metageneration. 412, or NotModified where a reader asked for news.
+    """
+
+    def value(field: str) -> str | None:
+        return str(current[field]) if current else ("0" if field == "generation" else None)
+
+    for word, field in (("Generation", "generation"), ("Metageneration", "metageneration")):
+        wanted: Any = params.get(f"{prefix}{word}Match")
+        if wanted is not None and value(field) != str(wanted):
+            raise condition_failed()
+        unwanted: Any = params.get(f"{prefix}{word}NotMatch")
+        if unwanted is not None and value(field) == str(unwanted):
+            if reading:
+                raise NotModified
+            raise condition_failed()
