@@ -48,7 +48,7 @@ class Permissions:
     # -- policies
 
     def policy(self, resource: str, version: int = 1) -> Json:
-        """The policy of a resource as a caller who asked for `requestedPolicyVersion` sees it, empty if none was set."""
+        """The policy of a resource as a caller who asked for `requestedPolicyVersion` sees it; empty if never set."""
         policy = self._policies.get(resource)
         if policy is None:
             return {"version": 1, "etag": EMPTY_ETAG}
