@@ -14,7 +14,7 @@ description:
   - Where no project is set, or the Compute Engine API is not enabled in it yet, the inventory is empty, so that
     playbooks can be checked without a cloud and started on an empty project.
   - Every host has the machine's document as variables, under the names of the API,
-    U(https://cloud.google.com/compute/docs/reference/rest/v1/instances). In it C(zone) and C(machineType) are bare names,
+    U(https://cloud.google.com/compute/docs/reference/rest/v1/instances). C(zone) and C(machineType) are bare names,
     and C(metadata) is a dictionary. C(internal_ip), C(external_ip), C(project) and C(region) come on top.
   - Ansible reserves the names C(name) and C(tags), so these are the variables C(instance_name) and C(network_tags).
 author:
