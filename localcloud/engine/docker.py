@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import importlib
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from localcloud.engine import docker_common
 from localcloud.engine.authority import Authority
@@ -40,7 +40,7 @@ def build(settings: Settings) -> Engine:
 
 def listeners(cloud: Cloud, app: App) -> list[Listener]:
     """Metadata server, Google's APIs over TLS, name server. The Compute service says who a machine is."""
-    directory: Any = importlib.import_module(COMPUTE).instance_directory(cloud)
+    directory: metadata.InstanceDirectory = importlib.import_module(COMPUTE).instance_directory(cloud)
     server = metadata.MetadataServer(directory, cloud.auth, metadata.CHANGES)
     certificate, key = api_certificate(authority(cloud.settings), cloud.settings.home / "ca")
     return [

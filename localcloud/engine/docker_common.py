@@ -12,7 +12,7 @@ import tarfile
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import docker
 from docker.errors import APIError, DockerException
@@ -121,9 +121,14 @@ def wait_until(done: Callable[[], bool], seconds: float, failure: str) -> None:
         time.sleep(0.2)
 
 
+def console(container: Container, lines: int | Literal["all"] = "all") -> str:
+    """What a container wrote, or the last lines of it."""
+    return b"".join([container.logs(tail=lines, stream=False)]).decode(errors="replace")
+
+
 def tail(container: Container, lines: int = 15) -> str:
     """The last lines that a container wrote, for error messages."""
-    return container.logs(tail=lines).decode(errors="replace").strip()
+    return console(container, lines).strip()
 
 
 def bridge_name(network: str, cidr: str) -> str:
@@ -170,12 +175,21 @@ def one_card(client: docker.DockerClient, network: str, ip: str) -> Any:
     return client.api.create_networking_config(endpoint)
 
 
-def remove_networks(client: docker.DockerClient) -> list[str]:
-    """Remove all Docker networks of the local cloud; returns their names."""
-    removed = []
+def remove_all(client: docker.DockerClient) -> dict[str, list[str]]:
+    """Remove all containers, volumes and networks of the local cloud; their names by kind.
+
+    Containers are known by their kind: the plain label is on the images too, and so on what others started from them.
+    """
+    removed: dict[str, list[str]] = {"containers": [], "volumes": [], "networks": []}
+    for container in client.containers.list(all=True, ignore_removed=True, filters={"label": KIND_LABEL}):
+        container.remove(force=True, v=True)
+        removed["containers"].append(str(container.name))
+    for volume in client.volumes.list(filters={"label": KIND_LABEL}):
+        volume.remove(force=True)
+        removed["volumes"].append(str(volume.name))
     for network in client.networks.list(filters={"label": f"{LABEL}=network"}):
         network.remove()
-        removed.append(str(network.name))
+        removed["networks"].append(str(network.name))
     return removed
 
 

@@ -122,8 +122,13 @@ def remove_all(client: docker.DockerClient) -> list[str]:
     """Remove every image that was built here; returns their names."""
     removed = []
     for image in client.images.list(filters={"label": LABEL}):
+        try:
+            client.images.remove(str(image.id), force=True)
+        except APIError as error:
+            if error.status_code != 409:
+                raise
+            continue  # somebody's own container runs from it
         removed.extend(image.tags or [image.short_id])
-        client.images.remove(str(image.id), force=True)
     return removed
 
 

@@ -1,0 +1,91 @@
+# Copyright (c) 2026, the mlops.mlflow_gcp authors
+# SPDX-License-Identifier: Apache-2.0
+"""The process that serves the local cloud in the background: start it, find it, end it."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+from localcloud.cloud import Settings
+from localcloud.engine.base import EngineError
+from localcloud.engine.dockerd import is_process
+
+_START_SECONDS = 60
+_STOP_SECONDS = 30
+
+
+def pid_file(settings: Settings) -> Path:
+    """Where the process's id is written."""
+    return settings.home / "serve.pid"
+
+
+def log_file(settings: Settings) -> Path:
+    """Where the process writes what happens."""
+    return settings.home / "serve.log"
+
+
+def find(settings: Settings) -> int | None:
+    """The id of the serving process, if one of this home lives."""
+    try:
+        pid = int(pid_file(settings).read_text())
+    except (OSError, ValueError):
+        return None
+    return pid if is_process(pid, "localcloud") else None
+
+
+def healthy(settings: Settings) -> bool:
+    """Whether the local cloud answers on its port."""
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    try:
+        with opener.open(f"{settings.url}/localcloud/health", timeout=5):
+            return True
+    except urllib.error.HTTPError as error:
+        error.close()
+        return False
+    except OSError:
+        return False
+
+
+def start(settings: Settings, port: int) -> int:
+    """Start the process and wait until it answers; its id. Raises EngineError with its last words."""
+    log = log_file(settings)
+    command = [sys.executable, "-m", "localcloud", "serve", "--home", str(settings.home), "--port", str(port)]
+    repository = Path(__file__).resolve().parents[2]
+    with log.open("ab") as output:
+        process = subprocess.Popen(
+            command, cwd=repository, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True
+        )
+    pid_file(settings).write_text(f"{process.pid}\n")
+    deadline = time.monotonic() + _START_SECONDS
+    while not healthy(settings):
+        if process.poll() is not None or time.monotonic() > deadline:
+            stop(settings)
+            raise EngineError(f"the local cloud did not start; the end of {log}:\n{_tail(log)}")
+        time.sleep(0.2)
+    return process.pid
+
+
+def stop(settings: Settings) -> bool:
+    """End the process, cleanly if it will; True if there was one."""
+    pid = find(settings)
+    if pid is not None:
+        os.kill(pid, signal.SIGTERM)
+        deadline = time.monotonic() + _STOP_SECONDS
+        while find(settings) is not None:
+            if time.monotonic() > deadline:
+                os.kill(pid, signal.SIGKILL)
+                break
+            time.sleep(0.1)
+    pid_file(settings).unlink(missing_ok=True)
+    return pid is not None
+
+
+def _tail(path: Path) -> str:
+    return "\n".join(path.read_text(errors="replace").splitlines()[-15:])

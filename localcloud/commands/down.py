@@ -1,0 +1,50 @@
+# Copyright (c) 2026, the mlops.mlflow_gcp authors
+# SPDX-License-Identifier: Apache-2.0
+"""Take the local cloud down: all that it made on this machine, and only that."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import sys
+
+from localcloud.commands import _home, _process
+from localcloud.engine.base import EngineError
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Options of `down`."""
+    _home.add_arguments(parser)
+    parser.add_argument("--keep-images", action="store_true", help="leave the images, which take a minute to build")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Remove process, containers, volumes, networks, packet filter, images, state, and an engine started by `up`."""
+    from localcloud.engine import docker_common, dockerd, image
+    from localcloud.engine.nft_network import NftNetwork
+
+    settings = _home.settings(arguments)
+    try:
+        if os.geteuid() != 0:
+            raise EngineError("machines and networks need root: run it as root or with sudo")
+        if _process.stop(settings):
+            print("Stopped the local cloud")
+        if dockerd.answers():
+            client = docker_common.connect()
+            for what, names in docker_common.remove_all(client).items():
+                if names:
+                    print(f"Removed {what}: {', '.join(names)}")
+            if not arguments.keep_images:
+                for name in image.remove_all(client):
+                    print(f"Removed image: {name}")
+        NftNetwork().remove()
+        if dockerd.stop(settings.home):
+            print("Stopped the Docker engine, which `up` had started")
+        if settings.home.exists():
+            shutil.rmtree(settings.home)
+            print(f"Removed {settings.home}")
+    except EngineError as error:
+        print(f"localcloud: {error}", file=sys.stderr)
+        return 1
+    return 0

@@ -1,0 +1,65 @@
+# Copyright (c) 2026, the mlops.mlflow_gcp authors
+# SPDX-License-Identifier: Apache-2.0
+"""Bring the local cloud up: Docker engine, images, network, and the process that serves it."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import socket
+import sys
+
+from localcloud.commands import _home, _process
+from localcloud.engine.base import EngineError
+
+IMAGES = ("debian-13", "postgres-17")
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Options of `up`."""
+    _home.add_arguments(parser)
+    parser.add_argument("--image", action="append", choices=("debian-12", "postgres-15"), default=[], help="build too")
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Idempotent; every step says what it does, and a failure says what to do."""
+    # Imported late: `--help` needs no engine.
+    from localcloud.engine import docker_common, dockerd, image
+    from localcloud.engine.nft_network import NftNetwork
+
+    settings = _home.settings(arguments)
+    try:
+        if os.geteuid() != 0:
+            raise EngineError("machines and networks need root: run it as root or with sudo")
+        settings.home.mkdir(parents=True, exist_ok=True, mode=0o700)
+        if _process.find(settings) is None:
+            _refuse_taken_port(arguments.port)
+        _say(f"Docker engine: {dockerd.ensure(settings.home)}")
+        client = docker_common.connect()
+        for name in (*IMAGES, *arguments.image):
+            _say(f"Image: {image.ensure(name, client)}")
+        pid = _process.find(settings)
+        if pid is not None and not _process.healthy(settings):
+            _process.stop(settings)
+            pid = None
+        if pid is None:
+            NftNetwork().prepare()
+            pid = _process.start(settings, arguments.port)
+        _say(f"Local cloud: {settings.url} (process {pid}, log {_process.log_file(settings)})")
+    except EngineError as error:
+        print(f"localcloud: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _refuse_taken_port(port: int) -> None:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError as error:
+            raise EngineError(f"port {port} is taken by another program ({error.strerror}): choose --port") from error
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)

@@ -1,0 +1,115 @@
+# Copyright (c) 2026, the mlops.mlflow_gcp authors
+# SPDX-License-Identifier: Apache-2.0
+"""Starts the Docker engine where none answers, and stops it again if it was started here."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import docker
+from docker.errors import DockerException
+
+from localcloud.engine.base import EngineError
+
+_SECONDS = 60
+_SYSTEMD = Path("/run/systemd/system")
+
+
+def answers() -> bool:
+    """Whether a Docker engine answers."""
+    try:
+        client = docker.from_env(timeout=10)
+        client.ping()
+        client.close()
+    except DockerException:
+        return False
+    return True
+
+
+def ensure(home: Path) -> str:
+    """See to it that an engine answers: says in words what was done. Raises EngineError with what to do otherwise."""
+    if answers():
+        return "was running"
+    if os.environ.get("DOCKER_HOST"):
+        raise EngineError(f"no Docker engine answers at DOCKER_HOST={os.environ['DOCKER_HOST']}")
+    if _SYSTEMD.is_dir():
+        done = subprocess.run(["systemctl", "start", "docker"], capture_output=True, text=True, check=False)
+        if done.returncode != 0:
+            raise EngineError(f"`systemctl start docker` failed (apt-get install docker.io): {done.stderr.strip()}")
+        _wait(lambda: "see `journalctl -u docker`")
+        return "started by systemd"
+    if shutil.which("dockerd") is None:
+        raise EngineError("there is no Docker engine: apt-get install docker.io")
+    log = home / "dockerd.log"
+    with log.open("ab") as output:
+        process = subprocess.Popen(
+            ["dockerd"], stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True
+        )
+    _pid_file(home).write_text(f"{process.pid}\n")
+    try:
+        _wait(lambda: _diagnosis(log), process)
+    except EngineError:
+        _pid_file(home).unlink(missing_ok=True)
+        raise
+    return f"started (process {process.pid}, log {log})"
+
+
+def stop(home: Path) -> bool:
+    """Stop the engine if :func:`ensure` started it as a process of ours; True if it did."""
+    path = _pid_file(home)
+    if not path.exists():
+        return False
+    pid = int(path.read_text())
+    if is_process(pid, "dockerd"):
+        os.kill(pid, signal.SIGTERM)
+        deadline = time.monotonic() + _SECONDS
+        while is_process(pid, "dockerd") and time.monotonic() < deadline:
+            time.sleep(0.2)
+    path.unlink()
+    return True
+
+
+def is_process(pid: int, word: str) -> bool:
+    """Whether a process lives and its command line contains a word: a pid file may be older than the last boot."""
+    try:
+        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+        return state != "Z" and word in Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace")
+    except OSError:
+        return False
+
+
+def _pid_file(home: Path) -> Path:
+    return home / "dockerd.pid"
+
+
+def _wait(diagnosis: Callable[[], str], process: subprocess.Popen[bytes] | None = None) -> None:
+    deadline = time.monotonic() + _SECONDS
+    while not answers():
+        ended = process is not None and process.poll() is not None
+        if ended or time.monotonic() > deadline:
+            words = diagnosis()
+            if process is not None and not ended:
+                with contextlib.suppress(ProcessLookupError):
+                    process.terminate()
+            raise EngineError(f"the Docker engine did not start: {words}")
+        time.sleep(0.3)
+
+
+def _diagnosis(log: Path) -> str:
+    text = log.read_text(errors="replace")
+    last = "\n".join(text.splitlines()[-8:])
+    if "iptables" in last and ("nf_tables" in last or "Failed to initialize nft" in last or "legacy" in last):
+        return (
+            "its packet filter commands fail on this kernel. Try `update-alternatives --set iptables "
+            f"/usr/sbin/iptables-legacy` (or iptables-nft), then again. Its last words:\n{last}"
+        )
+    if "overlay" in last or "storage driver" in last or "graphdriver" in last:
+        return f"it found no storage driver for /var/lib/docker. Its last words:\n{last}"
+    return f"its last words ({log}):\n{last}"
