@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from .deployment import REPO, Deployment
+from tests.e2e.deployment import REPO, Deployment
 
 # A range of its own, so that a demo made by `make up` and the deployment under test live side by side.
 SUBNETWORK_RANGE = "10.144.0.0/20"

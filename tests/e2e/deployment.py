@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""A deployment under test: site.yml as a person runs it, in a project of the local cloud that no other deployment uses."""
+"""A deployment under test: site.yml as a person runs it, in a project that no other deployment uses."""
 
 from __future__ import annotations
 
@@ -63,20 +63,26 @@ class Deployment:
         }
         self.state = self.artifacts / "state" / f"{self.project}-mlflow"
 
-    # --- Ansible ---------------------------------------------------------------------------------------------------------------------
+    # Ansible
 
     def playbook(self, *arguments: str, check: bool = True, log: str = "playbook") -> subprocess.CompletedProcess[str]:
         """Runs ansible-playbook; the output is kept as an artifact."""
         command = [str(BIN / "ansible-playbook"), *arguments, "-e", json.dumps(self.settings)]
         done = subprocess.run(
-            command, cwd=REPO, env=self.environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=1500
+            command,
+            cwd=REPO,
+            env=self.environment,
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            timeout=1500,
         )
         (self.artifacts / f"{log}-{int(time.time())}.log").write_text(done.stdout)
         if check:
             assert done.returncode == 0, f"{shlex.join(command)} ended with {done.returncode}:\n{done.stdout[-6000:]}"
         return done
 
-    # --- Google's APIs ---------------------------------------------------------------------------------------------------------------
+    # Google's APIs
 
     @cached_property
     def session(self) -> requests.Session:
@@ -108,7 +114,7 @@ class Deployment:
         assert done.returncode == 0, f"gcloud {shlex.join(arguments)}: {done.stderr}"
         return json.loads(done.stdout or "null")
 
-    # --- The server ------------------------------------------------------------------------------------------------------------------
+    # The server
 
     @cached_property
     def address(self) -> str:
@@ -141,9 +147,11 @@ class Deployment:
     def ssh(self, command: str, *, check: bool = True) -> str:
         """The output of a command on the machine, with the host key checked."""
         done = subprocess.run(
-            ["ssh", "-i", str(self.state / "ssh/id_ed25519"), "-o", f"UserKnownHostsFile={self.state / 'ssh/known_hosts'}"]
-            + ["-o", "StrictHostKeyChecking=yes", "-o", "BatchMode=yes", "-o", "ConnectTimeout=10"]
-            + [f"deployer@{self.address}", command],
+            [
+                *["ssh", "-i", str(self.state / "ssh/id_ed25519"), "-o", "StrictHostKeyChecking=yes"],
+                *["-o", f"UserKnownHostsFile={self.state / 'ssh/known_hosts'}"],
+                *["-o", "BatchMode=yes", "-o", "ConnectTimeout=10", f"deployer@{self.address}", command],
+            ],
             capture_output=True,
             text=True,
             timeout=120,

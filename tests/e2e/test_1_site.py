@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from .deployment import Deployment, changes
+from tests.e2e.deployment import Deployment, changes
 
 RESOURCES = [
     "mlflow-network",

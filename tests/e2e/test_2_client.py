@@ -11,7 +11,7 @@ import sys
 import pytest
 import requests
 
-from .deployment import REPO, Deployment
+from tests.e2e.deployment import REPO, Deployment
 
 ROUTES = [
     ("POST", "/api/2.0/mlflow/experiments/search"),
@@ -64,7 +64,8 @@ def test_the_run_is_there_for_another_client(site: Deployment, run_id: str, monk
     mlflow.set_tracking_uri(site.url)
     run = mlflow.MlflowClient().get_run(run_id)
     assert run.info.status == "FINISHED"
-    assert run.data.params and run.data.metrics
+    assert run.data.params
+    assert run.data.metrics
     assert run.info.artifact_uri.startswith("mlflow-artifacts:/")
 
 
@@ -76,18 +77,19 @@ def test_the_model_is_objects_in_the_bucket(site: Deployment, run_id: str) -> No
 
 
 def test_the_rows_are_in_postgresql(site: Deployment, run_id: str) -> None:
-    query = f"select status from runs where run_uuid = '{run_id}'"
-    rows = site.ssh(
-        "sudo python3 - <<'EOF'\n"
-        "import subprocess\n"
-        "uri = open('/run/credstore/mlflow.database-uri').read().strip().replace('postgresql+psycopg2', 'postgresql')\n"
-        "import glob\n"
-        "python = sorted(glob.glob('/opt/mlflow/releases/*/bin/python'))[-1]\n"
-        "code = \"import os, psycopg2; c = psycopg2.connect(os.environ['URI']).cursor(); "
-        f'c.execute(\\"{query}\\"); print(c.fetchall())"\n'
-        "print(subprocess.run([python, '-c', code], env={'URI': uri}, check=True, capture_output=True, text=True).stdout)\n"
-        "EOF"
-    )
+    script = f"""
+import glob, subprocess
+uri = open('/run/credstore/mlflow.database-uri').read().strip().replace('postgresql+psycopg2', 'postgresql')
+code = '''
+import os, psycopg2
+cursor = psycopg2.connect(os.environ['URI']).cursor()
+cursor.execute('select status from runs where run_uuid = %s', ['{run_id}'])
+print(cursor.fetchall())
+'''
+python = sorted(glob.glob('/opt/mlflow/releases/*/bin/python'))[-1]
+print(subprocess.run([python, '-c', code], env=dict(URI=uri), check=True, capture_output=True, text=True).stdout)
+"""
+    rows = site.ssh(f"sudo python3 - <<'EOF'\n{script}\nEOF")
     assert "FINISHED" in rows
 
 

@@ -10,7 +10,7 @@ import pytest
 from google.auth import load_credentials_from_file
 from google.cloud import compute_v1, storage
 
-from .deployment import SCOPES, Deployment, changes
+from tests.e2e.deployment import SCOPES, Deployment, changes
 
 needs_gcloud = pytest.mark.skipif(shutil.which("gcloud") is None, reason="gcloud is not installed")
 

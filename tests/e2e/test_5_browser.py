@@ -9,14 +9,14 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import sync_playwright
 
-from .deployment import Deployment
+from tests.e2e.deployment import Deployment
 
 CHROMIUM = "/usr/bin/chromium"
 QUIET = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
 QUIET += ["--disable-component-update", "--disable-sync"]
 
 
-def test_sign_in_and_see_the_run(site: Deployment, screenshots: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_sign_in_and_see_the_run(site: Deployment, screenshots: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in site.client_environment.items():
         monkeypatch.setenv(name, value)
     import mlflow
@@ -30,10 +30,11 @@ def test_sign_in_and_see_the_run(site: Deployment, screenshots: Path, monkeypatc
     user, password = site.admin
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)
-        # The deployment's own authority is checked by every other client here; Chromium would want it in a system store.
+        # Every other client here checks the deployment's own authority; Chromium would want it in a system store.
         stranger = browser.new_context(ignore_https_errors=True).new_page()
         refused = stranger.goto(site.url)
-        assert refused is not None and refused.status == 401
+        assert refused is not None
+        assert refused.status == 401
         page = browser.new_context(
             ignore_https_errors=True, http_credentials={"username": user, "password": password}
         ).new_page()

@@ -5,23 +5,21 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 
 import mlflow
 import pytest
 import requests
 
-from .deployment import Deployment
+from tests.e2e.deployment import Deployment
 
 INSTANCE = "projects/{project}/zones/europe-west1-b/instances/mlflow-server"
 
 
 @pytest.fixture(autouse=True)
-def client(site: Deployment, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def client(site: Deployment, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in site.client_environment.items():
         monkeypatch.setenv(name, value)
     mlflow.set_tracking_uri(site.url)
-    yield
 
 
 def log_run(name: str) -> str:

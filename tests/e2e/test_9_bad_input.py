@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from .deployment import Deployment, changes
+from tests.e2e.deployment import Deployment, changes
 
 CASES = {
     "missing project": ({"infrastructure_project": ""}, ["infrastructure_project is ''", "GOOGLE_CLOUD_PROJECT"]),
@@ -68,5 +68,6 @@ def test_revoked_credentials(site: Deployment, tmp_path: Path) -> None:
     finally:
         site.environment["GOOGLE_APPLICATION_CREDENTIALS"] = before
     assert refused.returncode != 0
-    assert "credentials" in refused.stdout and "gcloud auth" in refused.stdout
+    assert "credentials" in refused.stdout
+    assert "gcloud auth" in refused.stdout
     assert changes(refused.stdout).get("localhost", 0) == 0
