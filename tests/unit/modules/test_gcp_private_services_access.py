@@ -1,0 +1,227 @@
+# Copyright (c) 2026, the mlops.mlflow_gcp authors
+# SPDX-License-Identifier: Apache-2.0
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from ansible_collections.mlops.mlflow_gcp.plugins.modules import gcp_private_services_access
+
+from tests.unit.harness import Cloud, FakeClock, Play
+
+RANGES = "projects/my-project/global/addresses"
+RANGE = f"{RANGES}/mlflow-services"
+NETWORK = "projects/my-project/global/networks/mlflow-network"
+CONSUMER = "projects/100000000001/global/networks/mlflow-network"
+CONNECTIONS = "v1/services/servicenetworking.googleapis.com/connections"
+CONNECTION_PATH = f"{CONNECTIONS}/servicenetworking-googleapis-com"
+ADDRESS: dict[str, Any] = {
+    "name": "mlflow-services",
+    "address": "10.20.0.0",
+    "prefixLength": 20,
+    "purpose": "VPC_PEERING",
+    "addressType": "INTERNAL",
+    "network": f"https://www.googleapis.com/compute/v1/{NETWORK}",
+    "status": "RESERVED",
+}
+WHO = {"network": "mlflow-network", "range_name": "mlflow-services"}
+STILL_USED = {
+    "code": 9,
+    "message": "Failed to delete connection; Producer services (e.g. CloudSQL) are still using this connection.",
+}
+
+
+def connection(*ranges: str) -> dict[str, Any]:
+    return {
+        "network": CONSUMER,
+        "peering": "servicenetworking-googleapis-com",
+        "reservedPeeringRanges": list(ranges),
+        "service": "services/servicenetworking.googleapis.com",
+    }
+
+
+def reads(cloud: Cloud, connected: dict[str, Any] | None, *, number: bool = False) -> None:
+    """Expect the range, the network, the project's number (once a run) and the connections to be read."""
+    cloud.get("compute", RANGE, ADDRESS)
+    looks(cloud, connected, number=number)
+
+
+def looks(cloud: Cloud, connected: dict[str, Any] | None, *, number: bool = False) -> None:
+    cloud.get("compute", NETWORK, {"name": "mlflow-network"})
+    if number:
+        cloud.get("cloudresourcemanager", "v1/projects/my-project", {"projectNumber": "100000000001"})
+    answer = {"connections": [connected]} if connected else {}
+    cloud.get("servicenetworking", CONNECTIONS, answer, query={"network": CONSUMER})
+
+
+def test_reserves_and_connects(cloud: Cloud, play: Play) -> None:
+    cloud.get("compute", RANGE, None)
+    body = {
+        "name": "mlflow-services",
+        "purpose": "VPC_PEERING",
+        "addressType": "INTERNAL",
+        "prefixLength": 20,
+        "network": NETWORK,
+    }
+    cloud.mutates("POST", "compute", RANGES, body=body)
+    reads(cloud, None, number=True)
+    cloud.mutates(
+        "POST",
+        "servicenetworking",
+        CONNECTIONS,
+        body={"network": CONSUMER, "reservedPeeringRanges": ["mlflow-services"]},
+    )
+    reads(cloud, connection("mlflow-services"))
+    result = play(gcp_private_services_access, prefix_length=20, **WHO)
+    assert result["changed"]
+    assert result["resource"]["range"]["address"] == "10.20.0.0"
+    assert result["resource"]["connection"]["reservedPeeringRanges"] == ["mlflow-services"]
+    assert result["diff"]["after"] == {"range": {"network": NETWORK, "prefixLength": 20}, "connected": True}
+
+
+def test_keeps_the_ranges_of_others(cloud: Cloud, play: Play) -> None:
+    reads(cloud, connection("theirs"), number=True)
+    cloud.mutates(
+        "PATCH",
+        "servicenetworking",
+        f"{CONNECTIONS}/-",
+        query={"force": "true", "updateMask": "reservedPeeringRanges"},
+        body={"network": CONSUMER, "reservedPeeringRanges": ["theirs", "mlflow-services"]},
+    )
+    reads(cloud, connection("theirs", "mlflow-services"))
+    result = play(gcp_private_services_access, prefix_length=20, **WHO)
+    assert result["changed"]
+    assert result["diff"]["before"]["connected"] is False
+    assert result["diff"]["after"]["connected"] is True
+
+
+def test_leaves_alone_what_is_right(cloud: Cloud, play: Play) -> None:
+    reads(cloud, connection("theirs", "mlflow-services"), number=True)
+    result = play(gcp_private_services_access, prefix_length=20, address="10.20.0.0", **WHO)
+    assert not result["changed"]
+    assert result["diff"]["before"] == result["diff"]["after"]
+
+
+def test_a_project_that_is_given_by_number_is_not_looked_up(cloud: Cloud, play: Play) -> None:
+    path = "projects/100000000001/global"
+    cloud.get("compute", f"{path}/addresses/mlflow-services", ADDRESS | {"network": f"{path}/networks/mlflow-network"})
+    cloud.get("compute", f"{path}/networks/mlflow-network", {"name": "mlflow-network"})
+    answer = {"connections": [connection("mlflow-services")]}
+    cloud.get("servicenetworking", CONNECTIONS, answer, query={"network": CONSUMER})
+    assert not play(gcp_private_services_access, project="100000000001", prefix_length=20, **WHO)["changed"]
+
+
+def test_plans_on_an_empty_project(cloud: Cloud, play: Play) -> None:
+    cloud.get("compute", RANGE, None)
+    assert play(gcp_private_services_access, check=True, prefix_length=20, **WHO)["changed"]
+    cloud.fails("GET", "compute", RANGE, 403, "accessNotConfigured")
+    assert play(gcp_private_services_access, check=True, prefix_length=20, **WHO)["changed"]
+    cloud.get("compute", RANGE, ADDRESS)
+    cloud.get("compute", NETWORK, {"name": "mlflow-network"})
+    cloud.fails("GET", "cloudresourcemanager", "v1/projects/my-project", 403, "SERVICE_DISABLED")
+    assert play(gcp_private_services_access, check=True, prefix_length=20, **WHO)["changed"]
+
+
+def test_plans_the_connection_without_it(cloud: Cloud, play: Play) -> None:
+    reads(cloud, None, number=True)
+    assert play(gcp_private_services_access, check=True, prefix_length=20, **WHO)["changed"]
+
+
+@pytest.mark.parametrize(("option", "value"), [("prefix_length", 16), ("address", "10.99.0.0"), ("network", "other")])
+def test_refuses_what_cannot_change(cloud: Cloud, play: Play, option: str, value: Any) -> None:
+    cloud.get("compute", RANGE, ADDRESS)
+    cloud.get("compute", NETWORK.replace("mlflow-network", value) if option == "network" else NETWORK, None)
+    params = {"prefix_length": 20, **WHO, option: value}
+    assert f"cannot change {option}" in play(gcp_private_services_access, fails=True, check=True, **params)["msg"]
+
+
+def test_disconnects_and_releases(cloud: Cloud, play: Play) -> None:
+    reads(cloud, connection("mlflow-services"), number=True)
+    cloud.mutates("POST", "servicenetworking", CONNECTION_PATH, body={"consumerNetwork": CONSUMER})
+    cloud.mutates("DELETE", "compute", RANGE)
+    result = play(gcp_private_services_access, state="absent", **WHO)
+    assert result["changed"]
+    assert result["diff"]["before"]["connected"] is True
+    assert result["diff"]["after"] == {}
+
+
+def test_disconnects_its_own_range_alone(cloud: Cloud, play: Play) -> None:
+    reads(cloud, connection("theirs", "mlflow-services"), number=True)
+    cloud.mutates(
+        "PATCH",
+        "servicenetworking",
+        f"{CONNECTIONS}/-",
+        query={"force": "true", "updateMask": "reservedPeeringRanges"},
+        body={"network": CONSUMER, "reservedPeeringRanges": ["theirs"]},
+    )
+    cloud.mutates("DELETE", "compute", RANGE)
+    assert play(gcp_private_services_access, state="absent", **WHO)["changed"]
+
+
+def test_releases_a_range_whose_network_is_gone(cloud: Cloud, play: Play) -> None:
+    cloud.get("compute", RANGE, ADDRESS)
+    cloud.get("compute", NETWORK, None)
+    cloud.mutates("DELETE", "compute", RANGE)
+    assert play(gcp_private_services_access, state="absent", **WHO)["changed"]
+
+
+def test_disconnects_a_range_that_was_released_by_hand(cloud: Cloud, play: Play) -> None:
+    cloud.get("compute", RANGE, None)
+    looks(cloud, connection("mlflow-services"), number=True)
+    cloud.mutates("POST", "servicenetworking", CONNECTION_PATH, body={"consumerNetwork": CONSUMER})
+    assert play(gcp_private_services_access, state="absent", **WHO)["changed"]
+
+
+def test_has_nothing_to_do_where_nothing_is(cloud: Cloud, play: Play) -> None:
+    cloud.get("compute", RANGE, None)
+    cloud.get("compute", NETWORK, None)
+    assert not play(gcp_private_services_access, state="absent", **WHO)["changed"]
+
+
+def test_deletes_nothing_in_check_mode(cloud: Cloud, play: Play) -> None:
+    reads(cloud, connection("mlflow-services"), number=True)
+    assert play(gcp_private_services_access, check=True, state="absent", **WHO)["changed"]
+
+
+def test_tries_again_while_google_thinks_it_is_used(cloud: Cloud, play: Play, clock: FakeClock) -> None:
+    reads(cloud, connection("mlflow-services"), number=True)
+    body = {"consumerNetwork": CONSUMER}
+    cloud.mutates("POST", "servicenetworking", CONNECTION_PATH, body=body, failure=STILL_USED)
+    cloud.mutates("POST", "servicenetworking", CONNECTION_PATH, body=body)
+    cloud.mutates("DELETE", "compute", RANGE)
+    assert play(gcp_private_services_access, state="absent", **WHO)["changed"]
+    assert clock.sleeps
+
+
+def database(network: str) -> dict[str, Any]:
+    return {"name": "mlflow-database", "settings": {"ipConfiguration": {"privateNetwork": network}}}
+
+
+@pytest.mark.parametrize("instances", [{}, {"items": [{"name": "x"}, database(f"{NETWORK}-of-others")]}])
+def test_removes_the_peering_where_no_database_is_left(
+    cloud: Cloud, play: Play, monkeypatch: pytest.MonkeyPatch, instances: Any
+) -> None:
+    reads(cloud, connection("mlflow-services"), number=True)
+    monkeypatch.setattr(gcp_private_services_access, "STILL_USED_SECONDS", 0.0)
+    body = {"consumerNetwork": CONSUMER}
+    cloud.mutates("POST", "servicenetworking", CONNECTION_PATH, body=body, failure=STILL_USED)
+    cloud.get("sql", "v1/projects/my-project/instances", instances)
+    cloud.mutates("POST", "compute", f"{NETWORK}/removePeering", body={"name": "servicenetworking-googleapis-com"})
+    cloud.mutates("DELETE", "compute", RANGE)
+    assert play(gcp_private_services_access, state="absent", **WHO)["changed"]
+
+
+def test_never_cuts_off_a_database(cloud: Cloud, play: Play, monkeypatch: pytest.MonkeyPatch) -> None:
+    reads(cloud, connection("mlflow-services"), number=True)
+    monkeypatch.setattr(gcp_private_services_access, "STILL_USED_SECONDS", 0.0)
+    body = {"consumerNetwork": CONSUMER}
+    cloud.mutates("POST", "servicenetworking", CONNECTION_PATH, body=body, failure=STILL_USED)
+    cloud.get("sql", "v1/projects/my-project/instances", {"items": [database(NETWORK)]})
+    result = play(gcp_private_services_access, fails=True, state="absent", **WHO)
+    assert "used by the Cloud SQL instances mlflow-database" in result["msg"]
+
+
+def test_another_error_is_no_reason_to_remove_the_peering(cloud: Cloud, play: Play) -> None:
+    reads(cloud, connection("mlflow-services"), number=True)
+    cloud.fails("POST", "servicenetworking", CONNECTION_PATH, 403, "forbidden", body={"consumerNetwork": CONSUMER})
+    assert "Cannot delete" in play(gcp_private_services_access, fails=True, state="absent", **WHO)["msg"]
