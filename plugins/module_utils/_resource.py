@@ -96,6 +96,10 @@ class Resource:
         """What to return besides the resource; not asked for a resource that is only planned."""
         return {}
 
+    def found(self) -> Json:
+        """What to return besides the resource in every case, planned and absent included; from what was read."""
+        return {}
+
     def running_operations(self) -> Iterable[Json]:
         """Operations that somebody started on this resource and that are not done: they are waited for first."""
         return ()
@@ -319,7 +323,7 @@ class Machine:
         resource.check_create()
         self.changed = True
         if self.check_mode:
-            return self._result({**body, **resource.document(self.wanted)})
+            return self._result({**body, **self._planned()})
         try:
             resource.create(body)
         except GoogleError as error:
@@ -369,7 +373,7 @@ class Machine:
                 break
             self.doing, self.changed = "update", True
             if self.check_mode:
-                return self._result(merged(current, resource.document(self.wanted)))
+                return self._result(merged(current, self._planned()))
             # One method at a time, then read again: fingerprints are new after each. What was sent is not sent a second
             # time, so that a service which spells a value in its own way cannot keep us here.
             # The patch comes first, then the methods in the fields' order.
@@ -386,6 +390,10 @@ class Machine:
         if touched:
             self._refuse_broken(current)
         return self._result(current, pending=resource.is_busy(current))
+
+    def _planned(self) -> Json:
+        resource = self.resource
+        return resource.document({option: v for option, v in self.wanted.items() if not resource.hides(option)})
 
     def _absent(self) -> Result:
         current = self._read()
@@ -514,7 +522,8 @@ def run(kind: type[Resource], **kwargs: Any) -> None:
         module.fail_json(msg=str(error), changed=False)
     else:
         extra = {"pending": result.pending} if "wait" in module.params else {}
-        module.exit_json(changed=result.changed, resource=result.resource, diff=result.diff, **result.more, **extra)
+        extra |= resource.found() | result.more
+        module.exit_json(changed=result.changed, resource=result.resource, diff=result.diff, **extra)
 
 
 def run_info(

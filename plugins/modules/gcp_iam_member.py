@@ -1,0 +1,199 @@
+#!/usr/bin/python
+# Copyright (c) 2026, the mlops.mlflow_gcp authors
+# SPDX-License-Identifier: Apache-2.0
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: gcp_iam_member
+short_description: Give a role to a member
+version_added: 0.1.0
+description:
+  - Puts one member into one binding of the IAM policy of a project, a bucket, a secret or a service account,
+    or takes it out.
+  - Other members, bindings, conditions and audit settings of the policy stay as they are, even where somebody
+    changes them at the same time.
+  - IAM needs up to a minute until it knows a new service account; the module repeats what it refuses for that reason.
+author:
+  - the mlops.mlflow_gcp authors (@mlops)
+extends_documentation_fragment:
+  - mlops.mlflow_gcp.gcp
+  - mlops.mlflow_gcp.gcp.state
+options:
+  scope:
+    description: What the role is given on.
+    type: str
+    required: true
+    choices: [project, bucket, secret, service_account]
+  resource:
+    description:
+      - The name of the bucket or of the secret, or the service account's ID or e-mail address.
+      - Needed with each O(scope) but V(project), where it is O(project).
+    type: str
+  role:
+    description: The role, such as V(roles/logging.logWriter).
+    type: str
+    required: true
+  member:
+    description: Who gets it, such as V(serviceAccount:mlflow-server@my-project.iam.gserviceaccount.com).
+    type: str
+    required: true
+  condition:
+    description:
+      - When the role holds. It is part of the binding's identity, so that the same role with another condition,
+        or with none, is another binding and stays as it is.
+    type: dict
+    suboptions:
+      title:
+        description: A short name for people.
+        type: str
+        required: true
+      expression:
+        description: The condition in the Common Expression Language.
+        type: str
+        required: true
+      description:
+        description: A text for people.
+        type: str
+"""
+
+EXAMPLES = r"""
+- name: Let a machine write logs
+  mlops.mlflow_gcp.gcp_iam_member:
+    project: my-project
+    scope: project
+    role: roles/logging.logWriter
+    member: serviceAccount:mlflow-server@my-project.iam.gserviceaccount.com
+
+- name: Let it read one secret
+  mlops.mlflow_gcp.gcp_iam_member:
+    project: my-project
+    scope: secret
+    resource: mlflow-admin-password
+    role: roles/secretmanager.secretAccessor
+    member: serviceAccount:mlflow-server@my-project.iam.gserviceaccount.com
+"""
+
+RETURN = r"""
+resource:
+  description: The role, the member and the condition. Null when absent.
+  returned: success
+  type: dict
+  sample:
+    role: roles/logging.logWriter
+    member: serviceAccount:mlflow-server@my-project.iam.gserviceaccount.com
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from ..module_utils._client import GoogleError, Json
+from ..module_utils._fields import Field
+from ..module_utils._iam import account_email, grant, granted, revoke
+from ..module_utils._resource import VISIBLE_WITHIN, Resource, run
+
+# Scope → API, the policy's resource, and the methods that read and write it. Version 3 or the conditions get lost.
+_READ = {"options.requestedPolicyVersion": "3"}
+_SCOPES = {
+    "project": ("cloudresourcemanager", "v1/projects/{resource}"),
+    "bucket": ("storage", "b/{resource}/iam"),
+    "secret": ("secretmanager", "v1/projects/{project}/secrets/{resource}"),
+    "service_account": ("iam", "v1/projects/{project}/serviceAccounts/{resource}"),
+}
+
+
+class IamMember(Resource):
+    """One member of one binding of an IAM policy."""
+
+    kind = "IAM member"
+    create_body = {}
+    options = {
+        "scope": {"type": "str", "required": True, "choices": list(_SCOPES)},
+        "resource": {"type": "str"},
+        "role": {"type": "str", "required": True},
+        "member": {"type": "str", "required": True},
+        "condition": {
+            "type": "dict",
+            "options": {
+                "title": {"type": "str", "required": True},
+                "expression": {"type": "str", "required": True},
+                "description": {"type": "str"},
+            },
+        },
+    }
+    fields = {"role": Field(), "member": Field(), "condition": Field()}
+
+    def __init__(self, client: Any, params: Any) -> None:
+        resource = params["resource"] or params["project"]
+        if params["scope"] == "project":
+            resource = params["project"]
+        elif params["scope"] == "service_account":
+            resource = account_email(resource, params["project"])
+        super().__init__(client, {**params, "resource": resource})
+        self.api, self.path = _SCOPES[params["scope"]]
+        self.binding = (params["role"], params["member"], self.wanted().get("condition"))
+
+    @property
+    def title(self) -> str:
+        """The role, the member and what it is given on."""
+        scope = self.params["scope"].replace("_", " ")
+        return f"{self.params['role']} for {self.params['member']} on {scope} {self.params['resource']}"
+
+    def read(self) -> Json | None:
+        """The member's place in the policy; what is not there has no policy."""
+        try:
+            policy = self._policy()
+        except GoogleError as error:
+            if error.code != 404:
+                raise
+            return None
+        return self.document(self.wanted()) if granted(policy, *self.binding) else None
+
+    def _policy(self) -> Json:
+        scope, path = self.params["scope"], self.self_path
+        if scope == "bucket":
+            return self.client.get(self.api, path, {"optionsRequestedPolicyVersion": "3"})
+        if scope == "secret":
+            return self.client.get(self.api, f"{path}:getIamPolicy", _READ)
+        if scope == "service_account":
+            return self.client.request("POST", self.api, f"{path}:getIamPolicy", params=_READ)
+        body = {"options": {"requestedPolicyVersion": 3}}
+        return self.client.request("POST", self.api, f"{path}:getIamPolicy", body=body)
+
+    def create(self, body: Json) -> None:
+        """Put the member in."""
+        self._edit(lambda policy: policy if granted(policy, *self.binding) else grant(policy, *self.binding))
+
+    def delete(self, current: Json) -> None:
+        """Take the member out."""
+        self._edit(lambda policy: revoke(policy, *self.binding) if granted(policy, *self.binding) else policy)
+
+    def _edit(self, change: Callable[[Json], Json]) -> None:
+        """Read, change and write the policy, all of it again when somebody was faster: its etag tells."""
+
+        def attempt() -> None:
+            policy = self._policy()
+            changed = change(policy)
+            if changed is policy:
+                return
+            if self.params["scope"] == "bucket":
+                self.call("PUT", self.self_path, changed)
+            else:
+                self.call("POST", f"{self.self_path}:setIamPolicy", {"policy": changed})
+
+        self.insist(attempt, _passes, VISIBLE_WITHIN)
+
+
+def _passes(error: GoogleError) -> bool:
+    """Whether it passes by itself: a changed policy, or a service account that is too new."""
+    return error.code in {409, 412} or (error.code == 400 and "does not exist" in error.message)
+
+
+def main() -> None:
+    """Entry point."""
+    needs = [("scope", scope, ["resource"]) for scope in _SCOPES if scope != "project"]
+    run(IamMember, required_if=needs)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,211 @@
+#!/usr/bin/python
+# Copyright (c) 2026, the mlops.mlflow_gcp authors
+# SPDX-License-Identifier: Apache-2.0
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: gcp_secret
+short_description: Manage a secret and its latest version
+version_added: 0.1.0
+description:
+  - Creates, updates and deletes a secret of Google Secret Manager, adds versions to it, and reads its latest enabled version.
+  - Older versions stay enabled when a new one is added.
+  - Set C(no_log) on tasks that use O(return_payload).
+author:
+  - the mlops.mlflow_gcp authors (@mlops)
+extends_documentation_fragment:
+  - mlops.mlflow_gcp.gcp
+  - mlops.mlflow_gcp.gcp.state
+options:
+  name:
+    description: The secret's ID.
+    type: str
+    required: true
+  labels:
+    description: Labels. The whole map, so that a label which is not in it is removed.
+    type: dict
+  locations:
+    description:
+      - The regions that payloads are kept in. Where it is not set, Google chooses (automatic replication).
+      - Cannot be changed after creation.
+    type: list
+    elements: str
+  payload:
+    description: What the secret should hold, as text, of 64 KiB at most.
+    type: str
+  payload_policy:
+    description:
+      - V(always) adds a version when the latest enabled one holds something else.
+      - V(if_absent) adds a version only when no version is enabled. The payloads of versions are not read then.
+    type: str
+    default: always
+    choices: [always, if_absent]
+  return_payload:
+    description: Whether to return RV(payload). Excludes O(payload), which Ansible would hide in it.
+    type: bool
+"""
+
+EXAMPLES = r"""
+- name: A password that is made once
+  mlops.mlflow_gcp.gcp_secret:
+    project: my-project
+    name: mlflow-admin-password
+    labels:
+      app: mlflow
+    payload: "{{ lookup('ansible.builtin.password', '/dev/null', length=40) }}"
+    payload_policy: if_absent
+
+- name: Read it
+  mlops.mlflow_gcp.gcp_secret:
+    project: my-project
+    name: mlflow-admin-password
+    return_payload: true
+  register: password
+  no_log: true
+"""
+
+RETURN = r"""
+resource:
+  description: >-
+    The secret as the API returns it, U(https://cloud.google.com/secret-manager/docs/reference/rest/v1/projects.secrets).
+    Null when absent. It never has a payload.
+  returned: success
+  type: dict
+  sample:
+    name: projects/100000000001/secrets/mlflow-admin-password
+    labels:
+      app: mlflow
+    replication:
+      automatic: {}
+payload:
+  description: What the latest enabled version holds; null where there is none.
+  returned: with O(return_payload=true)
+  type: str
+  sample: correct horse battery staple
+"""
+
+import base64
+from typing import Any
+
+from ..module_utils._client import GoogleError, Json
+from ..module_utils._crc32c import crc32c
+from ..module_utils._fields import Field
+from ..module_utils._resource import RefusedError, Resource, run
+
+PAYLOAD_LIMIT = 64 * 1024
+
+
+class Found(dict[str, Any]):
+    """A secret as the API returns it; what its latest enabled version holds is kept out of the document."""
+
+    version: str | None = None
+    payload: bytes | None = None
+
+
+class Secret(Resource):
+    """secretmanager.projects.secrets and the latest of their versions."""
+
+    api = "secretmanager"
+    kind = "secret"
+    collection = "v1/projects/{project}/secrets"
+    create_query = {"secretId": "{name}"}
+    create_body = {}
+    patch_style = "mask"
+    options = {
+        "name": {"type": "str", "required": True},
+        "labels": {"type": "dict"},
+        "locations": {"type": "list", "elements": "str"},
+        "payload": {"type": "str", "no_log": True},
+        "payload_policy": {"type": "str", "default": "always", "choices": ["always", "if_absent"]},
+        "return_payload": {"type": "bool"},
+    }
+    fields = {
+        "labels": Field(),
+        "locations": Field(at="replication", immutable=True, unordered=True, convert="replicas"),
+        "payload": Field(via="add_version", create=False),
+    }
+    latest: str | None = None
+
+    def replicas(self, locations: list[str]) -> Json:
+        """The locations as a replication policy."""
+        return {"userManaged": {"replicas": [{"location": location} for location in locations]}}
+
+    def read(self) -> Json | None:
+        """The secret, and of its latest enabled version as much as is asked for."""
+        self.check_payload()
+        self.latest = None
+        document = super().read()
+        if document is None:
+            return None
+        found = Found(document)
+        if self.params["state"] == "present" and (self.params["payload"] is not None or self.params["return_payload"]):
+            # The alias "latest" is the newest version in whatever state, so ask for the newest that is enabled.
+            query = {"filter": "state:ENABLED", "pageSize": 1}
+            versions = self.client.items(self.api, f"{self.self_path}/versions", "versions", query)
+            found.version = next((version["name"] for version in versions), None)
+        if found.version and (self.params["return_payload"] or self.params["payload_policy"] == "always"):
+            found.payload = self._access(found.version)
+        if found.payload is not None and self.params["return_payload"]:
+            self.latest = self._text(found.payload)
+        return found
+
+    def check_payload(self) -> None:
+        """Refuse what Secret Manager would, before anything is asked or sent."""
+        payload = self.params["payload"]
+        if payload is None or self.params["state"] == "absent":
+            return
+        size = len(payload.encode())
+        if not 0 < size <= PAYLOAD_LIMIT:
+            raise RefusedError(
+                f"The payload of {self.title} has {size} bytes; Secret Manager takes from 1 to {PAYLOAD_LIMIT}. "
+                "Keep larger things in a bucket."
+            )
+
+    def _access(self, version: str) -> bytes:
+        number = version.rsplit("/", 1)[1]
+        payload = self.client.get(self.api, f"{self.self_path}/versions/{number}:access")["payload"]
+        data = base64.b64decode(payload.get("data", ""))
+        if "dataCrc32c" in payload and int(payload["dataCrc32c"]) != crc32c(data):
+            message = f"version {number} arrived damaged: its checksum is wrong. Run again."
+            raise GoogleError(0, "dataLoss", message, api=self.api)
+        return data
+
+    def _text(self, data: bytes) -> str:
+        try:
+            return data.decode()
+        except UnicodeDecodeError as error:
+            raise RefusedError(
+                f"{self.title} holds no UTF-8 text, which is all that return_payload can give."
+            ) from error
+
+    def differs(self, option: str, value: Any, current: Json) -> bool:
+        """A payload is compared with the latest enabled version, not with the document."""
+        if option != "payload" or not isinstance(current, Found):
+            return super().differs(option, value, current)
+        if self.params["payload_policy"] == "if_absent":
+            return current.version is None
+        return current.payload != value.encode()
+
+    def create(self, body: Json) -> None:
+        """A secret needs to be told where to live."""
+        super().create({"replication": {"automatic": {}}, **body})
+
+    def add_version(self, body: Json, current: Json) -> None:
+        """Add a version. Not repeated where it may have come through: the next run compares."""
+        data = body["payload"].encode()
+        payload = {"data": base64.b64encode(data).decode(), "dataCrc32c": str(crc32c(data))}
+        self.call("POST", f"{self.self_path}:addVersion", {"payload": payload}, idempotent=False)
+
+    def found(self) -> Json:
+        """The payload, only where it was asked for."""
+        return {"payload": self.latest} if self.params["return_payload"] else {}
+
+
+def main() -> None:
+    """Entry point."""
+    run(Secret, mutually_exclusive=[("payload", "return_payload")])
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,419 @@
+#!/usr/bin/python
+# Copyright (c) 2026, the mlops.mlflow_gcp authors
+# SPDX-License-Identifier: Apache-2.0
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: gcp_sql_instance
+short_description: Manage a Cloud SQL instance
+version_added: 0.1.0
+description:
+  - Creates, updates and deletes a Cloud SQL instance.
+  - Creation takes about ten minutes. Start it with O(wait=false), do other things, and run the same task with O(wait=true) later.
+  - Cloud SQL works on one change of an instance at a time; the module waits while another one is going on.
+  - A change of O(settings.tier), O(settings.edition), O(settings.availability_type) and of some flags restarts the database.
+author:
+  - the mlops.mlflow_gcp authors (@mlops)
+extends_documentation_fragment:
+  - mlops.mlflow_gcp.gcp
+  - mlops.mlflow_gcp.gcp.state
+  - mlops.mlflow_gcp.gcp.wait
+options:
+  name:
+    description: The instance's name. Google keeps the name of a deleted instance for about a week.
+    type: str
+    required: true
+  region:
+    description: The region. Needed to create it; cannot be changed after that.
+    type: str
+  database_version:
+    description:
+      - Engine and version, such as V(POSTGRES_17). Needed to create it.
+      - A higher version upgrades the instance in place, during which it is down. A lower one is refused.
+    type: str
+  delete_protected:
+    description: Whether O(state=absent) may delete an instance that is protected from deletion.
+    type: bool
+    default: false
+  settings:
+    description: How the instance is set.
+    type: dict
+    suboptions:
+      tier:
+        description: The machine, such as V(db-custom-1-3840). Needed to create the instance.
+        type: str
+      edition:
+        description: The edition of Cloud SQL.
+        type: str
+        choices: [ENTERPRISE, ENTERPRISE_PLUS]
+      availability_type:
+        description: Whether there is a standby in another zone.
+        type: str
+        choices: [ZONAL, REGIONAL]
+      activation_policy:
+        description: Whether the instance runs; V(NEVER) stops it.
+        type: str
+        choices: [ALWAYS, NEVER]
+      data_disk_size_gb:
+        description:
+          - The disk's size in GB, 10 or more. A disk can grow, and never shrinks.
+          - With O(settings.storage_auto_resize) a disk that has grown by itself is left as it is.
+        type: int
+      data_disk_type:
+        description: The kind of disk. Cannot be changed after creation.
+        type: str
+        choices: [PD_SSD, PD_HDD, HYPERDISK_BALANCED]
+      storage_auto_resize:
+        description: Whether the disk grows when it fills up.
+        type: bool
+      storage_auto_resize_limit:
+        description: The size in GB up to which it grows; V(0) is no limit.
+        type: int
+      deletion_protection_enabled:
+        description: Whether the instance is protected from deletion.
+        type: bool
+      user_labels:
+        description: Labels. The whole map, so that a label which is not in it is removed.
+        type: dict
+      database_flags:
+        description:
+          - Flags of the database, name and value. The whole map, so that a flag which is not in it goes back to its default.
+          - A boolean is turned into C(on) or C(off).
+        type: dict
+      backup_configuration:
+        description: Daily backups.
+        type: dict
+        suboptions:
+          enabled:
+            description: Whether backups are made.
+            type: bool
+          start_time:
+            description: When the four hours begin in which they are made, in UTC, as V(02:00).
+            type: str
+          point_in_time_recovery_enabled:
+            description: Whether the write-ahead log is kept, so that any moment can be restored.
+            type: bool
+          transaction_log_retention_days:
+            description: For how many days it is kept, from 1 to 7 (35 in Enterprise Plus).
+            type: int
+          retained_backups:
+            description: How many backups are kept.
+            type: int
+      ip_configuration:
+        description: How the instance is reached.
+        type: dict
+        suboptions:
+          ipv4_enabled:
+            description: Whether it has a public address.
+            type: bool
+          private_network:
+            description:
+              - The VPC network from which it is reached, by name or as V(projects/my-project/global/networks/mlflow-network).
+              - The network needs private services access first. Cannot be changed after creation.
+            type: str
+          ssl_mode:
+            description: Which connections are accepted.
+            type: str
+            choices: [ALLOW_UNENCRYPTED_AND_ENCRYPTED, ENCRYPTED_ONLY, TRUSTED_CLIENT_CERTIFICATE_REQUIRED]
+          authorized_networks:
+            description: Who may reach the public address. The whole set, so that a range which is not in it is shut out.
+            type: list
+            elements: dict
+            suboptions:
+              name:
+                description: A name for people.
+                type: str
+              value:
+                description: The range, as V(203.0.113.0/24).
+                type: str
+                required: true
+      maintenance_window:
+        description: When Google may restart the instance.
+        type: dict
+        suboptions:
+          day:
+            description: The day of the week, from 1 (Monday) to 7 (Sunday).
+            type: int
+          hour:
+            description: The hour, from 0 to 23, in UTC.
+            type: int
+          update_track:
+            description: Whether it gets updates early or late.
+            type: str
+            choices: [canary, stable, week5]
+      insights_config:
+        description: Query Insights.
+        type: dict
+        suboptions:
+          query_insights_enabled:
+            description: Whether it is on.
+            type: bool
+"""
+
+EXAMPLES = r"""
+- name: Start a private PostgreSQL
+  mlops.mlflow_gcp.gcp_sql_instance:
+    project: my-project
+    name: mlflow-database
+    region: europe-west1
+    database_version: POSTGRES_17
+    settings:
+      tier: db-custom-1-3840
+      edition: ENTERPRISE
+      deletion_protection_enabled: true
+      backup_configuration:
+        enabled: true
+        point_in_time_recovery_enabled: true
+      ip_configuration:
+        ipv4_enabled: false
+        private_network: projects/my-project/global/networks/mlflow-network
+        ssl_mode: ENCRYPTED_ONLY
+    wait: false
+"""
+
+RETURN = r"""
+resource:
+  description: >-
+    The instance as the API returns it, U(https://cloud.google.com/sql/docs/postgres/admin-api/rest/v1/instances).
+    Null when absent.
+  returned: success
+  type: dict
+  sample:
+    name: mlflow-database
+    state: RUNNABLE
+    databaseVersion: POSTGRES_17
+    connectionName: my-project:europe-west1:mlflow-database
+    ipAddresses:
+      - type: PRIVATE
+        ipAddress: 10.20.0.3
+pending:
+  description: Whether the instance is still being made or changed.
+  returned: success
+  type: bool
+  sample: false
+"""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from ..module_utils._client import Json
+from ..module_utils._fields import Field, get_at, make_link, put_at, to_api
+from ..module_utils._options import wait
+from ..module_utils._resource import RefusedError, Resource, run
+
+_BACKUP = "settings.backup_configuration."
+_IP = "settings.ip_configuration."
+
+
+class SqlInstance(Resource):
+    """sql.instances. Each setting is a field of its own, so that diffs and refusals name it."""
+
+    api = "sql"
+    kind = "Cloud SQL instance"
+    collection = "v1/projects/{project}/instances"
+    create_body = {"name": "{name}", "project": "{project}"}
+    state_key = "state"
+    busy = ("PENDING_CREATE", "PENDING_DELETE", "MAINTENANCE", "REPAIRING")
+    broken = ("FAILED", "SUSPENDED")
+    options = {
+        "name": {"type": "str", "required": True},
+        "region": {"type": "str"},
+        "database_version": {"type": "str"},
+        "delete_protected": {"type": "bool", "default": False},
+        **wait(),
+        "settings": {
+            "type": "dict",
+            "options": {
+                "tier": {"type": "str"},
+                "edition": {"type": "str", "choices": ["ENTERPRISE", "ENTERPRISE_PLUS"]},
+                "availability_type": {"type": "str", "choices": ["ZONAL", "REGIONAL"]},
+                "activation_policy": {"type": "str", "choices": ["ALWAYS", "NEVER"]},
+                "data_disk_size_gb": {"type": "int"},
+                "data_disk_type": {"type": "str", "choices": ["PD_SSD", "PD_HDD", "HYPERDISK_BALANCED"]},
+                "storage_auto_resize": {"type": "bool"},
+                "storage_auto_resize_limit": {"type": "int"},
+                "deletion_protection_enabled": {"type": "bool"},
+                "user_labels": {"type": "dict"},
+                "database_flags": {"type": "dict"},
+                "backup_configuration": {
+                    "type": "dict",
+                    "options": {
+                        "enabled": {"type": "bool"},
+                        "start_time": {"type": "str"},
+                        "point_in_time_recovery_enabled": {"type": "bool"},
+                        "transaction_log_retention_days": {"type": "int"},
+                        "retained_backups": {"type": "int"},
+                    },
+                },
+                "ip_configuration": {
+                    "type": "dict",
+                    "options": {
+                        "ipv4_enabled": {"type": "bool"},
+                        "private_network": {"type": "str"},
+                        "ssl_mode": {
+                            "type": "str",
+                            "choices": [
+                                "ALLOW_UNENCRYPTED_AND_ENCRYPTED",
+                                "ENCRYPTED_ONLY",
+                                "TRUSTED_CLIENT_CERTIFICATE_REQUIRED",
+                            ],
+                        },
+                        "authorized_networks": {
+                            "type": "list",
+                            "elements": "dict",
+                            "options": {"name": {"type": "str"}, "value": {"type": "str", "required": True}},
+                        },
+                    },
+                },
+                "maintenance_window": {
+                    "type": "dict",
+                    "options": {
+                        "day": {"type": "int"},
+                        "hour": {"type": "int"},
+                        "update_track": {"type": "str", "choices": ["canary", "stable", "week5"]},
+                    },
+                },
+                "insights_config": {"type": "dict", "options": {"query_insights_enabled": {"type": "bool"}}},
+            },
+        },
+    }
+    fields = {
+        "region": Field(immutable=True),
+        "database_version": Field(via="upgrade"),
+        "settings.tier": Field(),
+        "settings.edition": Field(),
+        "settings.availability_type": Field(),
+        "settings.activation_policy": Field(),
+        "settings.data_disk_size_gb": Field(convert="int64"),
+        "settings.data_disk_type": Field(immutable=True),
+        "settings.storage_auto_resize": Field(),
+        "settings.storage_auto_resize_limit": Field(convert="int64"),
+        "settings.deletion_protection_enabled": Field(),
+        "settings.user_labels": Field(),
+        "settings.database_flags": Field(convert="flags", unordered=True),
+        _BACKUP + "enabled": Field(),
+        _BACKUP + "start_time": Field(),
+        _BACKUP + "point_in_time_recovery_enabled": Field(),
+        _BACKUP + "transaction_log_retention_days": Field(),
+        _BACKUP + "retained_backups": Field(at="settings.backupConfiguration.backupRetentionSettings.retainedBackups"),
+        _IP + "ipv4_enabled": Field(),
+        _IP + "private_network": Field(immutable=True, link="projects/{project}/global/networks/{}"),
+        _IP + "ssl_mode": Field(),
+        _IP + "authorized_networks": Field(unordered=True),
+        "settings.maintenance_window.day": Field(),
+        "settings.maintenance_window.hour": Field(),
+        "settings.maintenance_window.update_track": Field(),
+        "settings.insights_config.query_insights_enabled": Field(),
+    }
+
+    def wanted(self) -> dict[str, Any]:
+        """The fields' dotted names lead into the options."""
+        values: dict[str, Any] = {}
+        for option, field in self.fields.items():
+            value = get_at(self.params, option)
+            if value is None:
+                continue
+            if field.convert:
+                value = getattr(self, field.convert)(value)
+            elif field.link:
+                value = make_link(value, field.link, self.params)
+            else:
+                value = to_api(value, _spec(self.options, option))
+            values[option] = value
+        return values
+
+    def flags(self, value: Mapping[str, Any]) -> list[Json]:
+        """A map of flags as the API's list."""
+        return [{"name": name, "value": _flag(value[name])} for name in sorted(value)]
+
+    def has(self, option: str, current: Json) -> Any:
+        """A disk that grew by itself is as it should be."""
+        has = super().has(option, current)
+        if option == "settings.data_disk_size_gb" and current.get("settings", {}).get("storageAutoResize"):
+            wanted = get_at(self.params, option)
+            if wanted is not None and has is not None and int(has) > wanted:
+                return str(wanted)
+        return has
+
+    def check(self, current: Json) -> None:
+        """Refuse what Cloud SQL cannot do, and what destroys data without having been asked for."""
+        settings = current.get("settings", {})
+        if self.params["state"] == "absent":
+            if settings.get("deletionProtectionEnabled") and not self.params["delete_protected"]:
+                raise RefusedError(
+                    f"{self.title} is protected from deletion. Everything in it is lost when it is deleted; where that is "
+                    "meant, set delete_protected: true."
+                )
+            return
+        version, asked = current.get("databaseVersion", ""), self.params["database_version"]
+        if asked and not _can_become(version, asked):
+            raise RefusedError(
+                f"{self.title} is {version} and cannot become {asked}. Set database_version back to {version}, or "
+                "make another instance and move the data."
+            )
+        size = get_at(self.params, "settings.data_disk_size_gb")
+        has = self.has("settings.data_disk_size_gb", current)
+        if size is not None and has is not None and size < int(has):
+            raise RefusedError(
+                f"{self.title} has a disk of {has} GB, which cannot shrink to {size} GB. Set data_disk_size_gb to {has}."
+            )
+
+    def check_create(self) -> None:
+        """An update can do without them, a creation cannot."""
+        needed = ("region", "database_version", "settings.tier")
+        missing = [option for option in needed if get_at(self.params, option) is None]
+        if missing:
+            raise RefusedError(f"{self.title} is not there, and {' and '.join(missing)} must be set to create it.")
+
+    def running_operations(self) -> Iterable[Json]:
+        """What is going on, whoever started it; a creation that fails tells why in its operation only."""
+        query = {"instance": self.params["name"]}
+        found = self.client.items(self.api, self.fill("v1/projects/{project}/operations"), "items", query)
+        return [operation for operation in found if operation.get("status") != "DONE"]
+
+    def patch(self, body: Json, current: Json, paths: Sequence[str]) -> None:
+        """Settings carry the version they are based on."""
+        if "settings" in body:
+            put_at(body, "settings.settingsVersion", current["settings"]["settingsVersion"])
+        self.call("PATCH", self.self_path, body)
+
+    def upgrade(self, body: Json, current: Json) -> None:
+        """A new major version is a change of its own."""
+        self.call("PATCH", self.self_path, body)
+
+    def delete(self, current: Json) -> None:
+        """The protection is lifted by its own update; ``check`` has seen that this is meant."""
+        if current.get("settings", {}).get("deletionProtectionEnabled"):
+            waits, self.wait = self.wait, True
+            self.patch({"settings": {"deletionProtectionEnabled": False}}, current, ())
+            self.wait = waits
+        super().delete(current)
+
+
+def _spec(options: Mapping[str, Any], path: str) -> Mapping[str, Any]:
+    first, _, rest = path.partition(".")
+    spec: Mapping[str, Any] = options[first]
+    return _spec(spec["options"], rest) if rest else spec
+
+
+def _flag(value: Any) -> str:
+    return ("on" if value else "off") if isinstance(value, bool) else str(value)
+
+
+def _can_become(version: str, asked: str) -> bool:
+    """Whether an upgrade in place leads from the one version to the other."""
+    engine, *has = version.split("_")
+    other, *wants = asked.split("_")
+    numbers = [[int(part) for part in parts if re.fullmatch(r"\d+", part)] for parts in (has, wants)]
+    return engine == other and numbers[1] >= numbers[0][: len(numbers[1])]
+
+
+def main() -> None:
+    """Entry point."""
+    run(SqlInstance)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,151 @@
+#!/usr/bin/python
+# Copyright (c) 2026, the mlops.mlflow_gcp authors
+# SPDX-License-Identifier: Apache-2.0
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: gcp_sql_user
+short_description: Manage a user of a Cloud SQL instance
+version_added: 0.1.0
+description:
+  - Creates and deletes a user of a Cloud SQL instance, and sets its password.
+  - Cloud SQL never tells a password, so it cannot be compared; O(update_password) says what is done instead.
+  - In check mode a user of an instance that is not there yet is planned.
+author:
+  - the mlops.mlflow_gcp authors (@mlops)
+extends_documentation_fragment:
+  - mlops.mlflow_gcp.gcp
+  - mlops.mlflow_gcp.gcp.state
+options:
+  instance:
+    description: The instance's name.
+    type: str
+    required: true
+  name:
+    description: The user's name.
+    type: str
+    required: true
+  host:
+    description: Where a user of MySQL comes from. Users of PostgreSQL have no host.
+    type: str
+  type:
+    description: How the user proves who it is. Cannot be changed after creation.
+    type: str
+    choices: [BUILT_IN, CLOUD_IAM_USER, CLOUD_IAM_SERVICE_ACCOUNT, CLOUD_IAM_GROUP]
+  password:
+    description: The password.
+    type: str
+  update_password:
+    description:
+      - V(on_create) sets the password of a user that is created, and leaves one that is there alone.
+      - V(always) sets it in every run and reports a change each time.
+    type: str
+    default: on_create
+    choices: [on_create, always]
+"""
+
+EXAMPLES = r"""
+- name: A user with a password
+  mlops.mlflow_gcp.gcp_sql_user:
+    project: my-project
+    instance: mlflow-database
+    name: mlflow
+    password: "{{ lookup('ansible.builtin.password', '/dev/null', length=40) }}"
+"""
+
+RETURN = r"""
+resource:
+  description: >-
+    The user as the API returns it, U(https://cloud.google.com/sql/docs/postgres/admin-api/rest/v1/users).
+    Null when absent. It never has a password.
+  returned: success
+  type: dict
+  sample:
+    name: mlflow
+    instance: mlflow-database
+"""
+
+from typing import Any
+
+from ..module_utils._client import Json
+from ..module_utils._fields import Field
+from ..module_utils._resource import Resource, run
+
+
+class SqlUser(Resource):
+    """sql.users."""
+
+    api = "sql"
+    kind = "user"
+    collection = "v1/projects/{project}/instances/{instance}/users"
+    create_body = {"project": "{project}", "instance": "{instance}", "name": "{name}"}
+    options = {
+        "instance": {"type": "str", "required": True},
+        "name": {"type": "str", "required": True},
+        "host": {"type": "str"},
+        "type": {
+            "type": "str",
+            "choices": ["BUILT_IN", "CLOUD_IAM_USER", "CLOUD_IAM_SERVICE_ACCOUNT", "CLOUD_IAM_GROUP"],
+        },
+        "password": {"type": "str", "no_log": True},
+        "update_password": {
+            "type": "str",
+            "default": "on_create",
+            "choices": ["on_create", "always"],
+            "no_log": False,
+        },
+    }
+    fields = {
+        "host": Field(),
+        "type": Field(immutable=True),
+        "password": Field(via="set_password"),
+    }
+
+    @property
+    def title(self) -> str:
+        """The user and its instance."""
+        return f"{self.kind} {self.params['name']} of Cloud SQL instance {self.params['instance']}"
+
+    def read(self) -> Json | None:
+        """The user, looked up in the list: its name may have an @, and users of MySQL with one name differ in the host."""
+        path, host = self.fill(self.collection), self.params["host"]
+        users = (self.client.find(self.api, path) or {}).get("items") or ()
+        return next(
+            (
+                user
+                for user in users
+                if user.get("name") == self.params["name"] and (host is None or user.get("host", "") == host)
+            ),
+            None,
+        )
+
+    def has(self, option: str, current: Json) -> Any:
+        """The API does not speak of what is built in."""
+        return current.get("type") or "BUILT_IN" if option == "type" else super().has(option, current)
+
+    def differs(self, option: str, value: Any, current: Json) -> bool:
+        """Nobody knows a password that is set, so the option decides."""
+        if option == "password":
+            return bool(self.params["update_password"] == "always")
+        return super().differs(option, value, current)
+
+    def set_password(self, body: Json, current: Json) -> None:
+        """Set the password of a user that is there."""
+        self.call("PUT", self.fill(self.collection), body, self._key(current))
+
+    def delete(self, current: Json) -> None:
+        """Delete the user; PostgreSQL refuses while it owns something."""
+        self.call("DELETE", self.fill(self.collection), None, self._key(current))
+
+    def _key(self, current: Json) -> Json:
+        return {"name": self.params["name"], **({"host": current["host"]} if current.get("host") else {})}
+
+
+def main() -> None:
+    """Entry point."""
+    run(SqlUser)
+
+
+if __name__ == "__main__":
+    main()
