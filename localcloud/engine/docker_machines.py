@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import cast
 
 import docker
 from docker.errors import APIError
@@ -104,7 +105,7 @@ class DockerMachines:
     def run(self, id: str, *command: str) -> tuple[int, str]:
         """Run a command inside, as root, past every firewall: exit status and output. For diagnosis and tests."""
         result = common.find(self._client, KIND, id).exec_run(list(command), demux=False)
-        return int(result.exit_code or 0), b"".join([result.output]).decode(errors="replace")
+        return int(result.exit_code or 0), cast("bytes", result.output).decode(errors="replace")
 
     def console(self, id: str) -> str:
         """What the machine wrote to its console since it was created."""
