@@ -9,7 +9,8 @@ module: gcp_secret
 short_description: Manage a secret and its latest version
 version_added: 0.1.0
 description:
-  - Creates, updates and deletes a secret of Google Secret Manager, adds versions to it, and reads its latest enabled version.
+  - Creates, updates and deletes a secret of Google Secret Manager, adds versions to it, and reads its latest
+    enabled version.
   - Older versions stay enabled when a new one is added.
   - Set C(no_log) on tasks that use O(return_payload).
 author:

@@ -10,9 +10,11 @@ short_description: Manage a Cloud SQL instance
 version_added: 0.1.0
 description:
   - Creates, updates and deletes a Cloud SQL instance.
-  - Creation takes about ten minutes. Start it with O(wait=false), do other things, and run the same task with O(wait=true) later.
+  - Creation takes about ten minutes. Start it with O(wait=false), do other things, and run the same task with
+    O(wait=true) later.
   - Cloud SQL works on one change of an instance at a time; the module waits while another one is going on.
-  - A change of O(settings.tier), O(settings.edition), O(settings.availability_type) and of some flags restarts the database.
+  - A change of O(settings.tier), O(settings.edition), O(settings.availability_type) and of some flags restarts the
+    database.
 author:
   - the mlops.mlflow_gcp authors (@mlops)
 extends_documentation_fragment:
@@ -78,7 +80,8 @@ options:
         type: dict
       database_flags:
         description:
-          - Flags of the database, name and value. The whole map, so that a flag which is not in it goes back to its default.
+          - Flags of the database, name and value.
+          - The whole map, so that a flag which is not in it goes back to its default.
           - A boolean is turned into C(on) or C(off).
         type: dict
       backup_configuration:
@@ -109,7 +112,8 @@ options:
             type: bool
           private_network:
             description:
-              - The VPC network from which it is reached, by name or as V(projects/my-project/global/networks/mlflow-network).
+              - The VPC network from which it is reached, by name or as
+                V(projects/my-project/global/networks/mlflow-network).
               - The network needs private services access first. Cannot be changed after creation.
             type: str
           ssl_mode:
@@ -117,7 +121,7 @@ options:
             type: str
             choices: [ALLOW_UNENCRYPTED_AND_ENCRYPTED, ENCRYPTED_ONLY, TRUSTED_CLIENT_CERTIFICATE_REQUIRED]
           authorized_networks:
-            description: Who may reach the public address. The whole set, so that a range which is not in it is shut out.
+            description: Who may reach the public address. The whole set, so that a range not in it is shut out.
             type: list
             elements: dict
             suboptions:
@@ -343,8 +347,8 @@ class SqlInstance(Resource):
         if self.params["state"] == "absent":
             if settings.get("deletionProtectionEnabled") and not self.params["delete_protected"]:
                 raise RefusedError(
-                    f"{self.title} is protected from deletion. Everything in it is lost when it is deleted; where that is "
-                    "meant, set delete_protected: true."
+                    f"{self.title} is protected from deletion. Everything in it is lost when it is deleted; "
+                    "where that is meant, set delete_protected: true."
                 )
             return
         version, asked = current.get("databaseVersion", ""), self.params["database_version"]
@@ -357,7 +361,8 @@ class SqlInstance(Resource):
         has = self.has("settings.data_disk_size_gb", current)
         if size is not None and has is not None and size < int(has):
             raise RefusedError(
-                f"{self.title} has a disk of {has} GB, which cannot shrink to {size} GB. Set data_disk_size_gb to {has}."
+                f"{self.title} has a disk of {has} GB, which cannot shrink to {size} GB. "
+                f"Set data_disk_size_gb to {has}."
             )
 
     def check_create(self) -> None:

@@ -108,7 +108,7 @@ class SqlUser(Resource):
         return f"{self.kind} {self.params['name']} of Cloud SQL instance {self.params['instance']}"
 
     def read(self) -> Json | None:
-        """The user, looked up in the list: its name may have an @, and users of MySQL with one name differ in the host."""
+        """The user, looked up in the list: names may have an @, and users of MySQL may differ in the host only."""
         path, host = self.fill(self.collection), self.params["host"]
         users = (self.client.find(self.api, path) or {}).get("items") or ()
         return next(
@@ -127,7 +127,7 @@ class SqlUser(Resource):
     def differs(self, option: str, value: Any, current: Json) -> bool:
         """Nobody knows a password that is set, so the option decides."""
         if option == "password":
-            return bool(self.params["update_password"] == "always")
+            return "always" in self.params["update_password"]
         return super().differs(option, value, current)
 
     def set_password(self, body: Json, current: Json) -> None:
