@@ -89,7 +89,7 @@ def test_no_secret_in_sight(host: Host, secrets: dict[str, str]) -> None:
         "unit": "systemctl show mlflow.service nginx.service; systemctl cat mlflow.service nginx.service",
         "journal": "journalctl --no-pager -o cat",
         "environment": "cat /proc/$(systemctl show -P MainPID mlflow)/environ | tr '\\0' '\\n'",
-        "world readable files": "find /opt/mlflow/libexec /etc /run /var/lib/mlflow /srv -xdev -type f -perm -o+r -exec cat {} + 2>/dev/null",
+        "world readable files": "find /opt/mlflow/libexec /etc /run /var/lib/mlflow /srv -xdev -type f -perm -o+r -exec cat {} + 2>/dev/null | tr -cd '[:print:]\\n'",
     }
     for place, command in places.items():
         text = host.run(command).stdout
@@ -144,6 +144,12 @@ def test_missing_credential_is_named(host: Host) -> None:
         host.check_output(f"mv /root/aside {file}")
     assert "credential mlflow.flask-secret-key is missing" in journal
     assert host.run(READY).rc == 0, "the service must come back by itself once the credential is there"
+
+
+def test_changes_left_by_an_interrupted_run_were_taken(host: Host) -> None:
+    """side_effect.yml left them before it ran the roles once more."""
+    assert host.check_output("find /etc/systemd/system/mlflow.service -newer /run/mlflow/auth.ini") == ""
+    assert host.check_output("find /etc/nginx/conf.d/mlflow.conf -newer /run/nginx-loaded") == ""
 
 
 def test_release_records_its_lock(host: Host) -> None:

@@ -82,6 +82,17 @@ def check(server: Server, *, artifacts: bool) -> None:
             server.ask("DELETE", name)
 
 
+def gone(process: str) -> bool:
+    """Tell whether the server process has ended, so that there is nothing to wait for."""
+    if not process:
+        return False
+    try:
+        os.kill(int(process), 0)
+    except ProcessLookupError:
+        return True
+    return False
+
+
 def read_password(directories: Sequence[str]) -> str:
     """Return the administrator's password from the first credential store that has it."""
     for directory in directories:
@@ -109,6 +120,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             check(server, artifacts=options.artifacts)
             return 0
         except NotReadyError as error:
+            # systemd tells ExecStartPost= the server's process.
+            if gone(os.environ.get("MAINPID", "")):
+                print("MLflow ended before it was ready. See journalctl -u mlflow.", file=sys.stderr)
+                return 1
             if time.monotonic() > deadline:
                 print(f"MLflow is not ready after {options.timeout:.0f} s: {error}. See journalctl -u mlflow.", file=sys.stderr)
                 return 1

@@ -1,0 +1,69 @@
+# Copyright (c) 2026, the mlops.mlflow_gcp authors
+# SPDX-License-Identifier: Apache-2.0
+"""Every role's argument specification and its defaults say the same."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+ROLES = Path(__file__).resolve().parents[3] / "roles"
+NAMES = sorted(path.parent.parent.name for path in ROLES.glob("*/meta/argument_specs.yml"))
+
+
+def load(path: Path) -> Any:
+    return yaml.safe_load(path.read_text(encoding="utf-8")) if path.exists() else None
+
+
+def options(role: str) -> dict[str, dict[str, Any]]:
+    spec: dict[str, dict[str, Any]] = load(ROLES / role / "meta" / "argument_specs.yml")["argument_specs"]["main"]["options"]
+    return spec
+
+
+def test_every_role_has_a_specification() -> None:
+    assert sorted(path.name for path in ROLES.iterdir() if path.is_dir()) == NAMES
+    assert NAMES
+
+
+def flat(value: Any) -> Any:
+    """Texts without regard to how YAML folded them."""
+    return " ".join(value.split()) if isinstance(value, str) else value
+
+
+@pytest.mark.parametrize("role", NAMES)
+def test_defaults_are_those_of_the_specification(role: str) -> None:
+    defaults = load(ROLES / role / "defaults" / "main.yml") or {}
+    specified = {name: option["default"] for name, option in options(role).items() if "default" in option}
+    assert {name: flat(value) for name, value in defaults.items()} == {name: flat(value) for name, value in specified.items()}
+    for name, option in options(role).items():
+        assert ("default" in option) != option.get("required", False), f"{name}: required or a default, not both"
+
+
+@pytest.mark.parametrize("role", NAMES)
+def test_settings_are_named_after_the_role_typed_and_described(role: str) -> None:
+    for name, option in options(role).items():
+        assert name.startswith(f"{role}_")
+        assert option["type"]
+        assert option["description"]
+        if option["type"] == "list":
+            assert option["elements"], name
+
+
+@pytest.mark.parametrize("role", NAMES)
+def test_every_setting_is_used_and_explained(role: str) -> None:
+    """A setting without effect, or one that defaults/main.yml does not explain, is a trap."""
+    used = "\n".join(
+        path.read_text(encoding="utf-8")
+        for folder in ("tasks", "templates", "vars", "handlers")
+        for path in (ROLES / role / folder).rglob("*")
+        if path.is_file()
+    )
+    explained = (ROLES / role / "defaults" / "main.yml").read_text(encoding="utf-8") if options(role) else ""
+    for name in options(role):
+        # A default may be made of other settings.
+        assert re.search(rf"\b{name}\b(?!:)", used + explained), f"{name} has no effect"
+        assert re.search(rf"^(# )?{name}:", explained, re.MULTILINE), f"{name} is not explained in defaults/main.yml"

@@ -1,0 +1,102 @@
+# Copyright (c) 2026, the mlops.mlflow_gcp authors
+# SPDX-License-Identifier: Apache-2.0
+"""How the launcher takes credentials apart, read back by the parsers that will read them in production."""
+
+from __future__ import annotations
+
+import configparser
+import importlib.util
+from pathlib import Path
+from types import ModuleType
+from urllib.parse import quote
+
+import pytest
+from sqlalchemy.engine import make_url
+
+SCRIPT = Path(__file__).resolve().parents[3] / "roles" / "mlflow" / "files" / "launch.py"
+ODD = "pa:ss\\w%rd@/#?"
+ENVIRONMENT = {
+    "MLFLOW_LAUNCH_DEFAULT_PERMISSION": "READ",
+    "MLFLOW_LAUNCH_ADMIN_USERNAME": "admin",
+    "MLFLOW_LAUNCH_AUTH_CACHE_TTL_SECONDS": "60",
+}
+
+
+@pytest.fixture(scope="module")
+def launch() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("mlflow_launch", SCRIPT)
+    assert spec and spec.loader
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_password_leaves_the_uri(launch: ModuleType) -> None:
+    uri = f"postgresql+psycopg2://ml%3Aflow:{quote(ODD, safe='')}@10.0.0.3:5432/mlflow?sslmode=verify-ca&sslrootcert=/x"
+    tracking, auth, line = launch.split_database_uri(uri, "mlflow_auth")
+    for text, database in ((tracking, "mlflow"), (auth, "mlflow_auth")):
+        url = make_url(text)
+        assert (url.username, url.password, url.host, url.port, url.database) == ("ml:flow", None, "10.0.0.3", 5432, database)
+        assert dict(url.query) == {"sslmode": "verify-ca", "sslrootcert": "/x"}
+        assert ODD not in text and quote(ODD, safe="") not in text
+    assert line == "*:*:*:ml\\:flow:pa\\:ss\\\\w%rd@/#?\n"
+
+
+def test_the_driver_is_written_out(launch: ModuleType) -> None:
+    tracking, _, _ = launch.split_database_uri("postgresql://mlflow:x@host/mlflow", "a")
+    assert make_url(tracking).drivername == "postgresql+psycopg2"
+
+
+@pytest.mark.parametrize("uri", ["hunter2", "sqlite:///hunter2.db", "mysql://a:hunter2@b/c", "postgresql://a:hunter2@b"])
+def test_a_useless_uri_is_refused_without_being_repeated(launch: ModuleType, uri: str) -> None:
+    with pytest.raises(launch.ConfigurationError, match=r"mlflow\.database-uri") as error:
+        launch.split_database_uri(uri, "mlflow_auth")
+    assert "hunter2" not in str(error.value)
+
+
+def test_sign_in_configuration_survives_interpolation(launch: ModuleType) -> None:
+    parser = configparser.ConfigParser()
+    parser.read_string(launch.auth_configuration("postgresql+psycopg2://a%40b@h/d", ODD, ENVIRONMENT))
+    section = dict(parser["mlflow"])
+    assert section["admin_password"] == ODD
+    assert section["database_uri"] == "postgresql+psycopg2://a%40b@h/d"
+    assert section["default_permission"] == "READ"
+    assert section["auth_cache_ttl_seconds"] == "60"
+
+
+def write(directory: Path, **changes: str) -> Path:
+    values = {"mlflow.database-uri": "u\n", "mlflow.admin-password": "long-enough-password", "mlflow.flask-secret-key": "k"}
+    for name, value in {**values, **changes}.items():
+        (directory / name).write_text(value, encoding="utf-8")
+    return directory
+
+
+def test_credentials_without_the_line_end_of_an_editor(launch: ModuleType, tmp_path: Path) -> None:
+    assert launch.read_credentials(write(tmp_path))["mlflow.database-uri"] == "u"
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"mlflow.admin-password": "short"}, "fewer than 12"),
+        ({"mlflow.flask-secret-key": "\n"}, "mlflow.flask-secret-key is empty"),
+    ],
+)
+def test_useless_credentials(launch: ModuleType, tmp_path: Path, changes: dict[str, str], message: str) -> None:
+    with pytest.raises(launch.ConfigurationError, match=message):
+        launch.read_credentials(write(tmp_path, **changes))
+
+
+def test_missing_credential(launch: ModuleType, tmp_path: Path) -> None:
+    (write(tmp_path) / "mlflow.database-uri").unlink()
+    with pytest.raises(launch.ConfigurationError, match=r"mlflow\.database-uri is missing"):
+        launch.read_credentials(tmp_path)
+
+
+def test_private_files_are_private_from_the_first_moment(launch: ModuleType, tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_text("old")
+    path.chmod(0o666)
+    launch.write_private(path, "new")
+    assert path.stat().st_mode & 0o777 == 0o400
+    assert path.read_text() == "new"
