@@ -1,0 +1,238 @@
+# Copyright (c) 2026, the mlops.mlflow_gcp authors
+# SPDX-License-Identifier: Apache-2.0
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from ansible import constants
+from ansible.errors import AnsibleError, AnsibleParserError
+from ansible.inventory.data import InventoryData
+from ansible.parsing.dataloader import DataLoader
+from ansible.plugins.doc_fragments import constructed, inventory_cache
+from ansible.utils.display import Display
+from ansible_collections.mlops.mlflow_gcp.plugins.inventory import gcp_instances
+
+from tests.unit.harness import Cloud
+
+LIST = "projects/my-project/aggregated/instances"
+BASE = "https://www.googleapis.com/compute/v1/projects/my-project/"
+NAME = "mlops.mlflow_gcp.gcp_instances"
+CONFIG: dict[str, Any] = {
+    "plugin": NAME,
+    "project": "my-project",
+    "auth_kind": "access_token",
+    "access_token": "token-of-the-test",
+}
+Parse = Callable[..., InventoryData]
+
+
+def instance(name: str, zone: str = "europe-west1-b", **more: Any) -> dict[str, Any]:
+    return {
+        "name": name,
+        "status": "RUNNING",
+        "zone": f"{BASE}zones/{zone}",
+        "machineType": f"{BASE}zones/{zone}/machineTypes/e2-standard-2",
+        "labels": {"app": "mlflow"},
+        "tags": {"items": ["mlflow-server"], "fingerprint": "x"},
+        "metadata": {"items": [{"key": "enable-oslogin", "value": "FALSE"}]},
+        "networkInterfaces": [{"networkIP": "10.128.0.2", "accessConfigs": [{"natIP": "198.51.100.7"}]}],
+        **more,
+    }
+
+
+def page(*instances: dict[str, Any], **more: Any) -> dict[str, Any]:
+    scopes: dict[str, Any] = {"zones/asia-east1-a": {"warning": {"code": "NO_RESULTS_ON_PAGE", "message": "none"}}}
+    for item in instances:
+        scopes.setdefault(f"zones/{item['zone'].rpartition('/')[2]}", {}).setdefault("instances", []).append(item)
+    return {"kind": "compute#instanceAggregatedList", "items": scopes, **more}
+
+
+def plugin() -> gcp_instances.InventoryModule:
+    """The plugin with the options that its documentation gives it, without Ansible's search for the collection."""
+    options: dict[str, Any] = {}
+    for part in (constructed.ModuleDocFragment, inventory_cache.ModuleDocFragment, gcp_instances):
+        options |= yaml.safe_load(part.DOCUMENTATION)["options"]
+    constants.config.initialize_plugin_configuration_definitions("inventory", NAME, options)
+    made = gcp_instances.InventoryModule()
+    made._load_name = NAME
+    return made
+
+
+@pytest.fixture
+def told(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What the plugin warned of, and what it said with -v."""
+    messages: list[str] = []
+    monkeypatch.setattr(Display(), "warning", messages.append, raising=False)
+    monkeypatch.setattr(Display(), "v", messages.append, raising=False)
+    return messages
+
+
+@pytest.fixture
+def parse(tmp_path: Path) -> Parse:
+    """Parses a configuration the way Ansible does."""
+
+    def parsed(config: dict[str, Any], *, name: str = "mlflow.gcp.yml", cache: bool = True) -> InventoryData:
+        path = tmp_path / name
+        path.write_text(yaml.safe_dump(config))
+        inventory, ours = InventoryData(), plugin()
+        assert ours.verify_file(str(path))
+        ours.parse(inventory, DataLoader(), str(path), cache=cache)
+        if config.get("cache"):
+            ours.update_cache_if_changed()
+        inventory.reconcile_inventory()
+        return inventory
+
+    return parsed
+
+
+def test_makes_hosts_with_their_variables(cloud: Cloud, parse: Parse) -> None:
+    cloud.get("compute", LIST, page(instance("mlflow-server", id="123")))
+    variables = parse(CONFIG).hosts["mlflow-server"].get_vars()
+    expected = {
+        "instance_name": "mlflow-server",
+        "status": "RUNNING",
+        "id": "123",
+        "project": "my-project",
+        "zone": "europe-west1-b",
+        "region": "europe-west1",
+        "machineType": "e2-standard-2",
+        "labels": {"app": "mlflow"},
+        "network_tags": ["mlflow-server"],
+        "metadata": {"enable-oslogin": "FALSE"},
+        "internal_ip": "10.128.0.2",
+        "external_ip": "198.51.100.7",
+    }
+    assert {key: variables[key] for key in expected} == expected
+    assert variables["networkInterfaces"][0]["accessConfigs"][0]["natIP"] == "198.51.100.7"
+    assert not {"name", "tags"} & set(variables), "Ansible warns of these"
+
+
+def test_a_machine_without_network_labels_and_metadata_is_a_host(cloud: Cloud, parse: Parse) -> None:
+    bare = {key: value for key, value in instance("bare").items() if key in {"name", "zone", "status"}}
+    cloud.get("compute", LIST, page(bare))
+    variables = parse(CONFIG).hosts["bare"].get_vars()
+    assert (variables["external_ip"], variables["labels"], variables["metadata"]) == ("", {}, {})
+
+
+def test_the_example_runs_as_it_stands(cloud: Cloud, parse: Parse) -> None:
+    config = yaml.safe_load(gcp_instances.EXAMPLES) | {"auth_kind": "access_token", "access_token": "token-of-the-test"}
+    found = page(instance("mlflow-server"), instance("elsewhere", zone="us-east1-b"))
+    cloud.get("compute", LIST, found, query={"filter": "(labels.app=mlflow) (status=RUNNING)"})
+    inventory = parse(config)
+    assert inventory.hosts["mlflow-server"].get_vars()["ansible_host"] == "198.51.100.7"
+    assert set(inventory.hosts) == {"mlflow-server"}
+    for group in ("mlflow", "label_app_mlflow", "zone_europe_west1_b"):
+        assert [host.name for host in inventory.groups[group].hosts] == ["mlflow-server"]
+
+
+def test_reads_every_page_even_after_an_empty_one(cloud: Cloud, parse: Parse) -> None:
+    cloud.get("compute", LIST, {"items": {}, "nextPageToken": "two"})
+    cloud.get("compute", LIST, page(instance("mlflow-server")), query={"pageToken": "two"})
+    assert set(parse(CONFIG).hosts) == {"mlflow-server"}
+
+
+def test_takes_the_first_hostname_there_is(cloud: Cloud, parse: Parse) -> None:
+    named = instance("a", labels={"hostname": "alpha"})
+    cloud.get("compute", LIST, page(named, instance("b"), instance("c", networkInterfaces=[])))
+    assert set(parse(CONFIG | {"hostnames": ["labels.hostname", "external_ip"]}).hosts) == {
+        "alpha",
+        "198.51.100.7",
+        "c",
+    }
+
+
+def test_machines_of_the_same_name_do_not_become_one(cloud: Cloud, parse: Parse) -> None:
+    cloud.get("compute", LIST, page(instance("a"), instance("a", zone="us-east1-b")))
+    assert set(parse(CONFIG).hosts) == {"a", "us-east1-b.a"}
+
+
+def test_metadata_is_no_template(cloud: Cloud, parse: Parse) -> None:
+    """Whoever may set a machine's metadata must not run code on the control host."""
+    evil = "{{ lookup('ansible.builtin.pipe', 'id') }}"
+    cloud.get("compute", LIST, page(instance("a", metadata={"items": [{"key": "evil", "value": evil}]})))
+    inventory = parse(CONFIG | {"compose": {"copied": "metadata.evil"}})
+    assert inventory.hosts["a"].get_vars()["copied"] == evil
+
+
+def test_without_a_project_there_are_no_hosts(parse: Parse, told: list[str]) -> None:
+    assert not parse({"plugin": NAME}).hosts
+    assert "no project is set" in told[0]
+
+
+def test_takes_the_project_from_the_environment(cloud: Cloud, parse: Parse, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CLOUDSDK_CORE_PROJECT", "my-project")
+    cloud.get("compute", LIST, page(instance("a")))
+    assert set(parse({key: value for key, value in CONFIG.items() if key != "project"}).hosts) == {"a"}
+
+
+@pytest.mark.parametrize("reason", ["SERVICE_DISABLED", "accessNotConfigured"])
+def test_before_the_api_is_enabled_there_are_no_hosts(cloud: Cloud, parse: Parse, told: list[str], reason: str) -> None:
+    cloud.fails("GET", "compute", LIST, 403, reason)
+    assert not parse(CONFIG).hosts
+    assert "not enabled in project my-project" in told[0]
+
+
+def test_warns_of_what_could_not_be_reached(cloud: Cloud, parse: Parse, told: list[str]) -> None:
+    answer = page(instance("a"), unreachables=["zones/us-east1-b"])
+    answer["items"]["zones/us-east1-c"] = {"warning": {"code": "UNREACHABLE", "message": "out of order"}}
+    cloud.get("compute", LIST, answer)
+    assert set(parse(CONFIG).hosts) == {"a"}
+    assert told == [
+        "zones/us-east1-b could not be reached: its machines are missing from the inventory.",
+        "zones/us-east1-c: UNREACHABLE: out of order",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("status", "reason", "advice"), [(403, "forbidden", "The account lacks"), (401, "authError", "gcloud auth")]
+)
+def test_an_error_is_one_and_says_what_to_do(cloud: Cloud, parse: Parse, status: int, reason: str, advice: str) -> None:
+    cloud.fails("GET", "compute", LIST, status, reason)
+    with pytest.raises(AnsibleParserError, match="Cannot list the instances of project my-project") as caught:
+        parse(CONFIG)
+    assert advice in str(caught.value)
+
+
+def test_says_that_there_are_no_credentials(parse: Parse) -> None:
+    with pytest.raises(AnsibleParserError, match="No usable Google credentials"):
+        parse({"plugin": NAME, "project": "my-project", "auth_kind": "service_account_file"})
+
+
+@pytest.mark.parametrize("strict", [True, False])
+def test_a_variable_that_cannot_be_composed_is_an_error_where_that_is_asked(
+    cloud: Cloud, parse: Parse, strict: bool
+) -> None:
+    cloud.get("compute", LIST, page(instance("a")))
+    config = CONFIG | {"compose": {"x": "networkInterfaces[3].networkIP"}, "strict": strict}
+    if strict:
+        with pytest.raises(AnsibleError, match="Could not set x for host a"):
+            parse(config)
+    else:
+        assert "x" not in parse(config).hosts["a"].get_vars()
+
+
+def test_answers_from_the_cache_what_was_asked_before(cloud: Cloud, parse: Parse, tmp_path: Path) -> None:
+    config = CONFIG | {
+        "cache": True,
+        "cache_plugin": "jsonfile",
+        "cache_connection": str(tmp_path / "cache"),
+    }
+    cloud.get("compute", LIST, page(instance("a")))
+    assert set(parse(config).hosts) == {"a"}
+    assert set(parse(config).hosts) == {"a"}
+    cloud.get("compute", LIST, page(instance("b")), query={"filter": "(status=RUNNING)"})
+    assert set(parse(config | {"filters": ["status=RUNNING"]}).hosts) == {"b"}
+    cloud.get("compute", LIST, page(instance("c")))
+    assert set(parse(config, cache=False).hosts) == {"c"}
+
+
+@pytest.mark.parametrize(
+    ("name", "ours"), [("a.gcp.yaml", True), ("a.gcp_instances.yml", True), ("gcp.yml", False), ("a.yml", False)]
+)
+def test_knows_its_files_by_their_names(tmp_path: Path, name: str, ours: bool) -> None:
+    (tmp_path / name).touch()
+    assert plugin().verify_file(str(tmp_path / name)) is ours
