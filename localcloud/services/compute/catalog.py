@@ -1,0 +1,93 @@
+# Copyright (c) 2026, the mlops.mlflow_gcp authors
+# SPDX-License-Identifier: Apache-2.0
+"""What Google has ready for everybody: regions, zones, machine types, disk types and images. Data only."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+# Zones' letters and the range that an auto mode network has in the region.
+REGIONS: dict[str, tuple[str, str]] = {
+    "asia-east1": ("abc", "10.140.0.0/20"),
+    "asia-northeast1": ("abc", "10.146.0.0/20"),
+    "asia-south1": ("abc", "10.160.0.0/20"),
+    "asia-southeast1": ("abc", "10.148.0.0/20"),
+    "australia-southeast1": ("abc", "10.152.0.0/20"),
+    "europe-central2": ("abc", "10.186.0.0/20"),
+    "europe-north1": ("abc", "10.166.0.0/20"),
+    "europe-west1": ("bcd", "10.132.0.0/20"),
+    "europe-west2": ("abc", "10.154.0.0/20"),
+    "europe-west3": ("abc", "10.156.0.0/20"),
+    "europe-west4": ("abc", "10.164.0.0/20"),
+    "europe-west6": ("abc", "10.172.0.0/20"),
+    "northamerica-northeast1": ("abc", "10.162.0.0/20"),
+    "southamerica-east1": ("abc", "10.158.0.0/20"),
+    "us-central1": ("abcf", "10.128.0.0/20"),
+    "us-east1": ("bcd", "10.142.0.0/20"),
+    "us-east4": ("abc", "10.150.0.0/20"),
+    "us-west1": ("abc", "10.138.0.0/20"),
+    "us-west2": ("abc", "10.168.0.0/20"),
+}
+ZONES = tuple(sorted(f"{region}-{letter}" for region, (letters, _) in REGIONS.items() for letter in letters))
+SCOPES = (*(f"regions/{region}" for region in REGIONS), *(f"zones/{zone}" for zone in ZONES))
+
+# vCPUs and memory in MiB.
+MACHINE_TYPES: dict[str, tuple[int, int]] = {
+    "e2-micro": (2, 1024),
+    "e2-small": (2, 2048),
+    "e2-medium": (2, 4096),
+    **{f"e2-standard-{n}": (n, n * 4096) for n in (2, 4, 8, 16, 32)},
+    **{f"e2-highmem-{n}": (n, n * 8192) for n in (2, 4, 8, 16)},
+    **{f"e2-highcpu-{n}": (n, n * 1024) for n in (2, 4, 8, 16, 32)},
+    **{f"n1-standard-{n}": (n, n * 3840) for n in (1, 2, 4, 8, 16, 32)},
+    **{f"n2-standard-{n}": (n, n * 4096) for n in (2, 4, 8, 16, 32)},
+    **{f"n2d-standard-{n}": (n, n * 4096) for n in (2, 4, 8, 16, 32)},
+    **{f"n4-standard-{n}": (n, n * 4096) for n in (2, 4, 8, 16, 32)},
+}
+DISK_TYPES: dict[str, tuple[str, str]] = {
+    "hyperdisk-balanced": ("Hyperdisk Balanced Persistent Disk", "4GB-65536GB"),
+    "pd-balanced": ("Balanced Persistent Disk", "10GB-65536GB"),
+    "pd-ssd": ("SSD Persistent Disk", "10GB-65536GB"),
+    "pd-standard": ("Standard Persistent Disk", "10GB-65536GB"),
+}
+
+
+@dataclass(frozen=True)
+class Image:
+    """A public image; `engine` is what the engine calls it."""
+
+    name: str
+    family: str
+    description: str
+    created: str
+    id: str
+    engine: str
+
+
+IMAGE_PROJECT = "debian-cloud"
+IMAGES = (
+    Image(
+        "debian-12-bookworm-v20251111", "debian-12", "Debian, Debian GNU/Linux, 12 (bookworm), amd64",
+        "2025-11-11T08:00:00.000-08:00", "5120000000000000012", "debian-12",
+    ),
+    Image(
+        "debian-13-trixie-v20251111", "debian-13", "Debian, Debian GNU/Linux, 13 (trixie), amd64",
+        "2025-11-11T08:00:00.000-08:00", "5130000000000000013", "debian-13",
+    ),
+)  # fmt: skip
+
+
+def region_of(zone: str) -> str | None:
+    """The region of a zone; None when there is no such zone."""
+    return zone.rpartition("-")[0] if zone in ZONES else None
+
+
+def image(name: str) -> Image | None:
+    """The public image that a relative name (`projects/debian-cloud/global/images/…`, also `…/family/F`) means."""
+    prefix = f"projects/{IMAGE_PROJECT}/global/images/"
+    if not name.startswith(prefix):
+        return None
+    rest = name.removeprefix(prefix)
+    if rest.startswith("family/"):
+        return next((i for i in IMAGES if i.family == rest.removeprefix("family/")), None)
+    return next((i for i in IMAGES if i.name == rest), None)

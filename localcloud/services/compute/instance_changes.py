@@ -1,0 +1,185 @@
+# Copyright (c) 2026, the mlops.mlflow_gcp authors
+# SPDX-License-Identifier: Apache-2.0
+"""What can be changed about an instance that is there."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from localcloud.errors import ApiError
+from localcloud.lifecycle import merge
+from localcloud.service import Call, Json
+from localcloud.services.compute import addresses
+from localcloud.services.compute.common import (
+    api,
+    check_labels,
+    failed,
+    invalid,
+    operation,
+    part,
+    ready,
+    resources,
+)
+from localcloud.services.compute.instances import name_of
+from localcloud.services.compute.new_instance import (
+    LateError,
+    access_config,
+    machine_type,
+    service_accounts,
+    tags_document,
+)
+from localcloud.services.compute.projects import check_metadata, metadata_document
+
+
+def _change(call: Call, verb: str, change: Callable[[Json], Json]) -> Json:
+    """Change the document and bring the network in line: tags and addresses are in its rules."""
+    name = name_of(call)
+
+    def update() -> Json:
+        found = resources(call.cloud, "instances")
+        found.get(name)
+        ready(call.cloud, name)
+        return found.update(name, change)
+
+    try:
+        return operation(call, verb, name, update)
+    except LateError as refusal:
+        return failed(call, name, refusal.code, str(refusal))
+
+
+@api.method("compute.instances.setMetadata", permission="compute.instances.setMetadata")
+def set_metadata(call: Call) -> Json:
+    """Replace the metadata; needs its fingerprint."""
+    new = metadata_document(call.body.get("items") or [])
+
+    def change(instance: Json) -> Json:
+        check_metadata(instance["metadata"], call.body)
+        return instance | {"metadata": new}
+
+    return _change(call, "setMetadata", change)
+
+
+@api.method("compute.instances.setLabels", permission="compute.instances.setLabels")
+def set_labels(call: Call) -> Json:
+    """Replace the labels; needs their fingerprint."""
+    labels = call.body.get("labels") or {}
+    check_labels(labels)
+
+    def change(instance: Json) -> Json:
+        resources(call.cloud, "instances").check_fingerprints(instance, call.body, "labelFingerprint")
+        return instance | {"labels": labels}
+
+    return _change(call, "setLabels", change)
+
+
+@api.method("compute.instances.setTags", permission="compute.instances.setTags")
+def set_tags(call: Call) -> Json:
+    """Replace the network tags; needs their fingerprint."""
+    tags = tags_document(call.body)
+
+    def change(instance: Json) -> Json:
+        if call.body.get("fingerprint") != instance["tags"]["fingerprint"]:
+            raise ApiError(412, "conditionNotMet", "Supplied fingerprint does not match current tags fingerprint.")
+        return instance | {"tags": tags}
+
+    return _change(call, "setTags", change)
+
+
+def _stopped(instance: Json, what: str) -> None:
+    if instance["status"] != "TERMINATED":
+        raise ApiError(400, "badRequest", f"The instance must be stopped before the {what} can be changed.")
+
+
+@api.method("compute.instances.setMachineType", permission="compute.instances.setMachineType")
+def set_machine_type(call: Call) -> Json:
+    """Another machine type, while stopped."""
+    wanted = machine_type(call, call.body.get("machineType"))
+
+    def change(instance: Json) -> Json:
+        _stopped(instance, "machine type")
+        return instance | {"machineType": wanted}
+
+    return _change(call, "setMachineType", change)
+
+
+@api.method("compute.instances.setServiceAccount", permission="compute.instances.setServiceAccount")
+def set_service_account(call: Call) -> Json:
+    """Another service account, or other scopes, while stopped; without an email it has none."""
+
+    def change(instance: Json) -> Json:
+        _stopped(instance, "service account")
+        rest = {k: v for k, v in instance.items() if k != "serviceAccounts"}
+        accounts = service_accounts(call, [call.body] if call.body.get("email") else [])
+        return rest | ({"serviceAccounts": accounts} if accounts else {})
+
+    return _change(call, "setServiceAccount", change)
+
+
+@api.method("compute.instances.setDeletionProtection", permission="compute.instances.setDeletionProtection")
+def set_deletion_protection(call: Call) -> Json:
+    """Protect against deletion, or not."""
+    wanted = bool(call.params["deletionProtection"])
+    return _change(call, "setDeletionProtection", lambda instance: instance | {"deletionProtection": wanted})
+
+
+@api.method("compute.instances.setScheduling", permission="compute.instances.setScheduling")
+def set_scheduling(call: Call) -> Json:
+    """What happens when the host needs maintenance or fails."""
+    return _change(call, "setScheduling", lambda i: i | {"scheduling": merge(i["scheduling"], call.body)})
+
+
+@api.method("compute.instances.setDiskAutoDelete", permission="compute.instances.update")
+def set_disk_auto_delete(call: Call) -> Json:
+    """Whether the disk goes with the instance."""
+    device, wanted = call.params["deviceName"], bool(call.params["autoDelete"])
+
+    def change(instance: Json) -> Json:
+        if device not in [disk["deviceName"] for disk in instance["disks"]]:
+            raise invalid("deviceName", device, "The instance has no such disk.")
+        disks = [d | {"autoDelete": wanted} if d["deviceName"] == device else d for d in instance["disks"]]
+        return instance | {"disks": disks}
+
+    return _change(call, "setDiskAutoDelete", change)
+
+
+def _interface(call: Call, instance: Json) -> Json:
+    wanted = call.params["networkInterface"]
+    for nic in instance["networkInterfaces"]:
+        if nic["name"] == wanted:
+            found: Json = nic
+            return found
+    raise invalid("networkInterface", wanted, "The instance has no such network interface.")
+
+
+@api.method("compute.instances.addAccessConfig", permission="compute.instances.addAccessConfig")
+def add_access_config(call: Call) -> Json:
+    """Give a network interface an external address."""
+
+    def change(instance: Json) -> Json:
+        nic = _interface(call, instance)
+        if nic.get("accessConfigs"):
+            raise invalid("networkInterface", nic["name"], "At most one access config currently supported.")
+        nic["accessConfigs"] = [access_config(call, call.body, part(nic["subnetwork"], "regions"), "resource")]
+        if (
+            instance["status"] == "TERMINATED"
+            and addresses.static_name(call.cloud, nic["accessConfigs"][0]["natIP"]) is None
+        ):
+            del nic["accessConfigs"][0]["natIP"]
+        return instance
+
+    return _change(call, "addAccessConfig", change)
+
+
+@api.method("compute.instances.deleteAccessConfig", permission="compute.instances.deleteAccessConfig")
+def delete_access_config(call: Call) -> Json:
+    """Take the external address away."""
+    wanted = call.params["accessConfig"]
+
+    def change(instance: Json) -> Json:
+        nic = _interface(call, instance)
+        if wanted not in [config["name"] for config in nic.get("accessConfigs", ())]:
+            raise invalid("accessConfig", wanted, "The network interface has no such access config.")
+        del nic["accessConfigs"]
+        return instance
+
+    return _change(call, "deleteAccessConfig", change)

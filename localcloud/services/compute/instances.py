@@ -1,0 +1,161 @@
+# Copyright (c) 2026, the mlops.mlflow_gcp authors
+# SPDX-License-Identifier: Apache-2.0
+"""Instances: making, reading, starting, stopping and deleting them."""
+
+from __future__ import annotations
+
+from localcloud.errors import ApiError
+from localcloud.service import Call, Json
+from localcloud.services.compute import catalog
+from localcloud.services.compute.common import (
+    aggregated,
+    api,
+    checked_name,
+    failed,
+    link,
+    listed,
+    operation,
+    part,
+    place,
+    ready,
+    resources,
+)
+from localcloud.services.compute.new_instance import LateError, create, external_address
+
+
+def name_of(call: Call) -> str:
+    """The relative name of the instance in the call's path."""
+    return f"{place(call)}/instances/{call.params.get('instance') or call.params['resource']}"
+
+
+@api.method("compute.instances.insert", permission="compute.instances.create")
+def insert(call: Call) -> Json:
+    """Create an instance with its boot disk, and boot it."""
+    name = f"{place(call)}/instances/{checked_name(call.body)}"
+    try:
+        return operation(call, "insert", name, lambda: create(call, name), run="compute.instances.insert")
+    except LateError as refusal:
+        return failed(call, name, refusal.code, str(refusal))
+
+
+@api.method("compute.instances.get", permission="compute.instances.get")
+def get(call: Call) -> Json:
+    """One instance."""
+    return resources(call.cloud, "instances").get(name_of(call))
+
+
+@api.method("compute.instances.list", permission="compute.instances.list")
+def list_instances(call: Call) -> Json:
+    """The instances of a zone."""
+    return listed(call, "compute#instanceList", resources(call.cloud, "instances").list(f"{place(call)}/instances/"))
+
+
+@api.method("compute.instances.aggregatedList", permission="compute.instances.list")
+def aggregate(call: Call) -> Json:
+    """The instances of all zones."""
+    found = resources(call.cloud, "instances").list(f"projects/{call.project}/")
+    return aggregated(call, "compute#instanceAggregatedList", "instances", found, catalog.SCOPES)
+
+
+def _transition(call: Call, verb: str, allowed: dict[str, str | None]) -> Json:
+    """From one status to another; `allowed` maps a status to what it becomes, None where there is nothing to do."""
+    name = name_of(call)
+    document = resources(call.cloud, "instances").get(name)
+    idle = document["status"] in allowed and allowed[document["status"]] is None
+
+    def change() -> Json:
+        ready(call.cloud, name)
+        current = resources(call.cloud, "instances").get(name)
+        if idle:
+            return current
+        becomes = allowed.get(current["status"])
+        if becomes is None:
+            raise ApiError(400, "resourceNotReady", f"The resource '{name}' is not ready")
+        if verb == "start":
+            _take_addresses(call, current)
+        return resources(call.cloud, "instances").update(name, lambda d: d | current | {"status": becomes})
+
+    return operation(call, verb, name, change, run="compute.network" if idle else f"compute.instances.{verb}")
+
+
+def _take_addresses(call: Call, instance: Json) -> None:
+    """A new ephemeral address where the old one was given back at the stop."""
+    region = catalog.region_of(part(instance["selfLink"], "zones")) or ""
+    for nic in instance["networkInterfaces"]:
+        for config in nic.get("accessConfigs", ()):
+            if not config.get("natIP"):
+                config["natIP"] = external_address(call, {}, region, "resource")
+
+
+@api.method("compute.instances.start", permission="compute.instances.start")
+def start(call: Call) -> Json:
+    """Boot a stopped instance."""
+    return _transition(call, "start", {"TERMINATED": "STAGING", "RUNNING": None})
+
+
+@api.method("compute.instances.stop", permission="compute.instances.stop")
+def stop(call: Call) -> Json:
+    """Shut an instance down; disk and internal address stay, an ephemeral external address goes."""
+    return _transition(call, "stop", {"RUNNING": "STOPPING", "TERMINATED": None})
+
+
+@api.method("compute.instances.reset", permission="compute.instances.reset")
+def reset(call: Call) -> Json:
+    """Cut the power and boot again."""
+    return _transition(call, "reset", {"RUNNING": "RUNNING"})
+
+
+@api.method("compute.instances.delete", permission="compute.instances.delete")
+def delete(call: Call) -> Json:
+    """Delete an instance, and its disk if that was made to go with it."""
+    name = name_of(call)
+
+    def change() -> Json:
+        instance = resources(call.cloud, "instances").get(name)
+        ready(call.cloud, name)
+        if instance["deletionProtection"]:
+            message = "Invalid resource usage: 'Resource cannot be deleted if it's protected against deletion.'"
+            raise ApiError(400, "invalidUsage", message)
+        return resources(call.cloud, "instances").update(name, lambda d: d | {"status": "STOPPING"})
+
+    return operation(call, "delete", name, change, run="compute.instances.delete")
+
+
+@api.method("compute.instances.getSerialPortOutput", permission="compute.instances.getSerialPortOutput")
+def serial_port_output(call: Call) -> Json:
+    """What the machine wrote to its console, from a byte on."""
+    instance = resources(call.cloud, "instances").get(name_of(call))
+    # An engine that runs machines has their console; the one in memory has none.
+    console = getattr(call.cloud.engine.machines, "console", None)
+    text = str(console(instance["id"])) if console else ""
+    start = int(call.params.get("start") or 0)
+    start = len(text) + start if start < 0 else start
+    return {
+        "kind": "compute#serialPortOutput",
+        "contents": text[start:],
+        "start": str(start),
+        "next": str(max(start, len(text))),
+        "selfLink": f"{instance['selfLink']}/serialPort",
+    }
+
+
+@api.method("compute.instances.getGuestAttributes", permission="compute.instances.getGuestAttributes")
+def guest_attributes(call: Call) -> Json:
+    """What the machine says about itself: `queryPath` is `namespace/` or `namespace/key`."""
+    name = name_of(call)
+    resources(call.cloud, "instances").get(name)
+    query = call.params.get("queryPath") or call.params.get("variableKey") or ""
+    stored = call.cloud.store.collection("compute.guestAttributes").get(name) or {}
+    namespace, _, key = query.partition("/")
+    items = [
+        {"namespace": space, "key": k, "value": value}
+        for space, pairs in sorted(stored.items())
+        for k, value in sorted(pairs.items())
+        if namespace in ("", space) and key in ("", k)
+    ]
+    if not items:
+        raise ApiError(404, "notFound", f"The resource '{query}' of type 'Guest Attribute' was not found.")
+    answer: Json = {"kind": "compute#guestAttributes", "selfLink": link(f"{name}/guestAttributes/{query}")}
+    if call.params.get("variableKey"):
+        return answer | {"variableKey": query, "variableValue": items[0]["value"]}
+    return answer | {"queryPath": query, "queryValue": {"items": items}}

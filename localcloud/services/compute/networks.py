@@ -1,0 +1,171 @@
+# Copyright (c) 2026, the mlops.mlflow_gcp authors
+# SPDX-License-Identifier: Apache-2.0
+"""VPC networks."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from localcloud.errors import ApiError
+from localcloud.lifecycle import merge
+from localcloud.service import Call, Json
+from localcloud.services.compute import catalog, netstate, removal, subnetworks
+from localcloud.services.compute.common import (
+    api,
+    checked_name,
+    in_use,
+    invalid,
+    last,
+    link,
+    listed,
+    new,
+    operation,
+    place,
+    ready,
+    resources,
+)
+
+if TYPE_CHECKING:
+    from localcloud.cloud import Cloud
+
+_PATCHABLE = ("routingConfig", "mtu", "description", "networkFirewallPolicyEnforcementOrder")
+
+
+def _name(call: Call) -> str:
+    return f"{place(call)}/networks/{call.params['network']}"
+
+
+def _shown(cloud: Cloud, document: Json) -> Json:
+    own = [s["selfLink"] for s in cloud.store.collection("compute.subnetworks").list() if _is_in(s, document)]
+    return document | ({"subnetworks": own} if own else {})
+
+
+def _is_in(subnetwork: Json, network: Json) -> bool:
+    return bool(subnetwork["network"] == network["selfLink"])
+
+
+@api.method("compute.networks.insert", permission="compute.networks.create")
+def insert(call: Call) -> Json:
+    """Create a network, in auto mode with a subnetwork in every region."""
+    body = call.body
+    name = f"{place(call)}/networks/{checked_name(body)}"
+    if body.get("IPv4Range") or body.get("autoCreateSubnetworks") is None:
+        raise ApiError(400, "badRequest", "Legacy networks are not supported anymore: set autoCreateSubnetworks.")
+    mtu = body.get("mtu") or 1460
+    if not 1300 <= mtu <= 8896:
+        raise invalid("resource.mtu", mtu, "Must be between 1300 and 8896.")
+
+    def create() -> Json:
+        document = new(call, "compute#network", name) | {
+            "autoCreateSubnetworks": body["autoCreateSubnetworks"],
+            "mtu": mtu,
+            "routingConfig": {"routingMode": "REGIONAL", "bgpBestPathSelectionMode": "LEGACY"}
+            | (body.get("routingConfig") or {}),
+            "networkFirewallPolicyEnforcementOrder": body.get("networkFirewallPolicyEnforcementOrder")
+            or "AFTER_CLASSIC_FIREWALL",
+        }
+        document["selfLinkWithId"] = link(f"{place(call)}/networks/{document['id']}")
+        if body.get("description"):
+            document["description"] = body["description"]
+        document = resources(call.cloud, "networks").create(name, document)
+        if document["autoCreateSubnetworks"]:
+            for region, (_, cidr) in catalog.REGIONS.items():
+                subnetworks.create(
+                    call, f"projects/{call.project}/regions/{region}/subnetworks/{last(name)}", name, cidr
+                )
+        return document
+
+    return operation(call, "insert", name, create)
+
+
+@api.method("compute.networks.get", permission="compute.networks.get")
+def get(call: Call) -> Json:
+    """One network."""
+    return _shown(call.cloud, resources(call.cloud, "networks").get(_name(call)))
+
+
+@api.method("compute.networks.list", permission="compute.networks.list")
+def list_networks(call: Call) -> Json:
+    """The networks of a project."""
+    found = resources(call.cloud, "networks").list(f"{place(call)}/networks/")
+    return listed(call, "compute#networkList", [_shown(call.cloud, d) for d in found])
+
+
+@api.method("compute.networks.patch", permission="compute.networks.update")
+def patch(call: Call) -> Json:
+    """Change routing mode, MTU or description."""
+    name = _name(call)
+    stored = resources(call.cloud, "networks").get(name)
+    for field, value in call.body.items():
+        if field not in _PATCHABLE and value != stored.get(field):
+            raise invalid(f"resource.{field}", value, "This field cannot be changed.")
+    change = {k: v for k, v in call.body.items() if k in _PATCHABLE}
+
+    def update() -> Json:
+        ready(call.cloud, name)
+        return resources(call.cloud, "networks").update(name, lambda d: merge(d, change))
+
+    return operation(call, "patch", name, update)
+
+
+@api.method("compute.networks.switchToCustomMode", permission="compute.networks.switchToCustomMode")
+def switch_to_custom_mode(call: Call) -> Json:
+    """From auto mode to custom mode; the subnetworks stay."""
+    name = _name(call)
+
+    def update() -> Json:
+        if not resources(call.cloud, "networks").get(name)["autoCreateSubnetworks"]:
+            raise invalid("network", last(name), "The network is not in auto subnet mode.")
+        return resources(call.cloud, "networks").update(name, lambda d: d | {"autoCreateSubnetworks": False})
+
+    return operation(call, "switchToCustomMode", name, update)
+
+
+@api.method("compute.networks.removePeering", permission="compute.networks.removePeering")
+def remove_peering(call: Call) -> Json:
+    """End a peering from this side, whoever still uses it: what was reached over it is out of reach then."""
+    name, peering = _name(call), call.body.get("name")
+
+    def update() -> Json:
+        network = resources(call.cloud, "networks").get(name)
+        if peering not in [p["name"] for p in network.get("peerings", ())]:
+            raise ApiError(400, "invalid", f"There is no peering '{peering}' on network '{last(name)}'.")
+        netstate.connections(call.cloud).delete(name)
+        return resources(call.cloud, "networks").update(name, lambda d: without_peering(d, str(peering)))
+
+    return operation(call, "removePeering", name, update)
+
+
+def without_peering(network: Json, peering: str) -> Json:
+    """The network's document without one of its peerings."""
+    left = [p for p in network.get("peerings", ()) if p["name"] != peering]
+    rest = {k: v for k, v in network.items() if k != "peerings"}
+    return rest | ({"peerings": left} if left else {})
+
+
+@api.method("compute.networks.delete", permission="compute.networks.delete")
+def delete(call: Call) -> Json:
+    """Delete a network that nothing uses; an auto mode one with its subnetworks."""
+    return removal.delete(call, "networks", _name(call))
+
+
+def _check(cloud: Cloud, network: Json) -> None:
+    short = network["selfLink"].split("/v1/", 1)[1]
+    for kind in ("instances", "firewalls", "subnetworks", "addresses"):
+        if kind == "subnetworks" and network["autoCreateSubnetworks"]:
+            continue
+        for user in cloud.store.collection(f"compute.{kind}").list():
+            networks = {nic["network"] for nic in user.get("networkInterfaces", ())} | {user.get("network")}
+            if network["selfLink"] in networks:
+                raise in_use("network", short, user["selfLink"].split("/v1/", 1)[1])
+    for peering in network.get("peerings", ()):
+        raise in_use("network", short, f"{short}/peerings/{peering['name']}")
+
+
+def _along(cloud: Cloud, network: Json) -> None:
+    for key, subnetwork in cloud.store.collection("compute.subnetworks").items():
+        if _is_in(subnetwork, network):
+            resources(cloud, "subnetworks").delete(key)
+
+
+removal.checked_by("networks", _check, _along)

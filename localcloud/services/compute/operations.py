@@ -1,0 +1,62 @@
+# Copyright (c) 2026, the mlops.mlflow_gcp authors
+# SPDX-License-Identifier: Apache-2.0
+"""Operations: global, regional and zonal."""
+
+from __future__ import annotations
+
+from localcloud.errors import ApiError
+from localcloud.operations import as_compute
+from localcloud.service import Call, Json
+from localcloud.services.compute import catalog
+from localcloud.services.compute.common import aggregated, api, listed, place, scope_of
+
+# Google answers a wait after two minutes at the latest, done or not.
+_WAIT_SECONDS = 120.0
+
+
+def _operation(call: Call) -> Json:
+    name = call.params["operation"]
+    found = call.cloud.operations.get(name)
+    if found is None and name.isdigit():
+        found = next((o for o in call.cloud.operations.list("compute", call.project) if o["number"] == name), None)
+    known = found is not None and found["service"] == "compute" and found["project"] == call.project
+    if found is None or not known or found["scope"] != scope_of(call):
+        raise ApiError(404, "notFound", f"The resource '{place(call)}/operations/{name}' was not found")
+    return found
+
+
+def get(call: Call) -> Json:
+    """The operation as it stands."""
+    return as_compute(_operation(call))
+
+
+def wait(call: Call) -> Json:
+    """The operation once it is done, or as it stands after two minutes."""
+    found = _operation(call)
+    return as_compute(call.cloud.operations.wait(found["name"], _WAIT_SECONDS) or found)
+
+
+def delete(call: Call) -> None:
+    """Forget the operation."""
+    call.cloud.operations.delete(_operation(call)["name"])
+
+
+def list_operations(call: Call) -> Json:
+    """The operations of a scope, newest first."""
+    scope = scope_of(call)
+    found = [o for o in call.cloud.operations.list("compute", call.project) if o["scope"] == scope]
+    return listed(call, "compute#operationList", [as_compute(o) for o in found])
+
+
+for _kind in ("globalOperations", "regionOperations", "zoneOperations"):
+    api.method(f"compute.{_kind}.get", permission=f"compute.{_kind}.get")(get)
+    api.method(f"compute.{_kind}.wait", permission=f"compute.{_kind}.get")(wait)
+    api.method(f"compute.{_kind}.delete", permission=f"compute.{_kind}.delete")(delete)
+    api.method(f"compute.{_kind}.list", permission=f"compute.{_kind}.list")(list_operations)
+
+
+@api.method("compute.globalOperations.aggregatedList", permission="compute.globalOperations.list")
+def aggregate(call: Call) -> Json:
+    """The operations of all scopes."""
+    found = [as_compute(o) for o in call.cloud.operations.list("compute", call.project)]
+    return aggregated(call, "compute#operationAggregatedList", "operations", found, ("global", *catalog.SCOPES))

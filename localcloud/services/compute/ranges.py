@@ -1,0 +1,166 @@
+# Copyright (c) 2026, the mlops.mlflow_gcp authors
+# SPDX-License-Identifier: Apache-2.0
+"""IP ranges and addresses: which are taken, which is free."""
+
+from __future__ import annotations
+
+import ipaddress
+import subprocess
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from localcloud.engine import routes
+from localcloud.errors import ApiError
+from localcloud.service import Json
+from localcloud.services.compute.common import invalid, last, link
+from localcloud.services.compute.netstate import connections
+
+if TYPE_CHECKING:
+    from localcloud.cloud import Cloud
+
+Range = ipaddress.IPv4Network
+
+# Out of the engine's external range: the host itself is its first address, outsiders in tests are among the last.
+_EXTERNAL = tuple(f"198.51.100.{number}" for number in range(10, 190))
+# Where Google, too, takes automatic ranges for private services from; the auto mode networks are in its middle.
+_AUTOMATIC = tuple(ipaddress.IPv4Network(cidr) for cidr in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16"))
+_OURS = "mlc"
+
+
+def parse(cidr: str, field: str, *, shortest: int = 8, longest: int = 29) -> Range:
+    """A range from its text; 400 for what is none."""
+    try:
+        found = ipaddress.IPv4Network(cidr)
+    except ValueError:
+        raise invalid(field, cidr, "Must be a CIDR address range.") from None
+    if not shortest <= found.prefixlen <= longest:
+        raise invalid(field, cidr, f"The prefix length must be between {shortest} and {longest}.")
+    if found.is_loopback or found.is_link_local or found.is_multicast or str(found.network_address).startswith("0."):
+        raise invalid(field, cidr, "Range must be valid for a subnetwork.")
+    return found
+
+
+def taken_in_network(cloud: Cloud, network: str) -> list[tuple[Range, str]]:
+    """(range, what has it, in words) of one network: subnetworks, allocated ranges, peered ranges."""
+    url = link(network)
+    found: list[tuple[Range, str]] = []
+    for subnetwork in cloud.store.collection("compute.subnetworks").list():
+        if subnetwork["network"] == url:
+            owner = f"existing subnetwork '{subnetwork['name']}' in region '{last(subnetwork['region'])}'"
+            cidrs = [subnetwork["ipCidrRange"], *(r["ipCidrRange"] for r in subnetwork.get("secondaryIpRanges", ()))]
+            found += [(ipaddress.IPv4Network(cidr), owner) for cidr in cidrs]
+    for address in cloud.store.collection("compute.addresses").list():
+        if address.get("purpose") == "VPC_PEERING" and address["network"] == url:
+            found.append((_allocated(address), f"allocated range '{address['name']}'"))
+    connection = connections(cloud).get(network)
+    for name, cidr in (connection or {"ranges": {}})["ranges"].items():
+        found.append((ipaddress.IPv4Network(cidr), f"peered range '{name}'"))
+    return found
+
+
+def conflict(wanted: Range, taken: Iterable[tuple[Range, str]]) -> str | None:
+    """Whose range the wanted one overlaps; None if it is free."""
+    return next((owner for cidr, owner in taken if cidr.overlaps(wanted)), None)
+
+
+def _allocated(address: Json) -> Range:
+    return ipaddress.IPv4Network(f"{address['address']}/{address['prefixLength']}")
+
+
+def free_range(cloud: Cloud, prefix_length: int) -> Range:
+    """A private range that nobody has: no network of any project, nor this host's routes and name servers."""
+    taken = [ipaddress.IPv4Network(s["ipCidrRange"]) for s in cloud.store.collection("compute.subnetworks").list()]
+    addresses = cloud.store.collection("compute.addresses").list()
+    taken += [_allocated(a) for a in addresses if a.get("purpose") == "VPC_PEERING"]
+    taken += [ipaddress.IPv4Network(c) for d in connections(cloud).list() for c in d["ranges"].values()]
+    taken += _host_ranges()
+    # Networks of the future: auto mode ones have their subnetworks here.
+    taken.append(ipaddress.IPv4Network("10.128.0.0/9"))
+    for block in _AUTOMATIC:
+        if block.prefixlen > prefix_length:
+            continue
+        step, start = 2 ** (32 - prefix_length), int(block.network_address)
+        while start < int(block.broadcast_address):
+            candidate = ipaddress.IPv4Network((start, prefix_length))
+            hit = next((cidr for cidr in taken if cidr.overlaps(candidate)), None)
+            if hit is None:
+                return candidate
+            after = max(int(hit.broadcast_address), int(candidate.broadcast_address)) + 1
+            start = -(-after // step) * step
+    raise ApiError(400, "RANGE_SPACE_EXHAUSTED", f"There is no free range of prefix length {prefix_length}.")
+
+
+def _host_ranges() -> list[Range]:
+    try:
+        found = [destination for destination, device in routes.host_routes() if not device.startswith(_OURS)]
+    except (OSError, subprocess.CalledProcessError):
+        found = []  # without iproute2 there is no engine either that could collide
+    cidrs = [ipaddress.IPv4Network(cidr, strict=False) for cidr in [*found, *routes.host_resolvers()]]
+    return [cidr for cidr in cidrs if cidr.prefixlen > 0]
+
+
+# -- single addresses
+
+
+def internal_taken(cloud: Cloud, subnetwork: str) -> dict[str, str]:
+    """Internal addresses in a subnetwork (its link), and the link of what has them."""
+    found: dict[str, str] = {}
+    for address in cloud.store.collection("compute.addresses").list():
+        if address.get("subnetwork") == subnetwork:
+            found[address["address"]] = address["selfLink"]
+    for instance in cloud.store.collection("compute.instances").list():
+        for nic in instance["networkInterfaces"]:
+            if nic["subnetwork"] == subnetwork:
+                found[nic["networkIP"]] = instance["selfLink"]
+    return found
+
+
+def usable(cidr: str) -> list[str]:
+    """The addresses of a range that Google lets machines have: not the first two, not the last two."""
+    network = ipaddress.IPv4Network(cidr)
+    return [str(network[index]) for index in range(2, min(network.num_addresses - 2, 4096))]
+
+
+def free_internal(cloud: Cloud, subnetwork: Json) -> str:
+    """The lowest free address of a subnetwork."""
+    taken = internal_taken(cloud, subnetwork["selfLink"])
+    for address in usable(subnetwork["ipCidrRange"]):
+        if address not in taken:
+            return address
+    raise ApiError(400, "IP_SPACE_EXHAUSTED", f"IP space of '{subnetwork['selfLink']}' is exhausted.")
+
+
+def check_internal(subnetwork: Json, address: str, field: str) -> None:
+    """400 for an address that machines of the subnetwork cannot have."""
+    network = ipaddress.IPv4Network(subnetwork["ipCidrRange"])
+    try:
+        inside = ipaddress.IPv4Address(address) in network
+    except ValueError:
+        inside = False
+    if not inside or address in (str(network[0]), str(network[1]), str(network[-1]), str(network[-2])):
+        raise invalid(field, address, f"IP address is not usable in the subnetwork's range {network}.")
+
+
+def external_users(cloud: Cloud) -> dict[str, list[str]]:
+    """External addresses that instances have, with the links of the instances."""
+    found: dict[str, list[str]] = {}
+    for instance in cloud.store.collection("compute.instances").list():
+        for nic in instance["networkInterfaces"]:
+            for config in nic.get("accessConfigs", ()):
+                if config.get("natIP"):
+                    found.setdefault(config["natIP"], []).append(instance["selfLink"])
+    return found
+
+
+def free_external(cloud: Cloud) -> str:
+    """The lowest external address that is neither reserved nor used."""
+    taken = {a["address"] for a in cloud.store.collection("compute.addresses").list()} | external_users(cloud).keys()
+    for address in _EXTERNAL:
+        if address not in taken:
+            return address
+    raise ApiError(403, "quotaExceeded", "Quota 'STATIC_ADDRESSES' exceeded. No external address is left.")
+
+
+def is_external(address: str) -> bool:
+    """Whether an address is one of those that the cloud hands out."""
+    return address in _EXTERNAL

@@ -1,0 +1,52 @@
+# Copyright (c) 2026, the mlops.mlflow_gcp authors
+# SPDX-License-Identifier: Apache-2.0
+"""Deleting: refused while something needs the resource, when asked for and once more when it is done."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from localcloud.operations import Work, step
+from localcloud.service import Call, Json
+from localcloud.services.compute import netstate
+from localcloud.services.compute.common import operation, ready, resources
+
+if TYPE_CHECKING:
+    from localcloud.cloud import Cloud
+
+Check = Callable[["Cloud", Json], None]
+_CHECKS: dict[str, Check] = {}
+_ALONG: dict[str, Check] = {}
+
+
+def checked_by(kind: str, check: Check, along: Check | None = None) -> None:
+    """`check` raises while a resource of the kind is needed; `along` removes what goes with it."""
+    _CHECKS[kind] = check
+    if along is not None:
+        _ALONG[kind] = along
+
+
+def delete(call: Call, kind: str, name: str) -> Json:
+    """The answer to a delete call."""
+
+    def change() -> Json:
+        document = resources(call.cloud, kind).get(name)
+        ready(call.cloud, name)
+        _CHECKS[kind](call.cloud, document)
+        return document
+
+    return operation(call, "delete", name, change, run="compute.remove", args={"kind": kind})
+
+
+@step("compute.remove")
+def _remove(work: Work) -> None:
+    kind, name = work.args["kind"], work.args["name"]
+    with work.cloud.store.transaction():
+        document = resources(work.cloud, kind).find(name)
+        if document is not None:
+            _CHECKS[kind](work.cloud, document)
+            if kind in _ALONG:
+                _ALONG[kind](work.cloud, document)
+            resources(work.cloud, kind).delete(name)
+    netstate.apply(work.cloud)

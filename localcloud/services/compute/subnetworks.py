@@ -1,0 +1,181 @@
+# Copyright (c) 2026, the mlops.mlflow_gcp authors
+# SPDX-License-Identifier: Apache-2.0
+"""Subnetworks."""
+
+from __future__ import annotations
+
+import ipaddress
+from typing import TYPE_CHECKING
+
+from localcloud.errors import ApiError
+from localcloud.lifecycle import merge
+from localcloud.service import Call, Json
+from localcloud.services.compute import catalog, netstate, ranges, removal
+from localcloud.services.compute.common import (
+    aggregated,
+    api,
+    checked_name,
+    in_use,
+    invalid,
+    link,
+    listed,
+    new,
+    operation,
+    place,
+    ready,
+    relative,
+    resources,
+)
+
+if TYPE_CHECKING:
+    from localcloud.cloud import Cloud
+
+_OPTIONS = ("description", "logConfig", "enableFlowLogs", "secondaryIpRanges")
+_PATCHABLE = (*_OPTIONS, "privateIpGoogleAccess", "ipCidrRange")
+
+
+def _name(call: Call) -> str:
+    return f"{place(call)}/subnetworks/{call.params['subnetwork']}"
+
+
+def create(call: Call, name: str, network: str, cidr: str, options: Json | None = None) -> Json:
+    """Write a new subnetwork; its range must be free."""
+    taken = ranges.taken_in_network(call.cloud, network)
+    check_free(cidr, taken, "resource.ipCidrRange")
+    document = new(call, "compute#subnetwork", name) | {
+        "network": link(network),
+        "ipCidrRange": cidr,
+        "gatewayAddress": str(ipaddress.IPv4Network(cidr)[1]),
+        "privateIpGoogleAccess": False,
+        "privateIpv6GoogleAccess": "DISABLE_GOOGLE_ACCESS",
+        "purpose": "PRIVATE",
+        "stackType": "IPV4_ONLY",
+    }
+    return resources(call.cloud, "subnetworks").create(name, document | (options or {}))
+
+
+def check_free(cidr: str, taken: list[tuple[ranges.Range, str]], field: str) -> None:
+    """400 for a range that is none or that overlaps another one."""
+    owner = ranges.conflict(ranges.parse(cidr, field), taken)
+    if owner:
+        raise ApiError(400, "invalid", f"Invalid IPCidrRange: {cidr} conflicts with {owner}.")
+
+
+@api.method("compute.subnetworks.insert", permission="compute.subnetworks.create")
+def insert(call: Call) -> Json:
+    """Create a subnetwork in a custom mode network."""
+    body = call.body
+    name = f"{place(call)}/subnetworks/{checked_name(body)}"
+    for field in ("network", "ipCidrRange"):
+        if not body.get(field):
+            raise ApiError(400, "required", f"Required field 'resource.{field}' not specified")
+    if body.get("purpose") not in (None, "PRIVATE") or body.get("stackType") not in (None, "IPV4_ONLY"):
+        raise ApiError(501, None, "The local cloud has IPv4 subnetworks for machines only.")
+    network = relative(call.cloud, call.project or "", body["network"], "resource.network")
+
+    def write() -> Json:
+        found = resources(call.cloud, "networks").get(network)
+        ready(call.cloud, network)
+        options = {k: v for k, v in body.items() if k in (*_OPTIONS, "privateIpGoogleAccess") and v is not None}
+        if found["autoCreateSubnetworks"] and ipaddress.IPv4Network("10.128.0.0/9").overlaps(
+            ranges.parse(body["ipCidrRange"], "resource.ipCidrRange")
+        ):
+            why = "Range overlaps 10.128.0.0/9, which auto mode networks keep for themselves."
+            raise invalid("resource.ipCidrRange", body["ipCidrRange"], why)
+        return create(call, name, network, body["ipCidrRange"], options)
+
+    return operation(call, "insert", name, write)
+
+
+@api.method("compute.subnetworks.get", permission="compute.subnetworks.get")
+def get(call: Call) -> Json:
+    """One subnetwork."""
+    return resources(call.cloud, "subnetworks").get(_name(call))
+
+
+@api.method("compute.subnetworks.list", permission="compute.subnetworks.list")
+def list_subnetworks(call: Call) -> Json:
+    """The subnetworks of a region."""
+    return listed(call, "compute#subnetworkList", resources(call.cloud, "subnetworks").list(f"{place(call)}/"))
+
+
+@api.method("compute.subnetworks.aggregatedList", permission="compute.subnetworks.list")
+def aggregate(call: Call) -> Json:
+    """The subnetworks of all regions."""
+    found = resources(call.cloud, "subnetworks").list(f"{place(call).removesuffix('/global')}/")
+    scopes = [f"regions/{region}" for region in catalog.REGIONS]
+    return aggregated(call, "compute#subnetworkAggregatedList", "subnetworks", found, scopes)
+
+
+@api.method("compute.subnetworks.patch", permission="compute.subnetworks.update")
+def patch(call: Call) -> Json:
+    """Change the options of a subnetwork; needs its fingerprint."""
+    name = _name(call)
+
+    def update() -> Json:
+        ready(call.cloud, name)
+        stored = resources(call.cloud, "subnetworks").get(name)
+        resources(call.cloud, "subnetworks").check_fingerprints(stored, call.body, "fingerprint")
+        for field, value in call.body.items():
+            if field not in (*_PATCHABLE, "fingerprint") and value != stored.get(field):
+                raise invalid(f"resource.{field}", value, "This field cannot be changed.")
+        if call.body.get("ipCidrRange") not in (None, stored["ipCidrRange"]):
+            raise invalid("resource.ipCidrRange", call.body["ipCidrRange"], "Use expandIpCidrRange.")
+        change = {k: v for k, v in call.body.items() if k in _PATCHABLE}
+        return resources(call.cloud, "subnetworks").update(name, lambda d: merge(d, change))
+
+    return operation(call, "patch", name, update)
+
+
+@api.method("compute.subnetworks.setPrivateIpGoogleAccess", permission="compute.subnetworks.setPrivateIpGoogleAccess")
+def set_private_access(call: Call) -> Json:
+    """Let machines without an external address reach Google's APIs, or not."""
+    name, value = _name(call), bool(call.body.get("privateIpGoogleAccess"))
+
+    def update() -> Json:
+        ready(call.cloud, name)
+        return resources(call.cloud, "subnetworks").update(name, lambda d: d | {"privateIpGoogleAccess": value})
+
+    return operation(call, "setPrivateIpGoogleAccess", name, update)
+
+
+@api.method("compute.subnetworks.expandIpCidrRange", permission="compute.subnetworks.expandIpCidrRange")
+def expand(call: Call) -> Json:
+    """Grow the range; it never shrinks."""
+    name, cidr = _name(call), call.body.get("ipCidrRange") or ""
+
+    def update() -> Json:
+        ready(call.cloud, name)
+        stored = resources(call.cloud, "subnetworks").get(name)
+        old, wider = ipaddress.IPv4Network(stored["ipCidrRange"]), ranges.parse(cidr, "ipCidrRange")
+        if not old.subnet_of(wider) or old == wider:
+            raise invalid("ipCidrRange", cidr, f"The new range must contain the old one, {old}.")
+        network = relative(call.cloud, call.project or "", stored["network"], "network")
+        taken = [entry for entry in ranges.taken_in_network(call.cloud, network) if entry[0] != old]
+        check_free(cidr, taken, "ipCidrRange")
+        if netstate.instances_in(call.cloud, subnetwork=name):
+            raise ApiError(501, None, "The local cloud cannot expand a subnetwork that has machines.")
+        gateway = str(wider[1])
+        return resources(call.cloud, "subnetworks").update(
+            name, lambda d: d | {"ipCidrRange": cidr, "gatewayAddress": gateway}
+        )
+
+    return operation(call, "expandIpCidrRange", name, update)
+
+
+@api.method("compute.subnetworks.delete", permission="compute.subnetworks.delete")
+def delete(call: Call) -> Json:
+    """Delete a subnetwork that no machine or address is in."""
+    return removal.delete(call, "subnetworks", _name(call))
+
+
+def _check(cloud: Cloud, subnetwork: Json) -> None:
+    name = subnetwork["selfLink"].split("/v1/", 1)[1]
+    for user in sorted(ranges.internal_taken(cloud, subnetwork["selfLink"]).values()):
+        raise in_use("subnetwork", name, user.split("/v1/", 1)[1])
+    network = cloud.store.collection("compute.networks").get(subnetwork["network"].split("/v1/", 1)[1])
+    if network and network["autoCreateSubnetworks"] and subnetwork["name"] == network["name"]:
+        raise ApiError(400, "badRequest", f"Cannot delete auto subnetwork from an auto subnet mode network: '{name}'.")
+
+
+removal.checked_by("subnetworks", _check)

@@ -1,0 +1,269 @@
+# Copyright (c) 2026, the mlops.mlflow_gcp authors
+# SPDX-License-Identifier: Apache-2.0
+"""Service Networking: private services access, by which Google's services get addresses that a VPC network reaches."""
+
+from __future__ import annotations
+
+import re
+import uuid
+from typing import TYPE_CHECKING
+
+from localcloud.errors import ApiError
+from localcloud.operations import COMPUTE, Work, as_longrunning, step
+from localcloud.service import Call, Json, Service
+from localcloud.services.compute import netstate, ranges
+from localcloud.services.compute.common import resources
+from localcloud.services.compute.networks import without_peering
+
+if TYPE_CHECKING:
+    from localcloud.cloud import Cloud
+
+api = Service("servicenetworking", "v1")
+
+PEERING = "servicenetworking-googleapis-com"
+SERVICE = "services/servicenetworking.googleapis.com"
+_CREATE = "servicenetworking.services.connections.create"
+_PATCH = "servicenetworking.services.connections.patch"
+_DELETE = "servicenetworking.services.connections.deleteConnection"
+
+
+# -- for the services that put servers into a peered range
+
+
+def network_name(cloud: Cloud, reference: str) -> str:
+    """The relative name, with the project's id, of a network written with its number, or as a link."""
+    found = re.search(r"projects/([^/]+)/global/networks/([^/]+)$", reference)
+    if found is None:
+        raise ApiError(
+            400, None, f"Invalid network '{reference}': not projects/NUMBER/global/networks/NAME."
+        )
+    return f"projects/{cloud.projects.id_of(found[1])}/global/networks/{found[2]}"
+
+
+def allocate(cloud: Cloud, network: str) -> tuple[str, str]:
+    """(address, CIDR of its range) for a new server of a Google service; `network` as the service was given it.
+
+    400 FAILED_PRECONDITION when the network has no private services connection, or no address left. Give the address back
+    with `release`.
+    """
+    name = network_name(cloud, network)
+    with cloud.store.transaction():
+        connection = netstate.connections(cloud).get(name)
+        if connection is None:
+            message = (
+                f"Failed to create subnetwork. Network '{name}' has no private services connection: "
+                "set up private services access and try again. NETWORK_NOT_PEERED"
+            )
+            raise ApiError(400, "FAILED_PRECONDITION", message)
+        allocated = cloud.store.collection("servicenetworking.allocations")
+        for cidr in connection["ranges"].values():
+            for address in ranges.usable(cidr):
+                key = f"{name}/{address}"
+                if allocated.get(key) is None:
+                    allocated.put(key, {"range": cidr})
+                    return address, cidr
+    message = "Failed to create subnetwork. Couldn't find free blocks in allocated IP ranges."
+    raise ApiError(400, "FAILED_PRECONDITION", message)
+
+
+def release(cloud: Cloud, network: str, address: str) -> None:
+    """Give an address back that `allocate` handed out; nothing happens when it is free already."""
+    name = network_name(cloud, network)
+    cloud.store.collection("servicenetworking.allocations").delete(f"{name}/{address}")
+
+
+def _producers(cloud: Cloud, network: str) -> list[str]:
+    """What Google's services run in a network: Cloud SQL instances with a private address."""
+    found = []
+    for key, instance in cloud.store.collection("sqladmin.instances").items():
+        private = instance.get("settings", {}).get("ipConfiguration", {}).get("privateNetwork")
+        if private and network_name(cloud, private) == network:
+            found.append(key)
+    return found
+
+
+# -- methods
+
+
+def _body_network(call: Call) -> str:
+    given = call.body.get("network") or call.body.get("consumerNetwork") or call.params.get("network") or ""
+    return network_name(call.cloud, given)
+
+
+def _project(call: Call) -> str | None:
+    return _body_network(call).split("/")[1]
+
+
+def _shown(cloud: Cloud, network: str, connection: Json) -> Json:
+    _, project, _, _, name = network.split("/")
+    return {
+        "network": f"projects/{cloud.projects.number_of(project)}/global/networks/{name}",
+        "peering": PEERING,
+        "reservedPeeringRanges": list(connection["ranges"]),
+        "service": SERVICE,
+    }
+
+
+def _resolved(call: Call, network: str, names: list[str]) -> dict[str, str]:
+    """CIDR by name of allocated ranges; 400 for one that the network has not."""
+    project = network.split("/")[1]
+    found: dict[str, str] = {}
+    for name in names:
+        address = resources(call.cloud, "addresses").find(f"projects/{project}/global/addresses/{name}")
+        if address is None or address.get("purpose") != "VPC_PEERING" or address["network"] != f"{COMPUTE}/{network}":
+            raise ApiError(400, None, f"Invalid value: allocated range '{name}' was not found on network '{network}'.")
+        found[name] = f"{address['address']}/{address['prefixLength']}"
+    return found
+
+
+def _existing_network(call: Call, network: str) -> None:
+    if resources(call.cloud, "networks").find(network) is None:
+        raise ApiError(404, None, f"The network '{network}' was not found.")
+
+
+def _started(call: Call, name: str, network: str, verb: str, args: Json) -> Json:
+    operation = call.cloud.operations.start(
+        name, {"network": network} | args, service="servicenetworking", project=network.split("/")[1], verb=verb,
+        target=network, user=call.caller.email, method=name,
+    )  # fmt: skip
+    return as_longrunning(operation)
+
+
+@api.method(_CREATE, permission="servicenetworking.services.addPeering", project=_project)
+def create(call: Call) -> Json:
+    """Peer a network with Google's services, which take their addresses from its allocated ranges."""
+    network = _body_network(call)
+    _existing_network(call, network)
+    names = list(call.body.get("reservedPeeringRanges") or [])
+    if not names:
+        raise ApiError(400, None, "Invalid value: reserved_peering_ranges must not be empty.")
+    return _started(call, _CREATE, network, "create", {"ranges": _resolved(call, network, names)})
+
+
+@step(_CREATE)
+def _create(work: Work) -> Json:
+    network, wanted = work.args["network"], work.args["ranges"]
+    with work.cloud.store.transaction():
+        connection = netstate.connections(work.cloud).get(network)
+        if connection is not None and set(connection["ranges"]) != set(wanted):
+            message = "Cannot modify allocated ranges in CreateConnection. Please use UpdateConnection."
+            raise ApiError(400, "FAILED_PRECONDITION", message)
+        _write(work.cloud, network, wanted)
+    return _done(work.cloud, network)
+
+
+def _write(cloud: Cloud, network: str, wanted: dict[str, str]) -> None:
+    netstate.connections(cloud).put(network, {"ranges": wanted})
+    resources(cloud, "networks").update(network, lambda document: _peered(cloud, document))
+
+
+def _peered(cloud: Cloud, network: Json) -> Json:
+    if any(peering["name"] == PEERING for peering in network.get("peerings", ())):
+        return network
+    tenant = uuid.uuid5(uuid.NAMESPACE_URL, network["selfLink"]).hex[:17]
+    peering = {
+        "name": PEERING,
+        "network": f"{COMPUTE}/projects/{tenant}-tp/global/networks/servicenetworking",
+        "state": "ACTIVE",
+        "stateDetails": f"[{cloud.clock.now()}]: Connected.",
+        "autoCreateRoutes": True,
+        "exchangeSubnetRoutes": True,
+        "exportCustomRoutes": False,
+        "importCustomRoutes": False,
+        "exportSubnetRoutesWithPublicIp": False,
+        "importSubnetRoutesWithPublicIp": False,
+        "stackType": "IPV4_ONLY",
+    }
+    return network | {"peerings": [*network.get("peerings", ()), peering]}
+
+
+def _done(cloud: Cloud, network: str) -> Json:
+    netstate.apply(cloud)
+    connection = netstate.connections(cloud).get(network) or {"ranges": {}}
+    kind = "type.googleapis.com/google.cloud.servicenetworking.v1.Connection"
+    return {"@type": kind} | _shown(cloud, network, connection)
+
+
+def _parent_permission(call: Call) -> str | None:
+    return network_name(call.cloud, call.params["network"]).split("/")[1] if call.params.get("network") else None
+
+
+@api.method(
+    "servicenetworking.services.connections.list",
+    permission="servicenetworking.services.get",
+    project=_parent_permission,
+)
+def list_connections(call: Call) -> Json:
+    """The connection of a network, if it has one."""
+    if not call.params.get("network"):
+        raise ApiError(400, None, "Invalid value: network is required.")
+    network = network_name(call.cloud, call.params["network"])
+    _existing_network(call, network)
+    connection = netstate.connections(call.cloud).get(network)
+    return {"connections": [_shown(call.cloud, network, connection)]} if connection else {}
+
+
+@api.method(_PATCH, permission="servicenetworking.services.addPeering", project=_project)
+def patch(call: Call) -> Json:
+    """Replace the ranges of a connection; without `force` a range in use cannot be taken away."""
+    if call.params.get("updateMask") not in (None, "*", "reservedPeeringRanges", "reserved_peering_ranges"):
+        raise ApiError(400, None, f"Invalid value: update_mask '{call.params['updateMask']}'.")
+    network = _body_network(call)
+    _existing_network(call, network)
+    names = list(call.body.get("reservedPeeringRanges") or [])
+    args = {"ranges": _resolved(call, network, names), "force": bool(call.params.get("force"))}
+    return _started(call, _PATCH, network, "patch", args)
+
+
+@step(_PATCH)
+def _patch(work: Work) -> Json:
+    cloud, network, wanted = work.cloud, work.args["network"], work.args["ranges"]
+    with cloud.store.transaction():
+        connection = netstate.connections(cloud).get(network)
+        if connection is None:
+            raise ApiError(404, None, "Connection not found.")
+        lost = {cidr for name, cidr in connection["ranges"].items() if name not in wanted}
+        used = {doc["range"] for _, doc in cloud.store.collection("servicenetworking.allocations").items(f"{network}/")}
+        if lost & used and not work.args["force"]:
+            message = "Cannot remove allocated ranges that are in use. Set force to true to do so anyway."
+            raise ApiError(400, "FAILED_PRECONDITION", message)
+        _write(cloud, network, wanted)
+    return _done(cloud, network)
+
+
+@api.method(_DELETE, permission="servicenetworking.services.deleteConnection", project=_project)
+def delete(call: Call) -> Json:
+    """End a connection that no service uses any more."""
+    network = _body_network(call)
+    _existing_network(call, network)
+    if not str(call.params["name"]).endswith(f"/connections/{PEERING}"):
+        raise ApiError(404, None, f"Connection '{call.params['name']}' not found.")
+    if netstate.connections(call.cloud).get(network) is None:
+        raise ApiError(404, None, f"Connection '{call.params['name']}' not found.")
+    return _started(call, _DELETE, network, "delete", {})
+
+
+@step(_DELETE)
+def _delete(work: Work) -> None:
+    cloud, network = work.cloud, work.args["network"]
+    with cloud.store.transaction():
+        if _producers(cloud, network):
+            message = (
+                "Failed to delete connection; Producer services (e.g. CloudSQL, Cloud Memstore, etc.) are still using "
+                "this connection."
+            )
+            raise ApiError(400, "FAILED_PRECONDITION", message)
+        netstate.connections(cloud).delete(network)
+        resources(cloud, "networks").update(network, lambda document: without_peering(document, PEERING))
+    netstate.apply(cloud)
+
+
+@api.method("servicenetworking.operations.get", permission=None)
+def get_operation(call: Call) -> Json:
+    """An operation as it stands."""
+    name = str(call.params["name"]).removeprefix("operations/")
+    found = call.cloud.operations.get(name)
+    if found is None or found["service"] != "servicenetworking":
+        raise ApiError(404, None, f"Operation '{name}' not found.")
+    call.require("servicenetworking.operations.get", project=found["project"])
+    return as_longrunning(found)
