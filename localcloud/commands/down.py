@@ -41,7 +41,8 @@ def run(arguments: argparse.Namespace) -> int:
         NftNetwork().remove()
         if dockerd.stop(settings.home):
             print("Stopped the Docker engine, which `up` had started")
-        if settings.home.exists():
+        # Only a directory that is a home is removed: --home may have been mistyped.
+        if any((settings.home / name).exists() for name in ("state.sqlite", "serve.log", "dockerd.log")):
             shutil.rmtree(settings.home)
             print(f"Removed {settings.home}")
     except EngineError as error:

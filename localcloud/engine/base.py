@@ -95,6 +95,9 @@ class Databases(Protocol):
     def delete(self, id: str) -> None:
         """Remove the server and its data. Its backups stay until delete_backup."""
 
+    def set_require_ssl(self, id: str, require_ssl: bool) -> None:
+        """Whether connections without TLS are refused; for new connections."""
+
     def running(self, id: str) -> bool:
         """True while the server runs; False also for one that is not there."""
 

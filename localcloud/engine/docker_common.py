@@ -9,6 +9,7 @@ import io
 import ipaddress
 import subprocess
 import tarfile
+import threading
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -40,6 +41,7 @@ class File:
     owner: int = 0
 
 
+_networks = threading.Lock()
 LOGS = LogConfig(type="json-file", config={"max-size": "5m", "max-file": "1"})
 """What containers write is kept, but not for ever."""
 
@@ -143,9 +145,14 @@ def ensure_network(client: docker.DockerClient, network: str, cidr: str) -> str:
     """
     bridge = bridge_name(network, cidr)
     name = f"{PREFIX}-{bridge.removeprefix(BRIDGE_PREFIX)}"
-    if client.networks.list(names=[f"^{name}$"]):
-        return name
-    refuse_collision(cidr, ours=BRIDGE_PREFIX)
+    with _networks:  # older engines let two networks have one name
+        if not client.networks.list(names=[f"^{name}$"]):
+            refuse_collision(cidr, ours=BRIDGE_PREFIX)
+            _make_network(client, name, bridge, network, cidr)
+    return name
+
+
+def _make_network(client: docker.DockerClient, name: str, bridge: str, network: str, cidr: str) -> None:
     gateway = str(next(ipaddress.ip_network(cidr).hosts()))
     try:
         client.networks.create(
@@ -161,12 +168,9 @@ def ensure_network(client: docker.DockerClient, network: str, cidr: str) -> str:
             labels={LABEL: "network", f"{LABEL}.network": network, f"{LABEL}.cidr": cidr},
         )
     except APIError as error:
-        if error.status_code == 409:  # another thread was faster
-            return name
         if "overlap" in str(error):
             raise EngineError(f"{cidr} overlaps another Docker network; choose another range: {error}") from error
         raise EngineError(f"Docker could not make a network for {cidr}: {error.explanation}") from error
-    return name
 
 
 def one_card(client: docker.DockerClient, network: str, ip: str) -> Any:

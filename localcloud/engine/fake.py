@@ -91,6 +91,10 @@ class FakeDatabases:
             self.specs[id] = replace(self.specs[id], flags=dict(flags))
         self.on.add(id)
 
+    def set_require_ssl(self, id: str, require_ssl: bool) -> None:
+        self._known("set_require_ssl", id)
+        self.specs[id] = replace(self.specs[id], require_ssl=require_ssl)
+
     def delete(self, id: str) -> None:
         self.log.append(("delete", id))
         self.specs.pop(id, None)

@@ -57,7 +57,7 @@ class NftNetwork:
         _write_sysctl(f"/proc/sys/net/ipv4/conf/{EXTERNAL_BRIDGE}/proxy_arp", "1")
         # Without a pause before the answer, which the kernel makes when it answers for others.
         _write_sysctl(f"/proc/sys/net/ipv4/neigh/{EXTERNAL_BRIDGE}/proxy_delay", "0")
-        _open_docker_filter()
+        _open_doors()
 
     def apply(self, wanted: NetworkState) -> None:
         with self._lock:
@@ -70,7 +70,8 @@ class NftNetwork:
         with self._lock:
             if shutil.which("nft") and _table_exists():
                 run("nft", "delete", "table", "ip", TABLE)
-            _close_docker_filter()
+            _close_doors()
+            _remove_outsiders()
             for device in (EXTERNAL_BRIDGE, NAT_DEVICE):
                 if _device_exists(device):
                     run("ip", "link", "delete", device)
@@ -166,26 +167,44 @@ def _table_exists() -> bool:
     return subprocess.run(["nft", "list", "table", "ip", TABLE], capture_output=True, check=False).returncode == 0
 
 
+_OURS = f"{BRIDGE_PREFIX}+"
 # Docker drops forwarded packets between its networks; what concerns ours is decided in our table before it.
-_DOOR = (("-i", f"{BRIDGE_PREFIX}+", "-j", "ACCEPT"), ("-o", f"{BRIDGE_PREFIX}+", "-j", "ACCEPT"))
+_FORWARD_DOOR = (("-i", _OURS, "-j", "ACCEPT"), ("-o", _OURS, "-j", "ACCEPT"))
+# A host's own firewall (ufw, for one) may drop what it does not know: machines must reach metadata, names and APIs.
+_INPUT_DOOR = tuple(
+    ("-i", _OURS, "-d", HOST_ADDRESS, "-p", protocol, "--dport", str(port), "-j", "ACCEPT")
+    for protocol, port in (("tcp", PORTS.metadata), ("tcp", PORTS.api), ("tcp", PORTS.dns), ("udp", PORTS.dns))
+)
 
 
 def _iptables(*arguments: str) -> bool:
     return subprocess.run(["iptables", "-w", *arguments], capture_output=True, check=False).returncode == 0
 
 
-def _open_docker_filter() -> None:
-    if not _iptables("-n", "-L", "DOCKER-USER"):
-        # Only an engine with its own packet filter switched off has no such chain: nothing to open then.
-        return
-    for rule in _DOOR:
-        if not _iptables("-C", "DOCKER-USER", *rule):
-            run("iptables", "-w", "-I", "DOCKER-USER", *rule)
+def _doors() -> Iterator[tuple[str, tuple[str, ...]]]:
+    # Only an engine with its own packet filter switched off has no DOCKER-USER chain: nothing to open there then.
+    if _iptables("-n", "-L", "DOCKER-USER"):
+        yield from (("DOCKER-USER", rule) for rule in _FORWARD_DOOR)
+    yield from (("INPUT", rule) for rule in _INPUT_DOOR)
 
 
-def _close_docker_filter() -> None:
+def _open_doors() -> None:
+    for chain, rule in _doors():
+        if not _iptables("-C", chain, *rule):
+            run("iptables", "-w", "-I", chain, *rule)
+
+
+def _close_doors() -> None:
     if shutil.which("iptables") is None:
         return
-    for rule in _DOOR:
-        while _iptables("-D", "DOCKER-USER", *rule):
+    for chain, rule in _doors():
+        while _iptables("-D", chain, *rule):
             pass
+
+
+def _remove_outsiders() -> None:
+    """What a killed test may have left behind."""
+    listed = subprocess.run(["ip", "netns", "list"], capture_output=True, text=True, check=False).stdout
+    for line in listed.splitlines():
+        if line.startswith(f"{TABLE}-"):
+            run("ip", "netns", "delete", line.split()[0])

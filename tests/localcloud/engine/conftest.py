@@ -75,7 +75,7 @@ def world(client: docker.DockerClient, tmp_path_factory: pytest.TempPathFactory)
         network.apply(STATE)
         server = MetadataServer(directory, Tokens())
         certificate, private = api_certificate(authority, home / "tls")
-        listeners = [
+        listeners: list[AsgiListener | NameServer] = [
             AsgiListener(server.app, PORTS.host, PORTS.metadata, on_stop=server.changes.close),
             AsgiListener(server.app, PORTS.host, PORTS.api, certificate=certificate, key=private),
             NameServer(Resolver(directory.address_of), PORTS.host, PORTS.dns),

@@ -9,7 +9,8 @@ import subprocess
 import pytest
 
 from localcloud.engine.base import NotFound
-from tests.localcloud.engine.world import ONE, TWO, World, eventually, host_connects
+from localcloud.engine.docker_machines import DockerMachines
+from tests.localcloud.engine.world import OLD, ONE, TWO, World, eventually, host_connects
 
 BOOTED = ("systemctl", "is-system-running", "--wait")
 
@@ -101,3 +102,28 @@ def test_what_is_gone(world: World) -> None:
     with pytest.raises(NotFound):
         world.machines.start("enginetest-none")
     assert {ONE.id, TWO.id} <= set(world.machines.ids())
+
+
+def test_debian_12_beside_it(world: World) -> None:
+    world.machines.create(OLD)
+    try:
+        # Its systemctl does not wait for a bus that is not there yet.
+        eventually(lambda: world.machines.run(OLD.id, *BOOTED)[1].strip() == "running")
+        assert "VERSION_CODENAME=bookworm" in world.run(OLD, "cat", "/etc/os-release")
+        eventually(lambda: "ssh-ed25519" in world.directory.guest.get("old", {}).get("hostkeys", {}))
+        published = world.directory.guest["old"]["hostkeys"]["ssh-ed25519"]
+        assert published in world.run(OLD, "cat", "/etc/ssh/ssh_host_ed25519_key.pub")
+        eventually(lambda: world.machines.run(OLD.id, "test", "-s", "/home/ada/.ssh/authorized_keys")[0] == 0)
+        eventually(lambda: world.machines.run(OLD.id, "test", "-s", "/var/startup-script-ran")[0] == 0)
+        world.run(OLD, "apt-get", "update", "--error-on=any")
+    finally:
+        world.machines.delete(OLD.id)
+    assert OLD.id not in world.machines.ids()
+
+
+def test_another_process_finds_the_machines(world: World) -> None:
+    again = DockerMachines()
+    assert {ONE.id, TWO.id} <= set(again.ids())
+    assert again.running(ONE.id)
+    again.create(TWO)
+    assert world.machines.running(TWO.id), "what is there already is replaced"

@@ -11,10 +11,9 @@ import sys
 from dataclasses import replace
 
 from localcloud.engine.base import AddressMap, Rule
-from localcloud.engine.nft_network import OUTSIDER_ADDRESS, Outsider
+from localcloud.engine.nft_network import HOST_ADDRESS, OUTSIDER_ADDRESS, Outsider
 from tests.localcloud.engine.world import (
     FAR,
-    HOST_ADDRESS,
     NETWORK,
     ONE,
     OTHER,

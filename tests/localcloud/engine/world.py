@@ -37,6 +37,7 @@ def _machine(name: str, network: str, cidr: str, internal: str, external: str | 
 
 ONE = _machine("one", NETWORK, SUBNET, "10.213.0.2", "198.51.100.71")
 TWO = _machine("two", NETWORK, SUBNET, "10.213.0.3")
+OLD = replace(_machine("old", NETWORK, SUBNET, "10.213.0.4"), image="debian-12")
 FAR = _machine("far", OTHER, OTHER_SUBNET, "10.213.1.2", "198.51.100.72")
 
 SSH_FROM_HOST = Rule(NETWORK, "INGRESS", 1000, True, (f"{HOST_ADDRESS}/32",), None, (("tcp", ("22",)),))
@@ -57,7 +58,7 @@ class Directory:
     guest: dict[str, dict[str, dict[str, str]]] = field(default_factory=dict)
 
     def by_internal_ip(self, ip: str) -> Json | None:
-        spec = next((spec for spec in (ONE, TWO, FAR) if spec.internal_ip == ip), None)
+        spec = next((spec for spec in (ONE, TWO, FAR, OLD) if spec.internal_ip == ip), None)
         if spec is None:
             return None
         return {
@@ -82,7 +83,7 @@ class Directory:
         self.guest.get(instance["name"], {}).get(namespace, {}).pop(key, None)
 
     def address_of(self, name: str) -> str | None:
-        return next((spec.internal_ip for spec in (ONE, TWO, FAR) if spec.hostname == name), None)
+        return next((spec.internal_ip for spec in (ONE, TWO, FAR, OLD) if spec.hostname == name), None)
 
 
 @dataclass(frozen=True)
