@@ -170,7 +170,7 @@ class Objects:
         return document
 
     def delete(self, document: Json, bucket: Json, *, for_good: bool) -> builtins.list[str]:
-        """Delete a generation: a live one becomes noncurrent in a versioned bucket unless `for_good`; blobs to delete."""
+        """Delete a generation: unless `for_good` a versioned bucket keeps it as noncurrent; blobs to delete."""
         name, generation = document["resource"]["name"], document["resource"]["generation"]
         if "timeDeleted" in document["resource"]:
             self._check_held(document)

@@ -275,7 +275,7 @@ def _content_range(call: Call, session: Json) -> tuple[int | None, int, int | No
     if end - start != size:
         raise _invalid(
             f"Invalid request. There were {size} byte(s) in the request body. There should have been {end - start} "
-            f"byte(s) (starting at offset {start} and ending at offset {end - 1}) according to the Content-Range header."
+            f"byte(s) (from offset {start} to offset {end - 1}) according to the Content-Range header."
         )
     if total is not None and end > total:
         raise _invalid("Content-Range ends behind the total.", "badRequest")

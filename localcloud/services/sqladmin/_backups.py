@@ -1,0 +1,234 @@
+# Copyright (c) 2026, the mlops.mlflow_gcp authors
+# SPDX-License-Identifier: Apache-2.0
+"""Backup runs, restoring, and the final backups that outlive their instance."""
+
+from __future__ import annotations
+
+from localcloud.errors import ApiError
+from localcloud.operations import SQL, Work, as_sql, step
+from localcloud.service import Call, Json
+from localcloud.services.sqladmin._service import (
+    api,
+    check_idle,
+    check_running,
+    engine_errors,
+    instance_of,
+    instances,
+    invalid,
+    key_of,
+    parts,
+    private,
+    start,
+)
+from localcloud.services.sqladmin._steps import inventory, put_inventory
+
+
+def _key(call: Call, id: str) -> str:
+    return f"{key_of(call)}/backupRuns/{id}"
+
+
+@api.method("sql.backupRuns.insert", permission="cloudsql.backupRuns.create")
+def insert(call: Call) -> Json:
+    """Take a backup now."""
+    key = key_of(call)
+    with call.cloud.store.transaction():
+        instance = instance_of(call)
+        check_running(instance)
+        check_idle(call.cloud, key)
+        now = int(call.cloud.clock.time() * 1000)
+        used = [int(run["id"]) for run in parts(call.cloud, "backupRuns").list(_key(call, ""))]
+        id = str(max([now, *(u + 1 for u in used)]))
+        run: Json = {
+            "kind": "sql#backupRun",
+            "id": id,
+            "instance": instance["name"],
+            "status": "ENQUEUED",
+            "type": "ON_DEMAND",
+            "backupKind": "SNAPSHOT",
+            "databaseVersion": instance["databaseVersion"],
+            "location": call.body.get("location") or instance["region"],
+            "enqueuedTime": call.cloud.clock.now(),
+            "windowStartTime": call.cloud.clock.now(),
+            "selfLink": f"{SQL}/{_key(call, id)}",
+        }
+        if call.body.get("description"):
+            run["description"] = call.body["description"]
+        parts(call.cloud, "backupRuns").documents.insert(_key(call, id), run)
+        context = {"backupContext": {"kind": "sql#backupContext", "backupId": id}}
+        return start(call, "backupRuns.create", "BACKUP_VOLUME", {"id": id}, metadata=context)
+
+
+@step("sqladmin.backupRuns.create")
+def create(work: Work) -> None:
+    """Take it, and remember which databases and users it holds."""
+    cloud, key, id = work.cloud, work.args["key"], work.args["id"]
+    runs, name = parts(cloud, "backupRuns"), f"{key}/backupRuns/{id}"
+    runs.update(name, lambda run: run | {"status": "RUNNING", "startTime": cloud.clock.now()})
+    try:
+        with engine_errors("Failed to back the instance up"):
+            cloud.engine.databases.backup(private(cloud, key)["engine"], id)
+    except ApiError:
+        runs.update(name, lambda run: run | {"status": "FAILED", "endTime": cloud.clock.now()})
+        raise
+    with cloud.store.transaction():
+        cloud.store.collection("sqladmin.inventories").put(name, inventory(cloud, key))
+        runs.update(name, lambda run: run | {"status": "SUCCESSFUL", "endTime": cloud.clock.now()})
+
+
+@api.method("sql.backupRuns.get", permission="cloudsql.backupRuns.get")
+def get(call: Call) -> Json:
+    """One backup run."""
+    instance_of(call)
+    return parts(call.cloud, "backupRuns").get(_key(call, call.params["id"]))
+
+
+@api.method("sql.backupRuns.list", permission="cloudsql.backupRuns.list")
+def list_runs(call: Call) -> Json:
+    """The backup runs of an instance, newest first; `-` as the instance means all."""
+    if call.params["instance"] == "-":
+        found = parts(call.cloud, "backupRuns").list(f"projects/{call.project}/instances/")
+    else:
+        instance_of(call)
+        found = parts(call.cloud, "backupRuns").list(_key(call, ""))
+    found.sort(key=lambda run: int(run["id"]), reverse=True)
+    page, token = call.page(found, size="maxResults", default=20)
+    answer: Json = {"kind": "sql#backupRunsList"}
+    if page:
+        answer["items"] = page
+    if token:
+        answer["nextPageToken"] = token
+    return answer
+
+
+@api.method("sql.backupRuns.delete", permission="cloudsql.backupRuns.delete")
+def delete(call: Call) -> Json:
+    """Delete a backup."""
+    id = call.params["id"]
+    with call.cloud.store.transaction():
+        instance_of(call)
+        check_idle(call.cloud, key_of(call))
+        parts(call.cloud, "backupRuns").update(_key(call, id), lambda run: run | {"status": "DELETION_PENDING"})
+        context = {"backupContext": {"kind": "sql#backupContext", "backupId": id}}
+        return start(call, "backupRuns.delete", "DELETE_BACKUP", {"id": id}, metadata=context)
+
+
+@step("sqladmin.backupRuns.delete")
+def removed(work: Work) -> None:
+    """Remove it."""
+    cloud, key, id = work.cloud, work.args["key"], work.args["id"]
+    with engine_errors("Failed to delete the backup"):
+        cloud.engine.databases.delete_backup(private(cloud, key)["engine"], id)
+    cloud.store.collection("sqladmin.inventories").delete(f"{key}/backupRuns/{id}")
+    parts(cloud, "backupRuns").delete(f"{key}/backupRuns/{id}")
+
+
+# -- restoring
+
+
+@api.method("sql.instances.restoreBackup", permission="cloudsql.instances.restoreBackup")
+def restore(call: Call) -> Json:
+    """Replace everything in the instance by a backup, of this instance or another one."""
+    with call.cloud.store.transaction():
+        instance = instance_of(call)
+        check_running(instance)
+        check_idle(call.cloud, key_of(call))
+        if call.body.get("backup"):
+            source = _final(call, call.body["backup"])
+            args, version = {"backup": source["resource"]["name"]}, source["resource"]["databaseVersion"]
+        else:
+            context = call.body.get("restoreBackupContext") or {}
+            project = call.cloud.projects.id_of(context.get("project") or call.project or "")
+            source_key = f"projects/{project}/instances/{context.get('instanceId') or instance['name']}"
+            call.require("cloudsql.backupRuns.get", project=project)
+            instances(call.cloud).get(source_key)
+            run = parts(call.cloud, "backupRuns").find(f"{source_key}/backupRuns/{context.get('backupRunId')}")
+            if run is None or run["status"] != "SUCCESSFUL":
+                raise ApiError(404, "backupRunDoesNotExist", "The Cloud SQL backup run does not exist.")
+            args, version = {"source": source_key, "id": run["id"]}, run["databaseVersion"]
+        if version != instance["databaseVersion"]:
+            raise invalid("Invalid request: The backup is of another database version than the instance.")
+        return start(call, "restore", "RESTORE_VOLUME", args)
+
+
+@step("sqladmin.restore")
+def restored(work: Work) -> None:
+    """Restore, then show the databases and users that came back."""
+    cloud, key = work.cloud, work.args["key"]
+    if "backup" in work.args:
+        backup = cloud.store.collection("sqladmin.backups").get(work.args["backup"])
+        if backup is None:
+            raise ApiError(404, "backupDoesNotExist", "The backup does not exist.")
+        from_id, id, documents = backup["engine"], backup["id"], backup["inventory"]
+    else:
+        source, id = work.args["source"], work.args["id"]
+        from_id = private(cloud, source)["engine"]
+        documents = cloud.store.collection("sqladmin.inventories").get(f"{source}/backupRuns/{id}") or {}
+    with engine_errors("Failed to restore the backup"):
+        cloud.engine.databases.restore(private(cloud, key)["engine"], id, from_id)
+    with cloud.store.transaction():
+        put_inventory(cloud, key, documents)
+
+
+# -- final backups
+
+
+def _final(call: Call, name: str) -> Json:
+    project = call.cloud.projects.id_of(name.split("/")[1]) if name.startswith("projects/") else ""
+    call.require("cloudsql.backupRuns.get", project=project or None)
+    key = f"projects/{project}/backups/{name.rsplit('/', 1)[-1]}"
+    found = call.cloud.store.collection("sqladmin.backups").get(key)
+    if found is None:
+        raise ApiError(404, "backupDoesNotExist", "The backup does not exist.")
+    return found
+
+
+@api.method("sql.Backups.GetBackup", permission=None)
+@api.method("sql.backups.getBackup", permission=None)
+def get_final(call: Call) -> Json:
+    """A final backup."""
+    resource: Json = _final(call, call.params["name"])["resource"]
+    return resource
+
+
+@api.method("sql.Backups.ListBackups", permission="cloudsql.backupRuns.list")
+@api.method("sql.backups.listBackups", permission="cloudsql.backupRuns.list")
+def list_final(call: Call) -> Json:
+    """The final backups of a project."""
+    found = call.cloud.store.collection("sqladmin.backups").list(f"projects/{call.project}/backups/")
+    page, token = call.page([b["resource"] for b in found], default=50)
+    answer: Json = {}
+    if page:
+        answer["backups"] = page
+    if token:
+        answer["nextPageToken"] = token
+    return answer
+
+
+@api.method("sql.Backups.DeleteBackup", permission="cloudsql.backupRuns.delete")
+@api.method("sql.backups.deleteBackup", permission="cloudsql.backupRuns.delete")
+def delete_final(call: Call) -> Json:
+    """Delete a final backup."""
+    resource = _final(call, call.params["name"])["resource"]
+    with call.cloud.store.transaction():
+        operation = call.cloud.operations.start(
+            "sqladmin.backups.delete",
+            {"name": resource["name"]},
+            service="sqladmin",
+            project=call.project or "",
+            verb="DELETE_BACKUP",
+            target=f"projects/{call.project}/instances/{resource['instance']}",
+            user=call.caller.email,
+        )
+    return as_sql(operation)
+
+
+@step("sqladmin.backups.delete")
+def removed_final(work: Work) -> None:
+    """Remove it."""
+    collection = work.cloud.store.collection("sqladmin.backups")
+    backup = collection.get(work.args["name"])
+    if backup is None:
+        return
+    with engine_errors("Failed to delete the backup"):
+        work.cloud.engine.databases.delete_backup(backup["engine"], backup["id"])
+    collection.delete(work.args["name"])

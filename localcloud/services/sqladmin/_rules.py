@@ -1,0 +1,173 @@
+# Copyright (c) 2026, the mlops.mlflow_gcp authors
+# SPDX-License-Identifier: Apache-2.0
+"""What an instance may look like: names, versions, editions, machine types, flags, addresses; and its defaults."""
+
+from __future__ import annotations
+
+import re
+
+from localcloud.errors import ApiError
+from localcloud.service import Json
+from localcloud.services.sqladmin._flags import check_flags
+from localcloud.services.sqladmin._service import invalid
+
+# The versions that the engine has packages for.
+VERSIONS = ("POSTGRES_15", "POSTGRES_17")
+_PLUS_TIER = re.compile(r"db-(perf-optimized-N-(2|4|8|16|32|48|64|80|96|128)|c4a-highmem-(1|4|8|16|32|48|64|72))")
+_SHARED_TIERS = ("db-f1-micro", "db-g1-small")
+_SSL_MODES = ("ALLOW_UNENCRYPTED_AND_ENCRYPTED", "ENCRYPTED_ONLY")
+
+
+def check_name(project: str, name: str) -> None:
+    """400 for a name that no instance may have."""
+    if not re.fullmatch(r"[a-z]([a-z0-9-]*[a-z0-9])?", name) or len(f"{project}:{name}") > 98:
+        raise invalid(f"Invalid instance name ({name}).", "invalidInstanceName")
+
+
+def check_version(version: str) -> None:
+    """400 for what the local cloud cannot run."""
+    if version not in VERSIONS:
+        raise invalid(
+            f"Invalid request: databaseVersion {version or '(missing: MYSQL_8_0)'} is not among the "
+            f"versions of the local cloud: {', '.join(VERSIONS)}."
+        )
+
+
+def default_edition(version: str) -> str:
+    """Since PostgreSQL 16 it is the dearer one."""
+    return "ENTERPRISE_PLUS" if int(version.removeprefix("POSTGRES_").replace("9_6", "9")) >= 16 else "ENTERPRISE"
+
+
+def _check_tier(tier: str, edition: str) -> None:
+    if not tier:
+        raise ApiError(400, "required", "Missing parameter: tier.")
+    plus = bool(_PLUS_TIER.fullmatch(tier))
+    custom = re.fullmatch(r"db-custom-(\d+)-(\d+)", tier)
+    if not plus and not custom and tier not in _SHARED_TIERS:
+        raise invalid(f"Invalid request: Invalid tier ({tier}).", "invalidTier")
+    if edition == "ENTERPRISE_PLUS" and not plus:
+        raise invalid(
+            f"Invalid request: Invalid Tier ({tier}) for (ENTERPRISE_PLUS) Edition. Use a predefined Tier like "
+            "db-perf-optimized-N-* instead. Learn more at "
+            "https://cloud.google.com/sql/docs/postgres/create-instance#machine-types."
+        )
+    if edition == "ENTERPRISE" and plus:
+        raise invalid(
+            f"Invalid request: Invalid Tier ({tier}) for (ENTERPRISE) Edition. "
+            "Use a tier like db-custom-CPU-RAM instead."
+        )
+    if custom:
+        cpus, memory = int(custom[1]), int(custom[2])
+        if cpus < 1 or cpus > 96 or (cpus > 1 and cpus % 2):
+            raise invalid(f"Invalid request: Invalid tier ({tier}): the number of CPUs must be 1 or even, up to 96.")
+        if memory % 256 or memory < 3840 or not 0.9 * 1024 * cpus <= memory <= 6.5 * 1024 * cpus:
+            raise invalid(
+                f"Invalid request: Invalid tier ({tier}): memory must be a multiple of 256 MB, at least 3840 MB, "
+                "and 0.9 to 6.5 GB per CPU."
+            )
+
+
+def complete(settings: Json, version: str, region: str, zone: str | None = None) -> Json:
+    """Settings with Google's defaults, checked."""
+    result: Json = {
+        "kind": "sql#settings",
+        "settingsVersion": "1",
+        "activationPolicy": "ALWAYS",
+        "availabilityType": "ZONAL",
+        "connectorEnforcement": "NOT_REQUIRED",
+        "dataDiskSizeGb": "10",
+        "dataDiskType": "PD_SSD",
+        "deletionProtectionEnabled": False,
+        "edition": default_edition(version),
+        "pricingPlan": "PER_USE",
+        "replicationType": "SYNCHRONOUS",
+        "storageAutoResize": True,
+        "storageAutoResizeLimit": "0",
+    } | {k: v for k, v in settings.items() if v is not None and not str(v).endswith("_UNSPECIFIED")}
+    _check_tier(str(result.get("tier") or ""), result["edition"])
+    if int(result["dataDiskSizeGb"]) < 10:
+        raise invalid("Invalid request: The disk size must be at least 10 GB.", "invalidDiskSize")
+    result["backupConfiguration"] = _backup(result.get("backupConfiguration") or {})
+    if result["availabilityType"] == "REGIONAL" and not result["backupConfiguration"]["enabled"]:
+        raise invalid(
+            "Invalid request: Backups and point-in-time recovery must be enabled when creating regional instance."
+        )
+    result["ipConfiguration"] = _addresses(result.get("ipConfiguration") or {})
+    preference = {"kind": "sql#locationPreference", "zone": zone or f"{region}-b"}
+    result["locationPreference"] = preference | (result.get("locationPreference") or {})
+    if result["activationPolicy"] not in ("ALWAYS", "NEVER"):
+        raise invalid(f"Invalid request: Invalid activation policy ({result['activationPolicy']}).")
+    check_flags(result.get("databaseFlags") or [])
+    if not result.get("databaseFlags"):
+        result.pop("databaseFlags", None)
+    for key, value in dict(result.get("userLabels") or {}).items():
+        if not re.fullmatch(r"[a-z][a-z0-9_-]{0,62}", key) or not re.fullmatch(r"[a-z0-9_-]{0,63}", value):
+            raise invalid(f"Invalid request: Invalid label ({key}: {value}).")
+    if not result.get("userLabels"):
+        result.pop("userLabels", None)
+    return result
+
+
+def _backup(given: Json) -> Json:
+    retention = {"retainedBackups": 7, "retentionUnit": "COUNT"} | (given.get("backupRetentionSettings") or {})
+    result: Json = {
+        "kind": "sql#backupConfiguration",
+        "enabled": False,
+        "startTime": "04:00",
+        "transactionLogRetentionDays": 7,
+        "pointInTimeRecoveryEnabled": False,
+    } | {k: v for k, v in given.items() if v is not None}
+    if not re.fullmatch(r"([01]\d|2[0-3]):[0-5]\d", result["startTime"]):
+        raise invalid(f"Invalid request: Invalid backup start time ({result['startTime']}).")
+    if result["pointInTimeRecoveryEnabled"] and not result["enabled"]:
+        raise invalid("Invalid request: Point-in-time recovery must be disabled when backup is disabled.")
+    if not 1 <= int(retention["retainedBackups"]) <= 365:
+        raise invalid("Invalid request: The number of retained backups must be between 1 and 365.")
+    result["backupRetentionSettings"] = retention
+    return result
+
+
+def _addresses(given: Json) -> Json:
+    result = {k: v for k, v in given.items() if v is not None}
+    # A public address is the default at Google too; it has to be declined in so many words.
+    if result.setdefault("ipv4Enabled", True):
+        raise ApiError(
+            501,
+            None,
+            "Public addresses of Cloud SQL are not in the local cloud: set ipConfiguration.ipv4Enabled to false.",
+        )
+    if not result.get("privateNetwork"):
+        raise invalid("Invalid request: At least one of Public IP or Private IP or PSC connectivity must be enabled.")
+    result["privateNetwork"] = network_name(result["privateNetwork"])
+    if result.get("requireSsl") and not result.get("sslMode"):
+        result["sslMode"] = "TRUSTED_CLIENT_CERTIFICATE_REQUIRED"
+    mode = result.setdefault("sslMode", "ALLOW_UNENCRYPTED_AND_ENCRYPTED")
+    if mode not in _SSL_MODES:
+        raise ApiError(501, None, f"sslMode {mode} is not in the local cloud: client certificates are missing.")
+    result["requireSsl"] = False
+    result.setdefault("serverCaMode", "GOOGLE_MANAGED_INTERNAL_CA")
+    return result
+
+
+def network_name(link: str) -> str:
+    """A network's relative name (`projects/P/global/networks/N`) from any of its links."""
+    found = re.search(r"projects/([^/]+)/global/networks/([^/]+)$", link)
+    if not found:
+        raise invalid(f"Invalid request: Incorrect network name format: {link}.")
+    return f"projects/{found[1]}/global/networks/{found[2]}"
+
+
+def check_change(old: Json, new: Json) -> None:
+    """400 for a change of settings that cannot be made."""
+    if int(new["dataDiskSizeGb"]) < int(old["dataDiskSizeGb"]):
+        raise invalid("Invalid request: Disk size cannot be decreased.", "invalidDiskSize")
+    before, after = old["ipConfiguration"], new["ipConfiguration"]
+    if before["privateNetwork"] != after["privateNetwork"]:
+        raise invalid("Invalid request: The private network of an instance cannot be changed.")
+    if before["serverCaMode"] != after["serverCaMode"]:
+        raise invalid("Invalid request: The server CA mode of an instance cannot be changed here.")
+
+
+def flags_of(settings: Json) -> dict[str, str]:
+    """Database flags as a table."""
+    return {flag["name"]: flag.get("value", "") for flag in settings.get("databaseFlags") or []}

@@ -1,0 +1,227 @@
+# Copyright (c) 2026, the mlops.mlflow_gcp authors
+# SPDX-License-Identifier: Apache-2.0
+"""The work of operations on instances, with the engine. Every step may be repeated from its beginning."""
+
+from __future__ import annotations
+
+import importlib
+
+from localcloud.cloud import Cloud
+from localcloud.engine.base import DatabaseSpec
+from localcloud.errors import ApiError
+from localcloud.operations import SQL, Work, step
+from localcloud.service import Json
+from localcloud.services.sqladmin import _rules
+from localcloud.services.sqladmin._service import engine_errors, etag, instances, literal, parts, private
+
+# What Cloud SQL gives the group that all users are members of.
+_SUPERUSER = "cloudsqlsuperuser"
+_GRANTS = ("pg_monitor", "pg_signal_backend", "pg_read_all_settings", "pg_read_all_stats", "pg_checkpoint")
+
+
+def set_state(cloud: Cloud, key: str, state: str, **fields: object) -> None:
+    """Write an instance's state."""
+
+    def changed(instance: Json) -> Json:
+        instance = {k: v for k, v in instance.items() if k != "etag"} | {"state": state} | fields
+        return instance | {"etag": etag(instance)}
+
+    instances(cloud).update(key, changed)
+
+
+def spec_of(cloud: Cloud, key: str) -> DatabaseSpec:
+    """An instance as the engine is to make it."""
+    instance, own = instances(cloud).get(key), private(cloud, key)
+    addresses = instance["settings"]["ipConfiguration"]
+    return DatabaseSpec(
+        id=own["engine"],
+        version=instance["databaseVersion"],
+        network=addresses["privateNetwork"].rsplit("/", 1)[1],
+        range_cidr=own["range"],
+        ip=instance["ipAddresses"][0]["ipAddress"],
+        server_certificate=own["certificate"],
+        server_key=own["key"],
+        flags=_rules.flags_of(instance["settings"]),
+        require_ssl=addresses["sslMode"] != "ALLOW_UNENCRYPTED_AND_ENCRYPTED",
+    )
+
+
+def has_role(cloud: Cloud, engine: str, name: str) -> bool:
+    """Whether a role is there."""
+    return bool(cloud.engine.databases.execute(engine, f"SELECT 1 FROM pg_roles WHERE rolname = {literal(name)};"))  # noqa: S608
+
+
+def _furnish(cloud: Cloud, engine: str, verifier: str | None) -> None:
+    """The roles and rights that a new server of Cloud SQL has."""
+    run = cloud.engine.databases.execute
+    if not has_role(cloud, engine, _SUPERUSER):
+        run(engine, f"CREATE ROLE {_SUPERUSER} NOLOGIN CREATEDB CREATEROLE;")
+    run(engine, f"GRANT {', '.join(_GRANTS)} TO {_SUPERUSER} WITH ADMIN OPTION;")
+    if not has_role(cloud, engine, "postgres"):
+        run(engine, f"CREATE ROLE postgres LOGIN CREATEDB CREATEROLE IN ROLE {_SUPERUSER};")
+    if verifier:
+        run(engine, f"ALTER ROLE postgres PASSWORD {literal(verifier)};")
+    run(engine, f"ALTER DATABASE postgres OWNER TO {_SUPERUSER};")
+
+
+def _register(cloud: Cloud, key: str) -> None:
+    """The documents of what every new server has."""
+    _, project, _, name = key.split("/")
+    common = {"instance": name, "project": project}
+    database: Json = {
+        "kind": "sql#database",
+        "name": "postgres",
+        "charset": "UTF8",
+        "collation": "en_US.UTF8",
+        "selfLink": f"{SQL}/{key}/databases/postgres",
+    } | common
+    user: Json = {"kind": "sql#user", "name": "postgres", "host": "", "type": "BUILT_IN"} | common
+    parts(cloud, "databases").documents.put(f"{key}/databases/postgres", database | {"etag": etag(database)})
+    parts(cloud, "users").documents.put(f"{key}/users/postgres", user | {"etag": etag(user)})
+
+
+@step("sqladmin.create")
+def create(work: Work) -> None:
+    """Make the server."""
+    cloud, key = work.cloud, work.args["key"]
+    spec = spec_of(cloud, key)
+    try:
+        with engine_errors("Failed to create the instance"):
+            cloud.engine.databases.create(spec)
+            _furnish(cloud, spec.id, work.args.get("verifier"))
+            _settle(cloud, key)
+    except ApiError:
+        set_state(cloud, key, "FAILED")
+        raise
+    with cloud.store.transaction():
+        _register(cloud, key)
+        set_state(cloud, key, "RUNNABLE")
+
+
+def _settle(cloud: Cloud, key: str) -> None:
+    """Stop a server that is not to run."""
+    if instances(cloud).get(key)["settings"]["activationPolicy"] == "NEVER":
+        cloud.engine.databases.stop(private(cloud, key)["engine"])
+
+
+@step("sqladmin.clone")
+def clone(work: Work) -> None:
+    """Make the server and fill it from a backup of the other one, taken for the purpose."""
+    cloud, key, source = work.cloud, work.args["key"], work.args["source"]
+    spec, from_id, backup = spec_of(cloud, key), private(cloud, source)["engine"], f"clone-{work.operation['name']}"
+    databases = cloud.engine.databases
+    try:
+        with engine_errors("Failed to clone the instance"):
+            databases.backup(from_id, backup)
+            databases.create(spec)
+            databases.restore(spec.id, backup, from_id)
+            databases.delete_backup(from_id, backup)
+    except ApiError:
+        set_state(cloud, key, "FAILED")
+        raise
+    with cloud.store.transaction():
+        put_inventory(cloud, key, inventory(cloud, source))
+        set_state(cloud, key, "RUNNABLE")
+
+
+@step("sqladmin.update")
+def update(work: Work) -> None:
+    """Make the server as the new settings say, then show them."""
+    cloud, key, new = work.cloud, work.args["key"], work.args["settings"]
+    databases, own = cloud.engine.databases, private(cloud, key)
+    old = instances(cloud).get(key)["settings"]
+    engine = own["engine"]
+    with engine_errors("Failed to update the instance"):
+        required = new["ipConfiguration"]["sslMode"] != "ALLOW_UNENCRYPTED_AND_ENCRYPTED"
+        if old["ipConfiguration"]["sslMode"] != new["ipConfiguration"]["sslMode"]:
+            databases.set_require_ssl(engine, required)
+        runs = databases.running(engine)
+        changed = _rules.flags_of(old) != _rules.flags_of(new)
+        if changed or (runs and old["tier"] != new["tier"]):
+            databases.restart(engine, _rules.flags_of(new) if changed else None)
+            runs = True
+        if new["activationPolicy"] == "NEVER" and runs:
+            databases.stop(engine)
+        elif new["activationPolicy"] == "ALWAYS" and not runs:
+            databases.start(engine)
+    set_state(cloud, key, "RUNNABLE", settings=new, gceZone=new["locationPreference"]["zone"])
+
+
+@step("sqladmin.restart")
+def restart(work: Work) -> None:
+    """Restart the server."""
+    with engine_errors("Failed to restart the instance"):
+        work.cloud.engine.databases.restart(private(work.cloud, work.args["key"])["engine"])
+
+
+@step("sqladmin.delete")
+def delete(work: Work) -> None:
+    """Remove the server, its backups and all documents."""
+    cloud, key = work.cloud, work.args["key"]
+    instance = instances(cloud).find(key)
+    if instance is None:
+        return
+    own, databases = private(cloud, key), cloud.engine.databases
+    final = work.args.get("final")
+    with engine_errors("Failed to delete the instance"):
+        if final and databases.running(own["engine"]):
+            databases.backup(own["engine"], final)
+            _keep_final(work, instance, own)
+        databases.delete(own["engine"])
+        for name, _ in parts(cloud, "backupRuns").documents.items(f"{key}/backupRuns/"):
+            databases.delete_backup(own["engine"], name.rsplit("/", 1)[1])
+    # Another service's module, which may come to need this one: looked up when it is needed.
+    networking = importlib.import_module("localcloud.services.servicenetworking")
+    with cloud.store.transaction():
+        addresses = instance["settings"]["ipConfiguration"]
+        networking.release(cloud, addresses["privateNetwork"], instance["ipAddresses"][0]["ipAddress"])
+        for kind in ("databases", "users", "backupRuns"):
+            for name, _ in parts(cloud, kind).documents.items(f"{key}/{kind}/"):
+                parts(cloud, kind).delete(name)
+        for name, _ in cloud.store.collection("sqladmin.inventories").items(f"{key}/"):
+            cloud.store.collection("sqladmin.inventories").delete(name)
+        cloud.store.collection("sqladmin.private").delete(key)
+        instances(cloud).delete(key)
+
+
+def _keep_final(work: Work, instance: Json, own: Json) -> None:
+    cloud, id = work.cloud, work.args["final"]
+    name = f"projects/{instance['project']}/backups/{id}"
+    backup = {
+        "kind": "sql#backup",
+        "name": name,
+        "selfLink": f"{SQL}/{name}",
+        "type": "FINAL",
+        "description": work.args["description"],
+        "instance": instance["name"],
+        "location": instance["region"],
+        "state": "SUCCESSFUL",
+        "backupKind": "SNAPSHOT",
+        "databaseVersion": instance["databaseVersion"],
+        "backupInterval": {"startTime": work.operation["insertTime"], "endTime": cloud.clock.now()},
+        "instanceDeletionTime": cloud.clock.now(),
+    }
+    document = {"engine": own["engine"], "id": id, "resource": backup, "inventory": inventory(cloud, work.args["key"])}
+    cloud.store.collection("sqladmin.backups").put(name, document)
+
+
+# -- what is in a server, remembered with its backups
+
+
+def inventory(cloud: Cloud, key: str) -> Json:
+    """The documents of an instance's databases and users."""
+    return {kind: parts(cloud, kind).list(f"{key}/{kind}/") for kind in ("databases", "users")}
+
+
+def put_inventory(cloud: Cloud, key: str, documents: Json) -> None:
+    """Write an inventory as that of an instance, in place of what was there; within a transaction."""
+    name = key.rsplit("/", 1)[1]
+    for kind, items in documents.items():
+        collection = parts(cloud, kind).documents
+        for old, _ in collection.items(f"{key}/{kind}/"):
+            collection.delete(old)
+        for item in items:
+            item = item | {"instance": name}
+            if "selfLink" in item:
+                item["selfLink"] = f"{SQL}/{key}/{kind}/{item['name']}"
+            collection.put(f"{key}/{kind}/{item['name']}", item)
