@@ -34,17 +34,15 @@ def network_name(cloud: Cloud, reference: str) -> str:
     """The relative name, with the project's id, of a network written with its number, or as a link."""
     found = re.search(r"projects/([^/]+)/global/networks/([^/]+)$", reference)
     if found is None:
-        raise ApiError(
-            400, None, f"Invalid network '{reference}': not projects/NUMBER/global/networks/NAME."
-        )
+        raise ApiError(400, None, f"Invalid network '{reference}': not projects/NUMBER/global/networks/NAME.")
     return f"projects/{cloud.projects.id_of(found[1])}/global/networks/{found[2]}"
 
 
 def allocate(cloud: Cloud, network: str) -> tuple[str, str]:
     """(address, CIDR of its range) for a new server of a Google service; `network` as the service was given it.
 
-    400 FAILED_PRECONDITION when the network has no private services connection, or no address left. Give the address back
-    with `release`.
+    400 FAILED_PRECONDITION when the network has no private services connection, or no address left. Give the address
+    back with `release`.
     """
     name = network_name(cloud, network)
     with cloud.store.transaction():

@@ -7,7 +7,6 @@ from __future__ import annotations
 from typing import Any
 
 from localcloud.engine.base import NetworkState
-
 from tests.localcloud.harness import Local, Session
 
 ROOT = "/compute/v1/projects/mlflow-local/"

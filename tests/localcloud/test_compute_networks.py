@@ -7,9 +7,9 @@ from __future__ import annotations
 import ipaddress
 
 import pytest
+
 from localcloud.engine.base import Rule
 from localcloud.engine.nft_network import EXTERNAL_RANGE
-
 from tests.localcloud.compute_client import LINK, REGION, ROOT, ZONE, Compute
 from tests.localcloud.harness import Local
 
