@@ -4,13 +4,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 from collections.abc import Iterator
 
 import docker
 import pytest
-from docker.errors import DockerException
+from docker.errors import APIError, DockerException
 
 from localcloud.engine import docker_common
 from localcloud.engine.authority import Authority
@@ -100,6 +101,8 @@ def _clean(client: docker.DockerClient, machines: DockerMachines, databases: Doc
         for id in engine.ids():
             if id.startswith(ID):
                 engine.delete(id)
+    with contextlib.suppress(APIError):  # not there, or in use by somebody else's database
+        client.volumes.get("mlflow-localcloud-backups").remove()
     for found in client.networks.list(filters={"label": f"{docker_common.LABEL}=network"}):
         if (found.attrs["Labels"] or {}).get(f"{docker_common.LABEL}.network", "").startswith(ID):
             found.remove()

@@ -37,7 +37,7 @@ def _machine(name: str, network: str, cidr: str, internal: str, external: str | 
 
 ONE = _machine("one", NETWORK, SUBNET, "10.213.0.2", "198.51.100.71")
 TWO = _machine("two", NETWORK, SUBNET, "10.213.0.3")
-OLD = replace(_machine("old", NETWORK, SUBNET, "10.213.0.4"), image="debian-12")
+OLD = replace(_machine("old", NETWORK, SUBNET, "10.213.0.4", "198.51.100.74"), image="debian-12")
 FAR = _machine("far", OTHER, OTHER_SUBNET, "10.213.1.2", "198.51.100.72")
 
 SSH_FROM_HOST = Rule(NETWORK, "INGRESS", 1000, True, (f"{HOST_ADDRESS}/32",), None, (("tcp", ("22",)),))
@@ -45,7 +45,11 @@ SSH_WITHIN = Rule(NETWORK, "INGRESS", 1000, True, (SUBNET,), None, (("tcp", ("22
 STATE = NetworkState(
     subnetworks=(Subnet(NETWORK, SUBNET), Subnet(OTHER, OTHER_SUBNET)),
     peered_ranges=(Subnet(NETWORK, SERVICES),),
-    addresses=(AddressMap("198.51.100.71", "10.213.0.2"), AddressMap("198.51.100.72", "10.213.1.2")),
+    addresses=(
+        AddressMap("198.51.100.71", "10.213.0.2"),
+        AddressMap("198.51.100.72", "10.213.1.2"),
+        AddressMap("198.51.100.74", "10.213.0.4"),
+    ),
     firewall=(SSH_FROM_HOST, SSH_WITHIN),
 )
 
