@@ -46,7 +46,7 @@ def advice(error: GoogleError, project: str) -> str:
         return "Something else is changing it at the same time: run again when that is done."
     if code == 404:
         return f"Check that project {project} and everything this refers to exist, and are spelled right."
-    if code == 429 or code >= 500:
+    if code == 429 or (code >= 500 and code != 501):
         return "The service is busy or out of order (https://status.cloud.google.com): run again later."
     return ""
 

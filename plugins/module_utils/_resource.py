@@ -291,9 +291,8 @@ class Machine:
             if not (self.check_mode and error.service_disabled):
                 raise
             # A plan for an empty project: the API is enabled by an earlier task, which check mode did not run.
-            self.warn(
-                f"{self.resource.title}: the API is not enabled in this project yet; taken as absent for this plan."
-            )
+            # The same words for every resource, since Ansible shows the same warning once.
+            self.warn(f"The API {error.api} is not enabled in this project yet: what it manages is planned as absent.")
             current = None
         if current is not None:
             self.resource.check(current)

@@ -488,7 +488,12 @@ class Instance(Resource):
         running = current.get("status") not in STOPPED
         if running:
             self._do("stop")
-        self.call(method, f"{self.self_path}/{action}", body)
+        try:
+            self.call(method, f"{self.self_path}/{action}", body)
+        except GoogleError:  # a change that was refused, for want of quota perhaps, is no reason to stay down
+            if running and self.params["status"] != "TERMINATED":
+                self._do("start")
+            raise
         if running and not self.params["status"]:  # else the status is brought about last of all
             self._do("start")
 

@@ -340,6 +340,17 @@ def test_stops_and_starts_it_where_it_may(
     assert play(gcp_instance, allow_stopping_for_update=True, **WHO, **status, **{option: value})["changed"]
 
 
+@pytest.mark.parametrize("status", [{}, {"status": "RUNNING"}])
+def test_starts_it_again_where_the_change_is_refused(cloud: Cloud, play: Play, status: dict[str, str]) -> None:
+    cloud.get("compute", ONE, INSTANCE)
+    cloud.mutates("POST", "compute", f"{ONE}/stop")
+    body = {"machineType": f"{ZONE}/machineTypes/c3-highmem-176"}
+    cloud.fails("POST", "compute", f"{ONE}/setMachineType", 403, "quotaExceeded", body=body)
+    cloud.mutates("POST", "compute", f"{ONE}/start")
+    wanted = {"machine_type": "c3-highmem-176", "allow_stopping_for_update": True}
+    assert play(gcp_instance, fails=True, **WHO, **wanted, **status)["reason"] == "quotaExceeded"
+
+
 def test_changes_a_stopped_one_and_leaves_it_stopped(cloud: Cloud, play: Play) -> None:
     stopped = INSTANCE | {"status": "TERMINATED"}
     cloud.get("compute", ONE, stopped)
