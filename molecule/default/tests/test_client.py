@@ -10,9 +10,9 @@ from pathlib import Path
 
 import mlflow
 import pytest
-from mlflow_server import Server
 from mlflow.exceptions import MlflowException
 from mlflow.tracking import MlflowClient
+from mlflow_server import Server
 from testinfra.host import Host
 
 
@@ -44,10 +44,13 @@ def test_log_a_run(client: MlflowClient, host: Host, tmp_path: Path) -> None:
     assert read.data.params == {"learning_rate": "0.1"}
     assert read.data.metrics == {"loss": 0.05}
     assert len(client.get_metric_history(run, "loss")) == 20
+    downloads = tmp_path / "downloads"
+    downloads.mkdir()
     assert read.info.artifact_uri.startswith("mlflow-artifacts:/")
-    assert Path(client.download_artifacts(run, "files/big.bin", str(tmp_path / "")[:-1] or ".")).read_bytes() == content
+    assert Path(client.download_artifacts(run, "files/big.bin", str(downloads))).read_bytes() == content
     assert host.file(f"/srv/mlflow-artifacts/{experiment}/{run}/artifacts/files/big.bin").size == len(content)
-    rows = host.check_output(f"runuser -u postgres -- psql -At mlflow -c \"select count(*) from metrics where run_uuid = '{run}'\"")
+    count = f"select count(*) from metrics where run_uuid = '{run}'"
+    rows = host.check_output("runuser -u postgres -- psql -At mlflow -c %s", count)
     assert rows == "20"
 
 
@@ -63,10 +66,13 @@ def test_unknown_authority(client: MlflowClient, monkeypatch: pytest.MonkeyPatch
         client.search_experiments()
 
 
-def test_other_users_read_and_do_not_write(client: MlflowClient, server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_other_users_read_and_do_not_write(
+    client: MlflowClient, server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
     name, password = f"user-{random.token_hex(4)}", random.token_hex(12)
     experiment = client.create_experiment(f"experiment-{random.token_hex(4)}")
-    created = server.ask("POST", "/api/2.0/mlflow/users/create", signed_in=True, json={"username": name, "password": password})
+    account = {"username": name, "password": password}
+    created = server.ask("POST", "/api/2.0/mlflow/users/create", signed_in=True, json=account)
     assert created.status_code == 200
     monkeypatch.setenv("MLFLOW_TRACKING_USERNAME", name)
     monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", password)

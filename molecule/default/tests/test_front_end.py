@@ -59,6 +59,21 @@ CLOSED = [
 ]
 
 
+# Prints every route that MLflow has, a verb and a path to a line, with something in place of parameters.
+ROUTES = """
+import os, re
+os.environ["_MLFLOW_SERVER_FILE_STORE"] = "sqlite:////tmp/routes.db"
+import mlflow.server
+from mlflow.server.fastapi_app import create_fastapi_app
+routes = set()
+for rule in mlflow.server.app.url_map.iter_rules():
+    routes |= {(verb, re.sub("<[^>]+>", "x", rule.rule)) for verb in rule.methods}
+for route in create_fastapi_app(mlflow.server.app).routes:
+    routes |= {(verb, re.sub("{[^}]+}", "x", route.path)) for verb in getattr(route, "methods", None) or ()}
+print("\\n".join(" ".join(route) for route in sorted(routes)))
+"""
+
+
 @pytest.mark.parametrize(("method", "path"), CLOSED)
 def test_nothing_without_a_password(server: Server, method: str, path: str) -> None:
     body = {"json": {}} if method in ("POST", "PUT", "PATCH") else {}
@@ -78,25 +93,21 @@ def test_nothing_with_a_wrong_password(server: Server, method: str, path: str) -
 
 def test_every_flask_and_native_route_is_closed(host: Host, server: Server) -> None:
     """Ask MLflow itself which routes it has, and try each of them."""
-    script = (
-        "import re, mlflow.server as s; from mlflow.server.fastapi_app import create_fastapi_app; "
-        "rules = {(m, re.sub(r'<[^>]+>', 'x', r.rule)) for r in s.app.url_map.iter_rules() for m in r.methods}; "
-        "native = {(m, re.sub(r'{[^}]+}', 'x', r.path)) for r in create_fastapi_app(s.app).routes if hasattr(r, 'methods') for m in r.methods}; "
-        "print('\\n'.join(' '.join(x) for x in sorted(rules | native) if x[0] not in ('HEAD', 'OPTIONS')))"
-    )
-    listing = host.check_output(
-        "cd /tmp && env _MLFLOW_SERVER_FILE_STORE=sqlite:////tmp/routes.db /opt/mlflow/current/bin/python -c %s", script
-    )
-    routes = [tuple(line.split(" ", 1)) for line in listing.splitlines() if line.startswith(("GET /", "POST /", "PUT /", "PATCH /", "DELETE /"))]
+    listing = host.check_output("cd /tmp && /opt/mlflow/current/bin/python -c %s", ROUTES)
+    verbs = ("GET /", "POST /", "PUT /", "PATCH /", "DELETE /")
+    routes = [tuple(line.split(" ", 1)) for line in listing.splitlines() if line.startswith(verbs)]
     assert len(routes) > 150
     session = requests.Session()
     open_routes = set()
     for method, path in routes:
-        answer = session.request(method, server.url + path, verify=str(server.ca), timeout=60, json={} if method != "GET" else None)
+        answer = session.request(
+            method, server.url + path, verify=str(server.ca), timeout=60, json={} if method != "GET" else None
+        )
         if answer.status_code not in (401, 405):
             open_routes.add((method, path, answer.status_code))
     # Health says OK and no more; static files are those of the public release.
-    assert {(method, path) for method, path, _ in open_routes} <= {("GET", "/health"), ("GET", "/static-files/x"), ("GET", "/js/build/x")}
+    public = {("GET", "/health"), ("GET", "/static-files/x"), ("GET", "/js/build/x")}
+    assert {(method, path) for method, path, _ in open_routes} <= public
 
 
 def test_health_is_open_and_says_nothing(server: Server) -> None:
@@ -125,31 +136,29 @@ def test_headers(server: Server) -> None:
         assert "frame-ancestors 'self'" in headers["Content-Security-Policy"]
 
 
-@pytest.mark.parametrize(
-    ("version", "accepted"),
-    [
-        (ssl.TLSVersion.TLSv1, False),
-        (ssl.TLSVersion.TLSv1_1, False),
-        (ssl.TLSVersion.TLSv1_2, True),
-        (ssl.TLSVersion.TLSv1_3, True),
-    ],
-)
-def test_tls_versions(server: Server, version: ssl.TLSVersion, accepted: bool) -> None:
+def tls_handshake(server: Server, version: ssl.TLSVersion) -> str | None:
+    """Shake hands in exactly this version; return the application protocol agreed on."""
     context = ssl.create_default_context(cafile=str(server.ca))
     # The client must be able to offer the old ones for the server's refusal to mean something.
     context.set_ciphers("ALL:@SECLEVEL=0")
     context.minimum_version = context.maximum_version = version
     context.set_alpn_protocols(["h2", "http/1.1"])
-    try:
-        with (
-            socket.create_connection((server.address, 443), timeout=10) as raw,
-            context.wrap_socket(raw, server_hostname=server.address) as tls,
-        ):
-            assert accepted, tls.version()
-            assert tls.selected_alpn_protocol() == "h2"
-    except ssl.SSLError as error:
-        assert not accepted, error
-        assert "ALERT_PROTOCOL_VERSION" in str(error)
+    with (
+        socket.create_connection((server.address, 443), timeout=10) as raw,
+        context.wrap_socket(raw, server_hostname=server.address) as tls,
+    ):
+        return tls.selected_alpn_protocol()
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+def test_tls_versions(server: Server, version: ssl.TLSVersion) -> None:
+    assert tls_handshake(server, version) == "h2"
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1, ssl.TLSVersion.TLSv1_1])
+def test_old_tls_versions_are_refused(server: Server, version: ssl.TLSVersion) -> None:
+    with pytest.raises(ssl.SSLError, match="ALERT_PROTOCOL_VERSION"):
+        tls_handshake(server, version)
 
 
 def test_unknown_host(server: Server) -> None:
@@ -167,7 +176,12 @@ def test_other_hostname_of_the_list(server: Server, name: str) -> None:
 @pytest.mark.parametrize("path", [f"{API}/experiments/search", "/graphql", f"{API}/users/create-ui"])
 @pytest.mark.parametrize(
     "headers",
-    [{"Origin": "https://evil.example"}, {"Origin": "null"}, {"Origin": "http://localhost:3000"}, {"Sec-Fetch-Site": "cross-site"}],
+    [
+        {"Origin": "https://evil.example"},
+        {"Origin": "null"},
+        {"Origin": "http://localhost:3000"},
+        {"Sec-Fetch-Site": "cross-site"},
+    ],
 )
 def test_foreign_pages_are_refused(server: Server, path: str, headers: dict[str, str]) -> None:
     answer = server.ask("POST", path, signed_in=True, headers=headers, json={"max_results": 1})
@@ -194,7 +208,8 @@ def test_user_interface_is_compressed(server: Server) -> None:
 
 def test_upload_in_parts_is_declined_so_that_clients_stream(server: Server) -> None:
     for prefix in ("api", "ajax-api"):
-        answer = server.ask("POST", f"/{prefix}/2.0/mlflow-artifacts/mpu/create/0/x", signed_in=True, json={"path": "x", "num_parts": 2})
+        path = f"/{prefix}/2.0/mlflow-artifacts/mpu/create/0/x"
+        answer = server.ask("POST", path, signed_in=True, json={"path": "x", "num_parts": 2})
         assert answer.status_code == 501
         assert answer.json()["error_code"] == "NOT_IMPLEMENTED"
 
@@ -208,8 +223,8 @@ def test_uploads_are_passed_on_while_they_come(host: Host, server: Server) -> No
     context = ssl.create_default_context(cafile=str(server.ca))
     connection = http.client.HTTPSConnection(server.address, context=context, timeout=60)
     connection.putrequest("PUT", path)
-    authorization = requests.Request("GET", server.url, auth=("admin", server.password)).prepare().headers["Authorization"]
-    connection.putheader("Authorization", authorization)
+    signed = requests.Request("GET", server.url, auth=("admin", server.password)).prepare()
+    connection.putheader("Authorization", signed.headers["Authorization"])
     connection.putheader("Content-Length", str(size))
     connection.endheaders()
     connection.send(half)

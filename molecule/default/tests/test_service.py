@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import json
+import subprocess
 import time
 from urllib.parse import urlsplit
 
@@ -12,6 +13,7 @@ import pytest
 from mlflow_server import Server
 from testinfra.host import Host
 
+MACHINE = "mlflow-molecule-default"
 READY = "/opt/mlflow/libexec/ready.py --artifacts --timeout 90"
 
 
@@ -89,7 +91,10 @@ def test_no_secret_in_sight(host: Host, secrets: dict[str, str]) -> None:
         "unit": "systemctl show mlflow.service nginx.service; systemctl cat mlflow.service nginx.service",
         "journal": "journalctl --no-pager -o cat",
         "environment": "cat /proc/$(systemctl show -P MainPID mlflow)/environ | tr '\\0' '\\n'",
-        "world readable files": "find /opt/mlflow/libexec /etc /run /var/lib/mlflow /srv -xdev -type f -perm -o+r -exec cat {} + 2>/dev/null | tr -cd '[:print:]\\n'",
+        "world readable files": (
+            "find /opt/mlflow/libexec /etc /run /var/lib/mlflow /srv -xdev -type f -perm -o+r"
+            " -exec cat {} + 2>/dev/null | tr -cd '[:print:]\\n'"
+        ),
     }
     for place, command in places.items():
         text = host.run(command).stdout
@@ -156,8 +161,26 @@ def test_release_records_its_lock(host: Host) -> None:
     release = host.check_output("readlink -f /opt/mlflow/current")
     assert release.startswith("/opt/mlflow/releases/3.17.2-")
     assert host.file(f"{release}/.complete").exists
-    installed = json.loads(host.check_output(f"{release}/bin/python -m pip list --format json --disable-pip-version-check"))
+    assert not host.file(f"{release}/interrupted").exists, "prepare.yml left half a release; it was to be built anew"
+    listing = host.check_output(f"{release}/bin/python -m pip list --format json --disable-pip-version-check")
+    installed = json.loads(listing)
     versions = {package["name"].lower(): package["version"] for package in installed}
     locked = host.file(f"{release}/requirements.txt").content_string
     assert f"mlflow=={versions['mlflow']} " in locked
     assert f"uvloop=={versions['uvloop']} " in locked
+
+
+def test_serves_again_after_a_power_cut(host: Host, server: Server) -> None:
+    """Last of all: no clean shutdown, the same disk, everything in memory gone."""
+    run = {"experiment_id": "0", "run_name": "before the power cut"}
+    created = server.ask("POST", "/api/2.0/mlflow/runs/create", signed_in=True, json=run).json()["run"]["info"]
+    for command in ("kill", "start"):
+        subprocess.run(["docker", command, MACHINE], check=True, capture_output=True)
+    deadline = time.monotonic() + 90
+    while host.run("systemctl is-active mlflow nginx").rc != 0:
+        assert time.monotonic() < deadline, host.run("systemctl status mlflow nginx").stdout
+        time.sleep(1)
+    assert host.check_output("hostname -I").split()[0] == server.address
+    answer = server.ask("GET", f"/api/2.0/mlflow/runs/get?run_id={created['run_id']}", signed_in=True)
+    assert answer.json()["run"]["info"]["run_name"] == "before the power cut"
+    assert host.run(READY).rc == 0

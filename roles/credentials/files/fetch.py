@@ -3,8 +3,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Fetch secrets from Google Secret Manager into systemd's credential store.
 
-The machine's own identity (metadata server) is used. A file is replaced in one step and only when its content differs, and either all
-secrets are written or none. Prints one JSON object naming the credentials that changed; values are never printed.
+The machine's own identity (metadata server) is used. A file is replaced in one step and only when its content
+differs, and either all secrets are written or none. Prints one JSON object naming the credentials that changed;
+values are never printed.
 Debian's own python3-google-auth and python3-requests are all it needs.
 """
 
@@ -61,9 +62,7 @@ def access(session: requests.Session, project: str, secret: str, version: str) -
             reason = response.json()["error"]["message"]
         except (ValueError, KeyError, TypeError):
             reason = response.reason
-        raise FetchError(
-            f"{name}: HTTP {response.status_code}: {reason}", transient=response.status_code in TRANSIENT
-        )
+        raise FetchError(f"{name}: HTTP {response.status_code}: {reason}", transient=response.status_code in TRANSIENT)
     try:
         payload = response.json()["payload"]
         data = base64.b64decode(payload["data"], validate=True)

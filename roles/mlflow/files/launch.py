@@ -3,9 +3,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Start `mlflow` with its secrets taken from systemd credentials.
 
-The database password goes to a libpq password file and the administrator's password to the sign-in configuration, both readable by the
-service alone, in its runtime directory, which is memory. Neither is ever an argument or an environment variable. (The key that signs
-forms can reach MLflow only through the environment of its own processes.)
+The database password goes to a libpq password file and the administrator's password to the sign-in configuration,
+both readable by the service alone, in its runtime directory, which is memory. Neither is ever an argument or an
+environment variable. (The key that signs forms can reach MLflow only through the environment of its own processes.)
 
 Runs inside the release's virtual environment; the arguments are those of `mlflow`.
 """
@@ -32,13 +32,16 @@ def read_credentials(directory: Path) -> dict[str, str]:
         path = directory / name
         if not path.exists():
             raise ConfigurationError(
-                f"credential {name} is missing: look at `systemctl status mlflow-credentials.service`, or put it into /etc/credstore"
+                f"credential {name} is missing: look at `systemctl status mlflow-credentials.service`,"
+                " or put it into /etc/credstore"
             )
         values[name] = path.read_text(encoding="utf-8").rstrip("\r\n")
         if not values[name]:
             raise ConfigurationError(f"credential {name} is empty")
     if len(values["mlflow.admin-password"]) < MINIMAL_PASSWORD_LENGTH:
-        raise ConfigurationError(f"credential mlflow.admin-password has fewer than {MINIMAL_PASSWORD_LENGTH} characters")
+        raise ConfigurationError(
+            f"credential mlflow.admin-password has fewer than {MINIMAL_PASSWORD_LENGTH} characters"
+        )
     return values
 
 
@@ -60,14 +63,17 @@ def split_database_uri(uri: str, auth_database: str) -> tuple[str, str, str]:
         # The message of the original holds the whole URI.
         raise ConfigurationError("credential mlflow.database-uri is not a database URI") from None
     if url.get_backend_name() != "postgresql" or not url.database:
-        raise ConfigurationError("credential mlflow.database-uri is not of the form postgresql+psycopg2://USER:PASSWORD@HOST/DATABASE")
+        raise ConfigurationError(
+            "credential mlflow.database-uri is not of the form postgresql+psycopg2://USER:PASSWORD@HOST/DATABASE"
+        )
     # A bare postgresql:// means another driver to each SQLAlchemy release.
     url = url.set(drivername="postgresql+psycopg2")
     password, user = url.password or "", url.username or "*"
     url = url._replace(password=None)
     escaped = [part.replace("\\", "\\\\").replace(":", "\\:") for part in (user, password)]
     line = f"*:*:*:{escaped[0]}:{escaped[1]}\n"
-    return url.render_as_string(hide_password=False), url.set(database=auth_database).render_as_string(hide_password=False), line
+    tracking, auth = (each.render_as_string(hide_password=False) for each in (url, url.set(database=auth_database)))
+    return tracking, auth, line
 
 
 def auth_configuration(database_uri: str, password: str, environment: dict[str, str]) -> str:
@@ -103,11 +109,13 @@ def main() -> None:
     runtime = Path(os.environ["RUNTIME_DIRECTORY"])
     try:
         secrets = read_credentials(Path(os.environ["CREDENTIALS_DIRECTORY"]))
-        uri, auth_uri, line = split_database_uri(secrets["mlflow.database-uri"], os.environ["MLFLOW_LAUNCH_AUTH_DATABASE"])
+        auth_database = os.environ["MLFLOW_LAUNCH_AUTH_DATABASE"]
+        uri, auth_uri, line = split_database_uri(secrets["mlflow.database-uri"], auth_database)
     except ConfigurationError as error:
         sys.exit(f"MLflow cannot start: {error}")
     write_private(runtime / "pgpass", line)
-    write_private(runtime / "auth.ini", auth_configuration(auth_uri, secrets["mlflow.admin-password"], dict(os.environ)))
+    configuration = auth_configuration(auth_uri, secrets["mlflow.admin-password"], dict(os.environ))
+    write_private(runtime / "auth.ini", configuration)
     os.environ["PGPASSFILE"] = str(runtime / "pgpass")
     os.environ["MLFLOW_AUTH_CONFIG_PATH"] = str(runtime / "auth.ini")
     os.environ["MLFLOW_BACKEND_STORE_URI"] = uri

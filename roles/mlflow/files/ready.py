@@ -3,8 +3,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Wait until the MLflow server is of use, not merely up.
 
-/health never touches the database, so this signs in and searches experiments; with --artifacts it also stores a small artifact, reads it
-back and deletes it. Runs on Debian's Python, as root or inside the service.
+/health never touches the database, so this signs in and searches experiments; with --artifacts it also stores a
+small artifact, reads it back and deletes it. Runs on Debian's Python, as root or inside the service.
 """
 
 from __future__ import annotations
@@ -99,7 +99,8 @@ def read_password(directories: Sequence[str]) -> str:
         path = Path(directory) / "mlflow.admin-password"
         if directory and path.exists():
             return path.read_text(encoding="utf-8").rstrip("\r\n")
-    raise SystemExit("MLflow cannot be checked: no credential mlflow.admin-password in " + ", ".join(filter(None, directories)))
+    places = ", ".join(filter(None, directories))
+    raise SystemExit(f"MLflow cannot be checked: no credential mlflow.admin-password in {places}")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -125,7 +126,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 print("MLflow ended before it was ready. See journalctl -u mlflow.", file=sys.stderr)
                 return 1
             if time.monotonic() > deadline:
-                print(f"MLflow is not ready after {options.timeout:.0f} s: {error}. See journalctl -u mlflow.", file=sys.stderr)
+                waited = f"{options.timeout:.0f} s"
+                print(f"MLflow is not ready after {waited}: {error}. See journalctl -u mlflow.", file=sys.stderr)
                 return 1
         time.sleep(0.5)
 

@@ -20,8 +20,9 @@ def load(path: Path) -> Any:
 
 
 def options(role: str) -> dict[str, dict[str, Any]]:
-    spec: dict[str, dict[str, Any]] = load(ROLES / role / "meta" / "argument_specs.yml")["argument_specs"]["main"]["options"]
-    return spec
+    document = load(ROLES / role / "meta" / "argument_specs.yml")
+    specified: dict[str, dict[str, Any]] = document["argument_specs"]["main"]["options"]
+    return specified
 
 
 def test_every_role_has_a_specification() -> None:
@@ -38,7 +39,9 @@ def flat(value: Any) -> Any:
 def test_defaults_are_those_of_the_specification(role: str) -> None:
     defaults = load(ROLES / role / "defaults" / "main.yml") or {}
     specified = {name: option["default"] for name, option in options(role).items() if "default" in option}
-    assert {name: flat(value) for name, value in defaults.items()} == {name: flat(value) for name, value in specified.items()}
+    assert {name: flat(value) for name, value in defaults.items()} == {
+        name: flat(value) for name, value in specified.items()
+    }
     for name, option in options(role).items():
         assert ("default" in option) != option.get("required", False), f"{name}: required or a default, not both"
 

@@ -26,7 +26,8 @@ ITEMS = [
 @pytest.fixture(scope="module")
 def fetch() -> ModuleType:
     spec = importlib.util.spec_from_file_location("credentials_fetch", SCRIPT)
-    assert spec and spec.loader
+    assert spec is not None
+    assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
@@ -107,7 +108,9 @@ def test_does_not_repeat_what_cannot_help(fetch: ModuleType, api: responses.Requ
         {"name": "x"},
     ],
 )
-def test_a_damaged_answer_is_never_used(fetch: ModuleType, api: responses.RequestsMock, body: dict[str, object]) -> None:
+def test_a_damaged_answer_is_never_used(
+    fetch: ModuleType, api: responses.RequestsMock, body: dict[str, object]
+) -> None:
     api.get(URL.format("database-uri", "latest"), json=body)
     clock = Clock()
     with pytest.raises(fetch.FetchError):
@@ -138,7 +141,7 @@ def run(
 ) -> tuple[int, Path]:
     config, store = tmp_path / "config.json", tmp_path / "credstore"
     config.write_text(json.dumps({"project": project, "items": ITEMS}), encoding="utf-8")
-    monkeypatch.setattr(fetch, "identity", lambda timeout: (requests.Session(), "project-1"))
+    monkeypatch.setattr(fetch, "identity", lambda _timeout: (requests.Session(), "project-1"))
     return fetch.main(["--config", str(config), "--directory", str(store), "--timeout", "0"]), store
 
 
