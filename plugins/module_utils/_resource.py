@@ -318,11 +318,11 @@ class Machine:
         resource, self.doing = self.resource, "create"
         at_once = {option: value for option, value in self.wanted.items() if resource.fields[option].create}
         body = {key: resource.fill(value) for key, value in resource.create_body.items()}
-        body.update(resource.document(at_once))
         resource.check_create()
         self.changed = True
         if self.check_mode:
             return self._result({**body, **self._planned()})
+        body.update(resource.document(at_once))
         try:
             resource.create(body)
         except GoogleError as error:

@@ -1,0 +1,229 @@
+# Copyright (c) 2026, the mlops.mlflow_gcp authors
+# SPDX-License-Identifier: Apache-2.0
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from ansible_collections.mlops.mlflow_gcp.plugins.modules import gcp_iam_member
+
+from tests.unit.harness import Cloud, FakeClock, Play
+
+ROLE = "roles/logging.logWriter"
+MEMBER = "serviceAccount:mlflow-server@my-project.iam.gserviceaccount.com"
+OTHER = "user:someone@example.com"
+PROJECT = "v1/projects/my-project"
+V3 = {"options": {"requestedPolicyVersion": 3}}
+CONDITION = {"title": "until spring", "expression": "request.time < timestamp('2027-03-01T00:00:00Z')"}
+# Two bindings that are not ours: another role, and our role with a condition.
+FOREIGN: list[dict[str, Any]] = [
+    {"role": "roles/owner", "members": [OTHER]},
+    {"role": ROLE, "members": [OTHER], "condition": CONDITION},
+]
+
+
+def policy(*bindings: dict[str, Any], etag: str = "one") -> dict[str, Any]:
+    return {"version": 3, "etag": etag, "bindings": [*FOREIGN, *bindings], "auditConfigs": [{"service": "allServices"}]}
+
+
+def ours(*members: str) -> dict[str, Any]:
+    return {"role": ROLE, "members": list(members)}
+
+
+def reads(cloud: Cloud, answer: dict[str, Any]) -> None:
+    cloud.expect("POST", "cloudresourcemanager", f"{PROJECT}:getIamPolicy", answer, body=V3)
+
+
+def writes(cloud: Cloud, wanted: dict[str, Any]) -> None:
+    cloud.expect("POST", "cloudresourcemanager", f"{PROJECT}:setIamPolicy", wanted, body={"policy": wanted})
+
+
+def run(play: Play, **params: Any) -> dict[str, Any]:
+    return play(gcp_iam_member, **{"scope": "project", "role": ROLE, "member": MEMBER, **params})
+
+
+def test_adds_a_binding_and_keeps_the_others(cloud: Cloud, play: Play) -> None:
+    reads(cloud, policy())
+    reads(cloud, policy())
+    writes(cloud, policy(ours(MEMBER)))
+    reads(cloud, policy(ours(MEMBER)))
+    result = run(play)
+    assert result["changed"]
+    assert result["resource"] == {"role": ROLE, "member": MEMBER}
+    assert result["diff"]["before"] == {}
+    assert result["diff"]["after"] == {"role": ROLE, "member": MEMBER}
+
+
+def test_joins_the_members_of_its_binding(cloud: Cloud, play: Play) -> None:
+    reads(cloud, policy(ours(OTHER)))
+    reads(cloud, policy(ours(OTHER)))
+    writes(cloud, policy(ours(OTHER, MEMBER)))
+    reads(cloud, policy(ours(OTHER, MEMBER)))
+    assert run(play)["changed"]
+
+
+def test_a_condition_is_a_binding_of_its_own(cloud: Cloud, play: Play) -> None:
+    reads(cloud, policy(ours(MEMBER)))
+    wanted = policy(ours(MEMBER))
+    wanted["bindings"][1] = {**wanted["bindings"][1], "members": [OTHER, MEMBER]}
+    reads(cloud, policy(ours(MEMBER)))
+    writes(cloud, wanted)
+    reads(cloud, wanted)
+    result = run(play, condition=CONDITION)
+    assert result["changed"]
+    assert result["resource"]["condition"] == CONDITION
+
+
+@pytest.mark.parametrize("spelled", [MEMBER, MEMBER.replace("mlflow-server", "MLflow-Server")])
+def test_leaves_alone_what_is_right(cloud: Cloud, play: Play, spelled: str) -> None:
+    reads(cloud, policy(ours(OTHER, MEMBER)))
+    result = run(play, member=spelled)
+    assert not result["changed"]
+    assert result["diff"]["before"] == result["diff"]["after"]
+
+
+@pytest.mark.parametrize(
+    ("status", "reason", "message"),
+    [
+        (409, "ABORTED", "There were concurrent policy changes."),
+        (412, "conditionNotMet", "etag"),
+        (400, "INVALID_ARGUMENT", "Service account mlflow-server@my-project.iam.gserviceaccount.com does not exist."),
+    ],
+)
+def test_reads_again_what_changed_in_between_or_is_too_new(
+    cloud: Cloud, play: Play, clock: FakeClock, status: int, reason: str, message: str
+) -> None:
+    reads(cloud, policy())
+    reads(cloud, policy())
+    refused = {"policy": policy(ours(MEMBER))}
+    cloud.fails("POST", "cloudresourcemanager", f"{PROJECT}:setIamPolicy", status, reason, message, body=refused)
+    reads(cloud, policy(ours(OTHER), etag="two"))
+    writes(cloud, policy(ours(OTHER, MEMBER), etag="two"))
+    reads(cloud, policy(ours(OTHER, MEMBER), etag="three"))
+    assert run(play)["changed"]
+    assert clock.sleeps
+
+
+def test_does_not_wait_for_ever_for_a_member(
+    cloud: Cloud, play: Play, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(clock, "sleep", lambda _: setattr(clock, "time", clock.time + 100))
+    reads(cloud, policy())
+    for _ in range(2):
+        reads(cloud, policy())
+        cloud.fails(
+            "POST",
+            "cloudresourcemanager",
+            f"{PROJECT}:setIamPolicy",
+            400,
+            "INVALID_ARGUMENT",
+            "Service account x does not exist.",
+            body={"policy": policy(ours(MEMBER))},
+        )
+    result = run(play, fails=True)
+    assert f"Cannot create {ROLE} for {MEMBER} on project my-project" in result["msg"]
+    assert "Service account x does not exist." in result["msg"]
+
+
+def test_other_refusals_are_told_at_once(cloud: Cloud, play: Play) -> None:
+    reads(cloud, policy())
+    reads(cloud, policy())
+    body = {"policy": policy(ours(MEMBER))}
+    cloud.fails("POST", "cloudresourcemanager", f"{PROJECT}:setIamPolicy", 400, "badRequest", "bad role", body=body)
+    assert "bad role" in run(play, fails=True)["msg"]
+
+
+def test_plans_without_writing(cloud: Cloud, play: Play) -> None:
+    reads(cloud, policy())
+    result = run(play, check=True)
+    assert result["changed"]
+    assert result["diff"]["after"] == {"role": ROLE, "member": MEMBER}
+    reads(cloud, policy(ours(MEMBER)))
+    assert run(play, check=True, state="absent")["changed"]
+
+
+def test_takes_the_member_out_and_nothing_else(cloud: Cloud, play: Play) -> None:
+    reads(cloud, policy(ours(OTHER, MEMBER)))
+    reads(cloud, policy(ours(OTHER, MEMBER)))
+    writes(cloud, policy(ours(OTHER)))
+    result = run(play, state="absent")
+    assert result["changed"]
+    assert result["diff"]["before"] == {"role": ROLE, "member": MEMBER}
+    assert result["diff"]["after"] == {}
+
+
+def test_a_binding_of_nobody_goes(cloud: Cloud, play: Play) -> None:
+    reads(cloud, policy(ours(MEMBER)))
+    reads(cloud, policy(ours(MEMBER)))
+    writes(cloud, policy())
+    assert run(play, state="absent")["changed"]
+    reads(cloud, policy())
+    assert not run(play, state="absent")["changed"]
+
+
+def test_somebody_took_it_out_first(cloud: Cloud, play: Play) -> None:
+    reads(cloud, policy(ours(MEMBER)))
+    reads(cloud, policy())
+    assert run(play, state="absent")["changed"]
+
+
+@pytest.mark.parametrize(
+    ("scope", "resource", "read", "write", "wrapped"),
+    [
+        (
+            "bucket",
+            "artifacts",
+            ("GET", "storage", "b/artifacts/iam", {"optionsRequestedPolicyVersion": "3"}),
+            ("PUT", "storage", "b/artifacts/iam"),
+            False,
+        ),
+        (
+            "secret",
+            "password",
+            ("GET", "secretmanager", f"{PROJECT}/secrets/password:getIamPolicy", gcp_iam_member._READ),
+            ("POST", "secretmanager", f"{PROJECT}/secrets/password:setIamPolicy"),
+            True,
+        ),
+        (
+            "service_account",
+            "server",
+            (
+                "POST",
+                "iam",
+                f"{PROJECT}/serviceAccounts/server@my-project.iam.gserviceaccount.com:getIamPolicy",
+                gcp_iam_member._READ,
+            ),
+            ("POST", "iam", f"{PROJECT}/serviceAccounts/server@my-project.iam.gserviceaccount.com:setIamPolicy"),
+            True,
+        ),
+    ],
+)
+def test_scopes(cloud: Cloud, play: Play, scope: str, resource: str, read: Any, write: Any, wrapped: bool) -> None:
+    method, api, path, query = read
+    wanted = policy(ours(MEMBER))
+    for answer in (policy(), policy()):
+        cloud.expect(method, api, path, answer, query=query)
+    cloud.expect(*write, wanted, body={"policy": wanted} if wrapped else wanted)
+    cloud.expect(method, api, path, wanted, query=query)
+    assert run(play, scope=scope, resource=resource)["changed"]
+
+
+def test_plans_for_what_is_not_there_yet(cloud: Cloud, play: Play) -> None:
+    path = f"{PROJECT}/secrets/password:getIamPolicy"
+    cloud.get("secretmanager", path, None, query=gcp_iam_member._READ)
+    result = run(play, check=True, scope="secret", resource="password")
+    assert result["changed"]
+    assert result["resource"] == {"role": ROLE, "member": MEMBER}
+
+
+def test_fails_for_what_is_not_there(cloud: Cloud, play: Play) -> None:
+    path = f"{PROJECT}/secrets/password:getIamPolicy"
+    cloud.get("secretmanager", path, None, query=gcp_iam_member._READ)
+    cloud.get("secretmanager", path, None, query=gcp_iam_member._READ)
+    result = run(play, fails=True, scope="secret", resource="password")
+    assert "on secret password" in result["msg"]
+    assert not result["changed"]
+
+
+def test_needs_to_know_on_what(play: Play) -> None:
+    assert "resource" in run(play, fails=True, scope="bucket")["msg"]

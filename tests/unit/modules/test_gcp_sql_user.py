@@ -1,0 +1,108 @@
+# Copyright (c) 2026, the mlops.mlflow_gcp authors
+# SPDX-License-Identifier: Apache-2.0
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from ansible_collections.mlops.mlflow_gcp.plugins.modules import gcp_sql_user
+
+from tests.unit.harness import Cloud, Play
+
+ALL = "v1/projects/my-project/instances/db/users"
+PASSWORD = "new-horse-battery"
+USER: dict[str, Any] = {"name": "mlflow", "instance": "db"}
+NEW = {"project": "my-project", "instance": "db", "name": "mlflow"}
+OTHER = {"name": "postgres", "instance": "db"}
+
+
+def run(play: Play, **params: Any) -> dict[str, Any]:
+    result = play(gcp_sql_user, **{"instance": "db", "name": "mlflow", **params})
+    assert PASSWORD not in json.dumps(result)
+    return result
+
+
+def lists(cloud: Cloud, *users: dict[str, Any]) -> None:
+    cloud.get("sql", ALL, {"items": [OTHER, *users]})
+
+
+def test_creates(cloud: Cloud, play: Play) -> None:
+    lists(cloud)
+    cloud.mutates("POST", "sql", ALL, body=NEW | {"password": PASSWORD})
+    lists(cloud, USER)
+    result = run(play, password=PASSWORD)
+    assert result["changed"]
+    assert result["resource"] == USER
+    assert result["diff"]["after"] == {"password": "(hidden)"}
+
+
+def test_sets_the_password_once_when_it_creates(cloud: Cloud, play: Play) -> None:
+    lists(cloud)
+    cloud.mutates("POST", "sql", ALL, body=NEW | {"password": PASSWORD})
+    lists(cloud, USER)
+    assert run(play, password=PASSWORD, update_password="always")["changed"]
+
+
+def test_leaves_a_password_alone(cloud: Cloud, play: Play) -> None:
+    lists(cloud, USER)
+    result = run(play, password=PASSWORD, type="BUILT_IN")
+    assert not result["changed"]
+    assert result["diff"]["before"] == result["diff"]["after"]
+
+
+def test_sets_the_password_where_told_to(cloud: Cloud, play: Play) -> None:
+    lists(cloud, USER)
+    cloud.mutates("PUT", "sql", ALL, body={"password": PASSWORD}, query={"name": "mlflow"})
+    lists(cloud, USER)
+    result = run(play, password=PASSWORD, update_password="always")
+    assert result["changed"]
+    assert result["diff"]["after"] == {"password": "(hidden, changed)"}
+
+
+def test_plans_a_password(cloud: Cloud, play: Play) -> None:
+    lists(cloud, USER)
+    result = run(play, check=True, password=PASSWORD, update_password="always")
+    assert result["changed"]
+    assert "password" not in result["resource"]
+
+
+def test_the_host_of_mysql_is_part_of_the_name(cloud: Cloud, play: Play) -> None:
+    here = USER | {"host": "10.0.0.1"}
+    lists(cloud, USER | {"host": "%"}, here)
+    cloud.mutates("PUT", "sql", ALL, body={"password": PASSWORD}, query={"name": "mlflow", "host": "10.0.0.1"})
+    lists(cloud, USER | {"host": "%"}, here)
+    result = run(play, host="10.0.0.1", password=PASSWORD, update_password="always")
+    assert result["resource"] == here
+
+
+def test_plans_also_without_the_instance(cloud: Cloud, play: Play) -> None:
+    cloud.fails("GET", "sql", ALL, 404, "instanceDoesNotExist")
+    result = run(play, check=True, password=PASSWORD)
+    assert result["changed"]
+    assert result["resource"] == NEW
+    assert result["diff"]["after"] == {"password": "(hidden)"}
+
+
+@pytest.mark.parametrize("message", ["Password does not meet the policy.", f"{PASSWORD} is too simple"])
+def test_an_error_does_not_tell_the_password(cloud: Cloud, play: Play, message: str) -> None:
+    lists(cloud)
+    cloud.fails("POST", "sql", ALL, 400, "invalidPassword", message, body=NEW | {"password": PASSWORD})
+    assert "Cannot create user mlflow of Cloud SQL instance db" in run(play, fails=True, password=PASSWORD)["msg"]
+
+
+def test_refuses_another_type(cloud: Cloud, play: Play) -> None:
+    lists(cloud, USER)
+    assert "cannot change type (it is 'BUILT_IN'" in run(play, fails=True, check=True, type="CLOUD_IAM_USER")["msg"]
+
+
+def test_deletes(cloud: Cloud, play: Play) -> None:
+    lists(cloud, USER)
+    assert run(play, check=True, state="absent")["changed"]
+    lists(cloud, USER)
+    cloud.mutates("DELETE", "sql", ALL, query={"name": "mlflow"})
+    assert run(play, state="absent")["changed"]
+    lists(cloud)
+    assert not run(play, state="absent")["changed"]
+    cloud.fails("GET", "sql", ALL, 404, "instanceDoesNotExist")
+    assert not run(play, state="absent")["changed"]
