@@ -42,6 +42,8 @@ _STANDARD_PARAMETERS = {
     "callback", "fields", "key", "oauth_token", "pp", "prettyPrint", "quotaUser", "trace", "upload_protocol",
     "uploadType",
     "userIp", "userProject",
+    # Compute's lists had it until lately; clients in the field send it still.
+    "returnPartialSuccess",
 }  # fmt: skip
 
 
