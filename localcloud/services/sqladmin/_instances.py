@@ -45,7 +45,7 @@ def _new(call: Call, body: Json, name: str) -> Json:
     if body.get("instanceType") not in (None, "CLOUD_SQL_INSTANCE") or body.get("masterInstanceName"):
         raise ApiError(501, None, "Read replicas are not in the local cloud.")
     zone = (body.get("settings") or {}).get("locationPreference", {}).get("zone") or body.get("gceZone")
-    settings = _rules.complete(body.get("settings") or {}, version, region, zone)
+    settings = _rules.complete(body.get("settings") or {}, version, region, zone, call.cloud.projects.id_of)
     settings["settingsVersion"] = "1"
     number = call.cloud.projects.number_of(project)
     return {
@@ -173,7 +173,9 @@ def _change(call: Call, settings_of: str) -> Json:
                     raise ApiError(501, None, "Upgrades of the major version are not in the local cloud.")
                 raise invalid(f"Invalid request: {field} cannot be changed.")
         new = merge(old, given) if settings_of == "patch" else dict(given)
-        new = _rules.complete(new, instance["databaseVersion"], instance["region"], instance["gceZone"])
+        new = _rules.complete(
+            new, instance["databaseVersion"], instance["region"], instance["gceZone"], call.cloud.projects.id_of
+        )
         _rules.check_change(old, new)
         new["settingsVersion"] = str(int(old["settingsVersion"]) + 1)
         return start(call, "update", "UPDATE", {"settings": new})

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 
 from localcloud.errors import ApiError
 from localcloud.service import Json
@@ -67,8 +68,8 @@ def _check_tier(tier: str, edition: str) -> None:
             )
 
 
-def complete(settings: Json, version: str, region: str, zone: str | None = None) -> Json:
-    """Settings with Google's defaults, checked."""
+def complete(settings: Json, version: str, region: str, zone: str | None, project_id: Callable[[str], str]) -> Json:
+    """Settings with Google's defaults, checked; `project_id` turns a project's number into its id."""
     result: Json = {
         "kind": "sql#settings",
         "settingsVersion": "1",
@@ -92,7 +93,7 @@ def complete(settings: Json, version: str, region: str, zone: str | None = None)
         raise invalid(
             "Invalid request: Backups and point-in-time recovery must be enabled when creating regional instance."
         )
-    result["ipConfiguration"] = _addresses(result.get("ipConfiguration") or {})
+    result["ipConfiguration"] = _addresses(result.get("ipConfiguration") or {}, project_id)
     preference = {"kind": "sql#locationPreference", "zone": zone or f"{region}-b"}
     result["locationPreference"] = preference | (result.get("locationPreference") or {})
     if result["activationPolicy"] not in ("ALWAYS", "NEVER"):
@@ -127,7 +128,7 @@ def _backup(given: Json) -> Json:
     return result
 
 
-def _addresses(given: Json) -> Json:
+def _addresses(given: Json, project_id: Callable[[str], str]) -> Json:
     result = {k: v for k, v in given.items() if v is not None}
     # A public address is the default at Google too; it has to be declined in so many words.
     if result.setdefault("ipv4Enabled", True):
@@ -138,7 +139,7 @@ def _addresses(given: Json) -> Json:
         )
     if not result.get("privateNetwork"):
         raise invalid("Invalid request: At least one of Public IP or Private IP or PSC connectivity must be enabled.")
-    result["privateNetwork"] = network_name(result["privateNetwork"])
+    result["privateNetwork"] = network_name(result["privateNetwork"], project_id)
     if result.get("requireSsl") and not result.get("sslMode"):
         result["sslMode"] = "TRUSTED_CLIENT_CERTIFICATE_REQUIRED"
     mode = result.setdefault("sslMode", "ALLOW_UNENCRYPTED_AND_ENCRYPTED")
@@ -149,12 +150,12 @@ def _addresses(given: Json) -> Json:
     return result
 
 
-def network_name(link: str) -> str:
+def network_name(link: str, project_id: Callable[[str], str]) -> str:
     """A network's relative name (`projects/P/global/networks/N`) from any of its links."""
     found = re.search(r"projects/([^/]+)/global/networks/([^/]+)$", link)
     if not found:
         raise invalid(f"Invalid request: Incorrect network name format: {link}.")
-    return f"projects/{found[1]}/global/networks/{found[2]}"
+    return f"projects/{project_id(found[1])}/global/networks/{found[2]}"
 
 
 def check_change(old: Json, new: Json) -> None:

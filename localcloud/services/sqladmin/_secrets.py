@@ -122,6 +122,7 @@ def _pem(certificate: x509.Certificate) -> str:
 
 def _usage(*, authority: bool) -> x509.KeyUsage:
     return x509.KeyUsage(
-        digital_signature=not authority, content_commitment=False, key_encipherment=not authority, data_encipherment=False,
+        digital_signature=not authority, content_commitment=False, key_encipherment=not authority,
+        data_encipherment=False,
         key_agreement=False, key_cert_sign=authority, crl_sign=authority, encipher_only=False, decipher_only=False,
     )  # fmt: skip

@@ -33,10 +33,11 @@ def spec_of(cloud: Cloud, key: str) -> DatabaseSpec:
     """An instance as the engine is to make it."""
     instance, own = instances(cloud).get(key), private(cloud, key)
     addresses = instance["settings"]["ipConfiguration"]
+    _, project, _, _, network = addresses["privateNetwork"].split("/")
     return DatabaseSpec(
         id=own["engine"],
         version=instance["databaseVersion"],
-        network=addresses["privateNetwork"].rsplit("/", 1)[1],
+        network=f"{project}/{network}",
         range_cidr=own["range"],
         ip=instance["ipAddresses"][0]["ipAddress"],
         server_certificate=own["certificate"],

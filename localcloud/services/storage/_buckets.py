@@ -35,8 +35,9 @@ _DUAL = ("ASIA1", "EUR4", "EUR5", "EUR7", "EUR8", "NAM4")
 _CLASSES = ("STANDARD", "NEARLINE", "COLDLINE", "ARCHIVE", "MULTI_REGIONAL", "REGIONAL", "DURABLE_REDUCED_AVAILABILITY")
 # What a client sends back from what it read, or may not set at all.
 _OUTPUT = (
-    "kind", "id", "selfLink", "projectNumber", "timeCreated", "updated", "metageneration", "etag", "locationType", "acl",
-    "owner", "generation", "softDeleteTime", "hardDeleteTime", "satisfiesPZI", "satisfiesPZS", "defaultObjectAcl",
+    "kind", "id", "selfLink", "projectNumber", "timeCreated", "updated", "metageneration", "etag", "locationType",
+    "acl", "owner", "generation", "softDeleteTime", "hardDeleteTime", "satisfiesPZI", "satisfiesPZS",
+    "defaultObjectAcl",
 )  # fmt: skip
 _FIXED = ("name", "location", "customPlacementConfig", "hierarchicalNamespace", "objectRetention")
 _DAY = 86400
