@@ -9,7 +9,7 @@ import socket
 import subprocess
 
 import pytest
-from localcloud.engine.outsider import Outsider, outsider
+from localcloud.engine.nft_network import Outsider, outsider
 
 from tests.e2e.deployment import REPO, Deployment
 
