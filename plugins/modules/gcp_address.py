@@ -56,7 +56,7 @@ EXAMPLES = r"""
 
 - name: Show it
   ansible.builtin.debug:
-    msg: "{{ address.resource.address }}"
+    msg: "{{ address.resource.address | default('not known in check mode') }}"
 """
 
 RETURN = r"""
