@@ -24,6 +24,11 @@ def fingerprint(value: Any) -> str:
     return base64.b64encode(hashlib.sha256(json.dumps(value, sort_keys=True).encode()).digest()[:8]).decode()
 
 
+def same_fingerprint(given: str | None, stored: str) -> bool:
+    """Whether a caller's fingerprint is the stored one: some clients write base64 with `-_` where others have `+/`."""
+    return (given or "").replace("-", "+").replace("_", "/") == stored
+
+
 def merge(document: Json, change: Json) -> Json:
     """JSON merge patch: objects merge, null removes, everything else replaces. Returns a new document."""
     result = dict(document)
@@ -144,7 +149,7 @@ class Resources:
             given = body.get(field)
             if field in required and not given:
                 raise ApiError(400, "required", f"Required field '{field}' not specified")
-            if given and given != document.get(field):
+            if given and not same_fingerprint(given, document.get(field, "")):
                 message = "Supplied fingerprint does not match current metadata fingerprint."
                 if field != "fingerprint":
                     message = f"{field} either invalid or resource labels have changed"

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 # Zones' letters and the range that an auto mode network has in the region.
@@ -83,7 +84,13 @@ def region_of(zone: str) -> str | None:
 
 
 def image(name: str) -> Image | None:
-    """The public image that a relative name (`projects/debian-cloud/global/images/…`, also `…/family/F`) means."""
+    """The public image that a relative name means.
+
+    `projects/debian-cloud/global/images/NAME`, `…/images/family/F`, or gcloud's `…/zones/-/imageFamilyViews/F`.
+    """
+    view = re.fullmatch(rf"projects/{IMAGE_PROJECT}/zones/[^/]+/imageFamilyViews/([^/]+)", name)
+    if view:
+        name = f"projects/{IMAGE_PROJECT}/global/images/family/{view[1]}"
     prefix = f"projects/{IMAGE_PROJECT}/global/images/"
     if not name.startswith(prefix):
         return None

@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from localcloud.errors import ApiError
-from localcloud.lifecycle import merge
+from localcloud.lifecycle import merge, same_fingerprint
 from localcloud.service import Call, Json
 from localcloud.services.compute import addresses
 from localcloud.services.compute.common import (
@@ -78,7 +78,7 @@ def set_tags(call: Call) -> Json:
     tags = tags_document(call.body)
 
     def change(instance: Json) -> Json:
-        if call.body.get("fingerprint") != instance["tags"]["fingerprint"]:
+        if not same_fingerprint(call.body.get("fingerprint"), instance["tags"]["fingerprint"]):
             raise ApiError(412, "conditionNotMet", "Supplied fingerprint does not match current tags fingerprint.")
         return instance | {"tags": tags}
 

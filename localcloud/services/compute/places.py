@@ -215,3 +215,9 @@ def get_image_from_family(call: Call) -> Json:
         if image.family == family:
             return image_document(image)
     raise _missing(f"projects/{call.params['project']}/global/images/family/{family}")
+
+
+@api.method("compute.imageFamilyViews.get", permission=None)
+def get_image_family_view(call: Call) -> Json:
+    """The newest image of a family that is rolled out in a zone."""
+    return {"image": get_image_from_family(call)}

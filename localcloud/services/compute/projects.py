@@ -8,7 +8,7 @@ import contextlib
 from typing import TYPE_CHECKING
 
 from localcloud.errors import ApiError
-from localcloud.lifecycle import fingerprint
+from localcloud.lifecycle import fingerprint, same_fingerprint
 from localcloud.service import Call, Json
 from localcloud.services.compute.common import api, link, operation
 from localcloud.store import AlreadyExists
@@ -52,7 +52,7 @@ def metadata_document(items: list[Json]) -> Json:
 
 def check_metadata(stored: Json, body: Json) -> None:
     """412 unless the body carries the stored metadata's fingerprint."""
-    if body.get("fingerprint") != stored["fingerprint"]:
+    if not same_fingerprint(body.get("fingerprint"), stored["fingerprint"]):
         raise ApiError(412, "conditionNotMet", "Supplied fingerprint does not match current metadata fingerprint.")
 
 
