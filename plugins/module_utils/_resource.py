@@ -25,6 +25,7 @@ HIDDEN = "(hidden)"
 T = TypeVar("T")
 CONFLICT_ATTEMPTS = 6
 VISIBLE_WITHIN = 90.0  # seconds a new IAM resource may stay invisible
+ENABLED_WITHIN = 300.0  # seconds an API that was enabled may go on to say that it is not
 
 
 class RefusedError(Exception):
@@ -286,7 +287,7 @@ class Machine:
     def _read(self) -> Json | None:
         self.doing = "read"
         try:
-            current = self.resource.read()
+            current = self.resource.insist(self.resource.read, self._enabled_lately, ENABLED_WITHIN)
         except GoogleError as error:
             if not (self.check_mode and error.service_disabled):
                 raise
@@ -299,6 +300,17 @@ class Machine:
         if not self.started:
             self.started, self.before = True, current
         return current
+
+    def _enabled_lately(self, error: GoogleError) -> bool:
+        # An API's servers hear of its being enabled up to minutes after Service Usage has done it.
+        service = error.metadata("service")
+        if self.check_mode or not error.service_disabled or not service:
+            return False
+        try:
+            path = f"v1/projects/{self.resource.params['project']}/services/{service}"
+            return bool(self.resource.client.get("serviceusage", path).get("state") == "ENABLED")
+        except GoogleError:
+            return False
 
     def _present(self) -> Result:
         resource = self.resource

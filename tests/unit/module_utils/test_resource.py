@@ -193,8 +193,28 @@ def test_a_plan_for_an_empty_project_takes_a_disabled_api_as_absent(cloud: Cloud
     assert planned["changed"]
     assert "not enabled" in str(planned["warnings"])
     cloud.fails("GET", "compute", ONE, 403, "accessNotConfigured", details=details)
+    cloud.get("serviceusage", "v1/projects/my-project/services/compute.googleapis.com", {"state": "DISABLED"})
     result = play(thing, fails=True, name="t")
     assert "gcloud services enable compute.googleapis.com --project=my-project" in result["msg"]
+
+
+def test_waits_for_an_api_that_was_enabled_a_moment_ago(cloud: Cloud, play: Play, clock: FakeClock) -> None:
+    details = [{"reason": "SERVICE_DISABLED", "metadata": {"service": "compute.googleapis.com"}}]
+    for _ in range(2):
+        cloud.fails("GET", "compute", ONE, 403, "accessNotConfigured", details=details)
+        cloud.get("serviceusage", "v1/projects/my-project/services/compute.googleapis.com", {"state": "ENABLED"})
+    cloud.get("compute", ONE, None)
+    assert not play(thing, name="t", state="absent")["changed"]
+    assert len(clock.sleeps) == 2
+
+
+def test_does_not_insist_where_service_usage_may_not_be_asked(cloud: Cloud, play: Play) -> None:
+    details = [{"reason": "SERVICE_DISABLED", "metadata": {"service": "compute.googleapis.com"}}]
+    cloud.fails("GET", "compute", ONE, 403, "accessNotConfigured", details=details)
+    path = "v1/projects/my-project/services/compute.googleapis.com"
+    cloud.fails("GET", "serviceusage", path, 403, "PERMISSION_DENIED")
+    result = play(thing, fails=True, name="t")
+    assert result["reason"] == "SERVICE_DISABLED"
 
 
 @pytest.mark.parametrize(
