@@ -308,7 +308,7 @@ def test_lists_filter_and_page(compute: Compute) -> None:
 @pytest.mark.parametrize(
     ("lose", "status", "log"),
     [
-        (lambda engine, id: None, "RUNNING", []),
+        (lambda _, __: None, "RUNNING", []),
         (lambda engine, id: engine.on.discard(id), "RUNNING", ["start"]),
         (lambda engine, id: engine.delete(id), "TERMINATED", ["delete"]),
     ],
