@@ -85,11 +85,11 @@ _ROLES = {
     "roles/storage.bucketViewer": "storage.buckets.get storage.buckets.list",
     "roles/storage.legacyBucketOwner": (
         "storage.buckets.get storage.buckets.getIamPolicy storage.buckets.setIamPolicy storage.buckets.update "
-        "storage.objects.create storage.objects.delete storage.objects.list storage.multipartUploads.*"
+        "storage.objects.create storage.objects.delete storage.objects.list storage.objects.restore storage.multipartUploads.*"
     ),
     "roles/storage.legacyBucketReader": "storage.buckets.get storage.objects.list storage.multipartUploads.list",
     "roles/storage.legacyBucketWriter": (
-        "storage.buckets.get storage.objects.create storage.objects.delete storage.objects.list "
+        "storage.buckets.get storage.objects.create storage.objects.delete storage.objects.list storage.objects.restore "
         "storage.multipartUploads.*"
     ),
     "roles/storage.legacyObjectOwner": (
