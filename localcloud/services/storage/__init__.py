@@ -7,7 +7,7 @@ see `_service.require`), notifications, folders, HMAC keys. Lifecycle rules are 
 A deleted bucket is gone at once; deleted objects can be restored for as long as the soft delete policy says.
 """
 
-from localcloud.services.storage import _batch, _buckets, _objects, _policies, _rewrite, _uploads
+from localcloud.services.storage import _batch, _buckets, _managed_folders, _objects, _policies, _rewrite, _uploads
 from localcloud.services.storage._service import api
 
-__all__ = ["_batch", "_buckets", "_objects", "_policies", "_rewrite", "_uploads", "api"]
+__all__ = ["_batch", "_buckets", "_managed_folders", "_objects", "_policies", "_rewrite", "_uploads", "api"]

@@ -1,0 +1,15 @@
+# Copyright (c) 2026, the mlops.mlflow_gcp authors
+# SPDX-License-Identifier: Apache-2.0
+"""Managed folders: there are none, and tools that remove a bucket ask."""
+
+from __future__ import annotations
+
+from localcloud.service import Call, Json
+from localcloud.services.storage._service import api, bucket_of, project_of, require
+
+
+@api.method("storage.managedFolders.list", permission=None, project=project_of)
+def list_folders(call: Call) -> Json:
+    """None, for none can be made here."""
+    require(call, bucket_of(call), "storage.managedFolders.list")
+    return {"kind": "storage#managedFolders"}
