@@ -85,12 +85,13 @@ _ROLES = {
     "roles/storage.bucketViewer": "storage.buckets.get storage.buckets.list",
     "roles/storage.legacyBucketOwner": (
         "storage.buckets.get storage.buckets.getIamPolicy storage.buckets.setIamPolicy storage.buckets.update "
-        "storage.objects.create storage.objects.delete storage.objects.list storage.objects.restore storage.multipartUploads.*"
+        "storage.objects.create storage.objects.delete storage.objects.list storage.objects.restore "
+        "storage.multipartUploads.*"
     ),
     "roles/storage.legacyBucketReader": "storage.buckets.get storage.objects.list storage.multipartUploads.list",
     "roles/storage.legacyBucketWriter": (
-        "storage.buckets.get storage.objects.create storage.objects.delete storage.objects.list storage.objects.restore "
-        "storage.multipartUploads.*"
+        "storage.buckets.get storage.objects.create storage.objects.delete storage.objects.list "
+        "storage.objects.restore storage.multipartUploads.*"
     ),
     "roles/storage.legacyObjectOwner": (
         "storage.objects.get storage.objects.getIamPolicy storage.objects.setIamPolicy storage.objects.update"
