@@ -20,7 +20,7 @@ up: ## bring up MLflow on the local cloud, from a bare machine
 	@scripts/up.sh
 
 .PHONY: down
-down: ## remove all that `make up` runs, and only that
+down: ## remove all that `make up` made, and only that
 	@scripts/down.sh
 
 .PHONY: status
@@ -45,7 +45,7 @@ install: ## install what is missing: Debian packages, .venv
 	@scripts/install.sh
 
 .PHONY: clean
-clean: ## down, then remove .venv, caches and the machine images too
+clean: ## down, then remove .venv and caches too
 	@scripts/clean.sh
 
 ##@ Check

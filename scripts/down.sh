@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Removes what `make up` runs and remembers: machines, databases, networks, firewall table, the local cloud's state, its deployment's
-# files. What it installed (Debian packages, .venv, the machine image) stays for the next time; `make clean` removes the last two.
+# Removes what `make up` made: machines, databases, networks, firewall table, images, the local cloud's state, its deployment's files,
+# a Docker engine that it started. What it installed (Debian packages, .venv) stays for the next time; `make clean` removes .venv too.
 # shellcheck source=scripts/common.sh
 . "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 

@@ -7,21 +7,27 @@ from __future__ import annotations
 import argparse
 import sys
 
+from localcloud.commands import _home
 from localcloud.engine import image
 from localcloud.engine.base import EngineError
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Options of `image`."""
+    _home.add_arguments(parser)
     parser.add_argument("name", nargs="+", choices=sorted(image.RECIPES), help="which image")
     parser.add_argument("--rebuild", action="store_true", help="build also when a current one is there")
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Print the name of each image, built if need be."""
+    from localcloud.engine import dockerd
     from localcloud.engine.docker_common import connect
 
+    home = _home.settings(arguments).home
     try:
+        home.mkdir(parents=True, exist_ok=True, mode=0o700)
+        dockerd.ensure(home)
         for name in arguments.name:
             print(image.ensure(name, connect(), rebuild=arguments.rebuild))
     except EngineError as error:

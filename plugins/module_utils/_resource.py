@@ -472,6 +472,8 @@ class Machine:
                     shown(seen(value, has, unordered=field.unordered, exact=field.exact), unordered=field.unordered),
                 )
                 put_at(after, at, shown(value, unordered=field.unordered))
+        if self.before is None and not after:  # a resource without settings still shows in the plan
+            after["name"] = self.resource.params.get("name")
         return self._headed(before, after)
 
     def _diff_deleted(self, current: Json | None) -> Json:

@@ -5,6 +5,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,7 +20,13 @@ SUBNETWORK_RANGE = "10.144.0.0/20"
 
 
 @pytest.fixture(scope="session")
-def deployment() -> Iterator[Deployment]:
+def local_cloud() -> None:
+    """The local cloud is up; whoever started the tests decides whether it stays."""
+    subprocess.run([sys.executable, "-m", "localcloud", "up"], cwd=REPO, check=True)
+
+
+@pytest.fixture(scope="session")
+def deployment(local_cloud: None) -> Iterator[Deployment]:
     project = f"mlflow-e2e-{uuid.uuid4().hex[:8]}"
     made = Deployment(
         project=project,

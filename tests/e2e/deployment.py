@@ -17,9 +17,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import google.auth
 import google.auth.transport.requests
 import requests
+from google.oauth2 import service_account
 
 REPO = Path(__file__).resolve().parents[2]
 BIN = Path(sys.executable).parent
@@ -85,11 +85,15 @@ class Deployment:
     # Google's APIs
 
     @cached_property
-    def session(self) -> requests.Session:
-        credentials, _ = google.auth.load_credentials_from_file(
+    def credentials(self) -> service_account.Credentials:
+        """The owner's of the project."""
+        return service_account.Credentials.from_service_account_file(
             self.environment["GOOGLE_APPLICATION_CREDENTIALS"], scopes=SCOPES
         )
-        return google.auth.transport.requests.AuthorizedSession(credentials)
+
+    @cached_property
+    def session(self) -> requests.Session:
+        return google.auth.transport.requests.AuthorizedSession(self.credentials)
 
     def call(self, method: str, api: str, path: str, **options: Any) -> dict[str, Any]:
         """One REST call; `api` is gcloud's name of the endpoint override."""

@@ -7,10 +7,9 @@ from __future__ import annotations
 import shutil
 
 import pytest
-from google.auth import load_credentials_from_file
 from google.cloud import compute_v1, storage
 
-from tests.e2e.deployment import SCOPES, Deployment, changes
+from tests.e2e.deployment import Deployment, changes
 
 needs_gcloud = pytest.mark.skipif(shutil.which("gcloud") is None, reason="gcloud is not installed")
 
@@ -56,10 +55,9 @@ def test_a_source_range_added_by_gcloud_is_drift_and_put_back(site: Deployment) 
 
 
 def test_google_cloud_storage_reads_the_bucket(site: Deployment) -> None:
-    credentials, _ = load_credentials_from_file(site.environment["GOOGLE_APPLICATION_CREDENTIALS"], scopes=SCOPES)
     client = storage.Client(
         project=site.project,
-        credentials=credentials,
+        credentials=site.credentials,
         client_options={"api_endpoint": site.environment["STORAGE_EMULATOR_HOST"]},
     )
     bucket = client.get_bucket(f"{site.project}-mlflow-artifacts")
@@ -69,13 +67,12 @@ def test_google_cloud_storage_reads_the_bucket(site: Deployment) -> None:
 
 
 def test_google_cloud_compute_reads_instance_and_rule(site: Deployment) -> None:
-    credentials, _ = load_credentials_from_file(site.environment["GOOGLE_APPLICATION_CREDENTIALS"], scopes=SCOPES)
     endpoint = site.environment["CLOUDSDK_API_ENDPOINT_OVERRIDES_COMPUTE"].removesuffix("/compute/v1/")
     options = {"api_endpoint": endpoint}
-    instances = compute_v1.InstancesClient(credentials=credentials, client_options=options)
+    instances = compute_v1.InstancesClient(credentials=site.credentials, client_options=options)
     machine = instances.get(project=site.project, zone="europe-west1-b", instance="mlflow-server")
     assert machine.status == "RUNNING"
     assert machine.network_interfaces[0].access_configs[0].nat_i_p == site.address
-    rules = compute_v1.FirewallsClient(credentials=credentials, client_options=options)
+    rules = compute_v1.FirewallsClient(credentials=site.credentials, client_options=options)
     rule = rules.get(project=site.project, firewall="mlflow-allow-https")
     assert list(rule.allowed[0].ports) == ["80", "443"]

@@ -9,8 +9,8 @@ import socket
 import subprocess
 
 import pytest
-from localcloud.engine.nft_network import Outsider, outsider
 
+from localcloud.engine.nft_network import Outsider, outsider
 from tests.e2e.deployment import REPO, Deployment
 
 PORTS = [22, 25, 80, 443, 3000, 5000, 5432, 8000, 8080, 8443, 9100]

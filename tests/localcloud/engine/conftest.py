@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""A small cloud on the Docker engine, made once for all tests here: machines in two networks, one database."""
+"""A small cloud on the Docker engine, made once for the tests here and gone before others start: machines, networks, a database."""
 
 from __future__ import annotations
 
@@ -13,6 +13,8 @@ import docker
 import pytest
 from docker.errors import APIError, DockerException
 
+from localcloud.cloud import Settings
+from localcloud.commands import _home, _process
 from localcloud.engine import docker_common
 from localcloud.engine.authority import Authority
 from localcloud.engine.base import DatabaseSpec, EngineError
@@ -44,7 +46,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.engine)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def client() -> docker.DockerClient:
     """The Docker engine. Only its absence is a reason to skip."""
     try:
@@ -57,9 +59,11 @@ def client() -> docker.DockerClient:
     return docker_client
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def world(client: docker.DockerClient, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     """Machines one and two, far in another network, and what machines ask of the cloud."""
+    if _process.healthy(Settings(home=tmp_path_factory.getbasetemp(), url=f"http://127.0.0.1:{_home.PORT}")):
+        pytest.skip("a local cloud is up on this host, and there is one network for both: `make down` first")
     home = tmp_path_factory.mktemp("localcloud")
     key = home / "key"
     subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(key)], check=True)
@@ -123,7 +127,7 @@ def usual_firewall(request: pytest.FixtureRequest) -> Iterator[None]:
         request.getfixturevalue("world").network.apply(STATE)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def database(world: World) -> DatabaseSpec:
     """A PostgreSQL 17 with one user and one database."""
     issued = world.authority.issue("database", ips=[DATABASE_IP])
