@@ -17,6 +17,7 @@ RESOURCES = [
     "mlflow-artifacts",
     "mlflow-database",
     "mlflow-database-uri",
+    "mlflow-database-ca",
     "mlflow-admin-password",
     "mlflow-flask-secret-key",
     "mlflow-ca",

@@ -50,6 +50,16 @@ def test_postgresql_is_unreachable_from_outside_the_vpc(site: Deployment, strang
     assert "open" in site.ssh(f"timeout 5 bash -c '</dev/tcp/{address}/5432' && echo open")
 
 
+def test_mlflow_checks_whom_it_sends_the_database_password_to(site: Deployment) -> None:
+    process = site.ssh("sudo systemctl show --property=MainPID --value mlflow.service").strip()
+    environment = site.ssh(f"sudo cat /proc/{process}/environ").split("\0")
+    assert "sslmode=verify-ca" in "".join(line for line in environment if line.startswith("MLFLOW_BACKEND_STORE_URI="))
+    found = [line.partition("=")[2] for line in environment if line.startswith("PGSSLROOTCERT=")]
+    trusted = site.ssh(f"sudo cat {found[0]}")
+    instance = site.call("GET", "sql", f"v1/projects/{site.project}/instances/mlflow-database")
+    assert trusted.strip() == instance["serverCaCert"]["cert"].strip()
+
+
 def test_no_password_where_it_does_not_belong(site: Deployment) -> None:
     uri = site.secret("mlflow-database-uri")
     secrets = [

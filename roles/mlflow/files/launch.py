@@ -18,6 +18,7 @@ import sys
 from pathlib import Path
 
 SECRETS = ("mlflow.database-uri", "mlflow.admin-password", "mlflow.flask-secret-key")
+DATABASE_CA = "mlflow.database-ca"
 MINIMAL_PASSWORD_LENGTH = 12
 
 
@@ -107,8 +108,9 @@ def follow_admin_password() -> None:
 def main() -> None:
     """Prepare the files and the environment and become `mlflow`."""
     runtime = Path(os.environ["RUNTIME_DIRECTORY"])
+    credentials = Path(os.environ["CREDENTIALS_DIRECTORY"])
     try:
-        secrets = read_credentials(Path(os.environ["CREDENTIALS_DIRECTORY"]))
+        secrets = read_credentials(credentials)
         auth_database = os.environ["MLFLOW_LAUNCH_AUTH_DATABASE"]
         uri, auth_uri, line = split_database_uri(secrets["mlflow.database-uri"], auth_database)
     except ConfigurationError as error:
@@ -117,6 +119,9 @@ def main() -> None:
     configuration = auth_configuration(auth_uri, secrets["mlflow.admin-password"], dict(os.environ))
     write_private(runtime / "auth.ini", configuration)
     os.environ["PGPASSFILE"] = str(runtime / "pgpass")
+    # What sslmode=verify-ca or verify-full in the URI compares the database's certificate with.
+    if (credentials / DATABASE_CA).exists():
+        os.environ["PGSSLROOTCERT"] = str(credentials / DATABASE_CA)
     os.environ["MLFLOW_AUTH_CONFIG_PATH"] = str(runtime / "auth.ini")
     os.environ["MLFLOW_BACKEND_STORE_URI"] = uri
     os.environ["MLFLOW_FLASK_SERVER_SECRET_KEY"] = secrets["mlflow.flask-secret-key"]
