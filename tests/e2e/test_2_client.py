@@ -87,7 +87,8 @@ cursor.execute('select status from runs where run_uuid = %s', ['{run_id}'])
 print(cursor.fetchall())
 '''
 python = sorted(glob.glob('/opt/mlflow/releases/*/bin/python'))[-1]
-print(subprocess.run([python, '-c', code], env=dict(URI=uri, PGSSLROOTCERT='/run/credstore/mlflow.database-ca'), check=True, capture_output=True, text=True).stdout)
+environment = dict(URI=uri, PGSSLROOTCERT='/run/credstore/mlflow.database-ca')
+print(subprocess.run([python, '-c', code], env=environment, check=True, capture_output=True, text=True).stdout)
 """
     rows = site.ssh(f"sudo python3 - <<'EOF'\n{script}\nEOF")
     assert "FINISHED" in rows
