@@ -103,6 +103,12 @@ options:
           num_newer_versions:
             description: At least so many newer versions of it exist.
             type: int
+  force:
+    description:
+      - With O(state=absent), delete what is in the bucket too, older versions included.
+      - Without it, a bucket that is not empty is refused.
+    type: bool
+    default: false
 """
 
 EXAMPLES = r"""
@@ -119,6 +125,13 @@ EXAMPLES = r"""
           type: Delete
         condition:
           days_since_noncurrent_time: 30
+
+- name: Neither the bucket nor what was in it
+  mlops.mlflow_gcp.gcp_bucket:
+    project: my-project
+    name: my-project-scratch
+    state: absent
+    force: true
 """
 
 RETURN = r"""
@@ -135,6 +148,7 @@ resource:
 """
 
 from typing import Any
+from urllib.parse import quote
 
 from ..module_utils._client import GoogleError, Json
 from ..module_utils._fields import Field
@@ -158,6 +172,7 @@ class Bucket(Resource):
         "versioning": {"type": "bool"},
         "soft_delete_retention_seconds": {"type": "int"},
         "labels": {"type": "dict"},
+        "force": {"type": "bool", "default": False},
         "lifecycle_rules": {
             "type": "list",
             "elements": "dict",
@@ -234,6 +249,8 @@ class Bucket(Resource):
 
     def delete(self, current: Json) -> None:
         """Only an empty bucket can be deleted."""
+        if self.params["force"]:
+            self.empty()
         try:
             super().delete(current)
         except GoogleError as error:
@@ -241,8 +258,23 @@ class Bucket(Resource):
                 raise
             raise RefusedError(
                 f"{self.title} cannot be deleted: {error} Look at what is in it, and empty it first with "
-                f"`gcloud storage rm --recursive --all-versions 'gs://{self.params['name']}/**'`."
+                f"`gcloud storage rm --recursive --all-versions 'gs://{self.params['name']}/**'`, or set force."
             ) from error
+
+    def empty(self) -> None:
+        """Delete every object in every version; one that somebody else deletes meanwhile is gone all the same."""
+        objects = f"{self.self_path}/o"
+        for found in list(self.client.items("storage", objects, params={"versions": "true"})):
+            try:
+                self.client.request(
+                    "DELETE",
+                    "storage",
+                    f"{objects}/{quote(found['name'], safe='')}",
+                    params={"generation": found["generation"]},
+                )
+            except GoogleError as error:
+                if error.code != 404:
+                    raise
 
 
 def main() -> None:

@@ -188,3 +188,19 @@ def test_says_how_to_empty_a_bucket(cloud: Cloud, play: Play) -> None:
     result = play(gcp_bucket, fails=True, name="artifacts", state="absent")
     assert "is not empty" in result["msg"]
     assert "gcloud storage rm --recursive --all-versions 'gs://artifacts/**'" in result["msg"]
+
+
+def test_force_deletes_every_version_of_what_is_in_it(cloud: Cloud, play: Play) -> None:
+    finds(cloud)
+    objects = [{"name": "1/model/MLmodel", "generation": "7"}, {"name": "1/model/MLmodel", "generation": "5"}]
+    cloud.expect("GET", "storage", f"{ONE}/o", {"items": objects}, query={"versions": "true"})
+    path = f"{ONE}/o/1%2Fmodel%2FMLmodel"
+    cloud.expect("DELETE", "storage", path, query={"generation": "7"})
+    cloud.fails("DELETE", "storage", path, 404, "notFound", "No such object", query={"generation": "5"})
+    cloud.expect("DELETE", "storage", ONE)
+    assert play(gcp_bucket, name="artifacts", state="absent", force=True)["changed"]
+
+
+def test_force_empties_nothing_in_a_plan(cloud: Cloud, play: Play) -> None:
+    finds(cloud)
+    assert play(gcp_bucket, check=True, name="artifacts", state="absent", force=True)["changed"]
