@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
 import ipaddress
@@ -84,15 +85,35 @@ def running(client: docker.DockerClient, kind: str, id: str) -> bool:
 
 
 def remove(client: docker.DockerClient, kind: str, id: str) -> None:
-    """Remove a container and its anonymous volumes; nothing to do when it is gone."""
+    """Remove a container, its anonymous volumes and the network it was the last one in; fine when it is gone."""
+    networks: set[str] = set()
     try:
-        find(client, kind, id).remove(force=True, v=True)
+        container = find(client, kind, id)
+        networks = _networks_of(container)
+        container.remove(force=True, v=True)
     except (NotFound, DockerNotFound):
         return
     except APIError as error:
         if "already in progress" not in str(error):
             raise
         wait_until(lambda: id not in ids(client, kind), 60, f"{kind} {id} was not removed")
+    _remove_unused(client, networks)
+
+
+def _networks_of(container: Container) -> set[str]:
+    return set(container.attrs["NetworkSettings"]["Networks"])
+
+
+def _remove_unused(client: docker.DockerClient, networks: set[str]) -> None:
+    """A range that nobody is in any more must be free for the next network that wants it."""
+    with _networks:
+        ours = client.containers.list(all=True, ignore_removed=True, filters={"label": KIND_LABEL})
+        # A container that does not run is in its network all the same, though the network does not list it.
+        used = set().union(*(_networks_of(container) for container in ours))
+        for network in client.networks.list(filters={"label": f"{LABEL}=network"}):
+            if network.name in networks - used:
+                with contextlib.suppress(APIError):  # somebody moved in meanwhile
+                    network.remove()
 
 
 def labels(kind: str, id: str) -> dict[str, str]:

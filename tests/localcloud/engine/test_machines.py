@@ -5,12 +5,13 @@
 from __future__ import annotations
 
 import subprocess
+from dataclasses import replace
 
 import pytest
 
 from localcloud.engine.base import NotFound
 from localcloud.engine.docker_machines import DockerMachines
-from tests.localcloud.engine.world import OLD, ONE, TWO, World, eventually, host_connects
+from tests.localcloud.engine.world import FAR, ID, OLD, ONE, TWO, World, eventually, host_connects
 
 BOOTED = ("systemctl", "is-system-running", "--wait")
 
@@ -94,6 +95,15 @@ def test_packages_install_from_debian_and_pypi(world: World) -> None:
         ONE, "systemd-run", "--quiet", "--pipe", "--wait", "pip", "download", "--no-deps", "-d", "/root", "idna"
     )
     assert "Successfully downloaded idna" in output
+
+
+def test_the_range_of_the_last_machine_is_free_again(world: World) -> None:
+    for network in (f"{ID}first", f"{ID}second"):
+        alone = replace(
+            FAR, id=f"{ID}alone", network=network, subnetwork_cidr="10.213.9.0/24", internal_ip="10.213.9.2"
+        )
+        world.machines.create(alone)
+        world.machines.delete(alone.id)
 
 
 def test_what_is_gone(world: World) -> None:
