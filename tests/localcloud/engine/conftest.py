@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""A small cloud on the Docker engine, made once for the tests here and gone before others start: machines, networks, a database."""
+"""A small cloud on the Docker engine: made once for the tests here, gone before others start."""
 
 from __future__ import annotations
 
