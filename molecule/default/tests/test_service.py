@@ -18,7 +18,7 @@ from mlflow_server import Server
 from testinfra.host import Host
 
 MACHINE = "mlflow-molecule-default"
-READY = "/opt/mlflow/libexec/ready.py --artifacts --timeout 90"
+READY = "python3 /opt/mlflow/libexec/ready.py --artifacts --timeout 90"
 
 
 @pytest.mark.parametrize("name", ["mlflow", "nginx"])
@@ -35,7 +35,7 @@ def test_is_ready(host: Host) -> None:
 def test_readiness_fails_without_the_database(host: Host) -> None:
     host.check_output("systemctl stop postgresql@17-main")
     try:
-        answer = host.run("/opt/mlflow/libexec/ready.py --timeout 0")
+        answer = host.run("python3 /opt/mlflow/libexec/ready.py --timeout 0")
     finally:
         host.check_output("systemctl start postgresql@17-main")
     assert answer.rc == 1

@@ -1,4 +1,3 @@
-#!/usr/bin/python3
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
 """Start `mlflow` with its secrets taken from systemd credentials.

@@ -1,4 +1,3 @@
-#!/usr/bin/python3
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
 """Wait until the MLflow server is of use, not merely up.
