@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import os
+import re
 import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -16,7 +17,6 @@ try:
     import google.auth.impersonated_credentials
     import google.oauth2.credentials
     import google.oauth2.service_account
-    import requests
     from google.auth.transport.requests import AuthorizedSession
 
     IMPORT_ERROR: str | None = None
@@ -49,13 +49,13 @@ class AuthOptions:
         )
 
 
-def credentials(options: AuthOptions, environ: Mapping[str, str] = os.environ) -> Any:
+def credentials(options: AuthOptions, environ: Mapping[str, str] | None = None) -> Any:
     """Return google-auth credentials. Raises google.auth.exceptions.GoogleAuthError, OSError or ValueError."""
     source = _source(options)
     if not options.impersonate_service_account:
         return source
     *delegates, target = [part.strip() for part in options.impersonate_service_account.split(",")]
-    override = environ.get("CLOUDSDK_API_ENDPOINT_OVERRIDES_IAMCREDENTIALS")
+    override = (os.environ if environ is None else environ).get("CLOUDSDK_API_ENDPOINT_OVERRIDES_IAMCREDENTIALS")
     endpoint = (
         f"{override.rstrip('/')}/v1/projects/-/serviceAccounts/{target}:generateAccessToken" if override else None
     )
@@ -72,7 +72,10 @@ def _source(options: AuthOptions) -> Any:
     if options.auth_kind == "access_token":
         if not options.access_token:
             raise ValueError("auth_kind=access_token needs access_token")
-        return google.oauth2.credentials.Credentials(token=options.access_token)  # type: ignore[no-untyped-call]
+        token = options.access_token.strip()
+        if not re.fullmatch(r"[!-~]+", token):  # else requests refuses it later, in a message that quotes it
+            raise ValueError("access_token holds characters that no token has, such as spaces")
+        return google.oauth2.credentials.Credentials(token=token)  # type: ignore[no-untyped-call]
     if options.auth_kind == "service_account_file":
         if not options.service_account_file:
             raise ValueError("auth_kind=service_account_file needs service_account_file")
@@ -82,10 +85,7 @@ def _source(options: AuthOptions) -> Any:
     return google.auth.default(scopes=SCOPES)[0]
 
 
-def session(options: AuthOptions, environ: Mapping[str, str] = os.environ) -> Session:
+def session(options: AuthOptions, environ: Mapping[str, str] | None = None) -> Session:
     """Return a requests session that fetches, refreshes and sends the access token by itself."""
     authorized: Session = AuthorizedSession(credentials(options, environ))  # type: ignore[no-untyped-call]
     return authorized
-
-
-__all__ = ["IMPORT_ERROR", "AuthOptions", "credentials", "requests", "session"]

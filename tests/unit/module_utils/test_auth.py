@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 import responses
@@ -35,8 +36,13 @@ def token_sent(options: AuthOptions, environ: dict[str, str] | None = None) -> s
     """The Authorization header of a request made with these options."""
     responses.get("https://api.example/", json={})
     session(options, environ or {}).get("https://api.example/")
-    sent: str = responses.calls[-1].request.headers["authorization"]
+    sent: str = requests_to("https://api.example/")[-1].headers["authorization"]
     return sent
+
+
+def requests_to(url: str) -> list[Any]:
+    """The requests to one address: google-auth has a thread of its own, which may still ask for an earlier test."""
+    return [call.request for call in responses.calls if call.request.url == url]
 
 
 @responses.activate
@@ -65,7 +71,7 @@ def test_impersonation_goes_through_its_delegates_and_the_overridden_endpoint() 
     responses.post(url, json={"accessToken": "borrowed", "expireTime": "2099-01-01T00:00:00Z"})
     options = AuthOptions("access_token", access_token="abc", impersonate_service_account=f"middle@x, {target}")
     assert token_sent(options, {"CLOUDSDK_API_ENDPOINT_OVERRIDES_IAMCREDENTIALS": IAM}) == "Bearer borrowed"
-    asked = responses.calls[0].request
+    (asked,) = requests_to(url)
     assert asked.headers["authorization"] == "Bearer abc"
     assert any("middle@x" in delegate for delegate in json.loads(asked.body)["delegates"])
 
@@ -74,6 +80,18 @@ def test_impersonation_goes_through_its_delegates_and_the_overridden_endpoint() 
 def test_what_is_missing_is_named(kind: str) -> None:
     with pytest.raises(ValueError, match=f"auth_kind={kind} needs {kind}"):
         session(AuthOptions(kind))
+
+
+@responses.activate
+def test_the_end_of_a_tokens_line_is_no_part_of_it() -> None:
+    assert token_sent(AuthOptions("access_token", access_token=" abc\n")) == "Bearer abc"
+
+
+@pytest.mark.parametrize("token", ["ya29.secret\nsecond line", "ya29.secret and more", "ya29.secrét"])
+def test_what_is_no_token_is_refused_without_quoting_it(token: str) -> None:
+    with pytest.raises(ValueError, match="no token has") as caught:
+        session(AuthOptions("access_token", access_token=token))
+    assert "ya29" not in str(caught.value)
 
 
 def test_tokens_are_not_printed() -> None:
