@@ -94,7 +94,7 @@ class GoogleError(Exception):
     def metadata(self, key: str) -> str:
         """A value from the error's ErrorInfo details, or an empty string."""
         for detail in self.details:
-            value = (detail.get("metadata") or {}).get(key)
+            value = (detail.get("metadata") or detail.get("metadatas") or {}).get(key)  # Compute's own spelling
             if value:
                 return str(value)
         return ""
@@ -128,9 +128,10 @@ class Client:
         timeout: float = 1800.0,
         clock: Clock | None = None,
         rand: Callable[[], float] = random.random,
-        environ: Mapping[str, str] = os.environ,
+        environ: Mapping[str, str] | None = None,
     ) -> None:
-        self.session, self.rand, self.environ = session, rand, environ
+        self.session, self.rand = session, rand
+        self.environ: Mapping[str, str] = os.environ if environ is None else environ
         self.clock = clock or Clock()
         self.deadline = Deadline.after(self.clock, timeout)
 
@@ -188,7 +189,7 @@ class Client:
         where the service says that it did nothing (429). Raises GoogleError.
         """
         url = self.base(api) + path.lstrip("/")
-        patience = Deadline.after(self.clock, PER_REQUEST_SECONDS)
+        patience: Deadline | None = None
         attempt = 0
         while True:
             try:
@@ -197,6 +198,8 @@ class Client:
                 error, at_least = failed.error, failed.retry_after
             if not (error.operation_in_progress or _worth_another(error, attempt, idempotent)):
                 raise error
+            # From the first failure on: the request itself may have taken minutes (Compute's operations.wait).
+            patience = patience or Deadline.after(self.clock, PER_REQUEST_SECONDS)
             pause = max(self.pause(attempt), at_least)
             left = self.deadline.left() if error.operation_in_progress else min(patience.left(), self.deadline.left())
             attempt += 1
@@ -287,12 +290,18 @@ def _error(response: Response, *, method: str, url: str, api: str) -> GoogleErro
     return GoogleError(
         response.status_code,
         next((str(reason) for reason in reasons if reason), ""),
-        str(envelope.get("message") or response.reason),
+        "; ".join([str(envelope.get("message") or response.reason), *_violations(details)]),
         details,
         method=method,
         url=url,
         api=api,
     )
+
+
+def _violations(details: Sequence[Json]) -> list[str]:
+    # "Request contains an invalid argument." says nothing; what is wrong with which field stands in the details.
+    found = [item for detail in details for item in detail.get("fieldViolations") or detail.get("violations") or ()]
+    return [": ".join(str(item[key]) for key in ("field", "subject", "description") if item.get(key)) for item in found]
 
 
 def _retry_after(response: Response) -> float:

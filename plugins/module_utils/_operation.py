@@ -29,21 +29,30 @@ def wait(client: Client, api: str, operation: Json) -> Json:
     then, and a second run finds its result.
     """
     attempt = 0
-    while not _done(api, operation):
+    while not done(api, operation):
         if attempt or api != "compute":  # Compute's wait holds the line by itself; the others are polled
             pause = client.pause(attempt, longest=2.0 if api == "compute" else 15.0)
             if pause >= client.deadline.left():
-                name = operation.get("name", "")
-                message = f"operation {name} is still running after {client.deadline.seconds:.0f} s"
-                raise GoogleError(0, "deadlineExceeded", message, api=api)
+                raise _late(client, api, operation)
             client.clock.sleep(pause)
         attempt += 1
-        operation = _poll(client, api, operation)
+        try:
+            operation = _poll(client, api, operation)
+        except GoogleError as error:
+            if error.reason == "connection" and client.deadline.left() < client.pause(attempt):
+                raise _late(client, api, operation) from error  # the line was held until then; nothing is wrong with it
+            raise
     _raise_error(api, operation)
     return operation
 
 
-def _done(api: str, operation: Json) -> bool:
+def _late(client: Client, api: str, operation: Json) -> GoogleError:
+    message = f"operation {operation.get('name', '')} is still running after {client.deadline.seconds:.0f} s"
+    return GoogleError(0, "deadlineExceeded", message, api=api)
+
+
+def done(api: str, operation: Json) -> bool:
+    """Whether an operation is over, well or not."""
     return operation.get("status") == "DONE" if api in {"compute", "sql"} else bool(operation.get("done"))
 
 

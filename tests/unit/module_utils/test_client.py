@@ -187,3 +187,33 @@ def test_an_answer_that_is_not_json_is_an_error(cloud: Cloud, client: Client) ->
     cloud.expect("GET", "sql", "v1/x", "<html>log in to the hotel's network</html>")
     with pytest.raises(GoogleError, match="not JSON"):
         client.get("sql", "v1/x")
+
+
+def test_what_took_long_before_it_failed_is_repeated_all_the_same(
+    cloud: Cloud, client: Client, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    once = client.session.request
+
+    def slow(*args: Any, **kwargs: Any) -> Any:
+        clock.time += 120  # as long as Compute's operations.wait holds the line
+        return once(*args, **kwargs)
+
+    monkeypatch.setattr(client.session, "request", slow)
+    cloud.fails("POST", "compute", "projects/p/global/operations/o/wait", 503, "backendError")
+    cloud.expect("POST", "compute", "projects/p/global/operations/o/wait", {"status": "DONE"})
+    assert client.request("POST", "compute", "projects/p/global/operations/o/wait") == {"status": "DONE"}
+
+
+def test_an_error_names_the_field_that_is_wrong(cloud: Cloud, client: Client) -> None:
+    violations = [{"field": "secret.labels", "description": "no capitals"}]
+    precondition = [{"type": "QUOTA", "subject": "projects/p", "description": "too many"}]
+    details = [{"fieldViolations": violations}, {"violations": precondition}]
+    cloud.fails("GET", "secretmanager", "v1/x", 400, "INVALID_ARGUMENT", "Invalid argument.", details=details)
+    with pytest.raises(GoogleError) as caught:
+        client.get("secretmanager", "v1/x")
+    assert caught.value.message == "Invalid argument.; secret.labels: no capitals; projects/p: too many"
+
+
+@pytest.mark.parametrize("key", ["metadata", "metadatas"])
+def test_reads_the_details_of_either_spelling(key: str) -> None:
+    assert GoogleError(403, "", "", [{key: {"service": "compute.googleapis.com"}}]).metadata("service")

@@ -114,3 +114,18 @@ def test_tells_operations_from_resources() -> None:
     assert not is_operation("compute", {"kind": "compute#network", "name": "operations"})
     assert not is_operation("secretmanager", {"name": "projects/1/secrets/s"})
     assert not is_operation("storage", {"kind": "storage#bucket", "name": "b"})
+
+
+def test_a_line_that_was_held_until_the_deadline_is_no_network_trouble(
+    cloud: Cloud, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = Client(requests.Session(), timeout=60, clock=clock, rand=lambda: 1.0, environ={})
+
+    def held(*args: Any, timeout: tuple[float, float], **kwargs: Any) -> Any:
+        clock.time += timeout[1]
+        raise requests.exceptions.ReadTimeout("Read timed out.")
+
+    monkeypatch.setattr(client.session, "request", held)
+    with pytest.raises(GoogleError, match="operation o1 is still running after 60 s") as caught:
+        wait(client, "compute", COMPUTE)
+    assert caught.value.reason == "deadlineExceeded"
