@@ -92,13 +92,13 @@ def same(wanted: Any, current: Any, *, unordered: bool = False, exact: bool = Fa
     lists count whole, so that what was removed is noticed.
     """
     if current is None:
-        return _empty(wanted)
+        return _empty(wanted) and not (exact and _says_something(wanted))
     if isinstance(wanted, Map):
         return isinstance(current, dict) and _own(current) == _own(wanted)
     if isinstance(wanted, dict):
         if not isinstance(current, dict):
             return False
-        keys = [*wanted, *(key for key in current if exact and key not in wanted and not _empty(current[key]))]
+        keys = [*wanted, *(key for key in current if exact and key not in wanted and _says_something(current[key]))]
         return all(same(wanted.get(key), current.get(key), unordered=unordered, exact=exact) for key in keys)
     if isinstance(wanted, list):
         return isinstance(current, list) and _same_list(wanted, current, unordered, exact)
@@ -109,6 +109,12 @@ def _empty(value: Any) -> bool:
     if isinstance(value, dict) and not isinstance(value, Map):
         return all(_empty(item) for item in value.values())
     return not value
+
+
+def _says_something(value: Any) -> bool:
+    # In a structure that is compared whole, false and 0 are not the same as nothing: a lifecycle rule with
+    # isLive: false deletes old versions, one without it everything.
+    return isinstance(value, (bool, int)) or not _empty(value)
 
 
 def _same_list(wanted: list[Any], current: list[Any], unordered: bool, exact: bool) -> bool:

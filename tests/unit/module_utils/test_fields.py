@@ -79,6 +79,17 @@ def test_sets() -> None:
     assert same([{"IPProtocol": "tcp", "ports": []}], [{"IPProtocol": "tcp"}], unordered=True, exact=True)
 
 
+def test_in_a_structure_that_is_compared_whole_false_and_zero_count() -> None:
+    # As a bucket's lifecycle rule: the one deletes what is old and replaced, the other what is old.
+    careful, careless = {"age": 30, "isLive": False}, {"age": 30}
+    assert not same(careless, careful, exact=True)
+    assert not same(careful, careless, exact=True)
+    assert not same([careless], [careful], unordered=True, exact=True)
+    assert not same({"age": 0}, {}, exact=True)
+    assert same(careful, careful | {"matchesPrefix": []}, exact=True)
+    assert same({"enabled": False}, {})
+
+
 def test_a_diff_shows_what_was_asked_about() -> None:
     assert seen({"a": 1}, {"a": 2, "server": "added"}) == {"a": 2}
     assert seen({"a": 1}, {"a": "1", "server": "added"}) == {"a": 1}
