@@ -35,9 +35,11 @@ def advice(error: GoogleError, project: str) -> str:
         return _permission(error, project)
     if reason == "deadlineExceeded":
         return "It goes on at Google: run again to pick it up, or raise the timeout option."
-    if code == 0 and reason == "tls":
+    if reason.startswith("ZONE_RESOURCE_POOL_EXHAUSTED"):
+        return "The zone has no such machine to spare now: run again later, or choose another zone or machine type."
+    if reason == "tls":
         return "Check the certificate authorities this host trusts (REQUESTS_CA_BUNDLE) and any proxy in between."
-    if code == 0:
+    if reason == "connection":
         return (
             f"Check the network, HTTPS_PROXY and, where it is set, CLOUDSDK_API_ENDPOINT_OVERRIDES_{error.api.upper()}"
             f"{f' ({error.url})' if error.url else ''}."

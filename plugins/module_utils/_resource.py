@@ -142,13 +142,19 @@ class Resource:
     ) -> Json:
         """Send a mutation and wait for its operation, if it answers with one and ``wait`` is not off."""
         api = api or self.api
-        params = dict(query or {})
-        if api == "compute":  # makes a repeated request do its work once
-            params["requestId"] = str(uuid.uuid4())
-        answer = self.client.request(method, api, path, body=body, params=params, **kwargs)
-        if self.wait and _operation.is_operation(api, answer):
-            return _operation.wait(self.client, api, answer)
-        return answer
+
+        def once() -> Json:
+            params = dict(query or {})
+            if api == "compute":  # makes a repeated request do its work once
+                params["requestId"] = str(uuid.uuid4())
+            answer = self.client.request(method, api, path, body=body, params=params, **kwargs)
+            # What is done already costs no wait, and may have failed.
+            if _operation.is_operation(api, answer) and (self.wait or _operation.done(api, answer)):
+                return _operation.wait(self.client, api, answer)
+            return answer
+
+        # "Another operation is in progress" may come as the operation's own error too.
+        return self.insist(once, lambda error: error.operation_in_progress, self.client.deadline.left())
 
     def insist(self, action: Callable[[], T], passes: Callable[[GoogleError], bool], seconds: float) -> T:
         """Do ``action``, and again while it raises what ``passes`` by itself, for so many seconds at most."""
@@ -317,8 +323,10 @@ class Machine:
         current = self._read()
         if current is None:
             return self._create()
-        if resource.is_busy(current):
-            if not resource.wait or self.check_mode:
+        if (
+            resource.is_busy(current) and not self.check_mode
+        ):  # a plan waits for nothing: it compares with what there is
+            if not resource.wait:
                 return self._result(current, pending=True)
             current = self.before = resource.settle(current)
             if current is None:
@@ -345,15 +353,21 @@ class Machine:
             if current is None:
                 self.doing = "create"
                 raise
-            return self._update(current, self.wanted)
+            if not resource.wait and resource.is_busy(current):
+                return self._result(current, pending=True)
+            return self._update(self._rested(current), self.wanted)
         current = self._read_created()
         if not resource.wait:
             return self._result(current, pending=resource.is_busy(current))
-        settled = resource.settle(current)
+        values = {option: value for option, value in self.wanted.items() if option not in at_once}
+        return self._update(self._rested(current), values)
+
+    def _rested(self, current: Json) -> Json:
+        settled = self.resource.settle(current)
         if settled is None:
-            raise RefusedError(f"{resource.title} was created, and is gone again: somebody else deletes it.")
+            raise RefusedError(f"{self.resource.title} was created, and is gone again: somebody else deletes it.")
         self._refuse_broken(settled)
-        return self._update(settled, {option: value for option, value in self.wanted.items() if option not in at_once})
+        return settled
 
     def _read_created(self) -> Json:
         # IAM answers 404 or 403 for a while about what it has just created.
@@ -367,11 +381,12 @@ class Machine:
                 current, error = None, caught
             if current is not None:
                 return current
-            if clock.now() - begin > VISIBLE_WITHIN:
+            pause = self.resource.client.pause(attempt, longest=8.0)
+            if pause >= min(begin + VISIBLE_WITHIN - clock.now(), self.resource.client.deadline.left()):
                 raise error or RefusedError(
                     f"{self.resource.title} was created, but cannot be read. Run again in a minute."
                 )
-            clock.sleep(self.resource.client.pause(attempt, longest=8.0))
+            clock.sleep(pause)
             attempt += 1
 
     def _update(self, current: Json, values: Mapping[str, Any]) -> Result:
@@ -506,6 +521,9 @@ def _start(options: Mapping[str, Any], **kwargs: Any) -> tuple[AnsibleModule, Cl
         ],
         **kwargs,
     )
+    empty = [name for name, spec in module.argument_spec.items() if spec.get("required") and module.params[name] == ""]
+    if empty:  # a variable that is there and holds nothing; as a part of a path it would mean something else
+        module.fail_json(msg=f"{' and '.join(empty)} must not be empty.")
     if _auth.IMPORT_ERROR:
         module.fail_json(msg=missing_required_lib("google-auth and requests"), exception=_auth.IMPORT_ERROR)
     try:

@@ -218,6 +218,10 @@ from ..module_utils._resource import RefusedError, Resource, run
 TO_CREATE = ("machine_type", "boot_disk", "network_interface")
 NEED_A_STOP = ("machine_type", "service_account", "shielded_instance_config")
 STOPPED = ("TERMINATED", "STOPPED")
+COMES_TO = {
+    **dict.fromkeys(("PENDING", "PROVISIONING", "STAGING", "REPAIRING"), "RUNNING"),
+    **dict.fromkeys(("PENDING_STOP", "STOPPING", "STOPPED"), "TERMINATED"),
+}
 TOOLS_METADATA = frozenset({"ssh-keys", "sshKeys", "windows-keys", "created-by", "instance-template"})
 HOST_KEYS_SECONDS = 600.0
 NIC = "nic0"
@@ -323,6 +327,8 @@ class Instance(Resource):
 
     def has(self, option: str, current: Json) -> Any:
         """An instance's document nests what the options have flat."""
+        if option == "status":  # only a plan meets a machine that is on its way
+            return COMES_TO.get(current.get("status", ""), current.get("status"))
         if option == "metadata":
             items = {item["key"]: item.get("value", "") for item in (current.get("metadata") or {}).get("items") or ()}
             named = self.params["metadata"] or {}

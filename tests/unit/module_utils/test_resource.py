@@ -223,6 +223,7 @@ def test_does_not_insist_where_service_usage_may_not_be_asked(cloud: Cloud, play
         (403, "QUOTA_EXCEEDED", "Quota 'CPUS' exceeded", "iam-admin/quotas?project=my-project"),
         (403, "BILLING_DISABLED", "no billing", "billing/linkedaccount?project=my-project"),
         (404, "notFound", "network not found", "everything this refers to exist"),
+        (400, "ZONE_RESOURCE_POOL_EXHAUSTED_WITH_DETAILS", "no e2 left", "choose another zone"),
     ],
 )
 def test_errors_say_what_to_do(cloud: Cloud, play: Play, status: int, reason: str, message: str, advice: str) -> None:
@@ -263,3 +264,86 @@ def test_modules_that_only_read(cloud: Cloud, play: Play) -> None:
     assert play(info)["things"] == [{"name": "a"}]
     cloud.fails("GET", "compute", "projects/my-project/things", 403, "forbidden")
     assert "Cannot list things in project my-project" in play(info, fails=True)["msg"]
+
+
+def test_a_lost_answer_to_a_creation_is_waited_for_like_any_other(cloud: Cloud, play: Play) -> None:
+    cloud.get("compute", ONE, None)
+    cloud.fails("POST", "compute", ALL, 503, "backendError", body={"name": "t"})
+    cloud.fails("POST", "compute", ALL, 409, "alreadyExists", body={"name": "t"})
+    cloud.get("compute", ONE, there(status="PROVISIONING"))
+    cloud.get("compute", ONE, there(status="PROVISIONING"))
+    cloud.get("compute", ONE, there())
+    result = play(thing, name="t")
+    assert result["changed"]
+    assert not result["pending"]
+    assert result["resource"]["status"] == "RUNNING"
+
+
+def test_a_lost_answer_to_a_creation_is_left_alone_where_nobody_waits(cloud: Cloud, play: Play) -> None:
+    cloud.get("compute", ONE, None)
+    cloud.fails("POST", "compute", ALL, 503, "backendError", body={"name": "t", "size": "1"})
+    cloud.fails("POST", "compute", ALL, 409, "alreadyExists", body={"name": "t", "size": "1"})
+    cloud.get("compute", ONE, there(status="PROVISIONING"))
+    assert play(thing, name="t", size=1, wait=False)["pending"]
+
+
+def test_a_lost_answer_to_a_creation_that_failed_is_told(cloud: Cloud, play: Play) -> None:
+    cloud.get("compute", ONE, None)
+    cloud.fails("POST", "compute", ALL, 409, "alreadyExists", body={"name": "t"})
+    cloud.get("compute", ONE, there(status="FAILED"))
+    assert "in state FAILED" in play(thing, fails=True, name="t")["msg"]
+
+
+@pytest.mark.parametrize("wait", [True, False])
+def test_a_plan_compares_what_is_still_on_its_way(cloud: Cloud, play: Play, clock: FakeClock, wait: bool) -> None:
+    cloud.get("compute", ONE, there(status="PROVISIONING", size="1"))
+    planned = play(thing, check=True, name="t", size=2, wait=wait)
+    assert planned["changed"]
+    assert planned["diff"]["before"] == {"size": "1"}
+    cloud.get("compute", ONE, there(status="PROVISIONING", size="2"))
+    same = play(thing, check=True, name="t", size=2, wait=wait)
+    assert not same["changed"]
+    assert same["pending"]
+    assert not clock.sleeps
+
+
+def test_a_failure_that_is_known_at_once_is_told_where_nobody_waits(cloud: Cloud, play: Play) -> None:
+    cloud.get("compute", ONE, None)
+    failed = {"kind": "compute#operation", "status": "DONE", "error": {"errors": [{"code": "BAD", "message": "why"}]}}
+    cloud.expect("POST", "compute", ALL, failed, body={"name": "t"})
+    assert "why" in play(thing, fails=True, name="t", wait=False)["msg"]
+
+
+def test_an_operation_that_another_one_is_in_the_way_of_is_started_again(
+    cloud: Cloud, play: Play, clock: FakeClock
+) -> None:
+    busy = {"errors": [{"code": "INVALID", "message": "There is a peering operation in progress on the network."}]}
+    cloud.get("compute", ONE, there())
+    cloud.mutates("DELETE", "compute", ONE, failure=busy)
+    cloud.mutates("DELETE", "compute", ONE)
+    assert play(thing, name="t", state="absent")["changed"]
+    ids = [request.params["requestId"] for request in cloud.requests if request.method == "DELETE"]
+    assert len(set(ids)) == 2  # the same one would be answered with the operation that failed
+
+
+def test_a_failed_operation_is_no_trouble_with_the_network(cloud: Cloud, play: Play) -> None:
+    cloud.get("compute", ONE, None)
+    failed = {"kind": "compute#operation", "status": "DONE", "error": {"errors": [{"code": "BAD", "message": "why"}]}}
+    cloud.expect("POST", "compute", ALL, failed, body={"name": "t"})
+    assert "network" not in play(thing, fails=True, name="t")["msg"]
+
+
+@pytest.mark.parametrize("option", ["name", "project"])
+def test_an_empty_variable_is_no_name(play: Play, option: str) -> None:
+    assert play(thing, fails=True, **{"name": "t", option: ""})["msg"] == f"{option} must not be empty."
+
+
+def test_what_cannot_be_read_after_its_creation_is_given_up_in_time(cloud: Cloud, play: Play, clock: FakeClock) -> None:
+    cloud.get("compute", ONE, None)
+    cloud.mutates("POST", "compute", ALL, body={"name": "t"})
+    begin = clock.time
+    for _ in range(4):
+        cloud.get("compute", ONE, None)
+    cloud.script.assert_all_requests_are_fired = False
+    assert "cannot be read" in play(thing, fails=True, name="t", timeout=6)["msg"]
+    assert clock.time - begin < 6

@@ -457,3 +457,19 @@ def test_deletes_a_protected_one_only_where_that_is_said(cloud: Cloud, play: Pla
     cloud.mutates("POST", "compute", f"{ONE}/setDeletionProtection", query={"deletionProtection": "false"})
     cloud.mutates("DELETE", "compute", ONE)
     assert play(gcp_instance, state="absent", delete_protected=True, **WHO)["changed"]
+
+
+@pytest.mark.parametrize(
+    ("found", "wanted", "changed"),
+    [
+        ("STAGING", "RUNNING", False),
+        ("STAGING", "TERMINATED", True),
+        ("STOPPING", "TERMINATED", False),
+        ("STOPPING", "RUNNING", True),
+    ],
+)
+def test_a_plan_knows_where_a_machine_on_its_way_is_going(
+    cloud: Cloud, play: Play, found: str, wanted: str, changed: bool
+) -> None:
+    cloud.get("compute", ONE, INSTANCE | {"status": found})
+    assert play(gcp_instance, check=True, status=wanted, **WHO)["changed"] is changed
