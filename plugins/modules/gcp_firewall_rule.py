@@ -171,8 +171,8 @@ class FirewallRule(Resource):
         "description": Field(),
         "priority": Field(),
         "disabled": Field(),
-        "allowed": Field(unordered=True, exact=True, names=_NAMES),
-        "denied": Field(unordered=True, exact=True, names=_NAMES),
+        "allowed": Field(unordered=True, exact=True, names=_NAMES, convert="protocols"),
+        "denied": Field(unordered=True, exact=True, names=_NAMES, convert="protocols"),
         "source_ranges": Field(unordered=True, convert="ranges"),
         "destination_ranges": Field(unordered=True, convert="ranges"),
         "source_tags": Field(unordered=True),
@@ -180,6 +180,10 @@ class FirewallRule(Resource):
         "target_tags": Field(unordered=True),
         "target_service_accounts": Field(unordered=True),
     }
+
+    def protocols(self, value: list[Json]) -> list[Json]:
+        """Protocols come back in small letters."""
+        return [{**item, "IPProtocol": item["IPProtocol"].lower()} for item in value]
 
     def ranges(self, value: list[str]) -> list[str]:
         """Ranges as the service spells them: an address alone gets its /32 or /128."""

@@ -181,12 +181,13 @@ class IamMember(Resource):
             else:
                 self.call("POST", f"{self.self_path}:setIamPolicy", {"policy": changed})
 
-        self.insist(attempt, _passes, VISIBLE_WITHIN)
+        self.insist(attempt, self._passes, VISIBLE_WITHIN)
 
-
-def _passes(error: GoogleError) -> bool:
-    """Whether it passes by itself: a changed policy, or a service account that is too new."""
-    return error.code in {409, 412} or (error.code == 400 and "does not exist" in error.message)
+    def _passes(self, error: GoogleError) -> bool:
+        """Whether it passes by itself: a changed policy, or a service account that is too new."""
+        if error.code == 404:
+            return self.params["scope"] == "service_account"
+        return error.code in {409, 412} or (error.code == 400 and "does not exist" in error.message)
 
 
 def main() -> None:

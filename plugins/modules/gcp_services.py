@@ -69,6 +69,11 @@ class Services(Resource):
         super().__init__(*args)
         self.requested: set[str] = set()
 
+    @property
+    def title(self) -> str:
+        """The kind and the names."""
+        return f"{self.kind} {', '.join(self.params['services'])}"
+
     def wanted(self) -> dict[str, Any]:
         """Each service's state."""
         return {"services": dict.fromkeys(self.params["services"], "ENABLED")}

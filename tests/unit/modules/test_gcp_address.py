@@ -26,9 +26,11 @@ WHO = {"name": "mlflow-address", "region": "europe-west1"}
 
 def test_reserves_one_and_waits_until_it_has_an_address(cloud: Cloud, play: Play) -> None:
     cloud.get("compute", ONE, None)
-    cloud.mutates("POST", "compute", ALL, body={"name": "mlflow-address", "labels": {"app": "mlflow"}})
+    cloud.mutates("POST", "compute", ALL, body={"name": "mlflow-address"})
     cloud.get("compute", ONE, {"name": "mlflow-address", "status": "RESERVING"})
     cloud.get("compute", ONE, {"name": "mlflow-address", "status": "RESERVING"})
+    cloud.get("compute", ONE, ADDRESS | {"labels": {}})
+    cloud.mutates("POST", "compute", f"{ONE}/setLabels", body={"labels": {"app": "mlflow"}, "labelFingerprint": "abc="})
     cloud.get("compute", ONE, ADDRESS)
     result = play(gcp_address, labels={"app": "mlflow"}, **WHO)
     assert result["changed"]

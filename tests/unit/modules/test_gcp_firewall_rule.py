@@ -132,3 +132,9 @@ def test_deletes(cloud: Cloud, play: Play) -> None:
     assert result["diff"]["before"]["sourceRanges"] == RULE["sourceRanges"]
     cloud.get("compute", ONE, None)
     assert not play(gcp_firewall_rule, name="mlflow-allow-ssh", state="absent")["changed"]
+
+
+def test_protocols_in_capitals_are_no_difference(cloud: Cloud, play: Play) -> None:
+    cloud.get("compute", ONE, RULE)
+    allowed = [{"ip_protocol": "TCP", "ports": ["22"]}]
+    assert not play(gcp_firewall_rule, **WANTED | {"allowed": allowed})["changed"]

@@ -227,3 +227,20 @@ def test_fails_for_what_is_not_there(cloud: Cloud, play: Play) -> None:
 
 def test_needs_to_know_on_what(play: Play) -> None:
     assert "resource" in run(play, fails=True, scope="bucket")["msg"]
+
+
+def test_waits_for_a_service_account_that_is_too_new_to_have_a_policy(
+    cloud: Cloud, play: Play, clock: FakeClock
+) -> None:
+    path = "v1/projects/my-project/serviceAccounts/new@my-project.iam.gserviceaccount.com"
+    query = {"options.requestedPolicyVersion": "3"}
+    for _ in range(2):
+        cloud.fails("POST", "iam", f"{path}:getIamPolicy", 404, "NOT_FOUND", query=query)
+    cloud.expect("POST", "iam", f"{path}:getIamPolicy", {"etag": "one"}, query=query)
+    binding = {"role": ROLE, "members": [MEMBER]}
+    body = {"policy": {"etag": "one", "bindings": [binding], "version": 3}}
+    cloud.expect("POST", "iam", f"{path}:setIamPolicy", {}, body=body)
+    cloud.expect("POST", "iam", f"{path}:getIamPolicy", {"bindings": [binding]}, query=query)
+    wanted = {"scope": "service_account", "resource": "new", "role": ROLE, "member": MEMBER}
+    assert play(gcp_iam_member, **wanted)["changed"]
+    assert clock.sleeps
