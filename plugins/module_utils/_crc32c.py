@@ -7,7 +7,7 @@ from __future__ import annotations
 
 def _table() -> tuple[int, ...]:
     entries = list(range(256))
-    for _ in range(8):
+    for _bit in range(8):
         entries = [value >> 1 ^ (0x82F63B78 if value & 1 else 0) for value in entries]
     return tuple(entries)
 

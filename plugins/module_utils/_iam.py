@@ -13,8 +13,8 @@ Json = dict[str, Any]
 def account_email(name: str, project: str) -> str:
     """A service account's e-mail address of its ID; what has an @ is one already."""
     # A project of a domain, example.com:my-project, turns it round.
-    domain, _, bare = project.rpartition(":")
-    return name if "@" in name else f"{name}@{f'{bare}.{domain}' if domain else project}.iam.gserviceaccount.com"
+    host = ".".join(reversed(project.rsplit(":", 1)))
+    return name if "@" in name else f"{name}@{host}.iam.gserviceaccount.com"
 
 
 def granted(policy: Json, role: str, member: str, condition: Mapping[str, Any] | None) -> bool:
@@ -61,5 +61,5 @@ def _filled(condition: Mapping[str, Any] | None) -> Json:
 
 def _plain(member: str) -> str:
     # IAM writes e-mail addresses in lower case; principal:// identifiers keep theirs.
-    kind, _, name = member.partition(":")
-    return f"{kind}:{name.lower()}" if kind in {"user", "group", "serviceAccount", "domain"} else member
+    kind = member.split(":", 1)[0]
+    return kind + member[len(kind) :].lower() if kind in {"user", "group", "serviceAccount", "domain"} else member

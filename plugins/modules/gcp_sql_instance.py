@@ -398,9 +398,9 @@ class SqlInstance(Resource):
 
 
 def _spec(options: Mapping[str, Any], path: str) -> Mapping[str, Any]:
-    first, _, rest = path.partition(".")
+    first, *rest = path.split(".", 1)
     spec: Mapping[str, Any] = options[first]
-    return _spec(spec["options"], rest) if rest else spec
+    return _spec(spec["options"], rest[0]) if rest else spec
 
 
 def _flag(value: Any) -> str:
