@@ -12,6 +12,7 @@ import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from dataclasses import field as dataclass_field
+from functools import cached_property
 from typing import Any, ClassVar, NoReturn, TypeVar
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
@@ -125,6 +126,14 @@ class Resource:
     def title(self) -> str:
         """The resource's kind and name, for messages."""
         return f"{self.kind} {self.params['name']}" if self.params.get("name") else self.kind
+
+    @cached_property
+    def project_number(self) -> str:
+        """The project's number, which some services know it by."""
+        project = str(self.params["project"])
+        if project.isdigit():
+            return project
+        return str(self.client.get("cloudresourcemanager", f"v1/projects/{project}")["projectNumber"])
 
     def fill(self, template: str) -> str:
         """Fill a template from the parameters."""

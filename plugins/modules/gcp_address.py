@@ -98,7 +98,7 @@ class Address(Resource):
         "network_tier": Field(immutable=True),
         "subnetwork": Field(immutable=True, link="projects/{project}/regions/{region}/subnetworks/{}"),
         "description": Field(immutable=True),
-        "labels": Field(via="set_labels", create=False),  # insert has not always taken them
+        "labels": Field(via="set_labels", create=False),  # setLabels is the only way to them
     }
     busy = ("RESERVING",)
 

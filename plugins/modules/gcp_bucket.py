@@ -147,7 +147,6 @@ resource:
     projectNumber: "100000000001"
 """
 
-from typing import Any
 from urllib.parse import quote
 
 from ..module_utils._client import GoogleError, Json
@@ -237,14 +236,11 @@ class Bucket(Resource):
 
     def check(self, current: Json) -> None:
         """Whoever owns a bucket reads what is in it: never take somebody else's for ours."""
-        project: Any = self.params["project"]
-        if not project.isdigit():
-            project = self.client.get("cloudresourcemanager", f"v1/projects/{project}")["projectNumber"]
-        if str(current.get("projectNumber")) != str(project):
+        if str(current.get("projectNumber")) != self.project_number:
             raise RefusedError(
                 f"{self.title} belongs to another project (number {current.get('projectNumber')}; project "
-                f"{self.params['project']} has number {project}). Bucket names are shared by everybody on Google "
-                "Cloud: choose another name."
+                f"{self.params['project']} has number {self.project_number}). Bucket names are shared by everybody on "
+                "Google Cloud: choose another name."
             )
 
     def delete(self, current: Json) -> None:

@@ -233,7 +233,16 @@ class Instance(Resource):
 
     kind = "instance"
     collection = "projects/{project}/zones/{zone}/instances"
-    busy = ("PROVISIONING", "STAGING", "STOPPING", "SUSPENDING", "REPAIRING", "PENDING", "PENDING_STOP")
+    busy = (
+        "PROVISIONING",
+        "STAGING",
+        "STOPPING",
+        "SUSPENDING",
+        "REPAIRING",
+        "PENDING",
+        "PENDING_STOP",
+        "DEPROVISIONING",
+    )
     options = {
         "name": {"type": "str", "required": True},
         "zone": {"type": "str", "required": True},

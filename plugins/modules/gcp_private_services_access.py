@@ -88,7 +88,6 @@ resource:
     connected: true
 """
 
-from functools import cached_property
 from typing import Any
 
 from ..module_utils._client import GoogleError, Json
@@ -130,13 +129,10 @@ class PrivateServicesAccess(Resource):
         """The network's path below Compute's base address."""
         return self.fill("projects/{project}/global/networks/{network}")
 
-    @cached_property
+    @property
     def consumer(self) -> str:
         """The network's name with the project's number, the only spelling that Service Networking takes."""
-        project = self.params["project"]
-        if not project.isdigit():
-            project = self.client.get("cloudresourcemanager", f"v1/projects/{project}")["projectNumber"]
-        return f"projects/{project}/global/networks/{self.params['network']}"
+        return f"projects/{self.project_number}/global/networks/{self.params['network']}"
 
     def wanted(self) -> dict[str, Any]:
         """Being connected is not an option; it is what this is for."""

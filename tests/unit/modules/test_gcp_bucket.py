@@ -130,7 +130,7 @@ def test_starts_over_when_somebody_was_faster(cloud: Cloud, play: Play) -> None:
     query = {"ifMetagenerationMatch": "3"}
     body = {"labels": {"app": "mlflow", "team": None}}
     cloud.fails("PATCH", "storage", ONE, 412, "conditionNotMet", body=body, query=query)
-    finds(cloud, BUCKET | {"metageneration": "4", "labels": {"app": "mlflow", "new": "x"}})
+    cloud.get("storage", ONE, BUCKET | {"metageneration": "4", "labels": {"app": "mlflow", "new": "x"}})
     body = {"labels": {"app": "mlflow", "new": None}}
     cloud.expect("PATCH", "storage", ONE, BUCKET, body=body, query={"ifMetagenerationMatch": "4"})
     cloud.get("storage", ONE, BUCKET)

@@ -381,6 +381,14 @@ def test_starts_one_that_is_just_stopping(cloud: Cloud, play: Play, clock: FakeC
     assert play(gcp_instance, status="RUNNING", **WHO)["changed"]
 
 
+def test_makes_anew_what_is_just_being_deleted(cloud: Cloud, play: Play, clock: FakeClock) -> None:
+    for status in ("STOPPING", "DEPROVISIONING"):
+        cloud.get("compute", ONE, INSTANCE | {"status": status})
+    cloud.get("compute", ONE, None)
+    result = play(gcp_instance, fails=True, status="RUNNING", **WHO)
+    assert "is not there" in result["msg"]
+
+
 def test_plans_an_update_without_it(cloud: Cloud, play: Play) -> None:
     finds(cloud)
     result = play(gcp_instance, check=True, **WANTED | {"tags": ["a"], "metadata": {}})
