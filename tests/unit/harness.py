@@ -17,6 +17,7 @@ from urllib.parse import parse_qsl, urlsplit
 import pytest
 import responses
 from ansible.module_utils import _internal
+from ansible.module_utils.common import warnings
 from ansible.module_utils.testing import patch_module_args
 from ansible_collections.mlops.mlflow_gcp.plugins.module_utils import _client
 from responses.registries import OrderedRegistry
@@ -139,6 +140,7 @@ class Play:
         self.capsys.readouterr()
         # Other tests load Ansible's controller side, after which a module's warnings would go there and be shown once.
         as_module = patch.object(_internal, "is_controller", False)
+        warnings._global_warnings.clear()  # a module's process is new; here, warnings of earlier runs would come with it
         with as_module, patch_module_args(args), pytest.raises(SystemExit):
             module.main()
         printed = self.capsys.readouterr().out
