@@ -198,9 +198,10 @@ class Client:
                 error, at_least = failed.error, failed.retry_after
             if not (error.operation_in_progress or _worth_another(error, attempt, idempotent)):
                 raise error
-            # From the first failure on: the request itself may have taken minutes (Compute's operations.wait).
-            patience = patience or Deadline.after(self.clock, PER_REQUEST_SECONDS)
             pause = max(self.pause(attempt), at_least)
+            # From the first failure on: the request itself may have taken minutes (Compute's operations.wait). Where the
+            # service asks for a longer pause than that, once after it.
+            patience = patience or Deadline.after(self.clock, max(PER_REQUEST_SECONDS, pause + 1.0))
             left = self.deadline.left() if error.operation_in_progress else min(patience.left(), self.deadline.left())
             attempt += 1
             if pause >= left:

@@ -83,6 +83,14 @@ def test_honours_retry_after(cloud: Cloud, client: Client, clock: FakeClock) -> 
     assert clock.sleeps == [17.0]
 
 
+def test_honours_a_long_retry_after_once(cloud: Cloud, client: Client, clock: FakeClock) -> None:
+    for _ in range(2):
+        cloud.expect("GET", "sql", "v1/x", error(503, ""), status=503, headers={"Retry-After": "200"})
+    with pytest.raises(GoogleError, match="gave up after 2 attempts"):
+        client.get("sql", "v1/x")
+    assert clock.sleeps == [200.0]
+
+
 def test_pauses_are_jittered_between_a_half_and_the_whole_and_capped(client: Client) -> None:
     assert [client.pause(attempt) for attempt in (0, 3, 9, 5000)] == [1.0, 8.0, 32.0, 32.0]
     client.rand = lambda: 0.0
