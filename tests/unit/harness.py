@@ -140,7 +140,7 @@ class Play:
         self.capsys.readouterr()
         # Other tests load Ansible's controller side, after which a module's warnings would go there and be shown once.
         as_module = patch.object(_internal, "is_controller", False)
-        warnings._global_warnings.clear()  # a module's process is new; here, warnings of earlier runs would come with it
+        warnings._global_warnings.clear()  # else those of earlier runs would be told again
         with as_module, patch_module_args(args), pytest.raises(SystemExit):
             module.main()
         printed = self.capsys.readouterr().out
