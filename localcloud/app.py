@@ -35,7 +35,7 @@ Json = dict[str, Any]
 
 _log = logging.getLogger(__name__)
 _VERBS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
-_LOOPBACK = ("127.", "::1", "localhost")
+_LOOPBACK = ("127.0.0.1", "::1", "localhost")
 _SPOOL = 8 * 2**20
 
 
@@ -65,7 +65,7 @@ class App:
             return _unknown_path(request.url.path)
         name = found.match.method.id if found.match else f"{found.service.name}.raw"
         fault = self.cloud.faults.take(name)
-        if fault is not None and fault.drop:
+        if fault is not None and fault.drop and not fault.after:
             return _cut(request)
         body = await _spool(request)
         try:
@@ -74,7 +74,7 @@ class App:
             else:
                 response = await anyio.to_thread.run_sync(self._handle, request, found, body, limiter=self._threads)
                 if fault is not None:
-                    response = _error(fault.error(), found.service)
+                    response = _cut(request) if fault.drop else _error(fault.error(), found.service)
         finally:
             body.close()
         self.calls.append({"method": name, "verb": request.method, "path": raw_path, "status": response.status_code})
@@ -163,14 +163,18 @@ class App:
 
     async def _admin(self, request: Request) -> Response:
         client = request.client.host if request.client else ""
-        host = request.headers.get("host", "").rsplit(":", 1)[0].strip("[]")
-        if not client.startswith(_LOOPBACK) or not host.startswith(_LOOPBACK):
+        host = request.headers.get("host", "").rsplit(":", 1)[0].strip("[]").lower()
+        # Nor for a web page that a browser on the control host shows: it may come under any name, and tells its origin.
+        if client not in _LOOPBACK or host not in _LOOPBACK or "origin" in request.headers:
             return _unknown_path(request.url.path)
         what = (request.method, request.path_params["rest"])
         faults = self.cloud.faults
         try:
             if what == ("GET", "health"):
                 return JSONResponse({"status": "ok", "services": sorted({s.name for s in self.registry.services})})
+            if what == ("POST", "reconcile"):
+                await anyio.to_thread.run_sync(self.cloud.reconcile)
+                return JSONResponse({})
             if what == ("GET", "calls"):
                 return JSONResponse({"calls": list(self.calls)})
             if what == ("DELETE", "calls"):
@@ -182,7 +186,7 @@ class App:
                 faults.clear()
                 return JSONResponse(faults.describe())
             if what == ("POST", "faults"):
-                fault = Fault(**await request.json())
+                fault = Fault.of(await request.json())
                 faults.script(fault)
                 return JSONResponse(asdict(fault))
             if what == ("PUT", "faults/random"):
@@ -190,7 +194,7 @@ class App:
                 faults.randomize(
                     int(body.get("seed", 0)),
                     float(body["rate"]),
-                    list(body.get("codes", [503])),
+                    [int(code) for code in body.get("codes", [503])],
                     body.get("method", "*"),
                 )
                 return JSONResponse(faults.describe())
@@ -231,9 +235,14 @@ def _json(request: Request, body: IO[bytes]) -> Any:
     if not raw.strip():
         return None
     try:
-        return json.loads(raw)
-    except ValueError as error:
+        return json.loads(raw, parse_constant=_not_json)
+    except (ValueError, RecursionError) as error:
         raise ApiError(400, "parseError", f"Invalid JSON payload received. {error}") from error
+
+
+def _not_json(constant: str) -> Any:
+    """NaN and Infinity, which Python's parser would let pass."""
+    raise ValueError(f"Unexpected token: {constant}")
 
 
 def _check_scopes(caller: Principal, method: Method) -> None:

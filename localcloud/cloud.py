@@ -34,7 +34,10 @@ _AT_START: list[Callable[[Cloud], None]] = []
 
 
 def at_start(function: Callable[[Cloud], None]) -> Callable[[Cloud], None]:
-    """Register what a service does whenever the cloud starts: bring its documents and the engine together again."""
+    """Register how a service brings its documents and the engine together again, whenever the cloud starts.
+
+    It is called too while the cloud serves, when the engine was away: what has an operation under way is left alone.
+    """
     _AT_START.append(function)
     return function
 
@@ -90,9 +93,13 @@ class Cloud:
         The services must have been loaded before, for the operations' steps are theirs.
         """
         self._bootstrap()
+        self.reconcile()
+        self.operations.resume()
+
+    def reconcile(self) -> None:
+        """Let every service bring its documents and the engine together: after a start, or when the engine was away."""
         for function in _AT_START:
             function(self)
-        self.operations.resume()
 
     def close(self) -> None:
         """Let go of the state; unfinished operations go on after the next start."""
@@ -116,13 +123,11 @@ class Cloud:
     def _key_file_works(self, email: str) -> bool:
         try:
             document = json.loads(self.settings.credentials.read_text())
-        except (OSError, ValueError):
+            key_id = document["private_key_id"]
+        except (OSError, ValueError, LookupError, TypeError):
             return False
         wanted = f"{self.settings.url}/oauth2/token"
-        return (
-            document.get("token_uri") == wanted
-            and self.auth.keys.public_key(email, document["private_key_id"]) is not None
-        )
+        return document.get("token_uri") == wanted and self.auth.keys.public_key(email, key_id) is not None
 
 
 def write_private(path: pathlib.Path, text: str) -> None:

@@ -3,7 +3,7 @@
 """Faults and latency on demand.
 
 Scripted: the next `count` calls of a method (a glob over method ids) answer `code`, before the handler ran or, with
-`after`, although it ran (the lost response), or have their connection cut. Random: each call fails with a
+`after`, although it ran (the lost response), or have their connection cut, likewise. Random: each call fails with a
 probability, from a seed. Latency: a profile gives operations the proportions of the real service, scaled.
 """
 
@@ -42,7 +42,7 @@ PROFILES: dict[str, dict[str, float]] = {"none": {}, "google": _GOOGLE}
 
 @dataclass
 class Fault:
-    """One scripted fault."""
+    """One scripted fault; `drop` cuts the connection instead of answering `code`."""
 
     method: str
     code: int = 503
@@ -52,6 +52,16 @@ class Fault:
     retry_after: str | None = None
     after: bool = False
     drop: bool = False
+
+    @classmethod
+    def of(cls, document: Json) -> Fault:
+        """From JSON; raises TypeError or ValueError for what makes no fault."""
+        fault = cls(**document)
+        if not isinstance(fault.method, str) or not isinstance(fault.code, int) or not isinstance(fault.count, int):
+            raise TypeError("method is a string, code and count are integers")
+        if not 400 <= fault.code <= 599 or fault.count < 1:
+            raise ValueError("code is an HTTP error status, count at least 1")
+        return fault
 
     def error(self) -> ApiError:
         """What the caller gets."""

@@ -7,33 +7,45 @@ For contract tests, and for a local cloud on a machine without Docker. Everythin
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+
 from localcloud.engine.base import DatabaseSpec, Engine, MachineSpec, NetworkState, NotFound
+from localcloud.services.metadata import guest_attributes_enabled, project_id
 
 if TYPE_CHECKING:
     from localcloud.app import App
     from localcloud.cloud import Cloud, Settings
     from localcloud.server import Listener
+    from localcloud.services.metadata import InstanceDirectory
 
 
 class FakeMachines:
-    """Machines that are only rows: ``specs`` by id, the set of ids ``on``, and the ``log`` of what was asked."""
+    """Machines that are only rows: ``specs`` by id, the set of ids ``on``, and the ``log`` of what was asked.
+
+    Each has an SSH host key on its disk (``host_keys``); ``on_boot`` is called with a machine whenever it boots.
+    """
 
     def __init__(self) -> None:
         self.specs: dict[str, MachineSpec] = {}
+        self.host_keys: dict[str, str] = {}
         self.on: set[str] = set()
         self.log: list[tuple[str, str]] = []
+        self.on_boot: Callable[[MachineSpec], None] | None = None
 
     def create(self, spec: MachineSpec) -> None:
         self.log.append(("create", spec.id))
         self.specs[spec.id] = spec
-        self.on.add(spec.id)
+        self.host_keys[spec.id] = _public_key()
+        self._boot(spec.id)
 
     def start(self, id: str) -> None:
         self._known("start", id)
-        self.on.add(id)
+        self._boot(id)
 
     def stop(self, id: str) -> None:
         self._known("stop", id)
@@ -41,11 +53,12 @@ class FakeMachines:
 
     def reset(self, id: str) -> None:
         self._known("reset", id)
-        self.on.add(id)
+        self._boot(id)
 
     def delete(self, id: str) -> None:
         self.log.append(("delete", id))
         self.specs.pop(id, None)
+        self.host_keys.pop(id, None)
         self.on.discard(id)
 
     def running(self, id: str) -> bool:
@@ -58,6 +71,11 @@ class FakeMachines:
         self.log.append((verb, id))
         if id not in self.specs:
             raise NotFound(f"there is no machine {id}")
+
+    def _boot(self, id: str) -> None:
+        self.on.add(id)
+        if self.on_boot is not None:
+            self.on_boot(self.specs[id])
 
 
 class FakeDatabases:
@@ -147,6 +165,38 @@ class FakeNetwork:
         self.history.append(wanted)
 
 
+class GuestAgent:
+    """What Google's agent does in a machine that boots: it publishes the SSH host key as a guest attribute."""
+
+    def __init__(self, machines: FakeMachines, directory: InstanceDirectory) -> None:
+        self._machines = machines
+        self._directory = directory
+
+    def start(self) -> None:
+        """Be there at every boot from now on; machines that run already count as just booted."""
+        self._machines.on_boot = self._booted
+        for id in sorted(self._machines.on):
+            self._booted(self._machines.specs[id])
+
+    def stop(self) -> None:
+        """No more."""
+        self._machines.on_boot = None
+
+    def _booted(self, spec: MachineSpec) -> None:
+        instance = self._directory.by_internal_ip(spec.internal_ip)
+        if instance is None:
+            return
+        project = self._directory.project(project_id(instance))
+        if guest_attributes_enabled(instance, project):
+            kind, _, key = self._machines.host_keys[spec.id].partition(" ")
+            self._directory.put_guest_attribute(instance, "hostkeys", kind, key)
+
+
+def _public_key() -> str:
+    key = Ed25519PrivateKey.generate().public_key()
+    return key.public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH).decode()
+
+
 def fake_engine() -> Engine:
     """A fresh engine in memory."""
     return Engine(FakeMachines(), FakeDatabases(), FakeNetwork())
@@ -158,5 +208,9 @@ def build(settings: Settings) -> Engine:
 
 
 def listeners(cloud: Cloud, app: App) -> list[Listener]:
-    """None: no machine is there to ask."""
-    return []
+    """No door, for no machine is there to come in; but the machines' agent is."""
+    # Imported late: services import the engine's protocols.
+    from localcloud.services.compute import instance_directory
+
+    machines = cloud.engine.machines
+    return [GuestAgent(machines, instance_directory(cloud))] if isinstance(machines, FakeMachines) else []

@@ -186,13 +186,12 @@ class MetadataServer:
         instance = self._directory.by_internal_ip(address)
         if instance is None:
             return None
-        project = self._directory.project(_project_id(instance))
+        project = self._directory.project(project_id(instance))
         return _walk({"instance": instance_tree(instance, project), "project": project_tree(project)}, segments)
 
     async def _guest_attributes(self, request: Request, instance: Json, segments: list[str]) -> Response:
-        project = await to_thread.run_sync(self._directory.project, _project_id(instance))
-        attributes = {**project.get("attributes", {}), **_attributes(instance)}
-        if str(attributes.get("enable-guest-attributes", "")).lower() != "true":
+        project = await to_thread.run_sync(self._directory.project, project_id(instance))
+        if not guest_attributes_enabled(instance, project):
             return _refuse(403, "Guest attributes endpoint access is disabled.")
         if request.method in ("PUT", "POST", "DELETE"):
             if len(segments) != 2:
@@ -223,7 +222,7 @@ class MetadataServer:
             if not audience:
                 return _refuse(400, "non-empty audience parameter required")
             full = request.query_params.get("format", "standard") == "full"
-            extra = _identity_claims(instance, self._directory.project(_project_id(instance))) if full else None
+            extra = _identity_claims(instance, self._directory.project(project_id(instance))) if full else None
             return _text(self._tokens.issue_id_token(email, audience, include_email=full, extra=extra))
         asked = [scope for scope in re.split(r"[,\s]+", request.query_params.get("scopes", "")) if scope]
         # As on Google, a machine cannot get more than its own scopes.
@@ -237,6 +236,12 @@ class MetadataServer:
             self._cache[email, scopes] = (token, expires)
         body = {"access_token": token, "expires_in": int(expires - time.time()), "token_type": "Bearer"}
         return Response(json.dumps(body), media_type="application/json")
+
+
+def guest_attributes_enabled(instance: Json, project: Json) -> bool:
+    """Whether a machine may publish guest attributes: its own metadata goes before the project's."""
+    attributes = {**project.get("attributes", {}), **_attributes(instance)}
+    return str(attributes.get("enable-guest-attributes", "")).lower() == "true"
 
 
 def instance_tree(instance: Json, project: Json) -> Json:
@@ -400,7 +405,8 @@ def _everything(scopes: list[str]) -> bool:
     return "https://www.googleapis.com/auth/cloud-platform" in scopes
 
 
-def _project_id(instance: Json) -> str:
+def project_id(instance: Json) -> str:
+    """The project that an instance resource belongs to."""
     return _link_part(instance, "projects")
 
 

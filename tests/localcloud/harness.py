@@ -8,6 +8,7 @@ import pathlib
 import socket
 import threading
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,7 +20,8 @@ from google.oauth2 import service_account
 
 from localcloud.app import App
 from localcloud.cloud import PROJECT, Cloud, Settings
-from localcloud.engine.fake import fake_engine
+from localcloud.engine import fake
+from localcloud.server import Listener
 
 PLATFORM = "https://www.googleapis.com/auth/cloud-platform"
 APIS = ("cloudresourcemanager", "compute", "iam", "iamcredentials", "secretmanager", "servicenetworking", "sqladmin")
@@ -31,8 +33,11 @@ class Local:
 
     home: pathlib.Path
     port: int = 0
+    door: Callable[[Any], Any] = lambda application: application
+    """Wraps the ASGI application, for a test that stands between client and cloud."""
     cloud: Cloud = field(init=False)
     app: App = field(init=False)
+    _listeners: list[Listener] = field(init=False)
     _server: uvicorn.Server = field(init=False)
     _thread: threading.Thread = field(init=False)
 
@@ -40,15 +45,22 @@ class Local:
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
 
+    @property
+    def settings(self) -> Settings:
+        return Settings(self.home, self.url)
+
     def start(self) -> None:
         listening = socket.socket()
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listening.bind(("127.0.0.1", self.port))
         self.port = listening.getsockname()[1]
-        self.cloud = Cloud(Settings(self.home, self.url), fake_engine())
+        self.cloud = Cloud(self.settings, fake.fake_engine())
         self.app = App(self.cloud)
         self.cloud.start()
-        config = uvicorn.Config(self.app.asgi, log_level="warning", access_log=False, lifespan="off")
+        self._listeners = fake.listeners(self.cloud, self.app)
+        for listener in self._listeners:
+            listener.start()
+        config = uvicorn.Config(self.door(self.app.asgi), log_level="warning", access_log=False, lifespan="off")
         self._server = uvicorn.Server(config)
         self._thread = threading.Thread(target=self._server.run, args=([listening],), daemon=True)
         self._thread.start()
@@ -58,6 +70,8 @@ class Local:
     def stop(self) -> None:
         self._server.should_exit = True
         self._thread.join(10)
+        for listener in self._listeners:
+            listener.stop()
         self.cloud.close()
 
     def restart(self) -> None:

@@ -70,8 +70,9 @@ def test_standard_parameters_are_accepted(call: Call) -> None:
     assert call("GET", f"{SECRETS}?{query}") == {"totalSize": 0}
 
 
-def test_a_body_that_is_not_json_is_refused(call: Call) -> None:
-    answer = call("POST", f"{SECRETS}?secretId=a", 400, data="{", headers={"Content-Type": "application/json"})
+@pytest.mark.parametrize("body", ["{", '{"ttl": NaN}', "[" * 100_000, b"\xff"], ids=["cut", "NaN", "deep", "bytes"])
+def test_a_body_that_is_not_json_is_refused(call: Call, body: str | bytes) -> None:
+    answer = call("POST", f"{SECRETS}?secretId=a", 400, data=body, headers={"Content-Type": "application/json"})
     assert "Invalid JSON payload received" in answer["error"]["message"]
 
 
@@ -178,7 +179,19 @@ def test_scripted_faults(call: Call) -> None:
     call("POST", "/localcloud/faults", json={"method": "secretmanager.*.create", "code": 500, "after": True})
     call("POST", f"{SECRETS}?secretId=lost", 500, json=AUTOMATIC)
     call("GET", f"{SECRETS}/lost")
-    call("POST", "/localcloud/faults", 400, json={"method": "x", "colour": "red"})
+    for wrong in ({"colour": "red"}, {"code": "503"}, {"code": 200}, {"count": 0}, {"method": 7}):
+        call("POST", "/localcloud/faults", 400, json={"method": "x", **wrong})
+
+
+def test_administration_is_for_programs_on_the_control_host(owner: Session) -> None:
+    for headers in (
+        {"Host": "localhost.example.org"},
+        {"Host": "127.example.org:8787"},
+        {"Origin": "http://example.org"},
+    ):
+        owner.call("GET", "/localcloud/health", 404, headers=headers)
+    for host in ("localhost", "127.0.0.1:8787", "[::1]:8787"):
+        owner.call("GET", "/localcloud/health", headers={"Host": host})
 
 
 def test_a_cut_connection(local: Local, owner: Session) -> None:
@@ -186,6 +199,11 @@ def test_a_cut_connection(local: Local, owner: Session) -> None:
     with pytest.raises(requests.ConnectionError):
         owner.http.get(local.url + SECRETS)
     owner.call("GET", SECRETS)
+    fault = {"method": "secretmanager.projects.secrets.create", "drop": True, "after": True}
+    owner.call("POST", "/localcloud/faults", json=fault)
+    with pytest.raises(requests.ConnectionError):
+        owner.http.post(f"{local.url}{SECRETS}?secretId=unheard", json=AUTOMATIC)
+    owner.call("GET", f"{SECRETS}/unheard")
 
 
 def test_random_faults_repeat_with_their_seed(local: Local, owner: Session) -> None:

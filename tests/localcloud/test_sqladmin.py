@@ -8,6 +8,7 @@ import base64
 import hashlib
 import hmac
 import re
+import time
 from typing import Any
 
 import pytest
@@ -364,6 +365,22 @@ def test_an_interrupted_creation_goes_on(sql: Session, local: Local) -> None:
     session = local.session()
     local.cloud.operations.wait(operation["name"], 20)
     assert session.call("GET", DATABASE)["state"] == "RUNNABLE"
+
+
+def test_a_server_that_should_run_is_started_again(made: Session, local: Local) -> None:
+    databases = engine(made)
+    (id,) = databases.ids()
+    databases.stop(id)  # as a reboot of the host does
+    made.call("POST", "/localcloud/reconcile")
+    for _ in range(100):
+        if databases.running(id):
+            break
+        time.sleep(0.05)
+    assert databases.running(id)
+    done(made, "PATCH", DATABASE, {"settings": {"activationPolicy": "NEVER"}})
+    local.cloud.reconcile()
+    time.sleep(0.2)
+    assert not databases.running(id)
 
 
 def test_permissions(made: Session, local: Local) -> None:

@@ -7,7 +7,16 @@ users made with SQL, past the API, are not listed; there are no public addresses
 IAM logins.
 """
 
-from localcloud.services.sqladmin import _backups, _databases, _instances, _operations, _reference, _steps, _users
+from localcloud.services.sqladmin import (
+    _backups,
+    _databases,
+    _instances,
+    _operations,
+    _reconcile,
+    _reference,
+    _steps,
+    _users,
+)
 from localcloud.services.sqladmin._service import api
 
-__all__ = ["_backups", "_databases", "_instances", "_operations", "_reference", "_steps", "_users", "api"]
+__all__ = ["_backups", "_databases", "_instances", "_operations", "_reconcile", "_reference", "_steps", "_users", "api"]

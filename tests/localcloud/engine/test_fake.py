@@ -7,8 +7,8 @@ from __future__ import annotations
 import pytest
 
 from localcloud.engine.base import DatabaseSpec, Engine, NetworkState, NotFound, Subnet
-from localcloud.engine.fake import FakeNetwork, fake_engine
-from tests.localcloud.engine.world import ONE
+from localcloud.engine.fake import FakeMachines, FakeNetwork, GuestAgent, fake_engine
+from tests.localcloud.engine.world import ONE, Directory
 
 SPEC = DatabaseSpec("db", "POSTGRES_17", "network", "10.0.0.0/24", "10.0.0.3", "certificate", "key", {"a": "1"})
 
@@ -33,6 +33,23 @@ def test_machine_lifetime(engine: Engine) -> None:
     assert machines.ids() == []
     with pytest.raises(NotFound):
         machines.start(ONE.id)
+
+
+def test_a_machine_that_boots_publishes_its_host_key() -> None:
+    machines, directory = FakeMachines(), Directory({"enable-guest-attributes": "TRUE"})
+    GuestAgent(machines, directory).start()
+    machines.create(ONE)
+    published = directory.guest[ONE.name]["hostkeys"]["ssh-ed25519"]
+    assert published.startswith("AAAAC3NzaC1lZDI1NTE5")
+    machines.reset(ONE.id)
+    assert directory.guest[ONE.name]["hostkeys"]["ssh-ed25519"] == published
+
+
+def test_a_machine_publishes_nothing_unless_told_to() -> None:
+    machines, directory = FakeMachines(), Directory({})
+    machines.create(ONE)
+    GuestAgent(machines, directory).start()
+    assert directory.guest == {}
 
 
 def test_backup_and_restore(engine: Engine) -> None:
