@@ -24,6 +24,7 @@ from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from cryptography.x509.oid import NameOID
 
 from localcloud.errors import ApiError, error_info
+from localcloud.store import AlreadyExists
 
 if TYPE_CHECKING:
     from localcloud.cloud import Clock
@@ -101,7 +102,10 @@ class Keys:
                 "private": private_pem(private),
                 "certificate": certificate,
             }
-            self._own.put(name, document)
+            try:
+                self._own.insert(name, document)
+            except AlreadyExists:  # another thread was faster: what it signs must go on to verify
+                return self.signing(name)
         key = serialization.load_pem_private_key(document["private"].encode(), None)
         return document["id"], cast(rsa.RSAPrivateKey, key), document["certificate"]
 

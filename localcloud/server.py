@@ -6,13 +6,15 @@ from __future__ import annotations
 
 import importlib
 import logging
-from typing import Protocol, cast
+import socket
+from typing import IO, Protocol, cast
 
 import uvicorn
 
 from localcloud.app import App
 from localcloud.cloud import Cloud, Settings
-from localcloud.engine.base import Engine
+from localcloud.engine.base import Engine, EngineError
+from localcloud.locks import Taken, hold
 
 _log = logging.getLogger(__name__)
 
@@ -42,8 +44,37 @@ def load_engine(name: str) -> EngineModule:
     return cast(EngineModule, importlib.import_module(f"localcloud.engine.{name}"))
 
 
+def listening(port: int) -> socket.socket:
+    """A socket bound to a port of 127.0.0.1; an EngineError that says what to do when it is taken."""
+    door = socket.socket()
+    door.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        door.bind(("127.0.0.1", port))
+    except OSError as error:
+        door.close()
+        raise EngineError(
+            f"port {port} of 127.0.0.1 cannot be had ({error.strerror}): end the program that has it, or choose "
+            "another port with --port or MLFLOW_LOCALCLOUD_PORT"
+        ) from error
+    return door
+
+
+def _only_one(settings: Settings) -> IO[str]:
+    try:
+        return hold(settings.home / "serve.lock", settings.url)
+    except Taken as taken:
+        raise EngineError(f"a local cloud serves {settings.home} already, at {taken}") from None
+
+
 def serve(settings: Settings, engine_name: str, *, port: int) -> None:
     """Serve on 127.0.0.1 and the engine's own listeners until a signal ends it."""
+    # Everything that may be refused comes before the first change of state.
+    settings.home.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with _only_one(settings), listening(port) as door:
+        _serve(settings, engine_name, door)
+
+
+def _serve(settings: Settings, engine_name: str, door: socket.socket) -> None:
     module = load_engine(engine_name)
     cloud = Cloud(settings, module.build(settings))
     app = App(cloud)
@@ -55,10 +86,8 @@ def serve(settings: Settings, engine_name: str, *, port: int) -> None:
             listener.start()
             started.append(listener)
         _log.info("serving %s from %s", settings.url, settings.home)
-        config = uvicorn.Config(
-            app.asgi, host="127.0.0.1", port=port, log_level="warning", access_log=False, lifespan="off"
-        )
-        uvicorn.Server(config).run()
+        config = uvicorn.Config(app.asgi, log_level="warning", access_log=False, lifespan="off", proxy_headers=False)
+        uvicorn.Server(config).run(sockets=[door])
     finally:
         for listener in reversed(started):
             listener.stop()

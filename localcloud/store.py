@@ -36,6 +36,9 @@ class Store:
     def __init__(self, path: pathlib.Path | str) -> None:
         self._lock = threading.RLock()
         self._depth = 0
+        if str(path) != ":memory:":
+            # Keys and secrets are in it; what SQLite puts beside it gets the same mode.
+            pathlib.Path(path).touch(mode=0o600)
         self._db = sqlite3.connect(str(path), check_same_thread=False, isolation_level=None)
         self._db.execute("PRAGMA journal_mode=WAL")
         self._db.execute("PRAGMA synchronous=FULL")

@@ -8,7 +8,9 @@ import argparse
 import os
 import pathlib
 
+from localcloud import locks
 from localcloud.cloud import Settings
+from localcloud.engine.base import EngineError
 
 PORT = 8787
 
@@ -20,7 +22,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--home", type=pathlib.Path, default=pathlib.Path(home), help="its state (default: %(default)s)"
     )
-    parser.add_argument("--port", type=int, default=PORT, help="its port on 127.0.0.1 (default: %(default)s)")
+    port = os.environ.get("MLFLOW_LOCALCLOUD_PORT") or str(PORT)
+    parser.add_argument("--port", type=_port, default=port, help="its port on 127.0.0.1 (default: %(default)s)")
+
+
+def _port(text: str) -> int:
+    if not text.isdecimal() or not 1 <= int(text) <= 65535:
+        raise argparse.ArgumentTypeError(f"{text!r} is no port (MLFLOW_LOCALCLOUD_PORT sets it too): choose 1 to 65535")
+    return int(text)
+
+
+def refuse_other(mine: Settings) -> None:
+    """An EngineError when a local cloud with another home has this host's network: there is one for both."""
+    holder = locks.holder(locks.MACHINE)
+    if holder is not None and holder != str(mine.home):
+        raise EngineError(locks.other_cloud(holder))
 
 
 def settings(arguments: argparse.Namespace) -> Settings:

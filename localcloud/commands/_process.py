@@ -37,14 +37,38 @@ def find(settings: Settings) -> int | None:
         pid = int(pid_file(settings).read_text())
     except (OSError, ValueError):
         return None
-    return pid if is_process(pid, "localcloud") else None
+    # Whole arguments: the number may long be another process's, of an editor with a file of this package, say.
+    return pid if is_process(pid, "\0".join(("", *_arguments(settings), ""))) else None
+
+
+def _arguments(settings: Settings) -> tuple[str, ...]:
+    return ("localcloud", "serve", "--home", str(settings.home))
+
+
+def port(pid: int) -> int | None:
+    """The port that a serving process was given."""
+    try:
+        words = Path(f"/proc/{pid}/cmdline").read_text().split("\0")
+        return int(words[words.index("--port") + 1])
+    except (OSError, ValueError, IndexError):
+        return None
 
 
 def healthy(settings: Settings) -> bool:
     """Whether the local cloud answers on its port."""
+    return _asked(settings, "GET", "health", seconds=5)
+
+
+def reconcile(settings: Settings) -> bool:
+    """Have machines and databases that should run started, where the Docker engine was away; whether it was heard."""
+    return _asked(settings, "POST", "reconcile", seconds=60)
+
+
+def _asked(settings: Settings, verb: str, what: str, *, seconds: float) -> bool:
+    request = urllib.request.Request(f"{settings.url}/localcloud/{what}", method=verb)  # noqa: S310 (always http)
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
-        with opener.open(f"{settings.url}/localcloud/health", timeout=5):
+        with opener.open(request, timeout=seconds):
             return True
     except urllib.error.HTTPError as error:
         error.close()
@@ -56,8 +80,9 @@ def healthy(settings: Settings) -> bool:
 def start(settings: Settings, port: int) -> int:
     """Start the process and wait until it answers; its id. Raises EngineError with its last words."""
     log = log_file(settings)
-    command = [sys.executable, "-m", "localcloud", "serve", "--home", str(settings.home), "--port", str(port)]
+    command = [sys.executable, "-m", *_arguments(settings), "--port", str(port)]
     repository = Path(__file__).resolve().parents[2]
+    log.touch(mode=0o600)
     with log.open("ab") as output:
         process = subprocess.Popen(
             command, cwd=repository, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True

@@ -28,6 +28,7 @@ def run(arguments: argparse.Namespace) -> int:
     try:
         if os.geteuid() != 0:
             raise EngineError("machines and networks need root: run it as root or with sudo")
+        _home.refuse_other(settings)
         if _process.stop(settings):
             print("Stopped the local cloud")
         if dockerd.answers():

@@ -6,9 +6,11 @@ from __future__ import annotations
 
 import argparse
 import logging
+import sys
 
 from localcloud import server
 from localcloud.commands import _home
+from localcloud.engine.base import EngineError
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -20,5 +22,9 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Serve until SIGTERM or SIGINT."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    server.serve(_home.settings(arguments), arguments.engine, port=arguments.port)
+    try:
+        server.serve(_home.settings(arguments), arguments.engine, port=arguments.port)
+    except EngineError as error:
+        print(f"localcloud: {error}", file=sys.stderr)
+        return 1
     return 0

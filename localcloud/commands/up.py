@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import socket
 import sys
 
 from localcloud.commands import _home, _process
@@ -26,15 +25,18 @@ def run(arguments: argparse.Namespace) -> int:
     # Imported late: `--help` needs no engine.
     from localcloud.engine import docker_common, dockerd, image
     from localcloud.engine.nft_network import NftNetwork
+    from localcloud.server import listening
 
     settings = _home.settings(arguments)
     try:
         if os.geteuid() != 0:
             raise EngineError("machines and networks need root: run it as root or with sudo")
-        settings.home.mkdir(parents=True, exist_ok=True, mode=0o700)
-        if _process.find(settings) is None:
-            _refuse_taken_port(arguments.port)
+        _home.refuse_other(settings)
+        pid = _process.find(settings)
+        if pid is None or _process.port(pid) != arguments.port:
+            listening(arguments.port).close()
         _say(f"Docker engine: {dockerd.ensure(settings.home)}")
+        settings.home.mkdir(parents=True, exist_ok=True, mode=0o700)
         client = docker_common.connect()
         for name in (*IMAGES, *arguments.image):
             _say(f"Image: {image.ensure(name, client)}")
@@ -45,20 +47,13 @@ def run(arguments: argparse.Namespace) -> int:
         if pid is None:
             NftNetwork().prepare()
             pid = _process.start(settings, arguments.port)
+        else:
+            _process.reconcile(settings)
         _say(f"Local cloud: {settings.url} (process {pid}, log {_process.log_file(settings)})")
     except EngineError as error:
         print(f"localcloud: {error}", file=sys.stderr)
         return 1
     return 0
-
-
-def _refuse_taken_port(port: int) -> None:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError as error:
-            raise EngineError(f"port {port} is taken by another program ({error.strerror}): choose --port") from error
 
 
 def _say(line: str) -> None:

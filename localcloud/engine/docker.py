@@ -5,11 +5,12 @@
 from __future__ import annotations
 
 import importlib
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
+from localcloud import locks
 from localcloud.engine import docker_common
 from localcloud.engine.authority import Authority
-from localcloud.engine.base import Engine
+from localcloud.engine.base import Engine, EngineError
 from localcloud.engine.dns import NameServer, Resolver
 from localcloud.engine.docker_databases import DockerDatabases
 from localcloud.engine.docker_machines import DockerMachines
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from localcloud.server import Listener
 
 COMPUTE = "localcloud.services.compute"
+_held: list[IO[str]] = []
 
 
 def authority(settings: Settings) -> Authority:
@@ -32,10 +34,19 @@ def authority(settings: Settings) -> Authority:
 
 def build(settings: Settings) -> Engine:
     """The engine on this host; machines and databases of an earlier run are found again."""
+    _only_one(settings)
     client = docker_common.connect()
     network = NftNetwork()
     network.prepare()
     return Engine(DockerMachines(client, authority(settings).path), DockerDatabases(client), network)
+
+
+def _only_one(settings: Settings) -> None:
+    """There is one network and one set of ports for machines on a host. Held until the process ends."""
+    try:
+        _held.append(locks.hold(locks.MACHINE, str(settings.home)))
+    except locks.Taken as taken:
+        raise EngineError(locks.other_cloud(str(taken))) from None
 
 
 def listeners(cloud: Cloud, app: App) -> list[Listener]:

@@ -38,7 +38,10 @@ def ensure(home: Path) -> str:
     if answers():
         return "was running"
     if os.environ.get("DOCKER_HOST"):
-        raise EngineError(f"no Docker engine answers at DOCKER_HOST={os.environ['DOCKER_HOST']}")
+        raise EngineError(
+            f"no Docker engine answers at DOCKER_HOST={os.environ['DOCKER_HOST']}: start it, or unset DOCKER_HOST to "
+            "use this host's own"
+        )
     if _SYSTEMD.is_dir():
         done = subprocess.run(["systemctl", "start", "docker"], capture_output=True, text=True, check=False)
         if done.returncode != 0:
@@ -47,7 +50,9 @@ def ensure(home: Path) -> str:
         return "started by systemd"
     if shutil.which("dockerd") is None:
         raise EngineError("there is no Docker engine: apt-get install docker.io")
+    home.mkdir(parents=True, exist_ok=True, mode=0o700)
     log = home / "dockerd.log"
+    log.touch(mode=0o600)
     with log.open("ab") as output:
         process = subprocess.Popen(
             ["dockerd"], stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True
@@ -66,14 +71,18 @@ def stop(home: Path) -> bool:
     path = _pid_file(home)
     if not path.exists():
         return False
-    pid = int(path.read_text())
+    with contextlib.suppress(ValueError):  # of a process that was killed before it had written the number
+        _end(int(path.read_text()))
+    path.unlink()
+    return True
+
+
+def _end(pid: int) -> None:
     if is_process(pid, "dockerd"):
         os.kill(pid, signal.SIGTERM)
         deadline = time.monotonic() + _SECONDS
         while is_process(pid, "dockerd") and time.monotonic() < deadline:
             time.sleep(0.2)
-    path.unlink()
-    return True
 
 
 def is_process(pid: int, word: str) -> bool:

@@ -58,7 +58,8 @@ class Blobs:
     def __init__(self, home: pathlib.Path) -> None:
         self._root = home / "objects"
         self._uploads = self._root / "uploads"
-        self._uploads.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._root.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self._uploads.mkdir(exist_ok=True)
 
     def path(self, id: str) -> pathlib.Path:
         """Where a blob lies."""
