@@ -199,8 +199,8 @@ class Client:
             if not (error.operation_in_progress or _worth_another(error, attempt, idempotent)):
                 raise error
             pause = max(self.pause(attempt), at_least)
-            # From the first failure on: the request itself may have taken minutes (Compute's operations.wait). Where the
-            # service asks for a longer pause than that, once after it.
+            # From the first failure on, since the request itself may have taken minutes (Compute's operations.wait);
+            # where the service asks for a longer pause than that, once after it.
             patience = patience or Deadline.after(self.clock, max(PER_REQUEST_SECONDS, pause + 1.0))
             left = self.deadline.left() if error.operation_in_progress else min(patience.left(), self.deadline.left())
             attempt += 1
