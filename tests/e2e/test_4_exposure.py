@@ -51,8 +51,8 @@ def test_postgresql_is_unreachable_from_outside_the_vpc(site: Deployment, strang
 
 
 def test_mlflow_checks_whom_it_sends_the_database_password_to(site: Deployment) -> None:
-    process = site.ssh("sudo systemctl show --property=MainPID --value mlflow.service").strip()
-    environment = site.ssh(f"sudo cat /proc/{process}/environ").split("\0")
+    # The launcher sets these for the processes below it.
+    environment = site.ssh("sudo sh -c 'for p in $(pgrep -u mlflow); do cat /proc/$p/environ; done'").split("\0")
     assert "sslmode=verify-ca" in "".join(line for line in environment if line.startswith("MLFLOW_BACKEND_STORE_URI="))
     found = [line.partition("=")[2] for line in environment if line.startswith("PGSSLROOTCERT=")]
     trusted = site.ssh(f"sudo cat {found[0]}")
