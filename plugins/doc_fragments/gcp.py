@@ -29,12 +29,15 @@ options:
         account of the machine this runs on.
       - V(service_account_file) takes the key in O(service_account_file).
       - V(access_token) takes the token in O(access_token).
+      - Where it is not set, the environment variable E(GCP_AUTH_KIND) is looked at, which the google.cloud collection
+        knows too.
     type: str
     default: application
     choices: [application, service_account_file, access_token]
   service_account_file:
     description:
       - Path to a service account's JSON key. Needed with O(auth_kind=service_account_file).
+      - Where it is not set, the environment variable E(GCP_SERVICE_ACCOUNT_FILE) is looked at.
     type: path
   access_token:
     description:

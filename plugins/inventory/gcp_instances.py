@@ -64,9 +64,13 @@ options:
     type: str
     default: application
     choices: [application, service_account_file, access_token]
+    env:
+      - name: GCP_AUTH_KIND
   service_account_file:
     description: Path to a service account's JSON key. Needed with O(auth_kind=service_account_file).
     type: path
+    env:
+      - name: GCP_SERVICE_ACCOUNT_FILE
   access_token:
     description: An OAuth 2.0 access token. Needed with O(auth_kind=access_token).
     type: str

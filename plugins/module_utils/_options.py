@@ -22,9 +22,10 @@ def common() -> Spec:
         "auth_kind": {
             "type": "str",
             "default": "application",
+            "fallback": (env_fallback, ["GCP_AUTH_KIND"]),
             "choices": ["application", "service_account_file", "access_token"],
         },
-        "service_account_file": {"type": "path"},
+        "service_account_file": {"type": "path", "fallback": (env_fallback, ["GCP_SERVICE_ACCOUNT_FILE"])},
         "access_token": {"type": "str", "no_log": True, "fallback": (env_fallback, ["CLOUDSDK_AUTH_ACCESS_TOKEN"])},
         "impersonate_service_account": {
             "type": "str",

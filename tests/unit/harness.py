@@ -136,6 +136,7 @@ class Play:
     def __call__(self, module: Any, *, check: bool = False, fails: bool = False, **params: Any) -> Json:
         """Run; ``fails`` says whether the module is expected to fail."""
         args = {"project": PROJECT, "auth_kind": "access_token", "access_token": "token-of-the-test", **params}
+        args = {option: value for option, value in args.items() if value is not None}  # None: as if not written
         args |= {"_ansible_check_mode": check, "_ansible_diff": True}
         self.capsys.readouterr()
         # Other tests load Ansible's controller side, after which a module's warnings would go there and be shown once.

@@ -255,6 +255,12 @@ def test_a_missing_key_file_is_told(play: Play) -> None:
     assert "/nowhere.json" in result["msg"]
 
 
+def test_the_environment_says_where_credentials_come_from(play: Play, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GCP_AUTH_KIND", "service_account_file")
+    monkeypatch.setenv("GCP_SERVICE_ACCOUNT_FILE", "/from/the/environment.json")
+    assert "/from/the/environment.json" in play(thing, fails=True, name="t", auth_kind=None)["msg"]
+
+
 def test_modules_that_only_read(cloud: Cloud, play: Play) -> None:
     def look(client: Any, params: Any) -> Json:
         return {"things": list(client.items("compute", f"projects/{params['project']}/things"))}
