@@ -20,7 +20,7 @@ from google.oauth2 import service_account
 
 from localcloud.app import App
 from localcloud.cloud import PROJECT, Cloud, Settings
-from localcloud.engine import fake
+from localcloud.engine.fake import fake_engine, listeners
 from localcloud.server import Listener
 
 PLATFORM = "https://www.googleapis.com/auth/cloud-platform"
@@ -54,10 +54,10 @@ class Local:
         listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listening.bind(("127.0.0.1", self.port))
         self.port = listening.getsockname()[1]
-        self.cloud = Cloud(self.settings, fake.fake_engine())
+        self.cloud = Cloud(self.settings, fake_engine())
         self.app = App(self.cloud)
         self.cloud.start()
-        self._listeners = fake.listeners(self.cloud, self.app)
+        self._listeners = listeners(self.cloud, self.app)
         for listener in self._listeners:
             listener.start()
         config = uvicorn.Config(self.door(self.app.asgi), log_level="warning", access_log=False, lifespan="off")

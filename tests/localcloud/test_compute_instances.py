@@ -269,20 +269,24 @@ def test_guest_attributes_and_directory(compute: Compute) -> None:
     assert directory.by_internal_ip("10.128.0.3") is None
     assert directory.address_of("vm.europe-west1-b.c.mlflow-local.internal") == "10.128.0.2"
     assert directory.project("mlflow-local")["numericProjectId"] == 100000000001
-    path = f"{VM}/getGuestAttributes?queryPath=hostkeys/"
+    # What a machine's agent publishes at boot.
+    host_keys = compute("GET", f"{VM}/getGuestAttributes?queryPath=hostkeys/")["queryValue"]["items"]
+    assert [item["key"] for item in host_keys] == ["ssh-ed25519"]
+    path = f"{VM}/getGuestAttributes?queryPath=own/"
     compute("GET", path, code=404)
-    directory.put_guest_attribute(found, "hostkeys", "ssh-ed25519", "AAAA")
-    directory.put_guest_attribute(found, "hostkeys", "ssh-rsa", "BBBB")
+    directory.put_guest_attribute(found, "own", "a", "AAAA")
+    directory.put_guest_attribute(found, "own", "b", "BBBB")
     answer = compute("GET", path)
     assert [(i["key"], i["value"]) for i in answer["queryValue"]["items"]] == [
-        ("ssh-ed25519", "AAAA"),
-        ("ssh-rsa", "BBBB"),
+        ("a", "AAAA"),
+        ("b", "BBBB"),
     ]
-    assert compute("GET", f"{VM}/getGuestAttributes?variableKey=hostkeys/ssh-rsa")["variableValue"] == "BBBB"
-    directory.delete_guest_attribute(found, "hostkeys", "ssh-rsa")
+    assert compute("GET", f"{VM}/getGuestAttributes?variableKey=own/b")["variableValue"] == "BBBB"
+    directory.delete_guest_attribute(found, "own", "b")
     assert len(compute("GET", path)["queryValue"]["items"]) == 1
     compute.removed(VM)
-    compute.instance()
+    compute.instance()  # without the permission to publish, and with nothing of its namesake's
+    compute("GET", f"{VM}/getGuestAttributes?queryPath=hostkeys/", code=404)
     compute("GET", path, code=404)
 
 

@@ -22,6 +22,7 @@ from localcloud.services.compute.common import (
     link,
     listed,
     new,
+    new_labels,
     operation,
     part,
     place,
@@ -165,15 +166,8 @@ def delete(call: Call) -> Json:
 
 def set_labels(call: Call) -> Json:
     """Replace the labels; needs their fingerprint."""
-    name = _name(call)
-    check_labels(call.body.get("labels"))
-
-    def update() -> Json:
-        found = resources(call.cloud, "addresses")
-        found.check_fingerprints(found.get(name), call.body, "labelFingerprint")
-        return found.update(name, lambda d: d | {"labels": call.body.get("labels") or {}})
-
-    return operation(call, "setLabels", name, update)
+    name, change = _name(call), new_labels(call, "addresses")
+    return operation(call, "setLabels", name, lambda: resources(call.cloud, "addresses").update(name, change))
 
 
 for _kind in ("addresses", "globalAddresses"):

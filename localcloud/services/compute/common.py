@@ -161,6 +161,18 @@ def operation(
     return as_compute(started)
 
 
+def new_labels(call: Call, kind: str) -> Callable[[Json], Json]:
+    """What setLabels does to a resource of any kind: the labels are replaced, and their fingerprint must be given."""
+    labels = call.body.get("labels") or {}
+    check_labels(labels)
+
+    def change(document: Json) -> Json:
+        resources(call.cloud, kind).check_fingerprints(document, call.body, "labelFingerprint")
+        return document | {"labels": labels}
+
+    return change
+
+
 def failed(call: Call, name: str, code: str, message: str) -> Json:
     """An operation that fails: some refusals come that late at Google."""
     return operation(call, "insert", name, dict, run="compute.fail", args={"code": code, "message": message})

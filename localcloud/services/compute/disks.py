@@ -21,6 +21,7 @@ from localcloud.services.compute.common import (
     link,
     listed,
     new,
+    new_labels,
     operation,
     place,
     ready,
@@ -98,15 +99,8 @@ def aggregate(call: Call) -> Json:
 @api.method("compute.disks.setLabels", permission="compute.disks.setLabels")
 def set_labels(call: Call) -> Json:
     """Replace the labels; needs their fingerprint."""
-    name = _name(call)
-    check_labels(call.body.get("labels"))
-
-    def update() -> Json:
-        found = resources(call.cloud, "disks")
-        found.check_fingerprints(found.get(name), call.body, "labelFingerprint")
-        return found.update(name, lambda d: d | {"labels": call.body.get("labels") or {}})
-
-    return operation(call, "setLabels", name, update)
+    name, change = _name(call), new_labels(call, "disks")
+    return operation(call, "setLabels", name, lambda: resources(call.cloud, "disks").update(name, change))
 
 
 @api.method("compute.disks.resize", permission="compute.disks.update")

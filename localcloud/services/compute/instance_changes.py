@@ -12,9 +12,9 @@ from localcloud.service import Call, Json
 from localcloud.services.compute import addresses
 from localcloud.services.compute.common import (
     api,
-    check_labels,
     failed,
     invalid,
+    new_labels,
     operation,
     part,
     ready,
@@ -62,14 +62,7 @@ def set_metadata(call: Call) -> Json:
 @api.method("compute.instances.setLabels", permission="compute.instances.setLabels")
 def set_labels(call: Call) -> Json:
     """Replace the labels; needs their fingerprint."""
-    labels = call.body.get("labels") or {}
-    check_labels(labels)
-
-    def change(instance: Json) -> Json:
-        resources(call.cloud, "instances").check_fingerprints(instance, call.body, "labelFingerprint")
-        return instance | {"labels": labels}
-
-    return _change(call, "setLabels", change)
+    return _change(call, "setLabels", new_labels(call, "instances"))
 
 
 @api.method("compute.instances.setTags", permission="compute.instances.setTags")

@@ -9,9 +9,9 @@ from localcloud.operations import SQL, Work, step
 from localcloud.service import Call, Json
 from localcloud.services.sqladmin._service import (
     api,
-    check_idle,
     check_running,
     check_sql_name,
+    check_writable,
     engine_errors,
     etag,
     identifier,
@@ -41,8 +41,7 @@ def insert(call: Call) -> Json:
     for value in (charset, collation):
         check_sql_name(value, "charset or collation")
     with call.cloud.store.transaction():
-        check_running(instance_of(call))
-        check_idle(call.cloud, key_of(call))
+        check_writable(call)
         if name in _SYSTEM or parts(call.cloud, "databases").find(_key(call, name)):
             raise ApiError(409, "alreadyExists", f'database "{name}" already exists')
         return start(
@@ -98,8 +97,7 @@ def list_databases(call: Call) -> Json:
 
 def _change(call: Call) -> Json:
     with call.cloud.store.transaction():
-        check_running(instance_of(call))
-        check_idle(call.cloud, key_of(call))
+        check_writable(call)
         database = parts(call.cloud, "databases").get(_key(call))
         for field in ("charset", "collation", "name"):
             if call.body.get(field) not in (None, database[field]):
@@ -128,8 +126,7 @@ def changed(work: Work) -> None:
 def delete(call: Call) -> Json:
     """Drop a database; the operation fails while somebody is connected to it."""
     with call.cloud.store.transaction():
-        check_running(instance_of(call))
-        check_idle(call.cloud, key_of(call))
+        check_writable(call)
         parts(call.cloud, "databases").get(_key(call))
         if call.params["database"] in _SYSTEM:
             raise invalid(f"Invalid request: The system database {call.params['database']} cannot be deleted.")

@@ -19,6 +19,7 @@ from localcloud.services.sqladmin._service import (
     api,
     check_idle,
     check_running,
+    check_writable,
     etag,
     instance_of,
     instances,
@@ -218,8 +219,7 @@ def delete(call: Call) -> Json:
 def restart(call: Call) -> Json:
     """Restart the server."""
     with call.cloud.store.transaction():
-        check_running(instance_of(call))
-        check_idle(call.cloud, key_of(call))
+        check_writable(call)
         return start(call, "restart", "RESTART")
 
 

@@ -94,6 +94,12 @@ def check_running(instance: Json) -> None:
         raise invalid(message, "invalidState")
 
 
+def check_writable(call: Call) -> None:
+    """Both, of the instance in the path: what changes things inside a server asks for it."""
+    check_running(instance_of(call))
+    check_idle(call.cloud, key_of(call))
+
+
 def start(
     call: Call, step: str, verb: str, args: Json | None = None, *, key: str | None = None, metadata: Json | None = None
 ) -> Json:

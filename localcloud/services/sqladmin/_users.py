@@ -10,9 +10,9 @@ from localcloud.service import Call, Json
 from localcloud.services.sqladmin._secrets import verifier
 from localcloud.services.sqladmin._service import (
     api,
-    check_idle,
     check_running,
     check_sql_name,
+    check_writable,
     engine_errors,
     etag,
     identifier,
@@ -51,8 +51,7 @@ def insert(call: Call) -> Json:
         raise invalid("Invalid request: Password is required for built-in users.")
     args = {"name": name, "verifier": verifier(password)}
     with call.cloud.store.transaction():
-        check_running(instance_of(call))
-        check_idle(call.cloud, key_of(call))
+        check_writable(call)
         if parts(call.cloud, "users").find(_key(call, name)):
             raise ApiError(409, "alreadyExists", f"The user {name} already exists.")
         return start(call, "users.create", "CREATE_USER", args)
@@ -101,8 +100,7 @@ def _existing(call: Call) -> str:
     name = str(call.params.get("name") or "")
     if not name:
         raise ApiError(400, "required", "Missing parameter: name.")
-    check_running(instance_of(call))
-    check_idle(call.cloud, key_of(call))
+    check_writable(call)
     parts(call.cloud, "users").get(_key(call, name))
     return name
 
