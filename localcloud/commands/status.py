@@ -6,6 +6,8 @@ from __future__ import annotations
 
 import argparse
 
+from docker.models.containers import Container
+
 from localcloud.commands import _home, _process
 
 
@@ -37,5 +39,12 @@ def run(arguments: argparse.Namespace) -> int:
     for kind in (MACHINE, DATABASE):
         for id in docker_common.ids(client, kind):
             state = "running" if docker_common.running(client, kind, id) else "stopped"
-            print(f"{kind.capitalize()} {id}: {state}")
+            name = _host_name(docker_common.find(client, kind, id)) if kind == MACHINE else id
+            print(f"{kind.capitalize()} {name}: {state}")
     return 0 if healthy else 3
+
+
+def _host_name(container: Container) -> str:
+    """A machine's host name, which says project and zone; its id is a number, as at Google."""
+    config = container.attrs["Config"]
+    return ".".join(part for part in (config["Hostname"], config["Domainname"]) if part)
