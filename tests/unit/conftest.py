@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 from ansible_collections.mlops.mlflow_gcp.plugins.module_utils import _client
+from google.auth import _regional_access_boundary_utils
 
 from tests.unit.harness import Cloud, FakeClock, Play, scripted
 
@@ -16,8 +17,14 @@ from tests.unit.harness import Cloud, FakeClock, Play, scripted
 @pytest.fixture(autouse=True)
 def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in list(os.environ):
-        if name.startswith(("GOOGLE_", "CLOUDSDK_", "STORAGE_EMULATOR")):
+        if name.startswith(("GOOGLE_", "GCP_", "CLOUDSDK_", "STORAGE_EMULATOR")):
             monkeypatch.delenv(name)
+
+
+@pytest.fixture(autouse=True)
+def _no_background_lookup(monkeypatch: pytest.MonkeyPatch) -> None:
+    """google-auth's look-up of allowed locations would come from a thread, in the middle of the next test's script."""
+    monkeypatch.setattr(_regional_access_boundary_utils._RegionalAccessBoundaryRefreshThread, "run", lambda _: None)
 
 
 @pytest.fixture(autouse=True)

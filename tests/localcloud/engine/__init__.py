@@ -1,0 +1,1 @@
+# A package, so that its fixtures are undone with its last test.
