@@ -9,6 +9,7 @@ import os
 import shutil
 import sys
 
+from localcloud import locks
 from localcloud.commands import _home, _process
 from localcloud.engine.base import EngineError
 
@@ -46,6 +47,7 @@ def run(arguments: argparse.Namespace) -> int:
         if any((settings.home / name).exists() for name in ("state.sqlite", "serve.log", "dockerd.log")):
             shutil.rmtree(settings.home)
             print(f"Removed {settings.home}")
+        locks.MACHINE.unlink(missing_ok=True)
     except EngineError as error:
         print(f"localcloud: {error}", file=sys.stderr)
         return 1

@@ -36,6 +36,9 @@ def deployment(local_cloud: None) -> Iterator[Deployment]:
             "infrastructure_database_deletion_protection": False,
         },
     )
+    # Who makes projects does it from a project of its own, where that API must be enabled.
+    home = made.credentials.project_id
+    made.call("POST", "serviceusage", f"v1/projects/{home}/services/cloudresourcemanager.googleapis.com:enable")
     made.call("POST", "cloudresourcemanager", "v3/projects", data=json.dumps({"projectId": project}))
     yield made
     made.playbook(
