@@ -36,9 +36,10 @@ def deployment(local_cloud: None) -> Iterator[Deployment]:
             "infrastructure_database_deletion_protection": False,
         },
     )
-    # Who makes projects does it from a project of its own, where that API must be enabled.
-    home = made.credentials.project_id
-    made.call("POST", "serviceusage", f"v1/projects/{home}/services/cloudresourcemanager.googleapis.com:enable")
+    # The deployer's service account lives in a project of its own. Some APIs look there whether they are enabled.
+    home = f"v1/projects/{made.credentials.project_id}"
+    apis = {"serviceIds": [f"{name}.googleapis.com" for name in ("cloudresourcemanager", "iam", "servicenetworking")]}
+    made.call("POST", "serviceusage", f"{home}/services:batchEnable", data=json.dumps(apis))
     made.call("POST", "cloudresourcemanager", "v3/projects", data=json.dumps({"projectId": project}))
     yield made
     made.playbook(
