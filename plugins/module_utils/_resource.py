@@ -564,18 +564,3 @@ def run(kind: type[Resource], **kwargs: Any) -> None:
         extra = {"pending": result.pending} if "wait" in module.params else {}
         extra |= resource.found() | result.more
         module.exit_json(changed=result.changed, resource=result.resource, diff=result.diff, **extra)
-
-
-def run_info(
-    look: Callable[[Client, Mapping[str, Any]], Json], options: Mapping[str, Any], what: str, **kwargs: Any
-) -> None:
-    """main() of a module that only reads: ``look(client, params)`` gives the values, ``what`` completes "Cannot …"."""
-    module, client = _start(options, **kwargs)
-    try:
-        values = look(client, module.params)
-    except GoogleError as error:
-        _fail(module, error, what, False)
-    except RefusedError as error:
-        module.fail_json(msg=str(error))
-    else:
-        module.exit_json(changed=False, **values)

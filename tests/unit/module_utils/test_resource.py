@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from ansible_collections.mlops.mlflow_gcp.plugins.module_utils._fields import Field
 from ansible_collections.mlops.mlflow_gcp.plugins.module_utils._options import wait
-from ansible_collections.mlops.mlflow_gcp.plugins.module_utils._resource import Resource, run, run_info
+from ansible_collections.mlops.mlflow_gcp.plugins.module_utils._resource import Resource, run
 
 from tests.unit.harness import Cloud, FakeClock, Play
 
@@ -259,17 +259,6 @@ def test_the_environment_says_where_credentials_come_from(play: Play, monkeypatc
     monkeypatch.setenv("GCP_AUTH_KIND", "service_account_file")
     monkeypatch.setenv("GCP_SERVICE_ACCOUNT_FILE", "/from/the/environment.json")
     assert "/from/the/environment.json" in play(thing, fails=True, name="t", auth_kind=None)["msg"]
-
-
-def test_modules_that_only_read(cloud: Cloud, play: Play) -> None:
-    def look(client: Any, params: Any) -> Json:
-        return {"things": list(client.items("compute", f"projects/{params['project']}/things"))}
-
-    info = types.SimpleNamespace(main=lambda: run_info(look, {}, "list things"))
-    cloud.get("compute", "projects/my-project/things", {"items": [{"name": "a"}]})
-    assert play(info)["things"] == [{"name": "a"}]
-    cloud.fails("GET", "compute", "projects/my-project/things", 403, "forbidden")
-    assert "Cannot list things in project my-project" in play(info, fails=True)["msg"]
 
 
 def test_a_lost_answer_to_a_creation_is_waited_for_like_any_other(cloud: Cloud, play: Play) -> None:
