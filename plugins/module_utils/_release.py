@@ -1,0 +1,262 @@
+# Copyright (c) 2026, the mlops.mlflow_gcp authors
+# SPDX-License-Identifier: Apache-2.0
+"""Which MLflow release there is to go to: the package index (PEP 503 and 691) asked, and one release chosen.
+
+No Ansible and no Google here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from html.parser import HTMLParser
+from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote, urlsplit, urlunsplit
+
+try:
+    import requests
+    from packaging.specifiers import InvalidSpecifier, SpecifierSet
+    from packaging.utils import InvalidWheelFilename, parse_wheel_filename
+    from packaging.version import InvalidVersion, Version
+    from requests.adapters import HTTPAdapter
+    from urllib3.util.retry import Retry
+except ImportError as error:  # reported by the module
+    IMPORT_ERROR: ImportError | None = error
+else:
+    IMPORT_ERROR = None
+
+if TYPE_CHECKING:
+    from requests import Response, Session
+
+PACKAGE = "mlflow"
+CHANNELS = ("pinned", "patch", "minor", "latest")
+ACCEPT = "application/vnd.pypi.simple.v1+json, application/vnd.pypi.simple.v1+html;q=0.2, text/html;q=0.1"
+ATTEMPTS = 4  # with pauses of 1, 2 and 4 seconds between them, or what Retry-After says
+RETRIED_CODES = frozenset({429, 500, 502, 503, 504})
+
+
+class ReleaseError(Exception):
+    """There is no release to go to, in words: what was asked, what was said, what to do."""
+
+
+@dataclass(frozen=True)
+class File:
+    """One file of a project's page. ``yanked`` is None, or why it was taken back (may be empty)."""
+
+    name: str
+    requires_python: str
+    yanked: str | None
+
+
+class Anchors(HTMLParser):
+    """The links of a page as PEP 503 writes them, and the version of its format."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.files: list[File] = []
+        self.format = "1.0"
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        """Take what the attributes say; the text of a link says nothing on top."""
+        values = dict(attrs)
+        if tag == "meta" and values.get("name") == "pypi:repository-version":
+            self.format = values.get("content") or self.format
+        if tag == "a" and values.get("href"):
+            name = unquote(urlsplit(values["href"] or "").path.rsplit("/", 1)[-1])
+            yanked = (values["data-yanked"] or "") if "data-yanked" in values else None
+            self.files.append(File(name, values.get("data-requires-python") or "", yanked))
+
+
+def without_password(url: str) -> str:
+    """The address as it may be shown."""
+    parts = urlsplit(url)
+    if "@" not in parts.netloc:
+        return url
+    return urlunsplit(parts._replace(netloc="***@" + parts.netloc.rsplit("@", 1)[1]))
+
+
+def new_session() -> Session:
+    """A session that repeats what an index answers while it is out of order."""
+    session = requests.Session()
+    retry = Retry(
+        total=ATTEMPTS - 1,
+        backoff_factor=1,
+        status_forcelist=RETRIED_CODES,
+        allowed_methods={"GET"},
+        raise_on_status=False,
+    )
+    for scheme in ("http://", "https://"):
+        session.mount(scheme, HTTPAdapter(max_retries=retry))
+    return session
+
+
+class Index:
+    """A package index. Knows for each version of a project why it cannot be installed, or that it can."""
+
+    def __init__(self, url: str, session: Session, *, python: str, timeout: float) -> None:
+        self.url, self.session, self.python, self.timeout = url.rstrip("/"), session, python, timeout
+        self.shown = without_password(self.url)
+
+    def versions(self, package: str) -> dict[Version, str]:
+        """Version → "" where it can be installed on ``python`` from a wheel, else why it cannot."""
+        found: dict[Version, str] = {}
+        for file in self._files(package):
+            try:
+                _name, version, _build, _tags = parse_wheel_filename(file.name)
+            except (InvalidWheelFilename, InvalidVersion):
+                continue  # sources are never built on the machine
+            if found.get(version) != "":
+                found[version] = self._obstacle(file)
+        return found
+
+    def _obstacle(self, file: File) -> str:
+        if file.yanked is not None:
+            return f"yanked: {file.yanked}" if file.yanked else "yanked"
+        try:
+            fits = SpecifierSet(file.requires_python).contains(self.python)
+        except InvalidSpecifier:
+            fits = True  # installers ignore what they cannot read, too
+        return "" if fits else f"needs Python {file.requires_python}"
+
+    def _files(self, package: str) -> list[File]:
+        address = f"{self.url}/{package}/"
+        try:
+            response = self.session.get(address, headers={"Accept": ACCEPT}, timeout=self.timeout)
+        except requests.RequestException as error:
+            said = str(error).replace(self.url, self.shown)
+            raise self._failed(package, f"no answer ({type(error).__name__}: {said})") from error
+        if response.status_code == 404:
+            raise self._failed(package, "HTTP 404: it has no such package")
+        if not response.ok:
+            raise self._failed(package, f"HTTP {response.status_code}: {' '.join(response.text.split())[:200]}")
+        return self._parse(package, response)
+
+    def _parse(self, package: str, response: Response) -> list[File]:
+        kind = response.headers.get("Content-Type", "").split(";")[0].strip().lower()
+        if kind == "application/vnd.pypi.simple.v1+json":
+            try:
+                page: dict[str, Any] = response.json()
+                form, files = page["meta"]["api-version"], [_json_file(each) for each in page["files"]]
+            except (ValueError, KeyError, TypeError) as error:
+                raise self._failed(package, f"JSON that is not of PEP 691 ({error!r})") from error
+        elif kind in {"text/html", "application/vnd.pypi.simple.v1+html"}:
+            anchors = Anchors()
+            anchors.feed(response.text)
+            form, files = anchors.format, anchors.files
+        else:
+            raise self._failed(package, f"a page of type '{kind}', which is no simple index")
+        if str(form).split(".")[0] != "1":
+            raise self._failed(package, f"a page of format {form}; only 1.x is known")
+        return files
+
+    def _failed(self, package: str, said: str) -> ReleaseError:
+        return ReleaseError(
+            f"The package index {self.shown} was asked for {package}: {said}. Nothing was changed. "
+            "See that this host reaches it (proxy, certificates, credentials), or set upgrade_index_url to another one."
+        )
+
+
+def _json_file(entry: Mapping[str, Any]) -> File:
+    yanked = entry.get("yanked", False)
+    reason = yanked if isinstance(yanked, str) else ""
+    return File(entry["filename"], entry.get("requires-python") or "", reason if yanked is not False else None)
+
+
+def parts(version: Version) -> Sequence[str]:
+    """What has the same version as MLflow itself and is installed with it."""
+    return ("mlflow-skinny", "mlflow-tracing") if version.major >= 3 else ("mlflow-skinny",)
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What the settings ask for."""
+
+    channel: str
+    version: Version | None  # mlflow_version: the release to go to when pinned, else the oldest to go to
+    current: Version | None  # what is served
+    minimum: Version | None  # nothing older is ever chosen
+
+    @property
+    def base(self) -> Version | None:
+        """What a channel is relative to."""
+        given = [each for each in (self.version, self.current) if each]
+        return max(given, default=None)
+
+    def follows(self, version: Version) -> bool:
+        """Tell whether the channel leads to this release."""
+        base = self.base
+        if version.is_prerelease or version.is_devrelease or (self.minimum and version < self.minimum):
+            return False
+        if base is None:
+            return self.channel == "latest"
+        same = {"patch": 2, "minor": 1}.get(self.channel, 0)
+        return version >= base and version.release[:same] == base.release[:same]
+
+
+def obstacle(version: Version, own: str, part: Callable[[str], Mapping[Version, str]]) -> str:
+    """Why a release cannot be installed whole, or ""."""
+    if own:
+        return own
+    for name in parts(version):
+        why = part(name).get(version, "missing")
+        if why:
+            return f"{name} {version} is {why}" if why == "missing" else f"{name} {version}: {why}"
+    return ""
+
+
+def choose(asked: Asked, index: Index) -> tuple[Version, dict[str, str]]:
+    """The release to go to, and the newer ones that were passed over, each with the reason."""
+    pages: dict[str, dict[Version, str]] = {}
+
+    def page(package: str) -> Mapping[Version, str]:
+        if package not in pages:
+            pages[package] = index.versions(package)
+        return pages[package]
+
+    if asked.channel == "pinned":
+        return _pinned(asked, index, page), {}
+    passed: dict[str, str] = {}
+    for version in sorted(filter(asked.follows, page(PACKAGE)), reverse=True):
+        # What is served is no news, and stays even where the index lost it.
+        why = "" if version == asked.current else obstacle(version, page(PACKAGE)[version], page)
+        if not why:
+            return version, passed
+        passed[str(version)] = why
+    if asked.current and asked.current == asked.base:
+        return asked.current, passed
+    raise ReleaseError(
+        f"The package index {index.shown} has no release of {PACKAGE} for the channel {asked.channel} from "
+        f"{asked.base or asked.minimum} on that could be installed"
+        + (f" (passed over: {_list(passed)})" if passed else "")
+        + ". Choose another upgrade_channel or mlflow_version."
+    )
+
+
+def _pinned(asked: Asked, index: Index, page: Callable[[str], Mapping[Version, str]]) -> Version:
+    version = asked.version
+    if version is None:
+        raise ReleaseError("The channel is pinned and no version is given. Set mlflow_version.")
+    if version == asked.current:
+        return version
+    if asked.minimum and version < asked.minimum:
+        raise ReleaseError(
+            f"mlflow_version {version} is older than mlflow_minimum_version {asked.minimum}, which nothing goes below."
+            " Set a newer mlflow_version."
+        )
+    if asked.current and version < asked.current:
+        raise ReleaseError(
+            f"MLflow {asked.current} is served and mlflow_version is {version}: MLflow cannot take its database back to"
+            f" an older schema. Set mlflow_version to {asked.current} or newer; playbooks/rollback.yml goes back to the"
+            " release before the last upgrade, with the data of that time."
+        )
+    why = obstacle(version, page(PACKAGE).get(version, "missing"), page)
+    if why:
+        raise ReleaseError(
+            f"MLflow {version} (mlflow_version) cannot be installed from the package index {index.shown}: "
+            f"{f'{PACKAGE} {version} is missing' if why == 'missing' else why}. Set another mlflow_version."
+        )
+    return version
+
+
+def _list(passed: Mapping[str, str]) -> str:
+    return "; ".join(f"{version} ({why})" for version, why in passed.items())

@@ -1,0 +1,302 @@
+# Copyright (c) 2026, the mlops.mlflow_gcp authors
+# SPDX-License-Identifier: Apache-2.0
+"""Which release an upgrade goes to, against a scripted package index, and the lock it comes with."""
+
+from __future__ import annotations
+
+import stat
+import subprocess
+from collections.abc import Iterator
+from html import escape
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+import responses
+from ansible_collections.mlops.mlflow_gcp.plugins.module_utils import _release
+from ansible_collections.mlops.mlflow_gcp.plugins.modules import mlflow_release
+
+from tests.unit.harness import Play
+
+INDEX = "https://index.example/simple"
+PARTS = ("mlflow-skinny", "mlflow-tracing")
+LOCK = "mlflow=={} \\\n    --hash=sha256:00\n"
+
+
+def link(package: str, version: str, *, yanked: str | None = None, python: str = ">=3.10") -> str:
+    name = f"{package.replace('-', '_')}-{version}-py3-none-any.whl"
+    extra = "" if yanked is None else f' data-yanked="{escape(yanked)}"'
+    return (
+        f'<a href="https://files.example/x/{name}#sha256=0" data-requires-python="{escape(python)}"{extra}>{name}</a>'
+    )
+
+
+@pytest.fixture
+def web() -> Iterator[responses.RequestsMock]:
+    with responses.RequestsMock(assert_all_requests_are_fired=False) as script:
+        yield script
+
+
+@pytest.fixture
+def index(web: responses.RequestsMock) -> Any:
+    """Serves versions of mlflow and its parts, as HTML."""
+
+    def serve(*versions: str, skinny: tuple[str, ...] | None = None, **marks: Any) -> None:
+        own = [link("mlflow", each, **marks.get(each.replace(".", "_"), {})) for each in versions]
+        page(web, "mlflow", "\n".join(own))
+        for part in PARTS:
+            listed = skinny if skinny is not None and part == "mlflow-skinny" else versions
+            page(web, part, "\n".join(link(part, each) for each in listed))
+
+    return serve
+
+
+def page(web: responses.RequestsMock, package: str, body: str, **options: Any) -> None:
+    web.get(f"{INDEX}/{package}/", body=body, content_type="text/html; charset=utf-8", **options)
+
+
+@pytest.fixture
+def run(play: Play, tmp_path: Path) -> Any:
+    """Runs the module with a role that ships the lock of 3.17.2."""
+    source = tmp_path / "files"
+    source.mkdir()
+    (source / "requirements.in").write_text("# what it needs\nmlflow[auth]==3.17.2\nuvloop\n")
+    (source / "requirements-3.17.2.txt").write_text(LOCK.format("3.17.2"))
+
+    def start(**params: Any) -> dict[str, Any]:
+        mine = {"index_url": INDEX, "source": str(source), "directory": str(tmp_path / "kept")}
+        return play(mlflow_release, project=None, auth_kind=None, access_token=None, **mine | params)
+
+    return start
+
+
+@pytest.fixture
+def uv(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """A uv that writes what it is asked for; the calls."""
+    calls: list[Any] = []
+
+    def compiled(command: list[str], **options: Any) -> subprocess.CompletedProcess[str]:
+        calls.append((command, options))
+        version = options["input"].split("==")[1].split()[0]
+        Path(command[-1]).write_text(LOCK.format(version))
+        return subprocess.CompletedProcess(command, 0, "", "")
+
+    monkeypatch.setattr(mlflow_release.subprocess, "run", compiled)
+    return calls
+
+
+@pytest.mark.parametrize(
+    ("channel", "expected"), [("patch", "3.16.2"), ("minor", "3.18.0"), ("latest", "4.0.0"), ("pinned", "3.16.0")]
+)
+def test_a_channel_leads_to_the_newest_release_that_it_allows(
+    index: Any, run: Any, channel: str, expected: str
+) -> None:
+    index("2.22.5", "3.16.0", "3.16.2", "3.16.10rc1", "3.18.0", "4.0.0", "4.1.0rc0")
+    result = run(channel=channel, version="3.16.0", current="3.16.0", check=True)
+    assert (result["version"], result["upgrade"]) == (expected, expected != "3.16.0")
+    assert result["passed_over"] == {}
+
+
+def test_versions_are_numbers_not_texts(index: Any, run: Any) -> None:
+    index("3.9.0", "3.10.0")
+    assert run(channel="latest", current="3.9.0", check=True)["version"] == "3.10.0"
+
+
+def test_yanked_releases_and_those_with_missing_parts_are_passed_over_by_name(index: Any, run: Any) -> None:
+    index(
+        *("3.17.1", "3.17.2", "3.18.0", "3.18.1", "3.18.2"),
+        skinny=("3.17.1", "3.17.2", "3.18.1", "3.18.2"),
+        **{"3_18_1": {"yanked": 'broken "UI"'}, "3_18_2": {"python": ">=3.12"}},
+    )
+    result = run(channel="latest", current="3.17.1")
+    assert (result["version"], result["locked"], result["changed"]) == ("3.17.2", "shipped", False)
+    assert result["passed_over"] == {
+        "3.18.2": "needs Python >=3.12",
+        "3.18.1": 'yanked: broken "UI"',
+        "3.18.0": "mlflow-skinny 3.18.0 is missing",
+    }
+
+
+def test_the_channel_starts_from_the_newer_of_served_and_wanted(index: Any, run: Any) -> None:
+    index("3.16.0", "3.16.1", "3.17.1", "3.17.2")
+    assert run(channel="patch", version="3.17.1", current="3.16.0")["version"] == "3.17.2"
+    assert run(channel="patch", version="3.16.0", current="3.17.1")["version"] == "3.17.2"
+
+
+def test_mlflow_2_has_no_tracing_part(web: responses.RequestsMock, run: Any) -> None:
+    page(web, "mlflow", link("mlflow", "2.22.5"))
+    page(web, "mlflow-skinny", link("mlflow-skinny", "2.22.5"))
+    assert run(channel="minor", current="2.22.0", check=True)["version"] == "2.22.5"
+
+
+def test_no_newer_release_is_no_change_even_when_the_index_lost_the_one_served(index: Any, run: Any, uv: Any) -> None:
+    index("3.16.0")
+    result = run(channel="minor", current="3.17.0")
+    assert (result["version"], result["upgrade"], result["changed"]) == ("3.17.0", False, False)
+    assert result["requirements_file"] == ""
+    assert not uv
+
+
+def test_a_pinned_release_that_is_served_asks_nobody(web: responses.RequestsMock, run: Any) -> None:
+    assert not run(channel="pinned", version="3.17.2", current="3.17.2")["upgrade"]
+    assert not web.calls
+
+
+def test_json_is_read_too(web: responses.RequestsMock, run: Any) -> None:
+    for package in ("mlflow", *PARTS):
+        stem = package.replace("-", "_")
+        files = [
+            {"filename": f"{stem}-3.17.2-py3-none-any.whl", "yanked": False, "requires-python": ">=3.10"},
+            {"filename": f"{stem}-3.18.0-py3-none-any.whl", "yanked": "no good"},
+            {"filename": f"{stem}-3.19.0-py3-none-any.whl", "yanked": True},
+            {"filename": f"{stem}-3.20.0.tar.gz"},
+        ]
+        kind = "application/vnd.pypi.simple.v1+json"
+        web.get(f"{INDEX}/{package}/", json={"meta": {"api-version": "1.1"}, "files": files}, content_type=kind)
+    result = run(channel="latest", current="3.17.0")
+    assert (result["version"], result["passed_over"]) == ("3.17.2", {"3.19.0": "yanked", "3.18.0": "yanked: no good"})
+    assert "application/vnd.pypi.simple.v1+json" in web.calls[0].request.headers["Accept"]
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"version": "3.18.0", "current": "3.17.2"}, ["3.18.0", "mlflow-skinny 3.18.0 is missing", "mlflow_version"]),
+        ({"version": "3.18.1", "current": "3.17.2"}, ["3.18.1", "yanked: broken", "mlflow_version"]),
+        ({"version": "9.9.9", "current": "3.17.2"}, ["mlflow 9.9.9 is missing", "mlflow_version"]),
+        ({"version": "3.16.0", "current": "3.17.2"}, ["3.17.2 is served", "rollback.yml"]),
+        ({"version": "2.22.5", "minimum": "3.16.0"}, ["mlflow_minimum_version 3.16.0"]),
+        ({"version": "three", "current": "3.17.2"}, ["version is 'three'"]),
+        ({"current": "3.17.2"}, ["Set mlflow_version"]),
+    ],
+)
+def test_a_pinned_release_that_cannot_be_is_refused(
+    index: Any, run: Any, options: dict[str, str], said: list[str]
+) -> None:
+    index("2.22.5", "3.16.0", "3.17.2", "3.18.0", "3.18.1", skinny=("3.18.1",), **{"3_18_1": {"yanked": "broken"}})
+    message = run(channel="pinned", fails=True, **options)["msg"]
+    assert all(each in message for each in said), message
+
+
+def test_nothing_below_the_minimum_is_chosen(index: Any, run: Any) -> None:
+    index("2.22.4", "2.22.5", "3.16.0")
+    message = run(channel="patch", version="2.22.4", minimum="3.16.0", fails=True)["msg"]
+    assert "channel patch from 2.22.4 on" in message
+    assert "upgrade_channel" in message
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        ({"status": 404}, "HTTP 404: it has no such package"),
+        ({"status": 403, "body": "no\nentry"}, "HTTP 403: no entry"),
+        ({"status": 503, "body": "later"}, "HTTP 503: later"),
+        ({"body": requests.ConnectionError("refused")}, "no answer (ConnectionError: refused"),
+        ({"body": "{}", "content_type": "application/json"}, "type 'application/json'"),
+        ({"body": "{}", "content_type": "application/vnd.pypi.simple.v1+json"}, "no"),
+        ({"body": '<meta name="pypi:repository-version" content="2.0">', "content_type": "text/html"}, "format 2.0"),
+    ],
+)
+def test_an_index_that_does_not_answer_is_named_without_its_password(
+    web: responses.RequestsMock, run: Any, monkeypatch: pytest.MonkeyPatch, answer: dict[str, Any], said: str
+) -> None:
+    monkeypatch.setattr(_release, "ATTEMPTS", 1)
+    web.get("https://me:secret@index.example/simple/mlflow/", **answer)
+    web.get(f"{INDEX}/mlflow/", **answer)
+    result = run(channel="latest", current="3.17.2", index_url="https://me:secret@index.example/simple/", fails=True)
+    message = result["msg"]
+    assert "https://***@index.example/simple was asked for mlflow" in message
+    assert said in message
+    assert "upgrade_index_url" in message
+    assert "secret" not in message
+
+
+def test_an_index_that_stumbles_is_asked_again(
+    web: responses.RequestsMock, run: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(_release.Retry, "sleep", lambda *_: None)
+    page(web, "mlflow", "out of order", status=503)
+    page(web, "mlflow", link("mlflow", "3.17.2"))
+    assert run(channel="latest", current="3.17.2")["version"] == "3.17.2"
+
+
+def test_a_release_that_is_not_shipped_is_locked_once(index: Any, run: Any, uv: list[Any], tmp_path: Path) -> None:
+    index("3.16.0", "3.16.1")
+    lock = tmp_path / "kept" / "requirements-3.16.1.txt"
+    planned = run(channel="patch", current="3.16.0", check=True)
+    assert (planned["locked"], planned["changed"], planned["requirements_file"]) == ("made", True, "")
+    assert not lock.parent.exists()
+    assert not uv
+
+    made = run(channel="patch", current="3.16.0")
+    assert (made["changed"], made["requirements_file"]) == (True, str(lock))
+    assert lock.read_text() == LOCK.format("3.16.1")
+    assert stat.S_IMODE(lock.parent.stat().st_mode) == 0o700
+    assert list(lock.parent.iterdir()) == [lock]
+    ((command, options),) = uv
+    assert options["input"] == "# what it needs\nmlflow[auth]==3.16.1\nuvloop\n"
+    assert {"--universal", "--generate-hashes", "--only-binary"} < set(command)
+    assert INDEX not in command
+    assert options["env"]["UV_DEFAULT_INDEX"] == INDEX
+
+    again = run(channel="patch", current="3.16.0")
+    assert (again["locked"], again["changed"], again["requirements_file"]) == ("kept", False, str(lock))
+    assert len(uv) == 1
+
+
+def test_half_a_lock_is_made_anew(index: Any, run: Any, uv: list[Any], tmp_path: Path) -> None:
+    index("3.16.1")
+    lock = tmp_path / "kept" / "requirements-3.16.1.txt"
+    lock.parent.mkdir()
+    lock.write_text("mlflow==3.16.1\n")
+    assert run(channel="latest", current="3.16.0")["locked"] == "made"
+    assert lock.read_text() == LOCK.format("3.16.1")
+
+
+def test_a_lock_that_fails_leaves_nothing(
+    web: responses.RequestsMock, run: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    url = "https://me:secret@index.example/simple"
+    for package in ("mlflow", *PARTS):
+        web.get(f"{url}/{package}/", body=link(package, "3.16.1"), content_type="text/html")
+
+    def fails(command: list[str], **options: Any) -> subprocess.CompletedProcess[str]:
+        Path(command[-1]).write_text("half")
+        return subprocess.CompletedProcess(command, 1, "", f"error: cannot reach {url}")
+
+    monkeypatch.setattr(mlflow_release.subprocess, "run", fails)
+    message = run(channel="latest", current="3.16.0", index_url=url, fails=True)["msg"]
+    assert "uv could not lock MLflow 3.16.1" in message
+    assert "cannot reach https://***@index.example/simple" in message
+    assert "secret" not in message
+    assert list((tmp_path / "kept").iterdir()) == []
+
+
+def test_without_uv_the_remedy_is_said(index: Any, run: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    index("3.16.1")
+    monkeypatch.setattr(mlflow_release.sys, "executable", str(tmp_path / "python"))
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert "pip install uv" in run(channel="latest", current="3.16.0", fails=True)["msg"]
+
+
+def test_a_lock_of_ones_own_is_used_for_the_pinned_release_alone(index: Any, run: Any, tmp_path: Path) -> None:
+    index("3.16.1", "3.17.2")
+    own = tmp_path / "own.txt"
+    own.write_text(LOCK.format("3.17.2"))
+    options = {"version": "3.17.2", "current": "3.16.0", "requirements_file": str(own)}
+    pinned = run(channel="pinned", **options)
+    assert (pinned["locked"], pinned["requirements_file"]) == ("given", str(own))
+    assert run(channel="latest", **options)["locked"] == "shipped"
+    own.write_text(LOCK.format("3.16.1"))
+    message = run(channel="pinned", fails=True, **options)["msg"]
+    assert "mlflow_requirements_file" in message
+    assert "does not lock mlflow==3.17.2" in message
+
+
+def test_uv_itself_takes_these_arguments(tmp_path: Path) -> None:
+    """The command line is understood by the uv that is installed; an empty directory stands in for the index."""
+    found = mlflow_release.find_uv()
+    command = [found, *mlflow_release.COMPILE, "--no-index", "--python-version", "3.11", "-", "--output-file"]
+    done = subprocess.run([*command, str(tmp_path / "out")], input="", text=True, capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr
