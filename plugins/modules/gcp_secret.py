@@ -11,7 +11,7 @@ version_added: 0.1.0
 description:
   - Creates, updates and deletes a secret of Google Secret Manager, adds versions to it, and reads its latest
     enabled version.
-  - Older versions stay enabled when a new one is added.
+  - Older versions stay enabled when a new one is added, unless O(older_versions) says otherwise.
   - Set C(no_log) on tasks that use O(return_payload).
 author:
   - the mlops.mlflow_gcp authors (@mlops)
@@ -45,6 +45,13 @@ options:
   return_payload:
     description: Whether to return RV(payload). Excludes O(payload), which Ansible would hide in it.
     type: bool
+  older_versions:
+    description:
+      - What becomes of the versions that are older than the latest enabled one. Where it is not set, nothing.
+      - V(disabled) makes those that are enabled inaccessible; they can be enabled again.
+      - V(destroyed) throws away what they hold, that of disabled ones too. Nobody can bring it back.
+    type: str
+    choices: [disabled, destroyed]
 """
 
 EXAMPLES = r"""
@@ -64,6 +71,12 @@ EXAMPLES = r"""
     return_payload: true
   register: password
   no_log: true
+
+- name: Nobody needs the former ones any more
+  mlops.mlflow_gcp.gcp_secret:
+    project: my-project
+    name: mlflow-admin-password
+    older_versions: disabled
 """
 
 RETURN = r"""
@@ -84,6 +97,11 @@ payload:
   returned: with O(return_payload=true)
   type: str
   sample: correct horse battery staple
+version:
+  description: Number of the latest enabled version; null where there is none.
+  returned: with O(payload), O(return_payload) or O(older_versions)
+  type: str
+  sample: "3"
 """
 
 import base64
@@ -102,6 +120,7 @@ class Found(dict[str, Any]):
 
     version: str | None = None
     payload: bytes | None = None
+    older: tuple[str, ...] = ()
 
 
 class Secret(Resource):
@@ -120,13 +139,16 @@ class Secret(Resource):
         "payload": {"type": "str", "no_log": True},
         "payload_policy": {"type": "str", "default": "always", "choices": ["always", "if_absent"]},
         "return_payload": {"type": "bool"},
+        "older_versions": {"type": "str", "choices": ["disabled", "destroyed"]},
     }
     fields = {
         "labels": Field(),
         "locations": Field(at="replication", immutable=True, unordered=True, convert="replicas"),
         "payload": Field(via="add_version", create=False),
+        "older_versions": Field(via="retire", create=False),
     }
     latest: str | None = None
+    version: str | None = None
 
     def replicas(self, locations: list[str]) -> Json:
         """The locations as a replication policy."""
@@ -135,21 +157,37 @@ class Secret(Resource):
     def read(self) -> Json | None:
         """The secret, and of its latest enabled version as much as is asked for."""
         self.check_payload()
-        self.latest = None
+        self.latest = self.version = None
         document = super().read()
         if document is None:
             return None
         found = Found(document)
-        if self.params["state"] == "present" and (self.params["payload"] is not None or self.params["return_payload"]):
-            # The alias "latest" is the newest version in whatever state, so ask for the newest that is enabled.
-            query = {"filter": "state:ENABLED", "pageSize": 1}
-            versions = self.client.items(self.api, f"{self.self_path}/versions", "versions", query)
-            found.version = next((version["name"] for version in versions), None)
+        if self._wants_versions():
+            self._read_versions(found)
+            self.version = found.version.rsplit("/", 1)[1] if found.version else None
         if found.version and (self.params["return_payload"] or self.params["payload_policy"] == "always"):
             found.payload = self._access(found.version)
         if found.payload is not None and self.params["return_payload"]:
             self.latest = self._text(found.payload)
         return found
+
+    def _wants_versions(self) -> bool:
+        asked = self.params["payload"] is not None or self.params["return_payload"] or self.params["older_versions"]
+        return self.params["state"] == "present" and bool(asked)
+
+    def _read_versions(self, found: Found) -> None:
+        # The alias "latest" is the newest version in whatever state, so ask for the newest that is enabled.
+        query: Json = {} if self.params["older_versions"] == "destroyed" else {"filter": "state:ENABLED"}
+        if not self.params["older_versions"]:
+            query["pageSize"] = 1
+        versions = self.client.items(self.api, f"{self.self_path}/versions", "versions", query)
+        for version in versions:  # newest first
+            if found.version and version["state"] != "DESTROYED":
+                found.older += (version["name"],)
+            elif version["state"] == "ENABLED":
+                found.version = version["name"]
+            if found.version and not self.params["older_versions"]:
+                break
 
     def check_payload(self) -> None:
         """Refuse what Secret Manager would, before anything is asked or sent."""
@@ -182,6 +220,8 @@ class Secret(Resource):
 
     def differs(self, option: str, value: Any, current: Json) -> bool:
         """A payload is compared with the latest enabled version, not with the document."""
+        if option == "older_versions" and isinstance(current, Found):
+            return bool(current.older)
         if option != "payload" or not isinstance(current, Found):
             return super().differs(option, value, current)
         if self.params["payload_policy"] == "if_absent":
@@ -198,9 +238,16 @@ class Secret(Resource):
         payload = {"data": base64.b64encode(data).decode(), "dataCrc32c": str(crc32c(data))}
         self.call("POST", f"{self.self_path}:addVersion", {"payload": payload}, idempotent=False)
 
+    def retire(self, body: Json, current: Json) -> None:
+        """Disable or destroy what is older than the latest enabled version."""
+        verb = {"disabled": "disable", "destroyed": "destroy"}[self.params["older_versions"]]
+        for name in current.older if isinstance(current, Found) else ():
+            self.call("POST", f"{self.self_path}/versions/{name.rsplit('/', 1)[1]}:{verb}", {})
+
     def found(self) -> Json:
-        """The payload, only where it was asked for."""
-        return {"payload": self.latest} if self.params["return_payload"] else {}
+        """The version's number and the payload, only where they were asked for."""
+        version = {"version": self.version} if self._wants_versions() else {}
+        return version | ({"payload": self.latest} if self.params["return_payload"] else {})
 
 
 def main() -> None:

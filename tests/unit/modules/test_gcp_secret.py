@@ -228,3 +228,65 @@ def test_deletes(cloud: Cloud, play: Play) -> None:
     assert result["resource"] is None
     cloud.get("secretmanager", ONE, None)
     assert not play(gcp_secret, name="password", state="absent")["changed"]
+
+
+def versions_of(cloud: Cloud, *states: str, **kwargs: Any) -> None:
+    """All versions, newest first."""
+    numbers = range(len(states), 0, -1)
+    versions = [
+        {"name": f"projects/42/secrets/password/versions/{number}", "state": state}
+        for number, state in zip(numbers, states, strict=True)
+        if not kwargs or state == "ENABLED"
+    ]
+    cloud.get("secretmanager", f"{ONE}/versions", {"versions": versions}, **kwargs)
+
+
+def test_tells_the_version_that_was_added(cloud: Cloud, play: Play) -> None:
+    cloud.get("secretmanager", ONE, SECRET)
+    lists(cloud, 3)
+    accesses(cloud, 3, OLD)
+    adds(cloud, NEW)
+    cloud.get("secretmanager", ONE, SECRET)
+    lists(cloud, 4)
+    accesses(cloud, 4, NEW)
+    assert play(gcp_secret, name="password", payload=NEW)["version"] == "4"
+
+
+ENABLED_ONLY = {"query": {"filter": "state:ENABLED"}}
+
+
+def test_disables_what_is_older(cloud: Cloud, play: Play) -> None:
+    cloud.get("secretmanager", ONE, SECRET)
+    versions_of(cloud, "ENABLED", "ENABLED", "DISABLED", "DESTROYED", "ENABLED", **ENABLED_ONLY)
+    cloud.expect("POST", "secretmanager", f"{ONE}/versions/4:disable", body={})
+    cloud.expect("POST", "secretmanager", f"{ONE}/versions/1:disable", body={})
+    cloud.get("secretmanager", ONE, SECRET)
+    versions_of(cloud, "ENABLED", "DISABLED", "DISABLED", "DESTROYED", "DISABLED", **ENABLED_ONLY)
+    result = play(gcp_secret, name="password", older_versions="disabled")
+    assert result["changed"]
+    assert result["version"] == "5"
+    assert result["diff"]["after"] == {"older_versions": "disabled"}
+
+
+def test_destroys_disabled_ones_too_but_nothing_newer(cloud: Cloud, play: Play) -> None:
+    cloud.get("secretmanager", ONE, SECRET)
+    versions_of(cloud, "DISABLED", "ENABLED", "DISABLED", "DESTROYED")
+    cloud.expect("POST", "secretmanager", f"{ONE}/versions/2:destroy", body={})
+    cloud.get("secretmanager", ONE, SECRET)
+    versions_of(cloud, "DISABLED", "ENABLED", "DESTROYED", "DESTROYED")
+    assert play(gcp_secret, name="password", older_versions="destroyed")["changed"]
+
+
+@pytest.mark.parametrize("check", [False, True])
+def test_has_nothing_older_to_disable(cloud: Cloud, play: Play, check: bool) -> None:
+    cloud.get("secretmanager", ONE, SECRET)
+    versions_of(cloud, "ENABLED", "DISABLED", **ENABLED_ONLY)
+    assert not play(gcp_secret, check=check, name="password", older_versions="disabled")["changed"]
+
+
+def test_keeps_all_where_none_is_enabled(cloud: Cloud, play: Play) -> None:
+    cloud.get("secretmanager", ONE, SECRET)
+    versions_of(cloud, "DISABLED", "DESTROYED")
+    result = play(gcp_secret, name="password", older_versions="destroyed")
+    assert not result["changed"]
+    assert result["version"] is None
