@@ -165,7 +165,8 @@ class Secret(Resource):
         if self._wants_versions():
             self._read_versions(found)
             self.version = found.version.rsplit("/", 1)[1] if found.version else None
-        if found.version and (self.params["return_payload"] or self.params["payload_policy"] == "always"):
+        compares = self.params["payload"] is not None and self.params["payload_policy"] == "always"
+        if found.version and (self.params["return_payload"] or compares):
             found.payload = self._access(found.version)
         if found.payload is not None and self.params["return_payload"]:
             self.latest = self._text(found.payload)
