@@ -265,7 +265,7 @@ def test_disables_what_is_older(cloud: Cloud, play: Play) -> None:
     result = play(gcp_secret, name="password", older_versions="disabled")
     assert result["changed"]
     assert result["version"] == "5"
-    assert result["diff"]["after"] == {"older_versions": "disabled"}
+    assert result["diff"]["after"] == {"olderVersions": "disabled"}
 
 
 def test_destroys_disabled_ones_too_but_nothing_newer(cloud: Cloud, play: Play) -> None:
