@@ -14,7 +14,7 @@ import random
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 try:
     import requests
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from requests import Response, Session
 
 Json = dict[str, Any]
+T = TypeVar("T")
 
 # Base address per API, in the shape that gcloud's endpoint overrides have: compute and storage include their version,
 # others do not.
@@ -189,11 +190,25 @@ class Client:
         where the service says that it did nothing (429). Raises GoogleError.
         """
         url = self.base(api) + path.lstrip("/")
+
+        def once() -> Json:
+            return _json(self._once(method, api, url, params=dict(params or {}), json=body), method, url, api)
+
+        return self._patiently(once, idempotent)
+
+    def raw(self, method: str, api: str, url: str, **kwargs: Any) -> Response:
+        """Send one request that carries or brings bytes, to a whole URL, and return the answer as it came.
+
+        Repeated like ``request``, so ``data`` must be bytes and not a file. Raises GoogleError.
+        """
+        return self._patiently(lambda: self._once(method, api, url, **kwargs), True)
+
+    def _patiently(self, once: Callable[[], T], idempotent: bool) -> T:
         patience: Deadline | None = None
         attempt = 0
         while True:
             try:
-                return self._once(method, api, url, body, params)
+                return once()
             except _FailedError as failed:
                 error, at_least = failed.error, failed.retry_after
             if not (error.operation_in_progress or _worth_another(error, attempt, idempotent)):
@@ -210,19 +225,17 @@ class Client:
                     error.reason,
                     f"{error.message} (gave up after {attempt} attempts)",
                     error.details,
-                    method=method,
-                    url=url,
-                    api=api,
+                    method=error.method,
+                    url=error.url,
+                    api=error.api,
                 )
             self.clock.sleep(pause)
 
-    def _once(self, method: str, api: str, url: str, body: Json | None, params: Mapping[str, Any] | None) -> Json:
+    def _once(self, method: str, api: str, url: str, **kwargs: Any) -> Response:
         where: dict[str, Any] = {"method": method, "url": url, "api": api}
         read_timeout = max(1.0, min(READ_TIMEOUT, self.deadline.left()))
         try:
-            response = self.session.request(
-                method, url, params=dict(params or {}), json=body, timeout=(CONNECT_TIMEOUT, read_timeout)
-            )
+            response = self.session.request(method, url, timeout=(CONNECT_TIMEOUT, read_timeout), **kwargs)
         except (auth_exceptions.RefreshError, auth_exceptions.DefaultCredentialsError) as error:
             raise _FailedError(
                 GoogleError(401, "credentials", f"Google refused the credentials: {_text(error)}", **where)
@@ -235,14 +248,20 @@ class Client:
             raise _FailedError(GoogleError(0, "connection", _text(error), **where)) from error
         if response.status_code >= 400:
             raise _FailedError(_error(response, **where), _retry_after(response))
-        if not response.content:
-            return {}
-        try:
-            answer = response.json()
-        except ValueError as error:
-            message = f"the answer is not JSON: {response.text[:200]!r}"
-            raise _FailedError(GoogleError(response.status_code, "notJson", message, **where)) from error
-        return answer if isinstance(answer, dict) else {"items": answer}
+        return response
+
+
+def _json(response: Response, method: str, url: str, api: str) -> Json:
+    if not response.content:
+        return {}
+    try:
+        answer = response.json()
+    except ValueError as error:
+        message = f"the answer is not JSON: {response.text[:200]!r}"
+        raise _FailedError(
+            GoogleError(response.status_code, "notJson", message, method=method, url=url, api=api)
+        ) from error
+    return answer if isinstance(answer, dict) else {"items": answer}
 
 
 class _FailedError(Exception):

@@ -15,9 +15,9 @@ def _table() -> tuple[int, ...]:
 _TABLE = _table()
 
 
-def crc32c(data: bytes) -> int:
-    """Return the checksum of ``data``; 64 KiB take some ten milliseconds."""
-    checksum = 0xFFFFFFFF
+def crc32c(data: bytes, before: int = 0) -> int:
+    """Return the checksum of ``data``, or of ``data`` after what has ``before``; 64 KiB take some ten milliseconds."""
+    checksum = before ^ 0xFFFFFFFF
     for byte in data:
         checksum = checksum >> 8 ^ _TABLE[(checksum ^ byte) & 0xFF]
     return checksum ^ 0xFFFFFFFF

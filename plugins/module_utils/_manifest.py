@@ -1,0 +1,102 @@
+# Copyright (c) 2026, the mlops.mlflow_gcp authors
+# SPDX-License-Identifier: Apache-2.0
+"""A bucket's manifest: every live object with its generation, as lines of JSON, compressed.
+
+The first line says what follows: how many objects, how many bytes they have, and the SHA-256 of the lines after it.
+Gzip files can be put one behind the other, so the first line, known last, is a file of its own in front of the others.
+Both ends work through it line by line: a bucket may have millions of objects.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import json
+import zlib
+from collections.abc import Iterable, Iterator
+from typing import IO, Any
+
+from ._client import Json
+
+FORMAT = "mlops.mlflow_gcp/bucket-manifest/1"
+CONTENT_TYPE = "application/gzip"
+# What of an object is written down; FIELDS is asked for.
+KEYS = (
+    "name", "generation", "size", "crc32c", "md5Hash", "timeCreated", "customTime", "contentType", "contentEncoding",
+    "storageClass", "metadata",
+)  # fmt: skip
+FIELDS = ",".join(KEYS)
+
+
+class ManifestError(Exception):
+    """It is damaged, or not one."""
+
+
+def write(file: IO[bytes], objects: Iterable[Json]) -> Json:
+    """Write the lines of the objects, which come in the order of their names; returns what the head line counts."""
+    digest, count, size, last = hashlib.sha256(), 0, 0, ""
+    with gzip.GzipFile(fileobj=file, mode="wb", mtime=0, compresslevel=6) as packed:
+        for item in objects:
+            if count and item["name"] <= last:
+                raise ManifestError(f"the service listed {item['name']!r} after {last!r}")
+            last = item["name"]
+            line = _line({key: item[key] for key in KEYS if key in item})
+            packed.write(line)
+            digest.update(line)
+            count += 1
+            size += int(item["size"])
+    return {"objects": count, "bytes": size, "sha256": digest.hexdigest()}
+
+
+def head(header: Json) -> bytes:
+    """The head line as a gzip file of its own."""
+    return gzip.compress(_line({"format": FORMAT, **header}), mtime=0)
+
+
+class Reader:
+    """A manifest in a file."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+        self.header: Json = {}
+
+    def __enter__(self) -> Reader:
+        try:
+            with gzip.GzipFile(fileobj=self._at_start(), mode="rb") as lines:
+                first = json.loads(lines.readline())
+        except (OSError, EOFError, ValueError, zlib.error) as error:
+            raise ManifestError(f"it cannot be read: {error}") from error
+        if not isinstance(first, dict) or first.get("format") != FORMAT:
+            raise ManifestError(f"its first line does not say {FORMAT}")
+        self.header = first
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
+    def objects(self) -> Iterator[Json]:
+        """Every object in the order of names; ManifestError at the end where they are not those that were written."""
+        digest, count, size = hashlib.sha256(), 0, 0
+        try:
+            with gzip.GzipFile(fileobj=self._at_start(), mode="rb") as lines:
+                lines.readline()
+                for line in lines:
+                    item = json.loads(line)
+                    digest.update(line)
+                    count += 1
+                    size += int(item["size"])
+                    yield item
+        except (OSError, EOFError, ValueError, KeyError, TypeError, zlib.error) as error:
+            raise ManifestError(f"it breaks off after {count} objects: {error}") from error
+        found: dict[str, Any] = {"objects": count, "bytes": size, "sha256": digest.hexdigest()}
+        for key, value in found.items():
+            if self.header.get(key) != value:
+                raise ManifestError(f"its first line speaks of {key} {self.header.get(key)}, but it has {value}")
+
+    def _at_start(self) -> IO[bytes]:
+        self._file.seek(0)
+        return self._file
+
+
+def _line(value: Json) -> bytes:
+    return json.dumps(value, separators=(",", ":"), sort_keys=True, ensure_ascii=False).encode() + b"\n"

@@ -1,0 +1,142 @@
+#!/usr/bin/python
+# Copyright (c) 2026, the mlops.mlflow_gcp authors
+# SPDX-License-Identifier: Apache-2.0
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: gcp_bucket_object
+short_description: Manage a small object of text in a bucket
+version_added: 0.1.0
+description:
+  - Writes, reads and deletes an object of a Cloud Storage bucket, for records and settings of a few kilobytes. Use
+    C(gcloud storage) for files.
+author:
+  - the mlops.mlflow_gcp authors (@mlops)
+extends_documentation_fragment:
+  - mlops.mlflow_gcp.gcp
+  - mlops.mlflow_gcp.gcp.state
+options:
+  bucket:
+    description: The bucket.
+    type: str
+    required: true
+  name:
+    description: The object's name.
+    type: str
+    required: true
+  content:
+    description:
+      - What the object should hold. Needed to create it.
+      - Where it is not set, an object that is there is left as it is.
+    type: str
+  content_type:
+    description: What kind of text it is. Set when it is written.
+    type: str
+    default: application/json
+  return_content:
+    description: Whether to return RV(content).
+    type: bool
+    default: false
+"""
+
+EXAMPLES = r"""
+- name: A note
+  mlops.mlflow_gcp.gcp_bucket_object:
+    project: my-project
+    bucket: my-project-mlflow-backups
+    name: backups/monday/backup.json
+    content: "{{ {'name': 'monday'} | to_json }}"
+"""
+
+RETURN = r"""
+resource:
+  description: >-
+    The object as the API returns it, U(https://cloud.google.com/storage/docs/json_api/v1/objects).
+    Null when absent.
+  returned: success
+  type: dict
+content:
+  description: What it holds; null where it is absent or planned.
+  returned: with O(return_content=true)
+  type: str
+"""
+
+import base64
+import hashlib
+import io
+from typing import Any
+
+from ..module_utils import _objects
+from ..module_utils._client import Json
+from ..module_utils._fields import Field
+from ..module_utils._resource import RefusedError, Resource, run
+
+
+class BucketObject(Resource):
+    """storage.objects, small ones."""
+
+    api = "storage"
+    kind = "object"
+    create_body = {}
+    options = {
+        "bucket": {"type": "str", "required": True},
+        "name": {"type": "str", "required": True},
+        "content": {"type": "str"},
+        "content_type": {"type": "str", "default": "application/json"},
+        "return_content": {"type": "bool", "default": False},
+    }
+    fields = {"content": Field(at="md5Hash", convert="md5", via="write")}
+
+    @property
+    def self_path(self) -> str:
+        """The object."""
+        return _objects.path(self.params["bucket"], self.params["name"])
+
+    @property
+    def title(self) -> str:
+        """The object and its bucket."""
+        return f"{self.kind} {self.params['name']} of bucket {self.params['bucket']}"
+
+    def md5(self, value: str) -> str:
+        """Contents are compared by their checksum."""
+        return base64.b64encode(hashlib.md5(value.encode(), usedforsecurity=False).digest()).decode()
+
+    def check_create(self) -> None:
+        """There must be something to write."""
+        if self.params["content"] is None:
+            raise RefusedError(f"{self.title} is not there. Set content to create it.")
+
+    def create(self, body: Json) -> None:
+        """Write it where there is none."""
+        self._write("0")
+
+    def write(self, body: Json, current: Json) -> None:
+        """Write it in place of the one that was compared."""
+        self._write(current["generation"])
+
+    def _write(self, generation: str) -> None:
+        data = self.params["content"].encode()
+        resource = {"name": self.params["name"], "contentType": self.params["content_type"]}
+        _objects.upload(self.client, self.params["bucket"], resource, io.BytesIO(data), len(data), generation)
+
+    def more(self, current: Json) -> Json:
+        """The content, where it was asked for."""
+        if not self.params["return_content"]:
+            return {}
+        pieces = _objects.read(self.client, self.params["bucket"], self.params["name"], current["generation"])
+        return {"content": b"".join(pieces).decode()}
+
+    def found(self) -> Json:
+        """Nothing where there is none."""
+        empty: dict[str, Any] = {"content": None}
+        return empty if self.params["return_content"] else {}
+
+
+def main() -> None:
+    """Entry point."""
+    run(BucketObject)
+
+
+if __name__ == "__main__":
+    main()

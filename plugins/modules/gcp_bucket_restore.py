@@ -1,0 +1,336 @@
+#!/usr/bin/python
+# Copyright (c) 2026, the mlops.mlflow_gcp authors
+# SPDX-License-Identifier: Apache-2.0
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: gcp_bucket_restore
+short_description: Bring a bucket back to a manifest
+version_added: 0.1.0
+description:
+  - Brings the objects of a bucket back to what M(mlops.mlflow_gcp.gcp_bucket_manifest) wrote down, or another bucket to
+    the same.
+  - Only what differs in size or checksum is copied, within Cloud Storage, from the generations written down.
+  - Before anything is changed, every generation that is needed must exist. Versions that were overwritten or deleted
+    exist for as long as the lifecycle rules of their bucket say; a manifest older than that brings a warning.
+  - Afterwards the bucket is compared with the manifest once more.
+author:
+  - the mlops.mlflow_gcp authors (@mlops)
+extends_documentation_fragment:
+  - mlops.mlflow_gcp.gcp
+options:
+  bucket:
+    description: The bucket to bring back.
+    type: str
+    required: true
+  manifest_bucket:
+    description: The bucket that the manifest is in.
+    type: str
+    required: true
+  manifest:
+    description: The manifest's name.
+    type: str
+    required: true
+  others:
+    description:
+      - What becomes of objects that the manifest does not have.
+      - V(delete) makes them noncurrent versions, where the bucket has versioning.
+    type: str
+    default: keep
+    choices: [keep, delete]
+  read_bytes:
+    description:
+      - Download objects until so many bytes have come, and compare the bytes with the checksums of the manifest.
+        V(-1) reads them all.
+      - All objects that fit are read in the order of names; one that is larger than what is left is passed over.
+    type: int
+    default: 0
+  parallel:
+    description: How many objects are copied, deleted or read at a time.
+    type: int
+    default: 8
+"""
+
+EXAMPLES = r"""
+- name: Back to Monday
+  mlops.mlflow_gcp.gcp_bucket_restore:
+    project: my-project
+    bucket: my-project-mlflow-artifacts
+    manifest_bucket: my-project-mlflow-backups
+    manifest: backups/monday/artifacts.ndjson.gz
+"""
+
+RETURN = r"""
+manifest:
+  description: The manifest's first line.
+  returned: success
+  type: dict
+  sample:
+    bucket: my-project-mlflow-artifacts
+    objects: 1200
+    bytes: 31457280
+objects:
+  description:
+    - How many objects there are of each kind. C(same) are as the manifest says, C(copy) were brought back,
+      C(copy_bytes) is the size of those, C(other) are not in the manifest, C(read) and C(read_bytes) were downloaded
+      and compared.
+  returned: success
+  type: dict
+  sample: {same: 1198, copy: 2, copy_bytes: 2048, other: 3, read: 0, read_bytes: 0}
+examples:
+  description: The first ten names of each kind.
+  returned: success
+  type: dict
+  sample: {copy: [1/run/artifacts/model.pkl], other: []}
+"""
+
+import json
+import tempfile
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from datetime import UTC, datetime, timedelta
+from typing import IO, Any
+
+from ..module_utils import _compare, _manifest, _objects
+from ..module_utils._action import Action, Plan, run_action
+from ..module_utils._client import GoogleError, Json
+from ..module_utils._resource import RefusedError
+
+FIELDS = "name,generation,size,crc32c,md5Hash,timeDeleted"
+SHOWN = 10
+
+
+class BucketRestore(Action):
+    """Copies of storage.objects, as a manifest says."""
+
+    api = "storage"
+    doing = "bring bucket {bucket} back to manifest {manifest}"
+    options = {
+        "bucket": {"type": "str", "required": True},
+        "manifest_bucket": {"type": "str", "required": True},
+        "manifest": {"type": "str", "required": True},
+        "others": {"type": "str", "default": "keep", "choices": ["keep", "delete"]},
+        "read_bytes": {"type": "int", "default": 0},
+        "parallel": {"type": "int", "default": 8},
+    }
+
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
+        self.files: list[IO[bytes]] = []
+
+    def look(self) -> Plan:
+        """Compare; what there is to do goes into a file, since it may be long."""
+        self.title_of_manifest = f"gs://{self.params['manifest_bucket']}/{self.params['manifest']}"
+        bucket = self.client.find(self.api, f"b/{self.params['bucket']}")
+        if bucket is None:
+            raise RefusedError(f"Bucket {self.params['bucket']} is not there. Make it first.")
+        self.reader = _manifest.Reader(self._fetch())
+        try:
+            with_head = self.reader.__enter__()
+            self.source = str(with_head.header["bucket"])
+            self.steps = self._temporary()
+            counts, examples = self.compare(self.steps)
+        except _manifest.ManifestError as error:
+            raise RefusedError(
+                f"Manifest {self.title_of_manifest} is damaged: {error}. Take another backup's; nothing was changed."
+            ) from error
+        self._refuse_lost(counts, examples)
+        self._warn_of_age()
+        deletes = self.params["others"] == "delete"
+        after = counts | {"same": counts["same"] + counts["copy"], "copy": 0, "copy_bytes": 0}
+        after |= {"other": 0} if deletes else {}
+        changed = bool(counts["copy"] or (deletes and counts["other"]))
+        values = {
+            "manifest": self.reader.header,
+            "objects": {key: counts[key] for key in ("same", "copy", "copy_bytes", "other")},
+            "examples": {key: examples[key] for key in ("copy", "other")},
+        }
+        values["objects"] |= {"read": 0, "read_bytes": 0}
+        if not changed and self.params["read_bytes"]:
+            values["objects"] |= self.compare_bytes()
+        return Plan(changed, values, _told(counts, examples), _told(after, {}))
+
+    def carry_out(self, plan: Plan) -> Json:
+        """Copy and delete, and look whether it came out right."""
+        self.steps.seek(0)
+        self._many(self._step, (json.loads(line) for line in self.steps))
+        counts, examples = self.compare(None)
+        if counts["copy"] or counts["lost"]:
+            names = [*examples["copy"], *examples["lost"]]
+            raise RefusedError(
+                f"Bucket {self.params['bucket']} was brought back to manifest {self.title_of_manifest}, but then "
+                f"{counts['copy'] + counts['lost']} objects differ again, such as {names[:3]}: somebody writes to it. "
+                "Stop the server and run again."
+            )
+        read = self.compare_bytes() if self.params["read_bytes"] else {}
+        return {"objects": plan.values["objects"] | read}
+
+    def leave(self) -> None:
+        """No temporary file stays."""
+        for file in self.files:
+            file.close()
+
+    # Comparing --------------------------------------------------------------------------------------------------------
+
+    def compare(self, steps: IO[bytes] | None) -> tuple[dict[str, int], dict[str, list[str]]]:
+        """Count what is the same and what is not, and write what is to be done as lines into ``steps``."""
+        counts = dict.fromkeys(("same", "copy", "copy_bytes", "other", "lost"), 0)
+        examples: dict[str, list[str]] = {key: [] for key in ("same", "copy", "other", "lost")}
+        target = None
+        if self.params["bucket"] != self.source:
+            target = _objects.each(self.client, self.params["bucket"], FIELDS)
+        versions = _objects.each(self.client, self.source, FIELDS, versions="true")
+        for found in _compare.walk(self.reader.objects(), versions, target):
+            step: Json = {"name": found.name}
+            if found.wanted is None:
+                if found.live is None:  # deleted before, or only in the other bucket
+                    continue
+                kind = "other"
+                step["delete"] = found.live["generation"]
+            elif found.same:
+                kind = "same"
+            elif found.source is None:
+                kind = "lost"
+            else:
+                kind = "copy"
+                step["copy"] = found.source["generation"]
+                counts["copy_bytes"] += int(found.wanted["size"])
+            counts[kind] += 1
+            if len(examples[kind]) < SHOWN:
+                examples[kind].append(found.name)
+            if steps is not None and (kind == "copy" or (kind == "other" and self.params["others"] == "delete")):
+                steps.write(json.dumps(step).encode() + b"\n")
+        return counts, examples
+
+    def compare_bytes(self) -> Json:
+        """Download objects, as many as was asked for, and compare their bytes with the manifest."""
+        left, lock = self.params["read_bytes"], threading.Lock()
+        total = {"read": 0, "read_bytes": 0}
+
+        def some() -> Iterator[Json]:
+            nonlocal left
+            for item in self.reader.objects():
+                size = int(item["size"])
+                if left < 0:
+                    yield item
+                elif size <= left:
+                    left -= size
+                    yield item
+
+        def check(item: Json) -> None:
+            live = _objects.find(self.client, self.params["bucket"], item["name"]) or {}
+            digest = _objects.Digest(item)
+            if live:
+                for data in _objects.read(self.client, self.params["bucket"], item["name"], live["generation"]):
+                    digest.update(data)
+            if not live or not digest.good():
+                raise RefusedError(
+                    f"Object {item['name']} of bucket {self.params['bucket']} does not have the bytes that manifest "
+                    f"{self.title_of_manifest} speaks of."
+                )
+            with lock:
+                total["read"] += 1
+                total["read_bytes"] += int(item["size"])
+
+        self._many(check, some())
+        return total
+
+    # Doing ------------------------------------------------------------------------------------------------------------
+
+    def _step(self, step: Json) -> None:
+        bucket, name = self.params["bucket"], step["name"]
+        if "delete" in step:
+            try:
+                # Without a generation, which would delete for good; the precondition says which one is meant.
+                query = {"ifGenerationMatch": step["delete"]}
+                self.client.request("DELETE", self.api, _objects.path(bucket, name), params=query)
+            except GoogleError as error:
+                if error.code != 404:
+                    raise
+            return
+        path = f"{_objects.path(self.source, name)}/rewriteTo/{_objects.path(bucket, name)}"
+        query = {"sourceGeneration": step["copy"], "fields": "done,rewriteToken"}
+        while True:  # what is large, or goes to another place, takes several calls
+            answer = self.client.request("POST", self.api, path, params=query)
+            if answer.get("done"):
+                return
+            query["rewriteToken"] = answer["rewriteToken"]
+
+    def _many(self, work: Callable[[Json], None], items: Iterable[Json]) -> None:
+        """Some at a time; no more are begun than are waited for, and none after a failure."""
+        parallel = max(1, self.params["parallel"])
+        if parallel == 1:
+            for item in items:
+                work(item)
+            return
+        with ThreadPoolExecutor(parallel) as pool:
+            running: set[Future[None]] = set()
+            for item in items:
+                running.add(pool.submit(work, item))
+                if len(running) >= 2 * parallel:
+                    done, running = wait(running, return_when=FIRST_COMPLETED)
+                    for future in done:
+                        future.result()
+            for future in running:
+                future.result()
+
+    # Looking ----------------------------------------------------------------------------------------------------------
+
+    def _temporary(self) -> IO[bytes]:
+        self.files.append(tempfile.TemporaryFile())  # noqa: SIM115 - closed by leave
+        return self.files[-1]
+
+    def _fetch(self) -> IO[bytes]:
+        bucket, name = self.params["manifest_bucket"], self.params["manifest"]
+        found = _objects.find(self.client, bucket, name)
+        if found is None:
+            raise RefusedError(f"There is no manifest {self.title_of_manifest}.")
+        file, digest = self._temporary(), _objects.Digest(found)
+        for data in _objects.read(self.client, bucket, name, found["generation"]):
+            file.write(data)
+            digest.update(data)
+        if not digest.good():
+            raise RefusedError(f"Manifest {self.title_of_manifest} arrived damaged: its checksum is wrong. Run again.")
+        return file
+
+    def _refuse_lost(self, counts: Json, examples: Json) -> None:
+        if counts["lost"]:
+            raise RefusedError(
+                f"Bucket {self.source} does not have {counts['lost']} of the generations of manifest "
+                f"{self.title_of_manifest} any more, such as {examples['lost'][:3]}. Nothing was changed. Take a "
+                "younger backup; what the lifecycle rules deleted a few days ago may still be soft-deleted: "
+                "`gcloud storage restore --help`, and then run again."
+            )
+
+    def _warn_of_age(self) -> None:
+        bucket = self.client.find(self.api, f"b/{self.source}") or {}
+        rules = (bucket.get("lifecycle") or {}).get("rule") or ()
+        days = [
+            rule.get("condition", {}).get("daysSinceNoncurrentTime")
+            for rule in rules
+            if rule.get("action", {}).get("type") == "Delete"
+        ]
+        kept = min((int(one) for one in days if one is not None), default=None)
+        time = datetime.fromisoformat(self.reader.header["time"])
+        if kept is not None and datetime.now(UTC) - time > timedelta(days=kept):
+            self.warn(
+                f"Manifest {self.title_of_manifest} is of {self.reader.header['time']}, and bucket {self.source} keeps "
+                f"what is overwritten or deleted for {kept} days. All that is needed is still there today."
+            )
+
+
+def _told(counts: Json, examples: Json) -> Json:
+    return {"same": counts["same"], "differ": counts["copy"], "others": counts["other"]} | (
+        {"examples": {key: examples[key] for key in ("copy", "other") if examples[key]}} if examples else {}
+    )
+
+
+def main() -> None:
+    """Entry point."""
+    run_action(BucketRestore)
+
+
+if __name__ == "__main__":
+    main()
