@@ -1,0 +1,161 @@
+# Copyright (c) 2026, the mlops.mlflow_gcp authors
+# SPDX-License-Identifier: Apache-2.0
+"""What Google's APIs tell of a deployment: machine, database, backups, secrets. Only reads."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from ._advice import advice
+from ._client import Client, GoogleError, Json
+from ._doctor_rows import FAIL, WARN, Row, UnexaminedError, fail, graded, ok, one_line, warn
+
+HOUR, DAY = 3600.0, 86400.0
+SITE = "ansible-playbook site.yml"
+BACKUP = "ansible-playbook playbooks/backup.yml"
+
+
+def seconds(stamp: str) -> float:
+    """An API's timestamp as seconds since 1970."""
+    return datetime.fromisoformat(stamp.replace("Z", "+00:00")).timestamp()
+
+
+def _age(age: float) -> str:
+    return f"{age / HOUR:.1f} h" if age < 2 * DAY else f"{age / DAY:.0f} days"
+
+
+@dataclass
+class Cloud:
+    """One deployment's resources."""
+
+    client: Client
+    project: str
+    region: str
+    zone: str
+
+    def get(self, api: str, path: str, **params: str) -> Json:
+        """GET; an error is told with what to do about it."""
+        try:
+            return self.client.get(api, path, params)
+        except GoogleError as error:
+            raise UnexaminedError(one_line(error), self._remedy(error)) from error
+
+    def items(self, api: str, path: str, key: str = "items", **params: str) -> list[Json]:
+        """Every item of a list; an error is told with what to do about it."""
+        try:
+            return list(self.client.items(api, path, key, params))
+        except GoogleError as error:
+            raise UnexaminedError(one_line(error), self._remedy(error)) from error
+
+    def _remedy(self, error: GoogleError) -> str:
+        return f"it is not there: {SITE}" if error.code == 404 else advice(error, self.project)
+
+    def address(self, name: str) -> str:
+        """The static address."""
+        return str(self.get("compute", f"projects/{self.project}/regions/{self.region}/addresses/{name}")["address"])
+
+    def secret(self, name: str) -> str:
+        """What a secret's latest version holds."""
+        path = f"v1/projects/{self.project}/secrets/{name}/versions/latest:access"
+        return base64.b64decode(self.get("secretmanager", path)["payload"]["data"]).decode()
+
+    def database(self, name: str) -> Json:
+        """The Cloud SQL instance."""
+        return self.get("sql", f"v1/projects/{self.project}/instances/{name}")
+
+    def instance(self, name: str) -> Json:
+        """The virtual machine."""
+        return self.get("compute", f"projects/{self.project}/zones/{self.zone}/instances/{name}")
+
+    def remove_versions(self, bucket: str, prefix: str) -> int:
+        """Delete every version below a prefix, also those that versioning keeps; returns how many."""
+        removed = 0
+        for found in self.items("storage", f"b/{bucket}/o", prefix=prefix, versions="true"):
+            path = f"b/{bucket}/o/{found['name'].replace('/', '%2F')}"
+            self.client.request("DELETE", "storage", path, params={"generation": found["generation"]})
+            removed += 1
+        return removed
+
+
+def machine(cloud: Cloud, name: str, facts: Json) -> Row:
+    """Whether the machine runs, and lets us in."""
+    found = cloud.instance(name)
+    status = str(found.get("status"))
+    if status != "RUNNING":
+        start = f"gcloud compute instances start {name} --zone={cloud.zone} --project={cloud.project}"
+        return fail("machine", f"{name} is {status}", f"{start}, or {SITE}")
+    if "error" in facts:
+        return fail(
+            "machine",
+            f"{name} is RUNNING, and could not be examined over SSH: {one_line(facts['error'], 200)}",
+            "deploy from an address in infrastructure_ssh_source_ranges, with this deployment's state directory;"
+            " ansible-playbook playbooks/configure.yml reads the host keys anew",
+        )
+    return ok("machine", f"{name} is RUNNING, SSH answers")
+
+
+def database(instance: Json) -> Row:
+    """The Cloud SQL instance's state."""
+    state, version = instance.get("state"), instance.get("databaseVersion")
+    policy = instance.get("settings", {}).get("activationPolicy", "ALWAYS")
+    name = instance.get("name")
+    if policy == "NEVER":
+        start = f"gcloud sql instances patch {name} --activation-policy=ALWAYS"
+        return fail("database", f"{name} is stopped", start)
+    if state != "RUNNABLE":
+        where = "https://console.cloud.google.com/sql/instances"
+        return fail("database", f"{name} is {state}", f"MAINTENANCE passes by itself; else look at {where}")
+    return ok("database", f"{name} is RUNNABLE, {version}")
+
+
+def backups(cloud: Cloud, instance: Json, now: float, warn_hours: float, fail_hours: float) -> Row:
+    """Age of the newest backup that succeeded, automatic or on demand, and whether more will come."""
+    configuration = instance.get("settings", {}).get("backupConfiguration") or {}
+    if not configuration.get("enabled"):
+        return fail("backups", "automatic backups are off", f"switch them on again: {SITE}")
+    runs = cloud.items("sql", f"v1/projects/{cloud.project}/instances/{instance['name']}/backupRuns")
+    good = sorted((run for run in runs if run.get("status") == "SUCCESSFUL"), key=_finished, reverse=True)
+    kinds = [str(run.get("type", "AUTOMATED")).lower().replace("_", " ") for run in good]
+    told = f"{kinds.count('automated')} automated, {kinds.count('on demand')} on demand"
+    remedy = f"make one now: {BACKUP}; automatic ones: look at the instance's operations"
+    recovery = bool(configuration.get("pointInTimeRecoveryEnabled"))
+    if not good:
+        age = now - seconds(instance["createTime"])
+        young = age < fail_hours * HOUR
+        first = f"the first automatic one comes after {configuration.get('startTime')} UTC"
+        value = f"none yet; the instance is {_age(age)} old, {first}"
+        return Row("backups", WARN if young else FAIL, value, f"make one now: {BACKUP}")
+    age = now - _finished(good[0])
+    value = f"newest {_age(age)} old ({told}), point in time recovery {'on' if recovery else 'OFF'}"
+    failed = [run for run in runs if run.get("status") == "FAILED" and _finished(run) > _finished(good[0])]
+    if failed:
+        value += f"; {len(failed)} newer failed: {one_line((failed[0].get('error') or {}).get('message', ''), 100)}"
+    late = age > warn_hours * HOUR or bool(failed)
+    if not late and not recovery:
+        return warn("backups", value, f"switch point in time recovery on again: {SITE}")
+    return graded("backups", value, (late, age > fail_hours * HOUR), remedy)
+
+
+def _finished(run: Json) -> float:
+    stamp = run.get("endTime") or run.get("windowStartTime") or run.get("enqueuedTime")
+    return seconds(stamp) if stamp else 0.0
+
+
+def secret_ages(cloud: Cloud, names: Sequence[str], now: float, warn_days: float) -> Row:
+    """Age of the newest enabled version of each secret."""
+    ages: dict[str, float] = {}
+    for name in names:
+        path = f"v1/projects/{cloud.project}/secrets/{name}/versions"
+        versions = cloud.items("secretmanager", path, "versions", filter="state:ENABLED")
+        if not versions:
+            return fail("secrets", f"{name} has no enabled version", f"make one: {SITE}")
+        ages[name] = now - max(seconds(version["createTime"]) for version in versions)
+    oldest = max(ages, key=lambda name: ages[name])
+    old = [name for name, age in ages.items() if age > warn_days * DAY]
+    if old:
+        value = ", ".join(f"{name} {_age(ages[name])} old" for name in old)
+        return warn("secrets", value, "ansible-playbook playbooks/rotate.yml")
+    return ok("secrets", f"{len(ages)}, the oldest {_age(ages[oldest])} old ({oldest})")

@@ -1,0 +1,199 @@
+# Copyright (c) 2026, the mlops.mlflow_gcp authors
+# SPDX-License-Identifier: Apache-2.0
+"""All checks of one deployment, in their order, none of them able to end the others."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+from . import _doctor_cloud as cloud_side
+from . import _doctor_front as front_side
+from . import _doctor_machine as machine_side
+from . import _doctor_plan as plan_side
+from . import _doctor_release as release_side
+from ._client import Client, Json
+from ._doctor_rows import Row, UnexaminedError, guarded, ok, warn
+
+try:
+    import requests
+    from cryptography import x509  # noqa: F401
+
+    IMPORT_ERROR: str | None = None
+except ImportError as error:
+    IMPORT_ERROR = str(error)
+
+# Google's services get this long for one answer, repeated requests included.
+API_SECONDS = 60.0
+SITE = "ansible-playbook site.yml"
+# In the order in which they are told: from the outside to the inside, then what will be a trouble later.
+NAMES = (
+    *("address", "certificate", "authority", "sign-in", "run", "artifact", "clock"),
+    *("machine", "units", "server", "schema", "connections", "disk", "database", "database-disk"),
+    *("backups", "release", "advisories", "secrets", "drift"),
+)
+WRITING = ("run", "artifact")
+
+
+class Examination:
+    """All checks of one deployment. What several of them need is read once, and its failure told by each."""
+
+    def __init__(self, params: Json, client: Callable[[], Client], *, check_mode: bool) -> None:
+        self.params, self.limits, self.client = params, params["limits"], client
+        self.facts: Json = params["machine"] or {"error": "nobody looked"}
+        self.name, self.now = params["name"], time.time()
+        # What costs nothing is not left out in check mode; what writes is.
+        self.skipped = [
+            name for name in NAMES if name in params["skip"] or (check_mode and name in WRITING) or self._off(name)
+        ]
+        self._instance: Json | Exception | None = None
+
+    def _off(self, name: str) -> bool:
+        return (name == "drift" and not self.params["plan"]) or (
+            name == "advisories" and not self.params["advisories_url"]
+        )
+
+    def cloud(self) -> cloud_side.Cloud:
+        """Google's APIs, with a deadline of their own for each use."""
+        return cloud_side.Cloud(self.client(), self.params["project"], self.params["region"], self.params["zone"])
+
+    def database(self) -> Json:
+        """The Cloud SQL instance, read once."""
+        if self._instance is None:
+            self._instance = _kept(lambda: self.cloud().database(f"{self.name}-database"))
+        if isinstance(self._instance, Exception):
+            raise self._instance
+        return self._instance
+
+    def front(self) -> front_side.Front:
+        """The deployment as its clients reach it."""
+        return front_side.Front(
+            host=self.params["hostname"],
+            address=_kept(lambda: self.cloud().address(f"{self.name}-address")),
+            authority=self.params["authority"],
+            username=self.params["username"],
+            password=_kept(lambda: self.cloud().secret(f"{self.name}-admin-password").rstrip("\r\n")),
+        )
+
+    def rows(self) -> list[Row]:
+        """Every row that was not skipped."""
+        found = list(self._outside()) + list(self._inside())
+        return sorted(found, key=lambda row: NAMES.index(row.name))
+
+    def _one(self, name: str, check: Callable[[], Row], remedy: str = SITE) -> Iterator[Row]:
+        if name not in self.skipped:
+            yield guarded(name, check, remedy)
+
+    def _outside(self) -> Iterator[Row]:
+        front, limits = self.front(), self.limits
+        reached = guarded("address", lambda: front_side.address(front), SITE)
+        if "address" not in self.skipped:
+            yield reached
+
+        def if_reached(check: Callable[[], Row]) -> Callable[[], Row]:
+            # Each of them would wait for the same silence.
+            def checked() -> Row:
+                if reached.state == "fail":
+                    raise UnexaminedError("nothing answers", "see the row address")
+                return check()
+
+            return checked
+
+        days = limits["certificate_warn_days"], limits["certificate_fail_days"]
+        yield from self._one("certificate", if_reached(lambda: front_side.certificate(front, *days)))
+        own = bool(self.params["authority"])
+        ends = limits["authority_warn_days"], limits["authority_fail_days"]
+        path = self.params["authority"]
+        yield from self._one("authority", lambda: front_side.authority(path, own, self.now, *ends))
+        yield from self._one("sign-in", if_reached(lambda: front_side.sign_in(front)))
+        seconds = limits["clock_warn_seconds"], limits["clock_fail_seconds"]
+        skew = machine_side.skew(self.facts)
+        yield from self._one("clock", lambda: front_side.clock(front, *skew, *seconds))
+        yield from self._writing(front, reached.state != "fail")
+
+    def _writing(self, front: front_side.Front, reached: bool) -> Iterator[Row]:
+        names = [name for name in WRITING if name not in self.skipped]
+        if not names:
+            return
+        found: dict[str, Row] = {}
+        traces = front_side.Traces()
+
+        def work() -> Row:
+            nonlocal traces
+            if not reached:
+                raise UnexaminedError("nothing answers", "see the row address")
+            with front_side.marked_run(front) as traces:
+                for name in names:
+                    found[name] = guarded(name, partial(self._write, name, front, traces), SITE)
+            return ok("", "")
+
+        outcome = guarded("", work, front_side.LOGS)
+        for name in names:
+            row = found.get(name)
+            # Without a run nothing could be tried; one that could not be deleted again spoils what went well.
+            yield row if row and (row.state != "ok" or outcome.state == "ok") else replace(outcome, name=name)
+        if traces.run_id:
+            self._forget(traces)
+
+    def _write(self, name: str, front: front_side.Front, traces: front_side.Traces) -> Row:
+        if name == "run":
+            return front_side.run(front, traces)
+        return front_side.artifact(front, traces, self.params["artifact_megabytes"])
+
+    def _forget(self, traces: front_side.Traces) -> None:
+        """The bucket keeps what was deleted as a noncurrent version, for a month at first; nobody wants these."""
+        place, _, bucket = self.params["artifacts"].partition("://")
+        folder = traces.artifact_uri.partition(":")[2].strip("/")
+        if place != "gs" or not folder:
+            return
+        name, _, root = bucket.rstrip("/").partition("/")
+        # Who may not delete versions leaves them to the bucket's lifecycle.
+        with suppress(Exception):
+            self.cloud().remove_versions(name, f"{root}/{folder}/".lstrip("/"))
+
+    def _inside(self) -> Iterator[Row]:
+        facts, limits, instance = self.facts, self.limits, f"{self.name}-server"
+        disks = limits["disk_warn_percent"], limits["disk_fail_percent"]
+        uses = limits["connections_warn_percent"], limits["connections_fail_percent"]
+        hours = limits["backup_warn_hours"], limits["backup_fail_hours"]
+        yield from self._one("machine", lambda: cloud_side.machine(self.cloud(), instance, facts))
+        yield from self._one("units", lambda: machine_side.units(facts))
+        yield from self._one("server", lambda: machine_side.server(facts))
+        yield from self._one("schema", lambda: machine_side.schema(facts))
+        yield from self._one("connections", lambda: machine_side.connections(facts, *uses))
+        yield from self._one("disk", lambda: machine_side.disk(facts, *disks))
+        yield from self._one("database", lambda: cloud_side.database(self.database()))
+        yield from self._one("database-disk", lambda: machine_side.database_disk(facts, self.database(), *disks))
+        yield from self._one("backups", lambda: cloud_side.backups(self.cloud(), self.database(), self.now, *hours))
+        minimum = self.params["minimum_version"]
+        yield from self._one("release", lambda: release_side.release(self._release()["version"], minimum))
+        yield from self._one("advisories", self._advisories)
+        secrets, old = self.params["secrets"], limits["secret_warn_days"]
+        yield from self._one("secrets", lambda: cloud_side.secret_ages(self.cloud(), secrets, self.now, old))
+        plan = self.params["plan"]
+        yield from self._one("drift", lambda: plan_side.drift(str(plan.get("stdout", "")), int(plan.get("rc", 1))))
+
+    def _release(self) -> Json:
+        found: Json = machine_side.part(self.facts, "release")
+        return found
+
+    def _advisories(self) -> Row:
+        try:
+            packages = self._release()["packages"]
+        except UnexaminedError as error:
+            return warn("advisories", f"not checked: {error}", error.remedy)
+        accepted = self.params["advisories_accepted"]
+        with requests.Session() as session:
+            return release_side.advisories(session, self.params["advisories_url"], packages, accepted)
+
+
+def _kept(read: Callable[[], Any]) -> Any:
+    """What is read, or the error in its place."""
+    try:
+        return read()
+    except Exception as error:
+        return error

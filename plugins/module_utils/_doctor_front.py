@@ -1,0 +1,432 @@
+# Copyright (c) 2026, the mlops.mlflow_gcp authors
+# SPDX-License-Identifier: Apache-2.0
+"""What a client sees: name, certificate, sign-in, a run, an artifact, the clock. Only run and artifact write."""
+
+from __future__ import annotations
+
+import email.utils
+import hashlib
+import io
+import math
+import os
+import secrets
+import socket
+import ssl
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+from ._doctor_rows import Row, UnexaminedError, fail, graded, ok, one_line, warn
+
+try:
+    import requests
+    from cryptography import x509
+except ImportError:  # reported by the module
+    pass
+
+if TYPE_CHECKING:
+    from requests import Response, Session
+
+Json = dict[str, Any]
+MARK = "mlops.mlflow_gcp.doctor"  # the tag of its runs
+LEFT_OVER_SECONDS = 3600.0  # a marked run of that age belongs to no doctor that is still at work
+CONNECT_SECONDS = 10.0
+ANSWER_SECONDS = 60.0
+TRANSFER_SECONDS = 900.0  # silence in the middle of a transfer; the server stores an upload before it answers
+MEGABYTE = 1_000_000
+DAY = 86400.0
+
+LOGS = "look at the server: journalctl -u mlflow -u 'mlflow@*' -u nginx on the machine"
+CONFIGURE = "ansible-playbook playbooks/configure.yml"
+SITE = "ansible-playbook site.yml"
+
+
+@dataclass
+class Front:
+    """One deployment as its clients reach it.
+
+    ``host`` is the name or address they use, ``address`` the static address it should lead to, ``authority`` the path
+    of the certificate authority to trust (empty: those that this host trusts), ``password`` the administrator's; an
+    error in place of ``address`` or ``password`` says why it is not known.
+    """
+
+    host: str
+    address: str | Exception
+    authority: str
+    username: str
+    password: str | Exception
+    session: Session = field(default_factory=lambda: requests.Session())
+    now: Callable[[], float] = time.time
+    port: int = 443
+
+    def __post_init__(self) -> None:
+        # A proxy or a .netrc of whoever asks is no part of the deployment.
+        self.session.trust_env = False
+        self.session.verify = self.authority or True
+
+    @property
+    def url(self) -> str:
+        """Where clients reach MLflow."""
+        return f"https://{self.target}"
+
+    @property
+    def target(self) -> str:
+        """The name or address that clients use."""
+        if self.host:
+            return self.host
+        if isinstance(self.address, Exception):
+            raise UnexaminedError(f"the static address is not known: {one_line(self.address)}")
+        return self.address
+
+    def ask(self, method: str, path: str, *, signed_in: bool = True, **options: Any) -> Response:
+        """One request to the server; what is wrong on the way to it is told in words."""
+        if signed_in:
+            if isinstance(self.password, Exception):
+                raise UnexaminedError(f"the administrator's password cannot be read: {one_line(self.password)}", SITE)
+            options["auth"] = (self.username, self.password)
+        options.setdefault("timeout", (CONNECT_SECONDS, ANSWER_SECONDS))
+        try:
+            return self.session.request(method, self.url + path, allow_redirects=False, **options)
+        except requests.exceptions.SSLError as error:
+            raise UnexaminedError(f"TLS: {one_line(error, 160)}", "see the row certificate") from error
+        except requests.exceptions.RequestException as error:
+            raise UnexaminedError(f"{type(error).__name__}: {one_line(error, 200)}", LOGS) from error
+
+    def call(self, method: str, path: str, **options: Any) -> Json:
+        """A request to MLflow's REST API that has to succeed."""
+        answer = self.ask(method, f"/api/2.0/mlflow/{path}", **options)
+        _require(answer, f"{method} {path}")
+        document: Json = answer.json() if answer.content else {}
+        return document
+
+
+def _require(answer: Response, what: str) -> None:
+    if not answer.ok:
+        remedy = LOGS
+        if answer.status_code == 503 and "Retry-After" in answer.headers:
+            remedy = "the server is held for a migration or starts; wait, then look at the row server"
+        elif answer.status_code == 401:
+            remedy = f"server and Secret Manager hold different passwords: {CONFIGURE}"
+        raise UnexaminedError(f"{what}: HTTP {answer.status_code}: {one_line(answer.text, 160)}", remedy)
+
+
+# Name and address -----------------------------------------------------------------------------------------------------
+
+
+def address(front: Front) -> Row:
+    """Whether the name leads to the static address, and something listens there."""
+    target = front.target
+    try:
+        found = {str(entry[4][0]) for entry in socket.getaddrinfo(target, front.port, type=socket.SOCK_STREAM)}
+    except OSError as error:
+        return fail("address", f"{target} has no address: {error}", f"point its DNS record at {_known(front.address)}")
+    if isinstance(front.address, str) and front.address not in found:
+        leads = ", ".join(sorted(found))
+        return fail(
+            "address",
+            f"{target} leads to {leads}, the deployment's address is {front.address}",
+            f"point the DNS record of {target} at {front.address}",
+        )
+    begin = time.monotonic()
+    try:
+        socket.create_connection((target, front.port), timeout=CONNECT_SECONDS).close()
+    except OSError as error:
+        return fail(
+            "address",
+            f"{target} does not answer on port {front.port}: {error}",
+            "look at the rows machine, units and drift (firewall);"
+            " your own address must be in infrastructure_client_source_ranges",
+        )
+    milliseconds = (time.monotonic() - begin) * 1000
+    name = f"{target} is {front.address}" if isinstance(front.address, str) and target != front.address else target
+    value = f"{name}, answers on port {front.port} in {milliseconds:.0f} ms"
+    if isinstance(front.address, Exception):
+        return warn("address", f"{value}; the static address is not known: {one_line(front.address)}", SITE)
+    return ok("address", value)
+
+
+def _known(address: str | Exception) -> str:
+    return address if isinstance(address, str) else "the deployment's static address"
+
+
+# Certificates ---------------------------------------------------------------------------------------------------------
+
+
+def _certificate(front: Front, context: ssl.SSLContext) -> x509.Certificate:
+    with (
+        socket.create_connection((front.target, front.port), timeout=CONNECT_SECONDS) as plain,
+        context.wrap_socket(plain, server_hostname=front.target) as tls,
+    ):
+        return x509.load_der_x509_certificate(tls.getpeercert(binary_form=True) or b"")
+
+
+def _end(certificate: x509.Certificate) -> float:
+    # not_valid_after_utc came with cryptography 42.
+    end = getattr(certificate, "not_valid_after_utc", None) or certificate.not_valid_after.replace(tzinfo=UTC)
+    return float(end.timestamp())
+
+
+def _days(certificate: x509.Certificate, now: float) -> tuple[float, str]:
+    days = (_end(certificate) - now) / DAY
+    return (
+        days,
+        f"{math.floor(days)} days left (until {datetime.fromtimestamp(_end(certificate), UTC):%Y-%m-%d})",
+    )
+
+
+def certificate(front: Front, warn_days: float, fail_days: float) -> Row:
+    """Whether the chain is one that clients accept, and for how long."""
+    remedy = (
+        f"issue it anew: {SITE} -e infrastructure_certificate_renew_days={max(math.ceil(warn_days), 1)}"
+        if front.authority
+        else f"give a newer one (infrastructure_certificate_file), then {SITE}"
+    )
+    try:
+        trusted = ssl.create_default_context(cafile=front.authority or None)
+    except (OSError, ssl.SSLError) as error:
+        return fail("certificate", f"{front.authority} cannot be read: {error}", f"fetch the authority anew: {SITE}")
+    try:
+        found = _certificate(front, trusted)
+    except ssl.SSLCertVerificationError as error:
+        blind = ssl.create_default_context()
+        blind.check_hostname, blind.verify_mode = False, ssl.CERT_NONE  # to tell what was refused, nothing is sent
+        subject, left = "", ""
+        try:
+            found = _certificate(front, blind)
+            subject, left = found.subject.rfc4514_string(), _days(found, front.now())[1]
+        except (OSError, ValueError):
+            pass
+        shown = f" ({subject}, {left})" if subject else ""
+        return fail("certificate", f"clients refuse it: {error.verify_message}{shown}", remedy)
+    except OSError as error:
+        raise UnexaminedError(f"no TLS connection: {one_line(error)}", LOGS) from error
+    days, left = _days(found, front.now())
+    return graded("certificate", f"trusted, {left}", (days < warn_days, days < fail_days), remedy)
+
+
+def authority(path: str, own: bool, now: float, warn_days: float, fail_days: float) -> Row:
+    """The deployment's own certificate authority, as clients have it."""
+    if not own:
+        return ok("authority", "none of our own: the certificate was given")
+    try:
+        with open(path, "rb") as handle:  # noqa: PTH123 - a path is all that is known of it
+            found = x509.load_pem_x509_certificate(handle.read())
+    except (OSError, ValueError) as error:
+        return fail("authority", f"{path}: {one_line(error)}", f"{SITE} reads it from Secret Manager")
+    days, left = _days(found, now)
+    remedy = "make another authority and hand its certificate to the clients: docs/operations.md, Rotate secrets"
+    return graded("authority", left, (days < warn_days, days < fail_days), remedy)
+
+
+# Sign-in and clock ----------------------------------------------------------------------------------------------------
+
+
+def sign_in(front: Front) -> Row:
+    """Nobody gets in without a password, the administrator gets in with it."""
+    search: Json = {"json": {"max_results": 1}}
+    path = "/api/2.0/mlflow/experiments/search"
+    without = front.ask("POST", path, signed_in=False, **search)
+    if without.ok:
+        return fail(
+            "sign-in",
+            f"anybody gets in: HTTP {without.status_code} without a password",
+            f"close the firewall (infrastructure_client_source_ranges), then {CONFIGURE}",
+        )
+    if without.status_code != 401:
+        _require(without, "without a password, where 401 was expected")
+    with_it = front.ask("POST", path, **search)
+    if not with_it.ok:
+        _require(with_it, f"as {front.username}")
+    return ok("sign-in", f"401 without a password, {with_it.status_code} as {front.username}")
+
+
+def clock(front: Front, machine: float | None, synchronized: bool | None, warn_s: float, fail_s: float) -> Row:
+    """How far this host's, the server's and the machine's clocks are apart.
+
+    ``machine`` is what the machine's own clock was ahead in seconds, None where it was not asked.
+    """
+    remedy = "see that a time service runs on the machine (timedatectl) and on this host"
+    parts, skews, missing = [], [], []
+    try:
+        before = front.now()
+        answer = front.ask("GET", "/health", signed_in=False)
+        after = front.now()
+        stamp = email.utils.parsedate_to_datetime(answer.headers["Date"]).timestamp()
+        # The header has whole seconds, cut off.
+        skews.append(_outside(stamp, before - 1.0, after))
+        parts.append(f"server {skews[-1]:+.0f} s")
+    except (UnexaminedError, KeyError, TypeError, ValueError) as error:
+        missing.append(f"server's not known ({one_line(error, 80)})")
+    if machine is None:
+        missing.append("machine's not known")
+    else:
+        skews.append(machine)
+        parts.append(f"machine {machine:+.0f} s")
+    if synchronized is not None:
+        parts.append("synchronised" if synchronized else "machine is not synchronised")
+    if not skews:
+        raise UnexaminedError("; ".join(missing), remedy)
+    worst = max(abs(skew) for skew in skews)
+    bad = worst > warn_s or synchronized is False or bool(missing)
+    return graded("clock", ", ".join(parts + missing), (bad, worst > fail_s), remedy)
+
+
+def _outside(value: float, low: float, high: float) -> float:
+    return value - high if value > high else value - low if value < low else 0.0
+
+
+# A run and an artifact ------------------------------------------------------------------------------------------------
+
+
+@dataclass
+class Traces:
+    """What the doctor has made and has to take away again."""
+
+    run_id: str = ""
+    artifact_uri: str = ""
+    experiment_id: str = "0"
+
+
+@contextmanager
+def marked_run(front: Front) -> Iterator[Traces]:
+    """A run with the doctor's tag; deleted at the end, whatever happens in between."""
+    traces = Traces()
+    sweep(front)
+    try:
+        stamp = int(front.now() * 1000)
+        made = front.call(
+            "POST",
+            "runs/create",
+            json={
+                "experiment_id": traces.experiment_id,
+                "run_name": "doctor",
+                "start_time": stamp,
+                "tags": [{"key": MARK, "value": secrets.token_hex(8)}],
+            },
+        )
+        info = made["run"]["info"]
+        traces.run_id, traces.artifact_uri = info["run_id"], info.get("artifact_uri", "")
+        yield traces
+    finally:
+        if traces.run_id:
+            front.call("POST", "runs/delete", json={"run_id": traces.run_id})
+
+
+def sweep(front: Front) -> int:
+    """Delete what doctors that were killed left behind; returns how many runs."""
+    found = front.call("POST", "runs/search", json=_marked("LIKE '%'"))
+    old = [
+        run["info"]["run_id"]
+        for run in found.get("runs", [])
+        if int(run["info"].get("start_time", 0)) / 1000 < front.now() - LEFT_OVER_SECONDS
+    ]
+    for run_id in old:
+        front.call("POST", "runs/delete", json={"run_id": run_id})
+    return len(old)
+
+
+def _marked(condition: str) -> Json:
+    return {
+        "experiment_ids": ["0"],
+        "filter": f"tags.`{MARK}` {condition}",
+        "run_view_type": "ACTIVE_ONLY",
+        "max_results": 100,
+    }
+
+
+def run(front: Front, traces: Traces) -> Row:
+    """Log to the marked run, find it by search, read it back."""
+    begin = time.monotonic()
+    value, stamp = secrets.randbelow(10**6) / 1000, int(front.now() * 1000)
+    front.call(
+        "POST",
+        "runs/log-batch",
+        json={
+            "run_id": traces.run_id,
+            "metrics": [{"key": "pulse", "value": value, "timestamp": stamp, "step": 0}],
+            "params": [{"key": "examined", "value": str(stamp)}],
+        },
+    )
+    found = front.call("POST", "runs/search", json=_marked("LIKE '%'"))
+    if traces.run_id not in {entry["info"]["run_id"] for entry in found.get("runs", [])}:
+        return fail("run", "logged, and the search does not find it", LOGS)
+    data = front.call("GET", "runs/get", params={"run_id": traces.run_id})["run"]["data"]
+    metrics = {metric["key"]: metric["value"] for metric in data.get("metrics", [])}
+    if metrics.get("pulse") != value or {"key": "examined", "value": str(stamp)} not in data.get("params", []):
+        return fail("run", "what was read back is not what was logged", LOGS)
+    return ok("run", f"logged, found and read back in {time.monotonic() - begin:.1f} s")
+
+
+class Noise(io.RawIOBase):
+    """So many bytes that no compression shortens, made while they are read, with their checksum."""
+
+    def __init__(self, size: int) -> None:
+        self.size, self.position, self.digest = size, 0, hashlib.sha256()
+        self._block = os.urandom(1 << 20)
+
+    def __len__(self) -> int:
+        return self.size
+
+    def readable(self) -> bool:
+        """It is a file to be read."""
+        return True
+
+    def read(self, size: int = -1) -> bytes:
+        """The next bytes."""
+        left = self.size - self.position
+        wanted = left if size is None or size < 0 else min(size, left)
+        pieces = []
+        while wanted > 0:
+            # Each block begins with its number, so that no two are alike.
+            number, offset = divmod(self.position, len(self._block))
+            block = number.to_bytes(8, "big") + self._block[8:]
+            piece = block[offset : offset + wanted]
+            pieces.append(piece)
+            self.position += len(piece)
+            wanted -= len(piece)
+        data = b"".join(pieces)
+        self.digest.update(data)
+        return data
+
+
+def artifact(front: Front, traces: Traces, megabytes: int) -> Row:
+    """Upload, download, compare and delete an artifact, streamed both ways."""
+    if not traces.artifact_uri.startswith("mlflow-artifacts:"):
+        return warn(
+            "artifact",
+            f"clients store the artifacts of experiment {traces.experiment_id} by themselves:"
+            f" {one_line(traces.artifact_uri, 100)}",
+            "make experiments whose artifacts go through the server; old ones keep their location",
+        )
+    folder = traces.artifact_uri.partition(":")[2].lstrip("/")
+    path = f"/api/2.0/mlflow-artifacts/artifacts/{quote(folder)}/doctor.bin"
+    patience = (CONNECT_SECONDS, TRANSFER_SECONDS)
+    noise = Noise(megabytes * MEGABYTE)
+    uploaded = False
+    try:
+        begin = time.monotonic()
+        headers = {"Content-Type": "application/octet-stream"}
+        answer = front.ask("PUT", path, data=noise, headers=headers, timeout=patience)
+        up = time.monotonic() - begin
+        _require(answer, f"upload of {megabytes} MB")
+        uploaded = True
+        begin = time.monotonic()
+        digest, size = hashlib.sha256(), 0
+        with front.ask("GET", path, stream=True, timeout=patience) as answer:
+            _require(answer, "download")
+            for block in answer.iter_content(1 << 20):
+                digest.update(block)
+                size += len(block)
+        down = time.monotonic() - begin
+    finally:
+        gone = front.ask("DELETE", path) if uploaded else None
+    if size != noise.size or digest.digest() != noise.digest.digest():
+        return fail("artifact", f"{megabytes} MB came back different from what was stored ({size} bytes)", LOGS)
+    if gone is None or not gone.ok:
+        return warn("artifact", f"{path} could not be deleted again", LOGS)
+    rates = f"{megabytes / max(up, 1e-6):.0f} MB/s up, {megabytes / max(down, 1e-6):.0f} MB/s down"
+    return ok("artifact", f"{megabytes} MB, checksum equal, {rates}")

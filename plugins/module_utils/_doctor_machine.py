@@ -1,0 +1,161 @@
+# Copyright (c) 2026, the mlops.mlflow_gcp authors
+# SPDX-License-Identifier: Apache-2.0
+"""Rows of what roles/doctor/files/examine.py has seen on the machine. Pure: no HTTP, no Ansible."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from ._doctor_rows import Row, UnexaminedError, fail, graded, ok, one_line, warn
+
+Json = dict[str, Any]
+GIGABYTE = 1_000_000_000
+# A failed unit with one of these in its name keeps people from MLflow.
+OURS = ("mlflow", "nginx")
+UPGRADE = "ansible-playbook playbooks/upgrade.yml"
+CONFIGURE = "ansible-playbook playbooks/configure.yml"
+SWITCH = "python3 /opt/mlflow/libexec/switch.py"
+
+
+def part(facts: Mapping[str, Any], name: str) -> Any:
+    """One part of what was seen; UnexaminedError where the machine or that part could not be examined."""
+    if "error" in facts:
+        raise UnexaminedError(f"the machine was not examined: {one_line(facts['error'], 160)}", "see the row machine")
+    found = facts.get(name)
+    if found is None:
+        raise UnexaminedError(f"the machine tells nothing about {name}", CONFIGURE)
+    if isinstance(found, dict) and set(found) == {"error"}:
+        raise UnexaminedError(one_line(found["error"]), CONFIGURE)
+    return found
+
+
+def disk(facts: Mapping[str, Any], warn_percent: float, fail_percent: float) -> Row:
+    """How full the machine's disks are, in bytes or in files, whichever is worse."""
+    values, worst, fullest = [], 0.0, ""
+    for entry in part(facts, "disks"):
+        used = max(entry["used_percent"], entry["used_files_percent"])
+        what = "" if used == entry["used_percent"] else " of its files"
+        values.append(f"{entry['path']} {used:.0f} %{what} used, {entry['free'] / GIGABYTE:.1f} GB free")
+        if used >= worst:
+            worst, fullest = used, entry["path"]
+    remedy = (
+        f"on {fullest}: a lower mlflow_keep_releases removes old releases, `journalctl --vacuum-size=200M` logs;"
+        " or a larger disk: infrastructure_boot_disk_size_gb"
+    )
+    return graded("disk", "; ".join(values), (worst >= warn_percent, worst >= fail_percent), remedy)
+
+
+def units(facts: Mapping[str, Any]) -> Row:
+    """Failed units, and whether the ones that serve are running."""
+    found = part(facts, "units")
+    failed, idle = list(found["failed"]), [name for name, state in found["needed"].items() if state != "active"]
+    if not failed and not idle:
+        return ok("units", f"none failed; {', '.join(sorted(found['needed']))} active")
+    told = ", ".join(
+        [f"{name} failed" for name in failed]
+        + [f"{name} is {found['needed'][name]}" for name in idle if name not in failed]
+    )
+    first = (failed + idle)[0]
+    remedy = f"on the machine: journalctl -u {first} -n 50; then systemctl restart {first}"
+    serious = bool(idle) or any(word in name for name in failed for word in OURS)
+    return fail("units", told, remedy) if serious else warn("units", told, remedy)
+
+
+def server(facts: Mapping[str, Any]) -> Row:
+    """Which of the two slots serves, and how the last switch ended."""
+    status = part(facts, "switch")
+    active = str(status.get("active") or "")
+    slots: Mapping[str, Any] = status.get("slots") or {}
+    serving: Mapping[str, Any] = slots.get(active) or {}
+    told = "; ".join(_slot(name, slot, name == active) for name, slot in sorted(slots.items()))
+    last: Mapping[str, Any] = status.get("last") or status.get("last_result") or {}
+    if not serving.get("running"):
+        remedy = "on the machine: systemctl start mlflow.service; journalctl -u 'mlflow@*' -n 100"
+        return fail("server", f"no slot serves: {told or 'none is known'}", remedy)
+    if status.get("held"):
+        phase = status.get("phase") or "no switch is running"
+        return fail(
+            "server", f"requests are held ({phase}); {told}", f"on the machine: {SWITCH} status, then {SWITCH} recover"
+        )
+    if status.get("phase") not in (None, "", "idle", "done"):
+        return warn("server", f"a switch is at work, phase {status['phase']}; {told}", "wait, and examine again")
+    if last.get("ok") is False or last.get("outcome") == "rolled back" or last.get("rolled_back"):
+        cause = one_line(last.get("cause") or last.get("message") or "no cause is recorded", 160)
+        return warn("server", f"{told}; the last switch was rolled back: {cause}", f"mend the cause, then {UPGRADE}")
+    return ok("server", told)
+
+
+def _slot(name: str, slot: Mapping[str, Any], active: bool) -> str:
+    state = "serves" if active and slot.get("running") else "runs" if slot.get("running") else "stopped"
+    version = slot.get("version") or "empty"
+    return f"{name} {version} {state}"
+
+
+def schema(facts: Mapping[str, Any]) -> Row:
+    """Whether both databases have the schema of the release that is wanted."""
+    heads = part(facts, "heads")
+    told, states = [], []
+    for name in ("tracking", "auth"):
+        has, code = heads[name].get("database"), heads[name].get("code")
+        if has == code:
+            told.append(f"{name} {has}")
+            continue
+        known = bool(heads[name].get("known"))
+        states.append(known)
+        told.append(
+            f"{name} {has or 'empty'} where the release has {code}" + ("" if known else ", which it does not know")
+        )
+    value = "; ".join(told)
+    if not states:
+        return ok("schema", value)
+    if all(states):
+        return fail("schema", value, f"migrate, with a way back: {UPGRADE}")
+    return fail(
+        "schema",
+        value,
+        "a newer release has migrated it: deploy that release (mlflow_version),"
+        " or restore: ansible-playbook playbooks/restore.yml",
+    )
+
+
+def connections(facts: Mapping[str, Any], warn_percent: float, fail_percent: float) -> Row:
+    """The database's connections in use, of those that it allows."""
+    size = part(facts, "size")
+    used, allowed = int(size["connections"]["used"]), int(size["connections"]["allowed"])
+    percent = 100 * used / max(allowed, 1)
+    remedy = (
+        "fewer or smaller pools (mlflow_workers, mlflow_database_max_overflow),"
+        " or a larger tier: infrastructure_database_tier"
+    )
+    bad = (percent >= warn_percent, percent >= fail_percent)
+    return graded("connections", f"{used} of {allowed} ({percent:.0f} %)", bad, remedy)
+
+
+def database_disk(
+    facts: Mapping[str, Any], instance: Mapping[str, Any], warn_percent: float, fail_percent: float
+) -> Row:
+    """What the databases hold, of the instance's disk; one that grows by itself has a limit, or none."""
+    held = int(part(facts, "size")["bytes"])
+    settings = instance.get("settings", {})
+    size = int(settings.get("dataDiskSizeGb") or 0) * 1024**3
+    grows, limit = bool(settings.get("storageAutoResize")), int(settings.get("storageAutoResizeLimit") or 0)
+    room = limit * 1024**3 if grows and limit else size
+    percent = 100 * held / room if room else 0.0
+    growth = f", grows to {limit} GB" if grows and limit else ", grows by itself" if grows else ", does not grow"
+    value = f"databases hold {held / GIGABYTE:.2f} GB of {size // 1024**3} GB{growth}"
+    if grows and not limit:
+        return ok("database-disk", value)
+    bad = (percent >= warn_percent, percent >= fail_percent)
+    return graded("database-disk", value, bad, "a larger disk: infrastructure_database_disk_size_gb")
+
+
+def skew(facts: Mapping[str, Any]) -> tuple[float | None, bool | None]:
+    """How far the machine's clock was ahead of this host's, and whether it is synchronised; None where unknown."""
+    try:
+        seen = part(facts, "clock")
+        before, after, stamp = float(facts["asked_at"]), float(facts["answered_at"]), float(seen["time"])
+    except (UnexaminedError, KeyError, TypeError, ValueError):
+        return None, None
+    ahead = stamp - after if stamp > after else stamp - before if stamp < before else 0.0
+    return ahead, seen.get("synchronized")

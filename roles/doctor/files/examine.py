@@ -1,0 +1,137 @@
+# Copyright (c) 2026, the mlops.mlflow_gcp authors
+# SPDX-License-Identifier: Apache-2.0
+"""What the doctor wants to know of the machine, as one JSON object. Only reads.
+
+Runs as root on Debian's Python. Each part stands alone: what goes wrong in one is told in its place.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+CURRENT = Path("/opt/mlflow/current")
+LIBEXEC = Path("/opt/mlflow/libexec")
+CONFIGURATION = Path("/etc/mlflow/server.json")
+SECONDS = 60
+
+
+def run(*command: str, seconds: float = SECONDS) -> str:
+    """A command's output; CalledProcessError and TimeoutExpired where it does not come."""
+    return subprocess.run(command, check=True, capture_output=True, text=True, timeout=seconds).stdout
+
+
+def clock() -> dict[str, Any]:
+    """The time, and whether a time service keeps it; None where nothing can tell."""
+    try:
+        answer = run("timedatectl", "show", "--property=NTPSynchronized", "--value", seconds=10).strip()
+        synchronized = {"yes": True, "no": False}.get(answer)
+    except (OSError, subprocess.SubprocessError):
+        synchronized = None
+    return {"time": time.time(), "synchronized": synchronized}
+
+
+def disks(paths: list[str]) -> list[dict[str, Any]]:
+    """Room on the disks of these paths, each disk once."""
+    found, seen = [], set()
+    for path in paths:
+        device = Path(path).stat().st_dev
+        if device in seen:
+            continue
+        seen.add(device)
+        usage, files = shutil.disk_usage(path), os.statvfs(path)
+        found.append(
+            {
+                "path": path,
+                "size": usage.total,
+                "free": usage.free,
+                # As df counts: what is reserved for root is not free.
+                "used_percent": 100 * usage.used / max(usage.used + usage.free, 1),
+                "used_files_percent": 100 * (1 - files.f_favail / files.f_files) if files.f_files else 0.0,
+            }
+        )
+    return found
+
+
+def units() -> dict[str, Any]:
+    """Failed units, and the state of those that serve."""
+    listed = run("systemctl", "list-units", "--failed", "--plain", "--no-legend", "--no-pager")
+    needed = ["mlflow.service", "nginx.service"]
+    states = subprocess.run(["systemctl", "is-active", *needed], capture_output=True, text=True, timeout=SECONDS).stdout
+    return {
+        "failed": [line.split()[0] for line in listed.splitlines() if line.strip()],
+        "needed": dict(zip(needed, states.split(), strict=False)),
+    }
+
+
+def switch() -> Any:
+    """The pair of slots as its own program tells it; before there was a pair, the one unit."""
+    program = LIBEXEC / "switch.py"
+    if program.exists():
+        return json.loads(run("/usr/bin/python3", str(program), "status"))
+    state = units()["needed"].get("mlflow.service")
+    return {"active": "mlflow", "slots": {"mlflow": {"version": release()["version"], "running": state == "active"}}}
+
+
+def release() -> dict[str, Any]:
+    """The release that is wanted, and its packages."""
+    home = CURRENT.resolve(strict=True)
+    (site,) = home.glob("lib/python3*/site-packages")
+    packages = {found.metadata["Name"]: found.version for found in importlib.metadata.distributions(path=[str(site)])}
+    return {"version": packages.get("mlflow", ""), "path": str(home), "packages": packages}
+
+
+def schema(command: str) -> Any:
+    """What schema.py tells of the wanted release and the databases; it holds no secret."""
+    program, settings = LIBEXEC / "schema.py", CONFIGURATION
+    if not program.exists():
+        raise FileNotFoundError(f"{program} is not there: run site.yml")
+    names = json.loads(settings.read_text(encoding="utf-8")) if settings.exists() else {}
+    # As the switch asks it, but in a unit of its own: the two may be at work at the same time.
+    properties = [f"LoadCredential=mlflow.{name}" for name in ("database-uri", "database-ca")]
+    properties += ["User=mlflow", "Group=mlflow", "UMask=0077", f"RuntimeMaxSec={SECONDS}"]
+    properties += ["PrivateTmp=yes", "ProtectSystem=strict", "ProtectHome=yes", "NoNewPrivileges=yes"]
+    argv = ["systemd-run", "--wait", "--pipe", "--collect", "--quiet"]
+    argv += [word for each in properties for word in ("-p", each)]
+    if "auth_database" in names:
+        argv += [f"--setenv=MLFLOW_LAUNCH_AUTH_DATABASE={names['auth_database']}"]
+    argv += [str(CURRENT.resolve(strict=True) / "bin/python"), "-I", str(program), command]
+    return json.loads(run(*argv, seconds=SECONDS + 10).splitlines()[-1])
+
+
+def guarded(part: Callable[[], Any]) -> Any:
+    """The part, or what went wrong with it."""
+    try:
+        return part()
+    except subprocess.CalledProcessError as error:
+        told = (error.stderr or error.stdout or "").strip().splitlines()
+        return {"error": f"{error.cmd[0]} … {error.cmd[-1]} ended with {error.returncode}: {told[-1] if told else ''}"}
+    except Exception as error:
+        return {"error": f"{type(error).__name__}: {error}"}
+
+
+def main() -> None:
+    """Print what there is to know."""
+    paths = sys.argv[1:] or ["/"]
+    parts: dict[str, Callable[[], Any]] = {
+        "clock": clock,
+        "disks": lambda: disks(paths),
+        "units": units,
+        "switch": switch,
+        "release": release,
+        "heads": lambda: schema("heads"),
+        "size": lambda: schema("size"),
+    }
+    print(json.dumps({name: guarded(part) for name, part in parts.items()}))
+
+
+if __name__ == "__main__":
+    main()
