@@ -4,7 +4,7 @@
 
 Runs in the release's Python as the service's user, with the credentials mlflow.database-uri, mlflow.database-ca and
 mlflow.admin-password; the URI's user does all of it. Prints one JSON object, which never holds a secret.
-Works on PostgreSQL 13 and newer; from 16 on CREATEROLE alone gives no right to grant, so rights are looked at, not assumed.
+Works on PostgreSQL 13 and newer. From 16 on CREATEROLE alone gives no right to grant, so rights are looked at.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ class Database:
 
     @contextmanager
     def session(self, database: str = "", *, as_owner: bool = False) -> Iterator[Any]:
-        """A session in autocommit. Without `as_owner` it acts as the user itself, not as the role that the URI names."""
+        """A session in autocommit. Without `as_owner` it acts as the user itself, not as the URI's role."""
         arguments = self._url.translate_connect_args(username="user", database="dbname")
         arguments |= {key: value for key, value in self._url.query.items() if isinstance(value, str)}
         arguments |= {"application_name": "rotate", "connect_timeout": 20}
@@ -192,14 +192,14 @@ def hand_over(
             break
         if clock() > deadline:
             raise RotationError(
-                f"{len(loose)} tables, {loose[0][1]} among them, were in use for {patience:.0f} s without a pause of 0.25 s."
-                " Nothing is lost: run again when there is less to do"
+                f"{len(loose)} tables, {loose[0][1]} among them, were in use for {patience:.0f} s"
+                " without a pause of 0.25 s. Nothing is lost: run again when there is less to do"
             )
         sleep(pause)
         pause = min(pause * 2, 2.0)
     rest = int(value(cursor, REST))
     if rest:
-        # Shorter than the second after which PostgreSQL looks for deadlocks, so that none is ever resolved at a request's cost.
+        # Below the second after which PostgreSQL looks for deadlocks, so that no request pays for the end of one.
         cursor.execute("set statement_timeout = '900ms'")
         cursor.execute(sql.SQL("reassign owned by session_user to {}").format(sql.Identifier(owner)))
     return moved + rest
