@@ -185,7 +185,7 @@ class Examination:
         try:
             packages = self._release()["packages"]
         except UnexaminedError as error:
-            return warn("advisories", f"not checked: {error}", error.remedy)
+            return warn("advisories", f"not examined: {error}", error.remedy)
         accepted = self.params["advisories_accepted"]
         with requests.Session() as session:
             return release_side.advisories(session, self.params["advisories_url"], packages, accepted)

@@ -375,6 +375,10 @@ class Noise(io.RawIOBase):
         """It is a file to be read."""
         return True
 
+    def tell(self) -> int:
+        """Asked for by requests; without it the length would not be sent."""
+        return self.position
+
     def read(self, size: int = -1) -> bytes:
         """The next bytes."""
         left = self.size - self.position

@@ -50,12 +50,12 @@ def advisories(
         details = {key: _detail(session, url, key) for key in sorted(found)[:DETAILED]}
     except requests.exceptions.RequestException as error:
         raise UnexaminedError(
-            f"not checked, {url} does not answer: {type(error).__name__}: {one_line(error, 120)}",
+            f"{url} does not answer ({type(error).__name__})",
             "run it where the service can be reached, set doctor_advisories_url to a mirror, or to '' to skip this",
             "warn",
         ) from error
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        reason = f"not checked, {url} answers in another form: {type(error).__name__}: {one_line(error, 120)}"
+        reason = f"{url} answers in another form: {type(error).__name__}: {one_line(error, 120)}"
         raise UnexaminedError(reason, "set doctor_advisories_url to an OSV service", "warn") from error
     open_ones = {
         key: names

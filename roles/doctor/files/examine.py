@@ -24,6 +24,10 @@ CONFIGURATION = Path("/etc/mlflow/server.json")
 SECONDS = 60
 
 
+class MissingError(Exception):
+    """Something of ours that the machine lacks."""
+
+
 def run(*command: str, seconds: float = SECONDS) -> str:
     """A command's output; CalledProcessError and TimeoutExpired where it does not come."""
     return subprocess.run(command, check=True, capture_output=True, text=True, timeout=seconds).stdout
@@ -93,7 +97,7 @@ def schema(command: str) -> Any:
     """What schema.py tells of the wanted release and the databases; it holds no secret."""
     program, settings = LIBEXEC / "schema.py", CONFIGURATION
     if not program.exists():
-        raise FileNotFoundError(f"{program} is not there: run site.yml")
+        raise MissingError(f"{program} is not there")
     names = json.loads(settings.read_text(encoding="utf-8")) if settings.exists() else {}
     # As the switch asks it, but in a unit of its own: the two may be at work at the same time.
     properties = [f"LoadCredential=mlflow.{name}" for name in ("database-uri", "database-ca")]
@@ -114,6 +118,8 @@ def guarded(part: Callable[[], Any]) -> Any:
     except subprocess.CalledProcessError as error:
         told = (error.stderr or error.stdout or "").strip().splitlines()
         return {"error": f"{error.cmd[0]} … {error.cmd[-1]} ended with {error.returncode}: {told[-1] if told else ''}"}
+    except MissingError as error:
+        return {"error": str(error)}
     except Exception as error:
         return {"error": f"{type(error).__name__}: {error}"}
 
