@@ -1,0 +1,144 @@
+# Copyright (c) 2026, the mlops.mlflow_gcp authors
+# SPDX-License-Identifier: Apache-2.0
+"""What MLflow's databases hold: rows of every table, and a checksum of them that does not depend on their order.
+
+Runs in a release's Python as the service's user, with the credential mlflow.database-uri; only reads. Prints one JSON
+object without secrets. With --expected it also tells what is not as it was at the time of a backup.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.metadata
+import json
+import os
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import psycopg2
+from psycopg2 import sql
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError
+
+Json = dict[str, Any]
+TABLES = "select tablename from pg_tables where schemaname = 'public' order by 1"
+REVISIONS = ("alembic_version", "alembic_version_auth")
+
+
+class RowsError(Exception):
+    """What went wrong, in words without secrets."""
+
+
+def arguments_of(credentials: Path, options: argparse.Namespace) -> Json:
+    """How to connect: as the server does, but for what the options say."""
+    path = credentials / "mlflow.database-uri"
+    if not path.exists():
+        raise RowsError("credential mlflow.database-uri is missing: see systemctl status mlflow-credentials.service")
+    try:
+        url = make_url(path.read_text(encoding="utf-8").rstrip("\r\n"))
+    except ArgumentError:
+        # The message of the original holds the whole URI.
+        raise RowsError("credential mlflow.database-uri is not a database URI") from None
+    found: Json = url.translate_connect_args(username="user", database="dbname")
+    found |= {key: value for key, value in url.query.items() if isinstance(value, str)}
+    if (credentials / "mlflow.database-ca").exists():
+        found["sslrootcert"] = str(credentials / "mlflow.database-ca")
+    found |= {"application_name": "backup", "connect_timeout": 30}
+    if options.host:
+        found["host"] = options.host
+    if options.user:  # at the time of the backup it may have been another one, with another owner
+        found["user"] = options.user
+        found.pop("options", None)
+        if options.session:
+            found["options"] = options.session
+    return found
+
+
+def look(arguments: Json, checksums: bool) -> Json:
+    """Every table of one database, as one transaction sees them."""
+    connection = psycopg2.connect(**arguments)
+    try:
+        connection.set_session(isolation_level="REPEATABLE READ", readonly=True)
+        with connection.cursor() as cursor:
+            cursor.execute(TABLES)
+            names = [name for (name,) in cursor.fetchall()]
+            revision, tables = None, {}
+            for name in names:
+                # Each row's text as a number, and their sum: no sorting, so it is read once however large it is.
+                check = "coalesce(sum(hashtextextended(t::text, 0)::numeric), 0)::text" if checksums else "null"
+                query = sql.SQL("select count(*), " + check + " from {} t").format(sql.Identifier("public", name))
+                cursor.execute(query)
+                tables[name] = list(cursor.fetchone())
+                if name in REVISIONS:
+                    cursor.execute(sql.SQL("select version_num from {}").format(sql.Identifier("public", name)))
+                    revision = next((number for (number,) in cursor.fetchall()), None)
+        return {"tables": tables, "revision": revision}
+    finally:
+        connection.close()
+
+
+def differences(expected: Json, found: Json) -> Json:
+    """What is not as it was.
+
+    `expected` has what was counted right before and right after the backup. Where both are the same, so must this be;
+    where somebody wrote in between, the number of rows must lie between them.
+    """
+    wrong, exact, between = [], 0, 0
+    for database, was in expected["before"].items():
+        tables, later = found.get(database, {}).get("tables", {}), expected["after"].get(database, was)
+        if found.get(database, {}).get("revision") not in (was["revision"], later["revision"]):
+            wrong.append(f"{database}: schema {found.get(database, {}).get('revision')}, was {was['revision']}")
+        for name in sorted({*was["tables"], *tables}):
+            first, second = was["tables"].get(name), later["tables"].get(name)
+            now = tables.get(name)
+            if first == second or now is None or first is None or second is None:
+                exact += 1
+                if now != first:
+                    wrong.append(f"{database}.{name}: {_told(now)}, was {_told(first)}")
+            else:
+                between += 1
+                low, high = sorted([first[0], second[0]])
+                if not low <= now[0] <= high:
+                    wrong.append(f"{database}.{name}: {_told(now)}, was {low} to {high} rows")
+    return {"wrong": wrong, "exact": exact, "between": between}
+
+
+def _told(rows: Any) -> str:
+    return f"{rows[0]} rows (checksum {rows[1]})" if rows else "not there"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run as a program; return its exit code."""
+    parser = argparse.ArgumentParser(description="What MLflow's databases hold")
+    parser.add_argument("--auth-database", default="mlflow_auth")
+    parser.add_argument("--no-checksums", action="store_true", help="only count")
+    parser.add_argument("--host", default="", help="another server than the credential's")
+    parser.add_argument("--authority", default="", help="certificate of that server's authority, PEM")
+    parser.add_argument("--user", default="", help="another user, with the same password")
+    parser.add_argument("--session", default="", help="that user's libpq options")
+    parser.add_argument("--expected", default="", help="what was counted at the time of a backup, JSON")
+    options = parser.parse_args(arguments)
+    try:
+        connect = arguments_of(Path(os.environ["CREDENTIALS_DIRECTORY"]), options)
+        with tempfile.NamedTemporaryFile("w", suffix=".pem") as authority:
+            if options.authority:
+                authority.write(options.authority)
+                authority.flush()
+                connect["sslrootcert"] = authority.name
+            names = dict.fromkeys((connect["dbname"], options.auth_database))
+            found = {name: look({**connect, "dbname": name}, not options.no_checksums) for name in names}
+        result: Json = {"version": importlib.metadata.version("mlflow"), "databases": found}
+        if options.expected:
+            result["compared"] = differences(json.loads(options.expected), found)
+    except (RowsError, psycopg2.Error) as error:
+        print(" ".join(str(error).split()), file=sys.stderr)
+        return 1
+    print(json.dumps(result))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
