@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 ROOT = Path(__file__).resolve().parents[3]
-ROLES = ("infrastructure", "credentials", "mlflow", "nginx", "doctor")
+ROLES = ("infrastructure", "credentials", "mlflow", "nginx", "doctor", "upgrade", "schedule")
 SETTING = re.compile(rf"# ((?:{'|'.join(ROLES)})_\w+):(?: (?P<value>[^#].*?))?(?: # (?P<mark>\w+))?")
 
 
@@ -64,7 +64,7 @@ def wiring() -> dict[str, Any]:
                 return re.sub(r"{{ (__infrastructure_\w+) }}", lambda match: internal[match[1]], value)
         return value
 
-    (task,) = load("roles/infrastructure/tasks/deployment.yml")
+    task, *_ = load("roles/infrastructure/tasks/deployment.yml")
     wired: dict[str, Any] = resolve(task["vars"]["__infrastructure_wiring"])
     return wired
 
