@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Migrate a copy of the databases on another instance with a release that does not serve yet.
 
-Runs as root on the machine, on Debian's Python: makes the credentials that lead to the copy, in memory, and has schema.py
-of the release use them as the server's own user would. Prints what schema.py prints.
+Runs as root on the machine, on Debian's Python: makes the credentials that lead to the copy, in memory, and has
+schema.py of the release use them as the server's own user would. Prints what schema.py prints.
 """
 
 from __future__ import annotations
