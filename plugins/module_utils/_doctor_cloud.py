@@ -8,6 +8,7 @@ import base64
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from urllib.parse import quote
 
 from ._advice import advice
 from ._client import Client, GoogleError, Json
@@ -74,7 +75,7 @@ class Cloud:
         """Delete every version below a prefix, also those that versioning keeps; returns how many."""
         removed = 0
         for found in self.items("storage", f"b/{bucket}/o", prefix=prefix, versions="true"):
-            path = f"b/{bucket}/o/{found['name'].replace('/', '%2F')}"
+            path = f"b/{bucket}/o/{quote(found['name'], safe='')}"
             self.client.request("DELETE", "storage", path, params={"generation": found["generation"]})
             removed += 1
         return removed

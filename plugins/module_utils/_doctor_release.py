@@ -77,7 +77,7 @@ def advisories(
 
 def _told(key: str, names: Sequence[str], detail: Json) -> str:
     cve = next((alias for alias in detail.get("aliases", []) if alias.startswith("CVE-")), key)
-    severity = f" {str(detail['severity']).lower()}" if detail.get("severity") else ""
+    severity = f", {str(detail['severity']).lower()}" if detail.get("severity") else ""
     return f"{cve} ({', '.join(names)}{severity})"
 
 

@@ -369,7 +369,11 @@ class Mlflow:
         return 200, {}, json.dumps(getattr(self, path.replace("/", "_").replace("-", "_"))(body))
 
     def add(self, run_id: str, start: float) -> dict[str, Any]:
-        info = {"run_id": run_id, "start_time": int(start * 1000), "artifact_uri": f"{self.location}/{run_id}/artifacts"}
+        info = {
+            "run_id": run_id,
+            "start_time": int(start * 1000),
+            "artifact_uri": f"{self.location}/{run_id}/artifacts",
+        }
         self.runs[run_id] = {"info": info, "data": {}}
         return self.runs[run_id]
 

@@ -1,0 +1,171 @@
+# Copyright (c) 2026, the mlops.mlflow_gcp authors
+# SPDX-License-Identifier: Apache-2.0
+"""What the doctor makes of Google's answers."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+import requests
+from ansible_collections.mlops.mlflow_gcp.plugins.module_utils import _client
+from ansible_collections.mlops.mlflow_gcp.plugins.module_utils import _doctor_cloud as doctor
+from ansible_collections.mlops.mlflow_gcp.plugins.module_utils._doctor_rows import UnexaminedError
+
+from tests.unit.harness import PROJECT, Cloud, Json
+
+NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
+SERVER = f"projects/{PROJECT}/zones/europe-west1-b/instances/mlflow-server"
+BACKUPS = f"v1/projects/{PROJECT}/instances/mlflow-database/backupRuns"
+
+
+@pytest.fixture
+def google(cloud: Cloud) -> doctor.Cloud:
+    client = _client.Client(requests.Session(), timeout=60)
+    return doctor.Cloud(client, PROJECT, "europe-west1", "europe-west1-b")
+
+
+def ago(**time: float) -> str:
+    return (NOW - timedelta(**time)).strftime("%Y-%m-%dT%H:%M:%S.123Z")
+
+
+def test_the_machine_runs(cloud: Cloud, google: doctor.Cloud) -> None:
+    cloud.get("compute", SERVER, {"status": "RUNNING"})
+    assert doctor.machine(google, "mlflow-server", {"clock": {}}).state == "ok"
+
+
+def test_the_machine_is_stopped(cloud: Cloud, google: doctor.Cloud) -> None:
+    cloud.get("compute", SERVER, {"status": "TERMINATED"})
+    row = doctor.machine(google, "mlflow-server", {"error": "no machine"})
+    assert (row.state, row.value) == ("fail", "mlflow-server is TERMINATED")
+    assert f"gcloud compute instances start mlflow-server --zone=europe-west1-b --project={PROJECT}" in row.remedy
+
+
+def test_the_machine_does_not_let_us_in(cloud: Cloud, google: doctor.Cloud) -> None:
+    cloud.get("compute", SERVER, {"status": "RUNNING"})
+    row = doctor.machine(google, "mlflow-server", {"error": "Host key verification failed."})
+    assert row.state == "fail"
+    assert "Host key verification failed." in row.value
+    assert "infrastructure_ssh_source_ranges" in row.remedy
+
+
+def test_the_machine_is_not_there(cloud: Cloud, google: doctor.Cloud) -> None:
+    cloud.get("compute", SERVER, None)
+    with pytest.raises(UnexaminedError, match="HTTP 404") as error:
+        doctor.machine(google, "mlflow-server", {})
+    assert error.value.remedy == "it is not there: ansible-playbook site.yml"
+
+
+def test_we_may_not_look(cloud: Cloud, google: doctor.Cloud) -> None:
+    message = "Required 'compute.instances.get' permission for 'mlflow-server'"
+    cloud.fails("GET", "compute", SERVER, 403, "forbidden", message)
+    with pytest.raises(UnexaminedError, match="HTTP 403") as error:
+        doctor.machine(google, "mlflow-server", {})
+    assert "compute.instances.get" in error.value.remedy
+
+
+def instance(**settings: Any) -> Json:
+    configuration = {"enabled": True, "pointInTimeRecoveryEnabled": True, "startTime": "02:00"}
+    return {
+        "name": "mlflow-database",
+        "state": "RUNNABLE",
+        "databaseVersion": "POSTGRES_17",
+        "createTime": ago(days=30),
+        "settings": {"backupConfiguration": configuration | settings},
+    }
+
+
+def test_database() -> None:
+    assert doctor.database(instance()).state == "ok"
+    assert doctor.database(instance() | {"state": "MAINTENANCE"}).state == "fail"
+    stopped = doctor.database(instance() | {"settings": {"activationPolicy": "NEVER"}})
+    assert stopped.remedy == "gcloud sql instances patch mlflow-database --activation-policy=ALWAYS"
+
+
+def backup(hours: float, status: str = "SUCCESSFUL", kind: str = "AUTOMATED") -> Json:
+    error = {"error": {"message": "no room"}} if status == "FAILED" else {}
+    return {"status": status, "type": kind, "endTime": ago(hours=hours)} | error
+
+
+@pytest.mark.parametrize(
+    ("runs", "state", "value"),
+    [
+        ([backup(30), backup(6)], "ok", "newest 6.0 h old (2 automated, 0 on demand), point in time recovery on"),
+        (
+            [backup(30), backup(1, kind="ON_DEMAND")],
+            "ok",
+            "newest 1.0 h old (1 automated, 1 on demand), point in time recovery on",
+        ),
+        ([backup(30)], "warn", "newest 30.0 h old (1 automated, 0 on demand), point in time recovery on"),
+        ([backup(100)], "fail", "newest 4 days old (1 automated, 0 on demand), point in time recovery on"),
+        (
+            [backup(20), backup(2, "FAILED")],
+            "warn",
+            "newest 20.0 h old (1 automated, 0 on demand), point in time recovery on; 1 newer failed: no room",
+        ),
+        (
+            [backup(2, "RUNNING"), backup(6)],
+            "ok",
+            "newest 6.0 h old (1 automated, 0 on demand), point in time recovery on",
+        ),
+        ([], "fail", "none yet; the instance is 30 days old, the first automatic one comes after 02:00 UTC"),
+    ],
+)
+def test_backups(cloud: Cloud, google: doctor.Cloud, runs: list[Json], state: str, value: str) -> None:
+    cloud.get("sql", BACKUPS, {"items": runs} if runs else {})
+    row = doctor.backups(google, instance(), NOW.timestamp(), 26, 72)
+    # The timestamps have milliseconds.
+    assert (row.state, row.value) == (state, value)
+    assert ("playbooks/backup.yml" in row.remedy) == (state != "ok")
+
+
+def test_a_new_instance_has_no_backup_yet(cloud: Cloud, google: doctor.Cloud) -> None:
+    cloud.get("sql", BACKUPS, {})
+    assert doctor.backups(google, instance() | {"createTime": ago(hours=1)}, NOW.timestamp(), 26, 72).state == "warn"
+
+
+def test_backups_are_off(google: doctor.Cloud) -> None:
+    assert doctor.backups(google, instance(enabled=False), NOW.timestamp(), 26, 72).state == "fail"
+
+
+def test_recovery_to_a_point_in_time_is_off(cloud: Cloud, google: doctor.Cloud) -> None:
+    cloud.get("sql", BACKUPS, {"items": [backup(6)]})
+    row = doctor.backups(google, instance(pointInTimeRecoveryEnabled=False), NOW.timestamp(), 26, 72)
+    assert (row.state, "point in time recovery OFF" in row.value) == ("warn", True)
+
+
+def versions(cloud: Cloud, name: str, *days: float) -> None:
+    found = [{"name": f"…/versions/{n}", "createTime": ago(days=age)} for n, age in enumerate(days)]
+    path = f"v1/projects/{PROJECT}/secrets/{name}/versions"
+    cloud.get("secretmanager", path, {"versions": found} if found else {}, query={"filter": "state:ENABLED"})
+
+
+def test_ages_of_secrets(cloud: Cloud, google: doctor.Cloud) -> None:
+    versions(cloud, "a", 500, 10)
+    versions(cloud, "b", 20)
+    row = doctor.secret_ages(google, ["a", "b"], NOW.timestamp(), 365)
+    assert (row.state, row.value) == ("ok", "2, the oldest 20 days old (b)")
+
+
+def test_old_secrets(cloud: Cloud, google: doctor.Cloud) -> None:
+    versions(cloud, "a", 500, 400)
+    versions(cloud, "b", 20)
+    row = doctor.secret_ages(google, ["a", "b"], NOW.timestamp(), 365)
+    assert (row.state, row.value) == ("warn", "a 400 days old")
+    assert row.remedy == "ansible-playbook playbooks/rotate.yml"
+
+
+def test_a_secret_without_a_version(cloud: Cloud, google: doctor.Cloud) -> None:
+    versions(cloud, "a")
+    row = doctor.secret_ages(google, ["a"], NOW.timestamp(), 365)
+    assert (row.state, row.value) == ("fail", "a has no enabled version")
+
+
+def test_every_version_below_a_prefix_is_removed(cloud: Cloud, google: doctor.Cloud) -> None:
+    found = [{"name": "0/abc/doctor.bin", "generation": "17"}, {"name": "0/abc/doctor.bin", "generation": "18"}]
+    cloud.get("storage", "b/bucket/o", {"items": found}, query={"prefix": "0/abc/", "versions": "true"})
+    for generation in ("17", "18"):
+        path = "b/bucket/o/0%2Fabc%2Fdoctor.bin"
+        cloud.expect("DELETE", "storage", path, "", status=204, query={"generation": generation})
+    assert google.remove_versions("bucket", "0/abc/") == 2

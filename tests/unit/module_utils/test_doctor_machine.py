@@ -1,0 +1,200 @@
+# Copyright (c) 2026, the mlops.mlflow_gcp authors
+# SPDX-License-Identifier: Apache-2.0
+"""What the doctor makes of what was seen on the machine."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from ansible_collections.mlops.mlflow_gcp.plugins.module_utils import _doctor_machine as doctor
+from ansible_collections.mlops.mlflow_gcp.plugins.module_utils._doctor_rows import UnexaminedError
+
+Json = dict[str, Any]
+UNSEEN = {"error": "Permission denied (publickey)"}
+CHECKS = {
+    "disk": lambda facts: doctor.disk(facts, 80, 90),
+    "units": doctor.units,
+    "server": doctor.server,
+    "schema": doctor.schema,
+    "connections": lambda facts: doctor.connections(facts, 70, 90),
+    "database-disk": lambda facts: doctor.database_disk(facts, {}, 80, 90),
+}
+PARTS = {
+    "disk": "disks",
+    "units": "units",
+    "server": "switch",
+    "schema": "heads",
+    "connections": "size",
+    "database-disk": "size",
+}
+
+
+@pytest.mark.parametrize("name", CHECKS)
+def test_a_machine_that_was_not_seen(name: str) -> None:
+    with pytest.raises(UnexaminedError, match="the machine was not examined: Permission denied") as error:
+        CHECKS[name](UNSEEN)
+    assert error.value.remedy == "see the row machine"
+
+
+@pytest.mark.parametrize("name", CHECKS)
+def test_a_part_that_was_not_seen(name: str) -> None:
+    with pytest.raises(UnexaminedError, match=r"schema\.py ended with 1"):
+        CHECKS[name]({PARTS[name]: {"error": "schema.py ended with 1"}})
+    with pytest.raises(UnexaminedError, match="tells nothing"):
+        CHECKS[name]({})
+
+
+def disk(path: str, used: float, files: float = 1.0) -> Json:
+    return {"path": path, "size": 30e9, "free": 2e9, "used_percent": used, "used_files_percent": files}
+
+
+@pytest.mark.parametrize(
+    ("disks", "state", "value"),
+    [
+        ([disk("/", 50)], "ok", "/ 50 % used, 2.0 GB free"),
+        ([disk("/", 50), disk("/var/tmp", 80)], "warn", "/ 50 % used, 2.0 GB free; /var/tmp 80 % used, 2.0 GB free"),
+        ([disk("/", 95)], "fail", "/ 95 % used, 2.0 GB free"),
+        ([disk("/", 50, 99)], "fail", "/ 99 % of its files used, 2.0 GB free"),
+    ],
+)
+def test_disk(disks: list[Json], state: str, value: str) -> None:
+    row = doctor.disk({"disks": disks}, 80, 90)
+    assert (row.state, row.value) == (state, value)
+    if state != "ok":
+        assert row.remedy.startswith(f"on {disks[-1]['path']}:")
+        assert "infrastructure_boot_disk_size_gb" in row.remedy
+
+
+GOOD_UNITS = {"mlflow.service": "active", "nginx.service": "active"}
+
+
+@pytest.mark.parametrize(
+    ("failed", "needed", "state", "value"),
+    [
+        ([], GOOD_UNITS, "ok", "none failed; mlflow.service, nginx.service active"),
+        (["man-db.service"], GOOD_UNITS, "warn", "man-db.service failed"),
+        (["mlflow@green.service"], GOOD_UNITS, "fail", "mlflow@green.service failed"),
+        ([], GOOD_UNITS | {"nginx.service": "inactive"}, "fail", "nginx.service is inactive"),
+        (["nginx.service"], GOOD_UNITS | {"nginx.service": "failed"}, "fail", "nginx.service failed"),
+    ],
+)
+def test_units(failed: list[str], needed: dict[str, str], state: str, value: str) -> None:
+    row = doctor.units({"units": {"failed": failed, "needed": needed}})
+    assert (row.state, row.value) == (state, value)
+    if state != "ok":
+        assert f"journalctl -u {value.split()[0]}" in row.remedy
+
+
+def status(**changes: Any) -> Json:
+    return {
+        "switch": {
+            "active": "blue",
+            "slots": {
+                "blue": {"version": "3.17.2", "release": "/opt/mlflow/releases/3.17.2-x", "running": True},
+                "green": {"version": None, "release": None, "running": False},
+            },
+            "held": False,
+            "phase": None,
+            "last": None,
+        }
+        | changes
+    }
+
+
+def test_the_active_slot_serves() -> None:
+    row = doctor.server(status())
+    assert (row.state, row.value) == ("ok", "blue 3.17.2 serves; green empty stopped")
+
+
+def test_no_slot_serves() -> None:
+    row = doctor.server(status(active="green"))
+    assert row.state == "fail"
+    assert "systemctl start mlflow.service" in row.remedy
+    assert doctor.server({"switch": {"active": None, "slots": {}}}).state == "fail"
+
+
+def test_requests_are_held() -> None:
+    row = doctor.server(status(held=True))
+    assert row.state == "fail"
+    assert "switch.py recover" in row.remedy
+
+
+def test_a_switch_is_at_work() -> None:
+    assert doctor.server(status(phase="drain")).state == "warn"
+
+
+def test_the_last_switch_was_rolled_back() -> None:
+    row = doctor.server(status(last={"ok": False, "cause": "smoke test: HTTP 500"}))
+    assert (row.state, "smoke test: HTTP 500" in row.value) == ("warn", True)
+    assert "upgrade.yml" in row.remedy
+
+
+def heads(tracking: str | None, *, known: bool = True) -> Json:
+    return {
+        "heads": {
+            "tracking": {"database": tracking, "code": "abc", "known": known},
+            "auth": {"database": "def", "code": "def", "known": True},
+        }
+    }
+
+
+@pytest.mark.parametrize(
+    ("facts", "state", "value", "remedy"),
+    [
+        (heads("abc"), "ok", "tracking abc; auth def", ""),
+        (heads("old"), "fail", "tracking old where the release has abc; auth def", "playbooks/upgrade.yml"),
+        (heads(None), "fail", "tracking empty where the release has abc; auth def", "playbooks/upgrade.yml"),
+        (
+            heads("new", known=False),
+            "fail",
+            "tracking new where the release has abc, which it does not know; auth def",
+            "playbooks/restore.yml",
+        ),
+    ],
+)
+def test_schema(facts: Json, state: str, value: str, remedy: str) -> None:
+    row = doctor.schema(facts)
+    assert (row.state, row.value) == (state, value)
+    assert remedy in row.remedy
+
+
+def size(used: int = 10, held: float = 1e9) -> Json:
+    connections = {"used": used, "allowed": 97}
+    return {"size": {"databases": {"mlflow": held}, "bytes": held, "connections": connections}}
+
+
+@pytest.mark.parametrize(("used", "state"), [(10, "ok"), (75, "warn"), (96, "fail")])
+def test_connections(used: int, state: str) -> None:
+    row = doctor.connections(size(used), 70, 90)
+    assert (row.state, row.value) == (state, f"{used} of 97 ({100 * used / 97:.0f} %)")
+    assert ("infrastructure_database_tier" in row.remedy) == (state != "ok")
+
+
+@pytest.mark.parametrize(
+    ("settings", "held", "state", "growth"),
+    [
+        ({"storageAutoResize": True}, 12e9, "ok", "grows by itself"),
+        ({"storageAutoResize": True, "storageAutoResizeLimit": "20"}, 12e9, "ok", "grows to 20 GB"),
+        ({"storageAutoResize": True, "storageAutoResizeLimit": "20"}, 18e9, "warn", "grows to 20 GB"),
+        ({"storageAutoResize": True, "storageAutoResizeLimit": "20"}, 21e9, "fail", "grows to 20 GB"),
+        ({}, 1e9, "ok", "does not grow"),
+        ({}, 9e9, "warn", "does not grow"),
+        ({}, 10e9, "fail", "does not grow"),
+    ],
+)
+def test_database_disk(settings: Json, held: float, state: str, growth: str) -> None:
+    row = doctor.database_disk(size(held=held), {"settings": {"dataDiskSizeGb": "10", **settings}}, 80, 90)
+    assert (row.state, row.value) == (state, f"databases hold {held / 1e9:.2f} GB of 10 GB, {growth}")
+    assert ("infrastructure_database_disk_size_gb" in row.remedy) == (state != "ok")
+
+
+@pytest.mark.parametrize(("stamp", "ahead"), [(100.5, 0.0), (99.0, -1.0), (104.0, 3.0)])
+def test_skew_is_what_lies_outside_the_conversation(stamp: float, ahead: float) -> None:
+    facts = {"clock": {"time": stamp, "synchronized": True}, "asked_at": 100.0, "answered_at": 101.0}
+    assert doctor.skew(facts) == (ahead, True)
+
+
+def test_skew_of_a_machine_that_was_not_seen() -> None:
+    assert doctor.skew(UNSEEN) == (None, None)
+    assert doctor.skew({"clock": {"time": 1.0, "synchronized": True}}) == (None, None)

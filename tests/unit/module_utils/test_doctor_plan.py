@@ -1,0 +1,56 @@
+# Copyright (c) 2026, the mlops.mlflow_gcp authors
+# SPDX-License-Identifier: Apache-2.0
+"""From a plan to a row about drift."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from ansible_collections.mlops.mlflow_gcp.plugins.module_utils import _doctor_plan as doctor
+from ansible_collections.mlops.mlflow_gcp.plugins.module_utils._doctor_rows import UnexaminedError
+
+
+def printed(*entries: dict[str, Any], end: bool = True) -> str:
+    lines = [json.dumps(entry) for entry in entries] + (['{"event": "end"}'] if end else [])
+    return "\n".join(["a line of another plugin", *lines])
+
+
+def changed(what: str, *fields: str, task: str = "Make it so") -> dict[str, Any]:
+    return {"event": "changed", "task": task, "what": what, "fields": list(fields)}
+
+
+def test_no_drift() -> None:
+    assert doctor.drift(printed(), 0).state == "ok"
+
+
+def test_drift_warns() -> None:
+    row = doctor.drift(printed(changed("network mlflow-network", "mtu"), changed("", task="Save the file")), 0)
+    assert (row.state, row.value) == ("warn", "2 differ: network mlflow-network (mtu); Save the file")
+    assert "site.yml --check --diff" in row.remedy
+
+
+@pytest.mark.parametrize("what", ["firewall rule mlflow-allow-https", "IAM member", "bucket artifacts"])
+def test_an_open_door_fails(what: str) -> None:
+    row = doctor.drift(printed(changed("network mlflow-network", "mtu"), changed(what, "sourceRanges")), 0)
+    assert row.state == "fail"
+    assert f"{what} (sourceRanges)" in row.value
+
+
+@pytest.mark.parametrize(
+    ("output", "code", "reason"),
+    [
+        (
+            printed({"event": "failed", "task": "Create the network", "msg": "HTTP 403"}),
+            2,
+            "Create the network: HTTP 403",
+        ),
+        ("ERROR! no such playbook", 1, "exit code 1: ERROR! no such playbook"),
+        ("", 0, "nothing was printed"),
+        (printed(end=False), 0, "exit code 0"),
+    ],
+)
+def test_a_plan_that_does_not_come_to_its_end(output: str, code: int, reason: str) -> None:
+    with pytest.raises(UnexaminedError, match=reason):
+        doctor.drift(output, code)
