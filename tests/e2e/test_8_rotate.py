@@ -1,0 +1,290 @@
+# Copyright (c) 2026, the mlops.mlflow_gcp authors
+# SPDX-License-Identifier: Apache-2.0
+"""New secrets while clients are at work: no request fails, the old ones are refused afterwards."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import signal
+import socket
+import ssl
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import mlflow
+import pytest
+import requests
+from cryptography import x509
+
+from benchmarks.background import Target, background
+from tests.e2e.deployment import BIN, REPO, Deployment, changes
+
+USER, PASSWORD = "grace", "a-long-password-of-grace"
+ANNOUNCED = "change over now"
+SECRETS = ("mlflow-database-uri", "mlflow-admin-password", "mlflow-flask-secret-key", "mlflow-certificate")
+# The same as root, for a URI on standard input, which is neither argument nor environment.
+SQL = """
+import subprocess, sys
+uri = sys.stdin.readline().strip().replace('postgresql+psycopg2', 'postgresql')
+code = '''
+import sys, psycopg2
+try:
+    cursor = psycopg2.connect(sys.stdin.readline().strip(), sslrootcert='/run/credstore/mlflow.database-ca').cursor()
+    cursor.execute(sys.stdin.read())
+    print(cursor.fetchall())
+except psycopg2.OperationalError as error:
+    print(error)
+'''
+done = subprocess.run(['/opt/mlflow/current/bin/python', '-c', code], input=uri + '\\n' + sys.stdin.read(), text=True)
+"""
+
+
+@dataclass
+class Rotation:
+    """One rotation and what clients saw of it."""
+
+    output: str
+    before: dict[str, str]
+    serial: int
+    authority: bytes
+    load: dict[str, Any] = field(default_factory=dict)
+    admin: dict[str, Any] = field(default_factory=dict)
+
+
+def play(
+    site: Deployment, log: Path, *arguments: str, kill_at: str = "", settings: dict[str, Any] | None = None
+) -> subprocess.Popen[bytes]:
+    """Runs the playbook into a file that others can watch. Ends it with SIGKILL when its output names `kill_at`."""
+    given = site.settings | {"rotate_admin_password_overlap": 15} | (settings or {})
+    command = [str(BIN / "ansible-playbook"), "playbooks/rotate.yml", "-e", json.dumps(given), *arguments]
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            command, cwd=REPO, env=site.environment, stdout=output, stderr=subprocess.STDOUT, start_new_session=True
+        )
+    deadline = time.monotonic() + 900
+    while process.poll() is None:
+        if time.monotonic() > deadline or (kill_at and kill_at in log.read_text()):
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+        time.sleep(0.1)
+    return process
+
+
+def rotate(site: Deployment, log: Path, *arguments: str, **options: Any) -> str:
+    """Runs the playbook to its good end."""
+    done = play(site, log, *arguments, **options)
+    output = log.read_text()
+    assert done.returncode == 0, output[-6000:]
+    return output
+
+
+def certificate(site: Deployment) -> x509.Certificate:
+    """What the server shows, checked against the authority that clients have."""
+    context = ssl.create_default_context(cafile=str(site.ca))
+    with (
+        socket.create_connection((site.address, 443), timeout=10) as plain,
+        context.wrap_socket(plain, server_hostname=site.address) as connection,
+    ):
+        shown = connection.getpeercert(binary_form=True)
+    assert shown
+    return x509.load_der_x509_certificate(shown)
+
+
+def sql(site: Deployment, uri: str, query: str) -> str:
+    """What PostgreSQL answers on the machine to the user of a URI, errors included."""
+    machine = ["ssh", "-i", str(site.state / "ssh/id_ed25519"), "-o", "BatchMode=yes"]
+    machine += ["-o", f"UserKnownHostsFile={site.state / 'ssh/known_hosts'}", f"deployer@{site.address}"]
+    command = [*machine, f'sudo python3 -c "{SQL}"']
+    return subprocess.run(command, input=f"{uri}\n{query}", capture_output=True, text=True, timeout=60).stdout
+
+
+def status(site: Deployment, password: str) -> int:
+    """How the server answers the administrator with a password."""
+    answer = requests.get(
+        f"{site.url}/api/2.0/mlflow/users/get",
+        params={"username": "admin"},
+        auth=("admin", password),
+        verify=str(site.ca),
+        timeout=30,
+    )
+    return answer.status_code
+
+
+@contextlib.contextmanager
+def clients(site: Deployment, results: dict[str, Any]) -> Iterator[None]:
+    """Clients of a user with a password of her own, at work all the while; and one that never tries again."""
+    target = Target(site.url, site.ca, PASSWORD, USER)
+    with background("load", target, 900) as load, background("probe", target, 900) as probe:
+        time.sleep(3)
+        yield
+        time.sleep(3)
+        results.update({"load": load.report(), "probe": probe.report()})
+    print(json.dumps(results))
+
+
+def assert_nothing_was_lost(results: dict[str, Any]) -> None:
+    load, probe = results["load"], results["probe"]
+    assert (load["lost"], load["wrong"], load["twice"]) == (0, [], 0), load
+    assert load["calls"] > 50
+    assert probe["failed"] == 0, probe
+
+
+@contextlib.contextmanager
+def administrator(site: Deployment, log: Path, results: dict[str, Any]) -> Iterator[None]:
+    """A client of the administrator's, who takes the new password when the rotation announces it."""
+    stop = threading.Event()
+    results.update({"before": 0, "after": 0, "failures": []})
+
+    def work() -> None:
+        client, changed = mlflow.MlflowClient(site.url), "before"
+        while not stop.is_set():
+            if changed == "before" and log.exists() and ANNOUNCED in log.read_text():
+                os.environ["MLFLOW_TRACKING_PASSWORD"], changed = site.admin[1], "after"
+            try:
+                client.search_experiments(max_results=1)
+            except Exception as error:
+                results["failures"].append(f"{changed}: {error!r}"[:500])
+            results[changed] += 1
+            time.sleep(0.1)
+
+    kept = {name: os.environ.get(name) for name in site.client_environment}
+    os.environ.update(site.client_environment)
+    thread = threading.Thread(target=work)
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
+        for name, value in kept.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+
+@pytest.fixture(scope="module")
+def rotated(site: Deployment) -> Rotation:
+    """Everything is rotated while clients are at work."""
+    made = requests.post(
+        f"{site.url}/api/2.0/mlflow/users/create",
+        json={"username": USER, "password": PASSWORD},
+        auth=site.admin,
+        verify=str(site.ca),
+        timeout=30,
+    )
+    assert made.ok, made.text
+    log = site.artifacts / f"rotate-{int(time.time())}.log"
+    rotation = Rotation(
+        output="",
+        before={name: site.secret(name) for name in SECRETS},
+        serial=certificate(site).serial_number,
+        authority=site.ca.read_bytes(),
+    )
+    with clients(site, rotation.load), administrator(site, log, rotation.admin):
+        rotation.output = rotate(site, log)
+    return rotation
+
+
+def test_no_request_failed(rotated: Rotation) -> None:
+    print(rotated.admin)
+    assert_nothing_was_lost(rotated.load)
+    assert rotated.admin["failures"] == []
+    assert rotated.admin["before"] > 20
+    assert rotated.admin["after"] > 20
+
+
+def test_the_old_database_password_is_refused(site: Deployment, rotated: Rotation) -> None:
+    old, new = rotated.before["mlflow-database-uri"], site.secret("mlflow-database-uri")
+    assert "password authentication failed" in sql(site, old, "select 1")
+    owners = "select tableowner, count(*) from pg_tables where schemaname = 'public' group by 1"
+    assert re.fullmatch(r"\[\('mlflow_owner', \d+\)\]\n", sql(site, new, owners))
+    assert "[('mlflow_owner',)]" in sql(site, new, "select current_user")
+
+
+def test_the_old_administrators_password_is_refused_by_every_process(site: Deployment, rotated: Rotation) -> None:
+    old = rotated.before["mlflow-admin-password"]
+    assert {status(site, old) for _ in range(20)} == {401}
+    assert {status(site, site.admin[1]) for _ in range(5)} == {200}
+
+
+def test_the_certificate_is_new_and_the_authority_is_not(site: Deployment, rotated: Rotation) -> None:
+    assert certificate(site).serial_number != rotated.serial
+    assert site.ca.read_bytes() == rotated.authority
+
+
+def test_forms_are_signed_with_the_new_key(site: Deployment, rotated: Rotation) -> None:
+    environment = site.ssh("sudo sh -c 'for p in $(pgrep -u mlflow); do cat /proc/$p/environ; done'").split("\0")
+    keys = {line.partition("=")[2] for line in environment if line.startswith("MLFLOW_FLASK_SERVER_SECRET_KEY=")}
+    assert keys == {site.secret("mlflow-flask-secret-key")}
+    assert keys != {rotated.before["mlflow-flask-secret-key"]}
+
+
+@pytest.mark.parametrize("name", SECRETS)
+def test_only_the_newest_version_can_be_read(site: Deployment, rotated: Rotation, name: str) -> None:
+    versions = site.call("GET", "secretmanager", f"v1/projects/{site.project}/secrets/{name}/versions")["versions"]
+    assert [version["state"] for version in versions] == ["ENABLED"] + ["DISABLED"] * (len(versions) - 1)
+    assert len(versions) > 1
+
+
+def test_check_mode_says_what_it_would_do_and_does_nothing(site: Deployment, rotated: Rotation, tmp_path: Path) -> None:
+    before = {name: site.secret(name) for name in SECRETS}
+    output = " ".join(rotate(site, tmp_path / "check.log", "--check", "--diff").split())
+    assert "mlflow gets a new one and serves; then mlflow_alternate gets one that nobody knows" in output
+    assert {name: site.secret(name) for name in SECRETS} == before
+    assert status(site, before["mlflow-admin-password"]) == 200
+
+
+def test_a_certificate_of_somebody_elses_is_not_replaced(site: Deployment, tmp_path: Path) -> None:
+    files = {"infrastructure_certificate_file": str(site.ca), "infrastructure_certificate_key_file": str(site.ca)}
+    done = play(site, tmp_path / "given.log", settings=files)
+    output = (tmp_path / "given.log").read_text()
+    assert done.returncode != 0
+    assert "run site.yml" in " ".join(output.split())
+    assert set(changes(output).values()) == {0}
+
+
+@pytest.mark.parametrize("moment", ["Store the URI", "Let MLflow take the credentials", "End its sessions"])
+def test_killed_and_run_again(site: Deployment, rotated: Rotation, tmp_path: Path, moment: str) -> None:
+    """At no point is the server without a password that works, and the next run leaves one valid password."""
+    what = {"rotate_what": ["database_password"], "rotate_old_versions": "destroyed"}
+    old, results = site.secret("mlflow-database-uri"), dict[str, Any]()
+    with clients(site, results):
+        killed = play(site, tmp_path / "killed.log", kill_at=f"mlflow_gcp.rotate : {moment}]", settings=what)
+        assert killed.returncode == -signal.SIGKILL
+        middle = site.secret("mlflow-database-uri")
+        rotate(site, tmp_path / "again.log", settings=what)
+    assert_nothing_was_lost(results)
+    new = site.secret("mlflow-database-uri")
+    for uri in {old, middle} - {new}:
+        assert "password authentication failed" in sql(site, uri, "select 1")
+    assert sql(site, new, "select 1") == "[(1,)]\n"
+
+
+def test_site_finds_nothing_to_change(site: Deployment, rotated: Rotation) -> None:
+    done = site.playbook("site.yml", log="after-rotation")
+    assert set(changes(done.stdout).values()) == {0}, done.stdout[-4000:]
+
+
+def test_no_secret_where_it_does_not_belong(site: Deployment, rotated: Rotation) -> None:
+    values = [*rotated.before.values(), *(site.secret(name) for name in SECRETS)]
+    secrets = {value.partition("@")[0].rpartition(":")[2] for value in values if "\n" not in value}
+    keys = {value.partition("-----END")[0].splitlines()[1] for value in values if "PRIVATE KEY" in value}
+    assert len(secrets) == 6
+    assert len(keys) == 2
+    places = {
+        "ps": site.ssh("sudo ps auxww"),
+        "systemctl show": site.ssh("sudo systemctl show '*'"),
+        "journal": site.ssh("sudo journalctl --no-pager --output=cat"),
+        "state directory": "".join(path.read_text() for path in site.state.rglob("*") if path.is_file()),
+        **{path.name: path.read_text() for path in site.artifacts.glob("*.log")},
+    }
+    assert [place for place, text in places.items() for secret in secrets | keys if secret in text] == []
