@@ -1,20 +1,25 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""Start `mlflow` with its secrets taken from systemd credentials.
+"""Start the MLflow server of a slot, with its secrets taken from systemd credentials.
+
+The directory that holds this file is the slot: the release to run is its link `release`, settings and environment are
+in its `server.json`. Both were copied there when the slot was last switched to; what changed since plays no part.
 
 The database password goes to a libpq password file and the administrator's password to the sign-in configuration,
 both readable by the service alone, in its runtime directory, which is memory. Neither is ever an argument or an
 environment variable. (The key that signs forms can reach MLflow only through the environment of its own processes.)
 
-Runs inside the release's virtual environment; the arguments are those of `mlflow`.
+Started by any Python; goes on in that of the release, by its own path and with the slot's environment.
 """
 
 from __future__ import annotations
 
 import configparser
+import json
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 SECRETS = ("mlflow.database-uri", "mlflow.admin-password", "mlflow.flask-secret-key")
 DATABASE_CA = "mlflow.database-ca"
@@ -76,16 +81,16 @@ def split_database_uri(uri: str, auth_database: str) -> tuple[str, str, str]:
     return tracking, auth, line
 
 
-def auth_configuration(database_uri: str, password: str, environment: dict[str, str]) -> str:
+def auth_configuration(database_uri: str, password: str, settings: dict[str, Any]) -> str:
     """Return the text of MLflow's sign-in configuration."""
     parser = configparser.ConfigParser(interpolation=None)
     values = {
-        "default_permission": environment["MLFLOW_LAUNCH_DEFAULT_PERMISSION"],
+        "default_permission": settings["default_permission"],
         "database_uri": database_uri,
-        "admin_username": environment["MLFLOW_LAUNCH_ADMIN_USERNAME"],
+        "admin_username": settings["admin_username"],
         "admin_password": password,
         "authorization_function": "mlflow.server.auth:authenticate_request_basic_auth",
-        "auth_cache_ttl_seconds": environment["MLFLOW_LAUNCH_AUTH_CACHE_TTL_SECONDS"],
+        "auth_cache_ttl_seconds": str(settings["auth_cache_ttl_seconds"]),
     }
     # MLflow reads the file with interpolation.
     parser["mlflow"] = {key: value.replace("%", "%%") for key, value in values.items()}
@@ -95,28 +100,59 @@ def auth_configuration(database_uri: str, password: str, environment: dict[str, 
 
 def follow_admin_password() -> None:
     """Give the administrator the credential's password when it was changed there: the credential is the truth."""
-    from mlflow.server.auth import auth_config, bootstrap_admin_user, store
+    from mlflow.server import auth
 
-    bootstrap_admin_user()
-    username, password = auth_config.admin_username, auth_config.admin_password
-    if not store.authenticate_user(username, password):
-        store.update_user(username, password=password, is_admin=True)
+    username, password = auth.auth_config.admin_username, auth.auth_config.admin_password
+    if hasattr(auth, "bootstrap_admin_user"):
+        auth.bootstrap_admin_user()
+    else:  # MLflow 2
+        auth.store.init_db(auth.auth_config.database_uri)
+        auth.create_admin_user(username, password)
+    if not auth.store.authenticate_user(username, password):
+        auth.store.update_user(username, password=password, is_admin=True)
         print(f"The password of {username} now is the one of the credential mlflow.admin-password", flush=True)
+
+
+def server_arguments(settings: dict[str, Any], runtime: Path, major: int) -> list[str]:
+    """Return the arguments of `mlflow` that make it serve on the socket in `runtime`."""
+    path, graceful = runtime / "mlflow.sock", settings["graceful_shutdown_timeout"]
+    if major >= 3:
+        options = f"--uds {path} --loop uvloop --http httptools --timeout-graceful-shutdown {graceful}"
+        listen = ["--uvicorn-opts", options]
+    else:
+        # gunicorn also binds what MLflow makes of host and port: so one more socket of ours instead of a TCP port.
+        # Threads, and no time limit for a request: uploads of any size are served.
+        options = f"--bind unix:{path} --graceful-timeout {graceful} --timeout 0 --worker-class gthread --threads 40"
+        listen = ["--gunicorn-opts", options, "--host", f"unix:{runtime / 'gunicorn'}", "--port", "1"]
+    workers = str(settings["workers"])
+    artifacts = ["--serve-artifacts", "--artifacts-destination", settings["artifacts_destination"]]
+    return ["server", "--app-name", "basic-auth", *artifacts, "--workers", workers, *listen]
+
+
+def enter_release(slot: Path, settings: dict[str, Any]) -> None:
+    """Go on in the release's own Python and with the slot's environment, unless that is where we are."""
+    # Its own path, not the link's: a process started later must never come from another release.
+    release = (slot / "release").resolve()
+    if Path(sys.prefix) != release:
+        python = str(release / "bin" / "python")
+        environment = {**os.environ, **{name: str(value) for name, value in settings["environment"].items()}}
+        os.execve(python, [python, "-I", __file__], environment)  # noqa: S606
 
 
 def main() -> None:
     """Prepare the files and the environment and become `mlflow`."""
+    slot = Path(__file__).parent
+    settings = json.loads((slot / "server.json").read_text(encoding="utf-8"))
+    enter_release(slot, settings)
     runtime = Path(os.environ["RUNTIME_DIRECTORY"])
     credentials = Path(os.environ["CREDENTIALS_DIRECTORY"])
     try:
         secrets = read_credentials(credentials)
-        auth_database = os.environ["MLFLOW_LAUNCH_AUTH_DATABASE"]
-        uri, auth_uri, line = split_database_uri(secrets["mlflow.database-uri"], auth_database)
+        uri, auth_uri, line = split_database_uri(secrets["mlflow.database-uri"], settings["auth_database"])
     except ConfigurationError as error:
         sys.exit(f"MLflow cannot start: {error}")
     write_private(runtime / "pgpass", line)
-    configuration = auth_configuration(auth_uri, secrets["mlflow.admin-password"], dict(os.environ))
-    write_private(runtime / "auth.ini", configuration)
+    write_private(runtime / "auth.ini", auth_configuration(auth_uri, secrets["mlflow.admin-password"], settings))
     os.environ["PGPASSFILE"] = str(runtime / "pgpass")
     # What sslmode=verify-ca or verify-full in the URI compares the database's certificate with.
     if (credentials / DATABASE_CA).exists():
@@ -127,8 +163,9 @@ def main() -> None:
     follow_admin_password()
 
     from mlflow.cli import cli
+    from mlflow.version import VERSION
 
-    sys.argv[0] = "mlflow"
+    sys.argv = ["mlflow", *server_arguments(settings, runtime, int(VERSION.split(".")[0]))]
     cli()
 
 

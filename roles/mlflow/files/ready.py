@@ -3,7 +3,9 @@
 """Wait until the MLflow server is of use, not merely up.
 
 /health never touches the database, so this signs in and searches experiments; with --artifacts it also stores a
-small artifact, reads it back and deletes it. Runs on Debian's Python, as root or inside the service.
+small artifact, reads it back and deletes it. With --smoke it does once what a client's day consists of: it is refused
+without a password, logs a run, finds it, stores and reads an artifact, and removes all of it again.
+Runs on Debian's Python, as root or inside the service.
 """
 
 from __future__ import annotations
@@ -19,8 +21,14 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
 
-ARTIFACTS = "/api/2.0/mlflow-artifacts/artifacts/.readiness"
+SLOTS = Path("/opt/mlflow/slots")
+API = "/api/2.0/mlflow"
+ARTIFACTS = "/api/2.0/mlflow-artifacts/artifacts"
+# What a smoke test makes is marked, should it be killed before it removes it.
+MARK = "mlops.mlflow_gcp smoke test"
 
 
 class NotReadyError(Exception):
@@ -49,36 +57,83 @@ class Server:
         token = base64.b64encode(f"{username}:{password}".encode()).decode()
         self._headers = {"Authorization": f"Basic {token}", "Host": "localhost"}
 
-    def ask(self, method: str, path: str, body: bytes | None = None, content_type: str = "application/json") -> bytes:
-        """Return the answer's body; anything but success means not ready."""
+    def _exchange(self, method: str, path: str, body: bytes | None, headers: dict[str, str]) -> tuple[int, bytes]:
         connection = UnixConnection(self._path, timeout=60)
-        headers = {**self._headers, "Content-Type": content_type} if body is not None else self._headers
         try:
             connection.request(method, path, body=body, headers=headers)
             response = connection.getresponse()
-            answer = response.read()
+            return response.status, response.read()
         except (OSError, http.client.HTTPException) as error:
             raise NotReadyError(f"{method} {path}: {type(error).__name__}: {error}") from error
         finally:
             connection.close()
-        if response.status >= 300:
+
+    def ask(self, method: str, path: str, body: bytes | None = None, content_type: str = "application/json") -> bytes:
+        """Return the answer's body; anything but success means not ready."""
+        headers = {**self._headers, "Content-Type": content_type} if body is not None else self._headers
+        status, answer = self._exchange(method, path, body, headers)
+        if status >= 300:
             text = answer[:300].decode(errors="replace").strip()
-            raise NotReadyError(f"{method} {path}: HTTP {response.status}: {text}")
+            raise NotReadyError(f"{method} {path}: HTTP {status}: {text}")
         return answer
+
+    def call(self, method: str, path: str, **values: Any) -> Any:
+        """Return the document that MLflow answers to a document."""
+        answer = self.ask(method, path, json.dumps(values).encode() if method != "GET" else None)
+        return json.loads(answer or b"{}")
+
+    def must_refuse(self, path: str) -> None:
+        """Make sure that nobody gets in without a password."""
+        status, _ = self._exchange("GET", path, None, {"Host": "localhost"})
+        if status != 401:
+            raise NotReadyError(f"GET {path} without a password: HTTP {status} instead of 401")
 
 
 def check(server: Server, *, artifacts: bool) -> None:
     """Raise NotReadyError unless the server serves."""
     server.ask("GET", "/health")
-    server.ask("POST", "/api/2.0/mlflow/experiments/search", json.dumps({"max_results": 1}).encode())
+    server.call("POST", f"{API}/experiments/search", max_results=1)
     if artifacts:
-        name, content = f"{ARTIFACTS}/{secrets.token_hex(8)}", secrets.token_bytes(64)
-        server.ask("PUT", name, content, "application/octet-stream")
-        try:
-            if server.ask("GET", name) != content:
-                raise NotReadyError("an artifact came back different from what was stored")
-        finally:
-            server.ask("DELETE", name)
+        check_artifact(server, f".readiness/{secrets.token_hex(8)}")
+
+
+def check_artifact(server: Server, path: str) -> None:
+    """Store an artifact, read it back, delete it."""
+    name, content = f"{ARTIFACTS}/{path}", secrets.token_bytes(64)
+    server.ask("PUT", name, content, "application/octet-stream")
+    try:
+        if server.ask("GET", name) != content:
+            raise NotReadyError("an artifact came back different from what was stored")
+    finally:
+        server.ask("DELETE", name)
+
+
+def smoke(server: Server) -> None:
+    """Do what clients do; raise NotReadyError at the first thing that goes wrong."""
+    server.must_refuse("/version")
+    server.must_refuse(f"{API}/experiments/get?experiment_id=0")
+    tags = [{"key": "mlops.mlflow_gcp", "value": MARK}]
+    name = f"{MARK} {secrets.token_hex(8)}"
+    experiment = server.call("POST", f"{API}/experiments/create", name=name, tags=tags)["experiment_id"]
+    try:
+        now = int(time.time() * 1000)
+        new = {"experiment_id": experiment, "run_name": MARK, "start_time": now, "tags": tags}
+        run = server.call("POST", f"{API}/runs/create", **new)["run"]["info"]
+        metric = {"run_id": run["run_id"], "key": "smoke", "value": 0.5, "timestamp": now, "step": 1}
+        server.call("POST", f"{API}/runs/log-metric", **metric)
+        found = server.call("POST", f"{API}/runs/search", experiment_ids=[experiment], filter="metrics.smoke = 0.5")
+        if [each["info"]["run_id"] for each in found.get("runs", [])] != [run["run_id"]]:
+            raise NotReadyError("a run that was logged is not found by its metric")
+        read = server.call("GET", f"{API}/runs/get?run_id={run['run_id']}")["run"]
+        if [(each["key"], each["value"]) for each in read["data"].get("metrics", [])] != [("smoke", 0.5)]:
+            raise NotReadyError("a metric came back different from what was logged")
+        location = urlsplit(run["artifact_uri"])
+        if location.scheme != "mlflow-artifacts":
+            raise NotReadyError(f"a run's artifacts are at {run['artifact_uri']}, not behind the server")
+        check_artifact(server, f"{location.path.strip('/')}/smoke")
+        server.call("POST", f"{API}/runs/delete", run_id=run["run_id"])
+    finally:
+        server.call("POST", f"{API}/experiments/delete", experiment_id=experiment)
 
 
 def gone(process: str) -> bool:
@@ -105,11 +160,17 @@ def read_password(directories: Sequence[str]) -> str:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run as a program; return its exit code."""
     parser = argparse.ArgumentParser(description="Wait until the MLflow server is of use")
+    parser.add_argument("--slot", help="blue or green, with its settings; default: the one that has the traffic")
     parser.add_argument("--socket", default="/run/mlflow/mlflow.sock")
     parser.add_argument("--username", default="admin")
     parser.add_argument("--timeout", type=float, default=120.0, help="seconds to keep trying")
     parser.add_argument("--artifacts", action="store_true", help="store, read and delete an artifact too")
+    parser.add_argument("--smoke", action="store_true", help="then log a run with an artifact and remove it")
     options = parser.parse_args(arguments)
+    if options.slot:
+        settings = json.loads((SLOTS / options.slot / "server.json").read_text(encoding="utf-8"))
+        options.socket = f"/run/mlflow-{options.slot}/mlflow.sock"
+        options.username, options.timeout = settings["admin_username"], float(settings["start_timeout"])
     # Inside the service its own credentials; root looks where systemd itself would, in the same order.
     own = os.environ.get("CREDENTIALS_DIRECTORY", "")
     stores = [own] if own or os.geteuid() != 0 else ["/etc/credstore", "/run/credstore"]
@@ -117,18 +178,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
     deadline = time.monotonic() + options.timeout
     while True:
         try:
-            check(server, artifacts=options.artifacts)
-            return 0
+            check(server, artifacts=options.artifacts or options.smoke)
+            break
         except NotReadyError as error:
             # systemd tells ExecStartPost= the server's process.
             if gone(os.environ.get("MAINPID", "")):
-                print("MLflow ended before it was ready. See journalctl -u mlflow.", file=sys.stderr)
+                print("MLflow ended before it was ready. See journalctl -u 'mlflow@*'.", file=sys.stderr)
                 return 1
             if time.monotonic() > deadline:
                 waited = f"{options.timeout:.0f} s"
-                print(f"MLflow is not ready after {waited}: {error}. See journalctl -u mlflow.", file=sys.stderr)
+                print(f"MLflow is not ready after {waited}: {error}. See journalctl -u 'mlflow@*'.", file=sys.stderr)
                 return 1
         time.sleep(0.5)
+    try:
+        # Once: what works only now and then is not to be served.
+        if options.smoke:
+            smoke(server)
+    except (NotReadyError, KeyError, ValueError) as error:
+        print(f"The smoke test failed: {type(error).__name__}: {error}", file=sys.stderr)
+        return 1
+    return 0
 
 
 if __name__ == "__main__":

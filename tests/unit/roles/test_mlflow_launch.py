@@ -15,10 +15,13 @@ from sqlalchemy.engine import make_url
 
 SCRIPT = Path(__file__).resolve().parents[3] / "roles" / "mlflow" / "files" / "launch.py"
 ODD = "pa:ss\\w%rd@/#?"
-ENVIRONMENT = {
-    "MLFLOW_LAUNCH_DEFAULT_PERMISSION": "READ",
-    "MLFLOW_LAUNCH_ADMIN_USERNAME": "admin",
-    "MLFLOW_LAUNCH_AUTH_CACHE_TTL_SECONDS": "60",
+SETTINGS = {
+    "default_permission": "READ",
+    "admin_username": "admin",
+    "auth_cache_ttl_seconds": 60,
+    "artifacts_destination": "gs://bucket/with space",
+    "graceful_shutdown_timeout": 30,
+    "workers": 2,
 }
 
 
@@ -61,7 +64,7 @@ def test_a_useless_uri_is_refused_without_being_repeated(launch: ModuleType, uri
 
 def test_sign_in_configuration_survives_interpolation(launch: ModuleType) -> None:
     parser = configparser.ConfigParser()
-    parser.read_string(launch.auth_configuration("postgresql+psycopg2://a%40b@h/d", ODD, ENVIRONMENT))
+    parser.read_string(launch.auth_configuration("postgresql+psycopg2://a%40b@h/d", ODD, SETTINGS))
     section = dict(parser["mlflow"])
     assert section["admin_password"] == ODD
     assert section["database_uri"] == "postgresql+psycopg2://a%40b@h/d"
@@ -109,3 +112,33 @@ def test_private_files_are_private_from_the_first_moment(launch: ModuleType, tmp
     launch.write_private(path, "new")
     assert path.stat().st_mode & 0o777 == 0o400
     assert path.read_text() == "new"
+
+
+def test_each_major_release_gets_the_options_it_has(launch: ModuleType) -> None:
+    new = launch.server_arguments(SETTINGS, Path("/run/mlflow-blue"), 3)
+    assert new[new.index("--uvicorn-opts") + 1].startswith("--uds /run/mlflow-blue/mlflow.sock ")
+    assert "--gunicorn-opts" not in new
+    old = launch.server_arguments(SETTINGS, Path("/run/mlflow-blue"), 2)
+    assert old[old.index("--gunicorn-opts") + 1].startswith("--bind unix:/run/mlflow-blue/mlflow.sock ")
+    assert "--uvicorn-opts" not in old
+    assert old[old.index("--host") + 1].startswith("unix:"), "no TCP port"
+    for arguments in (old, new):
+        assert arguments[arguments.index("--artifacts-destination") + 1] == "gs://bucket/with space"
+
+
+def test_goes_on_in_the_release_with_the_slots_environment(
+    launch: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    release = tmp_path / "releases" / "3"
+    release.mkdir(parents=True)
+    (tmp_path / "release").symlink_to(release)
+    calls = []
+    monkeypatch.setattr(launch.os, "execve", lambda *arguments: calls.append(arguments))
+    launch.enter_release(tmp_path, {"environment": {"POOL": 10}})
+    (program, arguments, environment) = calls.pop()
+    # Not through the link, which may lead elsewhere by the time a worker is started.
+    assert program == arguments[0] == str(release / "bin" / "python")
+    assert environment["POOL"] == "10"
+    monkeypatch.setattr(launch.sys, "prefix", str(release))
+    launch.enter_release(tmp_path, {"environment": {}})
+    assert not calls

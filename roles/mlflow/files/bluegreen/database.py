@@ -1,0 +1,60 @@
+# Copyright (c) 2026, the mlops.mlflow_gcp authors
+# SPDX-License-Identifier: Apache-2.0
+"""schema.py in a release's own Python, as the server's user and with the server's credentials."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from typing import Any
+
+from .machine import FailedError, Machine
+
+CREDENTIALS = ("mlflow.database-uri", "mlflow.database-ca")
+UNIT = "mlflow-schema"
+READING = ("heads", "size", "counts")
+
+
+class Database:
+    """The tracking and the sign-in database."""
+
+    def __init__(self, machine: Machine) -> None:
+        self._machine = machine
+
+    def ask(self, release: str, auth_database: str, command: str, *arguments: str) -> dict[str, Any]:
+        """Run a subcommand of schema.py; return what it says."""
+        line = ["systemd-run", "--wait", "--pipe", "--collect", "--quiet"]
+        if command not in READING:
+            # A name to end it by: it outlives whoever asked.
+            line += [f"--unit={UNIT}"]
+        properties = [f"LoadCredential={name}" for name in CREDENTIALS]
+        properties += ["User=mlflow", "Group=mlflow", "PrivateTmp=yes", "ProtectSystem=strict", "NoNewPrivileges=yes"]
+        line += [part for each in properties for part in ("-p", each)]
+        line += [f"{release}/bin/python", "-I", "/opt/mlflow/libexec/schema.py"]
+        answer = self._machine.run(*line, command, "--auth-database", auth_database, *arguments)
+        try:
+            document: dict[str, Any] = json.loads(answer.splitlines()[-1])
+        except (ValueError, IndexError):
+            raise FailedError(f"schema.py {command} gave no answer that can be read: {answer[-300:]!r}") from None
+        return document
+
+    def end_orphan(self) -> None:
+        """End what a killed switch has left at work."""
+        with contextlib.suppress(FailedError):
+            self._machine.run("systemctl", "stop", f"{UNIT}.service", quiet=True)
+
+    def migration(self, release: str, auth_database: str) -> bool:
+        """Tell whether a release would migrate the databases; fail when it is older than they are."""
+        needed = False
+        for name, heads in self.ask(release, auth_database, "heads").items():
+            # An empty database is not migrated: the server makes its tables.
+            if heads["database"] is None or heads["database"] == heads["code"]:
+                continue
+            if not heads["known"]:
+                raise FailedError(
+                    f"the {name} database is at revision {heads['database']}, which {release} does not know:"
+                    " the database is newer than that release",
+                    3,
+                )
+            needed = True
+        return needed

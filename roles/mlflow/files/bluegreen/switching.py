@@ -1,0 +1,320 @@
+# Copyright (c) 2026, the mlops.mlflow_gcp authors
+# SPDX-License-Identifier: Apache-2.0
+"""The steps of a switch, and the way back from each of them.
+
+The journal is written before a step, never after. So who finds a journal (after a kill, after a power cut) knows the
+last step that may have begun, and each step of the way back is right whether it had begun or not. The way leads back
+to the old slot until the new one has passed its last check (`committed`), and on to the new one from there. One
+exception: when a person goes back to the databases of an earlier release, it leads on as soon as that may have begun.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from .database import Database
+from .journal import Entry, Journal
+from .machine import FailedError, Machine
+from .slots import NAMES, Slots, other
+from .traffic import Traffic
+
+REFUSED = 3
+
+
+class Switch:
+    """One switch of the traffic from one slot to the other."""
+
+    def __init__(self, machine: Machine) -> None:
+        self._machine = machine
+        self.slots = Slots(machine)
+        self.traffic = Traffic(machine)
+        self.journal = Journal(machine)
+        self.database = Database(machine)
+
+    # --- From the unit mlflow-switch.service
+
+    def run(self) -> None:
+        """Perform the switch that was asked for; bring one that was interrupted to an end."""
+        if self.journal.entry():
+            self.recover()
+        request = self.journal.load("request")
+        if request is None:
+            return
+        old = self.slots.active()
+        if old is None:
+            self._end(request, "nothing was ever started here: systemctl start mlflow.service")
+            return
+        entry = Entry(**request, old=old, new=other(old), old_ran=self.slots.running(old))
+        self.journal.drop("go")
+        self.journal.step(entry, "snapshot")
+        self.journal.drop("request")
+        try:
+            self._forward(entry)
+        except FailedError as error:
+            self._fail(entry, str(error), error.code)
+
+    def recover(self) -> None:
+        """Bring a switch that was interrupted to one of its two ends."""
+        entry = self.journal.entry()
+        if entry:
+            self.database.end_orphan()
+            if entry.committed:
+                self._finish(entry)
+            else:
+                self._fail(entry, "it was interrupted", 1)
+        elif request := self.journal.load("request"):
+            self._end(request, "it was interrupted before it began")
+
+    # --- Forward
+
+    def _forward(self, entry: Entry) -> None:
+        new, options = entry.new, entry.options
+        back_to = self.journal.load("previous") if entry.kind == "rollback" else None
+        if entry.kind == "rollback":
+            if back_to is None:
+                raise FailedError("there is no release to go back to", REFUSED)
+            self.slots.want_release(back_to["release"])
+        self.slots.stop(new)
+        self.slots.take(new)
+        if back_to:
+            migration = bool(back_to["migrated"])
+        else:
+            self.journal.step(entry, "compare")
+            migration = self._compare(entry)
+        if migration:
+            self._exchange_databases(entry, back_to)
+        self.journal.step(entry, "start")
+        self.slots.start(new)
+        self.journal.step(entry, "check")
+        self._ready(new, *(["--smoke"] if entry.kind != "reload" else ["--artifacts"]), timeout=60)
+        if options.get("go_timeout"):
+            self._wait_for_go(entry)
+        self.journal.step(entry, "move", moved=True)
+        self._release_hold(entry, new)
+        if not migration:
+            self._drain(entry, "drain")
+        if options.get("watch"):
+            self._watch(entry)
+        self.journal.step(entry, "finish", committed=True)
+        self._finish(entry)
+
+    def _compare(self, entry: Entry) -> bool:
+        """Tell whether the databases must be migrated; refuse where that was not asked for."""
+        release, settings = self._release(entry.new), self.slots.settings(entry.new)
+        if release == self.slots.release(entry.old):
+            return False
+        migration = self.database.migration(release, settings["auth_database"])
+        if migration and entry.kind == "reload":
+            version = self.slots.version(release)
+            raise FailedError(f"MLflow {version} needs another database schema: run playbooks/upgrade.yml", REFUSED)
+        return migration
+
+    def _exchange_databases(self, entry: Entry, back_to: dict[str, Any] | None) -> None:
+        """Let nobody in, end the old server, put other databases in place: migrated copies, or what an upgrade kept."""
+        settings = self.slots.settings(entry.new)
+        self.journal.step(entry, "hold", migration=True, held_since=self._machine.now())
+        self.traffic.hold()
+        self._drain(entry, "drain")
+        self.journal.step(entry, "stop")
+        self.slots.stop(entry.old)
+        new, auth = self._release(entry.new), settings["auth_database"]
+        if back_to:
+            self.journal.step(entry, "restore", databases=True)
+            self.database.ask(new, auth, "restore", "--keep-failed", "--id", back_to["id"])
+        else:
+            self.journal.step(entry, "copy", databases=True)
+            self.database.ask(self._release(entry.old), auth, "copy", "--id", entry.id)
+            self.journal.step(entry, "migrate")
+            self.database.ask(new, auth, "migrate")
+
+    def _release(self, slot: str) -> str:
+        release = self.slots.release(slot)
+        if release is None:
+            raise FailedError(f"the slot {slot} has no release")
+        return release
+
+    def _drain(self, entry: Entry, step: str) -> None:
+        self.journal.step(entry, step)
+        timeout = entry.options.get("drain")
+        if timeout is None:
+            timeout = self.slots.settings(entry.old).get("drain_timeout", 300)
+        left = self.traffic.drain(entry.old, timeout)
+        if left:
+            print(f"{left} requests are still being answered after {timeout:.0f} s", flush=True)
+
+    def _ready(self, slot: str, *arguments: str, timeout: float) -> None:
+        username = self.slots.settings(slot)["admin_username"]
+        command = ["/usr/bin/python3", "/opt/mlflow/libexec/ready.py", "--socket", f"/run/mlflow-{slot}/mlflow.sock"]
+        self._machine.run(*command, "--username", username, "--timeout", f"{timeout:.0f}", *arguments)
+
+    def _wait_for_go(self, entry: Entry) -> None:
+        timeout = float(entry.options["go_timeout"])
+        life = self.slots.life(entry.new)
+        self.journal.step(entry, "ready")
+        deadline = self._machine.now() + timeout
+        while (self.journal.load("go") or {}).get("id") != entry.id:
+            if self._machine.now() > deadline:
+                raise FailedError(f"no word from the control host in {timeout:.0f} s")
+            self._check_life(entry, life)
+            self._machine.sleep(0.2)
+
+    def _check_life(self, entry: Entry, life: str | None) -> None:
+        if life is None or self.slots.life(entry.new) != life:
+            raise FailedError(f"the new server crashed: {self.slots.last_words(entry.new)}")
+
+    def _watch(self, entry: Entry) -> None:
+        life = self.slots.life(entry.new)
+        self.journal.step(entry, "watch")
+        start = self._machine.now()
+        rounds = 0
+        while self._machine.now() < start + float(entry.options["watch"]):
+            self._check_life(entry, life)
+            if rounds % 5 == 0:
+                try:
+                    self._ready(entry.new, "--artifacts", timeout=10)
+                except FailedError as error:
+                    # A crash is the better explanation.
+                    self._check_life(entry, life)
+                    raise FailedError(f"the new server is not ready any more: {error}") from None
+            rounds += 1
+            self._machine.sleep(1)
+        self._check_life(entry, life)
+
+    def _release_hold(self, entry: Entry, slot: str) -> None:
+        """Give a slot the traffic, and end a hold."""
+        self.slots.activate(slot)
+        self.traffic.move(slot)
+        if entry.held_since is not None:
+            entry.held_seconds = round(entry.held_seconds + self._machine.now() - entry.held_since, 3)
+            self.journal.step(entry, entry.step, held_since=None)
+
+    def _finish(self, entry: Entry) -> None:
+        """The new slot serves: forget the old one, but where to go back to."""
+        self._release_hold(entry, entry.new)
+        # After a power cut.
+        if not self.slots.running(entry.new):
+            self.slots.start_later(entry.new)
+        old = self.slots.release(entry.old)
+        if entry.kind == "upgrade":
+            document = {"id": entry.id, "release": old, "version": self.slots.version(old), "migrated": entry.migration}
+            self.journal.save("previous", document)
+        elif entry.kind == "rollback":
+            self.journal.drop("previous")
+        self.slots.stop(entry.old)
+        self._result(entry)
+
+    # --- Back
+
+    def _fail(self, entry: Entry, cause: str, code: int) -> None:
+        """Go back to the old slot: databases, settings, traffic."""
+        # The first cause stays when this is interrupted too.
+        failure = entry.failure or {"step": entry.step, "cause": cause, "code": code}
+        if entry.failure is None:
+            self.journal.step(entry, "back", failure=failure)
+            print(f"{entry.kind} {entry.id}: {failure['step']}: {cause}. Going back", flush=True)
+        if entry.databases and entry.kind == "rollback":
+            self._lead_on(entry)
+            return
+        old, new = entry.old, entry.new
+        if entry.databases:
+            if entry.held_since is None:
+                self.journal.step(entry, "back", held_since=self._machine.now())
+            self.traffic.hold()
+            self.slots.stop(new)
+            keep = ["--keep-failed"] if entry.moved else []
+            auth = self.slots.settings(old)["auth_database"]
+            self.database.ask(self._release(old), auth, "restore", "--id", entry.id, *keep)
+            self.journal.step(entry, "back", databases=False, kept_failed=entry.moved)
+        self.slots.activate(old)
+        if self.slots.running(old):
+            self._release_hold(entry, old)
+        self.slots.give_back(old)
+        if not self.slots.running(old):
+            if entry.old_ran:
+                self.slots.start(old)
+            else:
+                # It did not serve before this either.
+                self.slots.start_later(old)
+        self._release_hold(entry, old)
+        self.slots.stop(new)
+        self._result(entry)
+
+    def _lead_on(self, entry: Entry) -> None:
+        """The databases of the earlier release may be back already: there is no way but to serve them."""
+        back_to = self.journal.load("previous")
+        self.traffic.hold()
+        self.slots.stop(entry.old)
+        self.slots.stop(entry.new)
+        if back_to:
+            auth = self.slots.settings(entry.new)["auth_database"]
+            self.database.ask(self._release(entry.new), auth, "restore", "--keep-failed", "--id", back_to["id"])
+        self.slots.activate(entry.new)
+        self.slots.start(entry.new)
+        self.journal.step(entry, "finish", committed=True, moved=True, failure=None)
+        self._finish(entry)
+
+    # --- The end
+
+    def describe(self, slot: str) -> dict[str, Any]:
+        """Return what a slot holds."""
+        release = self.slots.release(slot)
+        return {"slot": slot, "release": release, "version": self.slots.version(release)}
+
+    def _result(self, entry: Entry) -> None:
+        failure = entry.failure or {"step": None, "cause": None, "code": 0}
+        # Closes the last step's time.
+        self.journal.step(entry, "end")
+        result = {
+            "id": entry.id,
+            "kind": entry.kind,
+            "ok": not entry.failure,
+            **failure,
+            "from": self.describe(entry.old),
+            "to": self.describe(entry.new),
+            "migrated": entry.migration and not entry.failure,
+            "moved": entry.moved,
+            "kept_failed": entry.kept_failed,
+            "held_seconds": entry.held_seconds,
+            "timings": entry.timings,
+            "started": entry.started,
+            "finished": self._machine.now(),
+        }
+        self.journal.save("result", result)
+        self.journal.drop("go")
+        if (self.journal.load("request") or {}).get("id") == entry.id:
+            self.journal.drop("request")
+        self.journal.drop("journal")
+        if failure["cause"]:
+            print(f"{entry.kind} {entry.id} failed in step {failure['step']}: {failure['cause']}", flush=True)
+
+    def _end(self, request: dict[str, Any], cause: str) -> None:
+        """End a switch that has not begun."""
+        if active := self.slots.active():
+            self.slots.give_back(active)
+        keys = {"id": request["id"], "kind": request["kind"], "started": request["started"]}
+        nothing = {"migrated": False, "moved": False, "kept_failed": False, "held_seconds": 0.0, "timings": {}}
+        ends = {"from": None, "to": None, "finished": self._machine.now()}
+        failure = {"ok": False, "step": "begin", "cause": cause, "code": 1}
+        self.journal.save("result", {**keys, **nothing, **ends, **failure})
+        self.journal.drop("request")
+
+    # --- From the units of MLflow
+
+    def start(self) -> None:
+        """Have the slot started that serves; on a new machine, make one of what is wanted."""
+        if self.journal.entry() or self.journal.load("request"):
+            # Interrupted by a power cut: it starts the right one when it has gone back.
+            self._machine.run("systemctl", "start", "--no-block", "mlflow-switch.service")
+            return
+        slot = self.slots.active()
+        if slot is None:
+            slot = NAMES[0]
+            self.slots.take(slot)
+            self.slots.activate(slot)
+        self.slots.start_later(slot)
+
+    def started(self, slot: str) -> None:
+        """A slot is ready: it gets the traffic if it is the one that serves, unless a switch holds it."""
+        entry = self.journal.entry()
+        if slot == self.slots.active() and not (entry and entry.held_since is not None):
+            self.traffic.move(slot)

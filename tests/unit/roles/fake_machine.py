@@ -1,0 +1,183 @@
+# Copyright (c) 2026, the mlops.mlflow_gcp authors
+# SPDX-License-Identifier: Apache-2.0
+"""A machine with two slots and a database, without systemd and PostgreSQL, that can be killed at any of its deeds."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+FILES = Path(__file__).resolve().parents[3] / "roles" / "mlflow" / "files"
+sys.path.insert(0, str(FILES))
+
+from bluegreen.journal import Journal  # noqa: E402
+from bluegreen.machine import FailedError, Machine  # noqa: E402
+from bluegreen.switching import Switch  # noqa: E402
+
+SETTINGS = {"admin_username": "admin", "auth_database": "mlflow_auth", "drain_timeout": 5, "start_timeout": 30}
+
+
+class KilledError(BaseException):
+    """kill -9."""
+
+
+class FakeMachine(Machine):
+    """Files are real, below a directory; processes, databases and time are not."""
+
+    def __init__(self, root: Path) -> None:
+        super().__init__(root)
+        self.clock = 1_000_000.0
+        self.deeds = 0
+        self.kill_at: int | None = None
+        self.log: list[str] = []
+        self.running: dict[str, int] = {}
+        self.lives = 0
+        # What fails: (word of a command, release or slot).
+        self.broken: set[tuple[str, str]] = set()
+        # The schema that a release's code has, and that databases have, by name.
+        self.code: dict[str, int] = {}
+        self.databases: dict[str, dict[str, Any]] = {"mlflow": {"schema": 1, "rows": ["before"]}}
+        self.on_sleep: Callable[[], None] = lambda: None
+        self.served_by: list[str | None] = []
+        self._inner = False
+
+    # --- What is there
+
+    def release(self, version: str, schema: int) -> str:
+        """Install a release."""
+        path = f"/opt/mlflow/releases/{version}-0123456789ab"
+        self.code[path] = schema
+        directory = self.paths.root / path.lstrip("/")
+        directory.mkdir(parents=True)
+        (directory / ".complete").write_text(f"{version}\n", encoding="utf-8")
+        return path
+
+    def want(self, release: str, **settings: Any) -> None:
+        """Do what the role does."""
+        super().link(self.paths.wanted, release)
+        self.paths.configuration.mkdir(parents=True, exist_ok=True)
+        server = json.dumps({**SETTINGS, **settings})
+        (self.paths.configuration / "server.json").write_text(server, encoding="utf-8")
+        (self.paths.configuration / "unit.conf").write_text("[Service]\n", encoding="utf-8")
+        self.paths.libexec.mkdir(parents=True, exist_ok=True)
+        (self.paths.libexec / "launch.py").write_text("launch\n", encoding="utf-8")
+
+    def switch(self) -> Switch:
+        """What a new process knows."""
+        return Switch(self)
+
+    def power_cut(self) -> None:
+        """Nothing runs any more, and what was in memory is gone."""
+        self.running.clear()
+        if self.paths.link.is_symlink():
+            self.paths.link.unlink()
+
+    # --- What is done
+
+    def _deed(self, text: str) -> None:
+        if self._inner:
+            return
+        self.deeds += 1
+        if self.kill_at is not None and self.deeds >= self.kill_at:
+            raise KilledError
+        self.log.append(text)
+
+    def write(self, path: Path, text: str, mode: int = 0o644) -> None:
+        self._deed(f"write {path.name}")
+        super().write(path, text, mode)
+
+    def link(self, path: Path, target: str) -> None:
+        self._deed(f"link {path.name} {target}")
+        super().link(path, target)
+
+    def remove(self, path: Path) -> None:
+        self._deed(f"remove {path.name}")
+        super().remove(path)
+
+    def now(self) -> float:
+        return self.clock
+
+    def sleep(self, seconds: float) -> None:
+        self.clock += seconds
+        self.on_sleep()
+
+    def run(self, *command: str, timeout: float | None = None, quiet: bool = False) -> str:
+        words = [word for word in command if not word.startswith(("-p", "LoadCredential", "/usr/bin/python3"))]
+        reading = command[:2] in (("systemctl", "show"),) or command[0] == "journalctl"
+        if not reading:
+            self._deed(" ".join(words))
+        # Killed in the middle: it has happened, but nobody knows.
+        answer = self._perform(list(command))
+        if not reading:
+            self._deed("after " + " ".join(words))
+        return answer
+
+    def _perform(self, command: list[str]) -> str:
+        if command[0] == "systemctl":
+            return self._systemctl(command[1], command[-1])
+        if command[0] == "systemd-run":
+            script = next(i for i, word in enumerate(command) if word.endswith("schema.py"))
+            return self._schema(command[script - 2].removesuffix("/bin/python"), command[script + 1], command)
+        if command[0] == "journalctl":
+            return "it went wrong\n"
+        slot = command[command.index("--socket") + 1].split("/")[2].removeprefix("mlflow-")
+        kind = "smoke" if "--smoke" in command else "artifacts"
+        if slot not in self.running or (kind, self._release(slot)) in self.broken:
+            raise FailedError(f"{kind}: not ready")
+        return ""
+
+    def _release(self, slot: str) -> str:
+        return str((self.paths.slots / slot / "release").readlink())
+
+    def _systemctl(self, verb: str, name: str) -> str:
+        slot = name.removeprefix("mlflow@").removesuffix(".service")
+        if verb == "show":
+            state = "active" if slot in self.running else "inactive"
+            life = self.running.get(slot, 0)
+            return f"ActiveState={state}\nInvocationID={life}\nMainPID={life}\n"
+        if verb == "start" and name.startswith("mlflow@"):
+            if slot in self.running:
+                return ""
+            release = self._release(slot)
+            # The one thing that must never happen: MLflow would migrate, or damage what it does not know.
+            assert self.code[release] == self.databases["mlflow"]["schema"], f"{release} on another schema"
+            if ("start", release) in self.broken:
+                raise FailedError("Job failed")
+            self.lives += 1
+            self.running[slot] = self.lives
+            self._inner = True
+            self.switch().started(slot)
+            self._inner = False
+        elif verb == "stop" and slot in ("blue", "green"):
+            self.running.pop(slot, None)
+        return ""
+
+    def _schema(self, release: str, command: str, arguments: list[str]) -> str:
+        databases, upgrade = self.databases, arguments[-1] if command in ("copy", "restore") else ""
+        if "--id" in arguments:
+            upgrade = arguments[arguments.index("--id") + 1]
+        if command == "heads":
+            schema, code = databases["mlflow"]["schema"], self.code[release]
+            same = {"database": str(schema), "code": str(code), "known": schema <= code}
+            return json.dumps({"tracking": same, "auth": same})
+        assert not self.running, "nobody may use the databases"
+        if (command, release) in self.broken:
+            raise FailedError(f"{command}: it cannot be done")
+        if command == "copy" and databases.get("mlflow_before", {}).get("id") != upgrade:
+            databases["mlflow_before"] = {**databases["mlflow"], "id": upgrade}
+            databases["mlflow"] = {**databases["mlflow"], "rows": list(databases["mlflow"]["rows"])}
+        if command == "migrate":
+            databases["mlflow"]["schema"] = self.code[release]
+        if command == "restore" and databases.get("mlflow_before", {}).get("id") == upgrade:
+            if "--keep-failed" in arguments:
+                databases["mlflow_failed"] = databases["mlflow"]
+            databases["mlflow"] = databases.pop("mlflow_before")
+        return "{}"
+
+    def ask(self, kind: str, **options: Any) -> None:
+        """Leave a request, as switch.py does."""
+        request = {"id": "upgrade-1", "kind": kind, "options": options, "started": self.clock}
+        Journal(self).save("request", request)

@@ -1,0 +1,326 @@
+# Copyright (c) 2026, the mlops.mlflow_gcp authors
+# SPDX-License-Identifier: Apache-2.0
+"""The switch from slot to slot: what it does, and that every way to fail, and every moment to be killed, ends well."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from .fake_machine import FakeMachine, KilledError
+
+OLD, SAME, NEW = "3.17.2", "3.17.3", "3.18.0"
+
+
+@pytest.fixture
+def machine(tmp_path: Path) -> FakeMachine:
+    """A machine whose slot blue serves 3.17.2; 3.17.3 has the same schema, 3.18.0 another one."""
+    return make(tmp_path)
+
+
+def make(root: Path) -> FakeMachine:
+    machine = FakeMachine(root)
+    machine.want(machine.release(OLD, 1))
+    machine.release(SAME, 1)
+    machine.release(NEW, 2)
+    machine.switch().start()
+    assert serving(machine) == ("blue", OLD)
+    machine.log.clear()
+    machine.deeds = 0
+    return machine
+
+
+def path(version: str) -> str:
+    return f"/opt/mlflow/releases/{version}-0123456789ab"
+
+
+def serving(machine: FakeMachine) -> tuple[str | None, str | None]:
+    """Which slot has the traffic, and what it runs; the rest of the machine must agree with that."""
+    switch = machine.switch()
+    slot = switch.traffic.target()
+    assert slot is not None
+    assert switch.slots.active() == slot
+    assert list(machine.running) == [slot], "exactly the slot that has the traffic runs"
+    assert switch.slots.wanted_release() == switch.slots.release(slot), "what serves is what is wanted"
+    assert not switch.slots.unseen(slot)
+    assert switch.journal.entry() is None
+    assert switch.journal.load("request") is None
+    release = switch.slots.release(slot)
+    assert release is not None
+    assert machine.code[release] == machine.databases["mlflow"]["schema"]
+    return slot, switch.slots.version(release)
+
+
+def result(machine: FakeMachine) -> dict[str, object]:
+    document = machine.switch().journal.load("result")
+    assert document is not None
+    return document
+
+
+def test_reload(machine: FakeMachine) -> None:
+    machine.want(path(SAME), workers=3)
+    assert machine.switch().slots.unseen("blue") == ["release", "server.json"]
+    machine.ask("reload")
+    machine.switch().run()
+    assert serving(machine) == ("green", SAME)
+    assert result(machine)["ok"] is True
+    assert machine.switch().slots.settings("green")["workers"] == 3
+    # The new one is ready before it gets the traffic, the old one stops after it lost it.
+    order = [line for line in machine.log if "mlflow@" in line or "mlflow.sock" in line or "ready.py" in line]
+    moved = order.index("link mlflow.sock /run/mlflow-green/mlflow.sock")
+    assert any("ready.py" in line and "mlflow-green" in line for line in order[:moved])
+    assert "systemctl stop mlflow@blue.service" in order[moved:]
+    assert "systemctl stop mlflow@blue.service" not in order[:moved]
+
+
+def test_reload_refuses_another_schema(machine: FakeMachine) -> None:
+    machine.want(path(NEW))
+    machine.ask("reload")
+    machine.switch().run()
+    assert serving(machine) == ("blue", OLD)
+    assert (result(machine)["code"], result(machine)["step"]) == (3, "compare")
+    assert "run playbooks/upgrade.yml" in str(result(machine)["cause"])
+    assert machine.databases == {"mlflow": {"schema": 1, "rows": ["before"]}}
+
+
+def test_upgrade_with_migration(machine: FakeMachine) -> None:
+    machine.want(path(NEW))
+    machine.ask("upgrade", watch=10)
+    machine.switch().run()
+    assert serving(machine) == ("green", NEW)
+    told = result(machine)
+    assert (told["ok"], told["migrated"], told["held_seconds"]) == (True, True, 1.0)
+    assert machine.databases["mlflow_before"]["schema"] == 1
+    assert machine.switch().journal.load("previous") == {
+        "id": "upgrade-1",
+        "release": path(OLD),
+        "version": OLD,
+        "migrated": True,
+    }
+
+
+def test_nobody_serves_while_the_databases_are_exchanged(machine: FakeMachine) -> None:
+    machine.want(path(NEW))
+    machine.ask("upgrade")
+    machine.switch().run()
+    copied = next(i for i, line in enumerate(machine.log) if "schema.py copy" in line)
+    assert machine.log.index("remove mlflow.sock") < machine.log.index("systemctl stop mlflow@blue.service") < copied
+    assert copied < machine.log.index("link mlflow.sock /run/mlflow-green/mlflow.sock")
+
+
+@pytest.mark.parametrize("version", [SAME, NEW])
+@pytest.mark.parametrize(
+    ("breaks", "step"),
+    [("start", "start"), ("smoke", "check"), ("copy", "copy"), ("migrate", "migrate"), ("artifacts", "watch")],
+)
+def test_a_step_that_fails_leads_back(machine: FakeMachine, version: str, breaks: str, step: str) -> None:
+    migrates = version == NEW
+    if breaks in ("copy", "migrate") and not migrates:
+        pytest.skip("there is no such step")
+    machine.want(path(version))
+    machine.broken.add((breaks, path(OLD if breaks == "copy" else version)))
+    machine.ask("upgrade", watch=10)
+    machine.switch().run()
+    assert serving(machine) == ("blue", OLD)
+    told = result(machine)
+    assert (told["ok"], told["step"], told["code"]) == (False, step, 1)
+    assert told["cause"]
+    # Rows that were accepted are kept.
+    assert ("mlflow_failed" in machine.databases) == (migrates and step == "watch") == told["kept_failed"]
+    assert machine.databases["mlflow"]["rows"] == ["before"]
+
+
+def test_a_crash_while_it_is_watched_leads_back(machine: FakeMachine) -> None:
+    machine.want(path(NEW))
+    start = machine.clock
+
+    def crash() -> None:
+        if machine.clock > start + 8 and "green" in machine.running:
+            machine.running["green"] = 99
+
+    machine.on_sleep = crash
+    machine.ask("upgrade", watch=30)
+    machine.switch().run()
+    assert serving(machine) == ("blue", OLD)
+    assert (result(machine)["step"], result(machine)["kept_failed"]) == ("watch", True)
+    assert "crashed" in str(result(machine)["cause"])
+
+
+def test_without_go_it_leads_back(machine: FakeMachine) -> None:
+    machine.want(path(SAME))
+    machine.ask("upgrade", go_timeout=60)
+    machine.switch().run()
+    assert serving(machine) == ("blue", OLD)
+    assert result(machine)["cause"] == "no word from the control host in 60 s"
+
+
+@pytest.mark.parametrize(("identity", "ends_with"), [("upgrade-1", NEW), ("upgrade-0", OLD)])
+def test_go_counts_for_the_switch_it_was_given_to(machine: FakeMachine, identity: str, ends_with: str) -> None:
+    machine.want(path(NEW))
+
+    def go() -> None:
+        entry = machine.switch().journal.entry()
+        if entry and entry.step == "ready":
+            machine.switch().journal.save("go", {"id": identity})
+
+    machine.on_sleep = go
+    machine.ask("upgrade", go_timeout=60)
+    machine.switch().run()
+    assert serving(machine)[1] == ends_with
+
+
+@pytest.mark.parametrize("version", [SAME, NEW])
+def test_rollback_by_hand(machine: FakeMachine, version: str) -> None:
+    machine.want(path(version))
+    machine.ask("upgrade")
+    machine.switch().run()
+    machine.databases["mlflow"]["rows"].append("after")
+    machine.ask("rollback")
+    machine.switch().run()
+    assert serving(machine) == ("blue", OLD)
+    assert result(machine)["ok"] is True
+    assert machine.switch().journal.load("previous") is None
+    if version == NEW:
+        assert machine.databases["mlflow"]["rows"] == ["before"]
+        assert machine.databases["mlflow_failed"]["rows"] == ["before", "after"]
+    machine.ask("rollback")
+    machine.switch().run()
+    assert serving(machine) == ("blue", OLD)
+    assert (result(machine)["code"], result(machine)["cause"]) == (3, "there is no release to go back to")
+
+
+def test_a_broken_old_server_does_not_keep_a_failed_switch_open(machine: FakeMachine) -> None:
+    machine.running.clear()
+    machine.broken.add(("start", path(SAME)))
+    machine.want(path(SAME))
+    machine.ask("reload")
+    machine.switch().run()
+    assert serving(machine) == ("blue", OLD)
+
+
+def deeds(root: Path, kind: str, version: str) -> int:
+    """How many deeds there are at which it can be killed."""
+    machine = prepared(root, kind, version)
+    machine.switch().run()
+    return machine.deeds
+
+
+def prepared(root: Path, kind: str, version: str) -> FakeMachine:
+    machine = make(root)
+    machine.want(path(version))
+    if kind == "rollback":
+        machine.ask("upgrade")
+        machine.switch().run()
+    machine.ask(kind, **({"watch": 6} if kind == "upgrade" else {}))
+    machine.deeds = 0
+    return machine
+
+
+@pytest.mark.parametrize("power", [False, True], ids=["killed", "power cut"])
+@pytest.mark.parametrize(
+    ("kind", "version"),
+    [("reload", SAME), ("upgrade", SAME), ("upgrade", NEW), ("rollback", SAME), ("rollback", NEW)],
+)
+def test_killed_at_any_moment(tmp_path: Path, kind: str, version: str, power: bool) -> None:
+    total = deeds(tmp_path / "all", kind, version)
+    assert total > 20
+    ends = set()
+    for moment in range(1, total + 1):
+        machine = prepared(tmp_path / str(moment), kind, version)
+        machine.kill_at = moment
+        with pytest.raises(KilledError):
+            machine.switch().run()
+        # What is there between the kill and the way back: a server that fits the database, or a hold.
+        target = machine.switch().traffic.target()
+        assert target is None or target in machine.running
+        machine.kill_at = None
+        if power:
+            machine.power_cut()
+            machine.switch().start()
+            # The unit that it asks for, when there is something to bring to an end.
+            machine.switch().run()
+        else:
+            machine.switch().recover()
+            machine.switch().run()
+        ends.add(serving(machine)[1])
+        assert result(machine)["id"] == "upgrade-1"
+        assert "mlflow_before" not in machine.databases or machine.code[path(OLD)] == 1
+    assert ends == {OLD, version}, "early kills lead back, late ones forward"
+
+
+def test_killed_on_the_way_back_too(tmp_path: Path) -> None:
+    for moment in range(1, 200):
+        machine = prepared(tmp_path / str(moment), "upgrade", NEW)
+        machine.broken.add(("smoke", path(NEW)))
+        machine.kill_at = moment
+        try:
+            machine.switch().run()
+        except KilledError:
+            # And the recovery as well, a little later each time.
+            for again in range(1, 60):
+                machine.kill_at, machine.deeds = again, 0
+                try:
+                    machine.switch().recover()
+                    break
+                except KilledError:
+                    continue
+            machine.kill_at = None
+            machine.switch().recover()
+            machine.switch().run()
+            assert serving(machine) == ("blue", OLD), moment
+        else:
+            assert serving(machine) == ("blue", OLD)
+            return
+    pytest.fail("it never came to an end")
+
+
+def test_the_old_server_restarts_with_what_it_had(machine: FakeMachine) -> None:
+    """A failed change leaves nothing behind that the serving slot would take at its next start."""
+    before = machine.switch().slots.settings("blue")
+    machine.want(path(SAME), workers=99)
+    machine.broken.add(("start", path(SAME)))
+    machine.ask("reload")
+    machine.switch().run()
+    assert serving(machine) == ("blue", OLD)
+    machine.power_cut()
+    machine.switch().start()
+    assert serving(machine) == ("blue", OLD)
+    assert machine.switch().slots.settings("blue") == before
+
+
+def test_started_gives_the_traffic_to_the_serving_slot_alone(machine: FakeMachine) -> None:
+    machine.power_cut()
+    machine.switch().started("green")
+    assert machine.switch().traffic.target() is None
+    machine.switch().started("blue")
+    assert machine.switch().traffic.target() == "blue"
+
+
+def test_drain_counts_connections_of_one_socket(machine: FakeMachine) -> None:
+    table = machine.paths.root / "proc/net/unix"
+    table.parent.mkdir(parents=True)
+    lines = [
+        "Num       RefCount Protocol Flags    Type St Inode Path",
+        "0000000000000000: 00000002 00000000 00010000 0001 01 1001 /run/mlflow-blue/mlflow.sock",
+        "0000000000000000: 00000003 00000000 00000000 0001 03 1002 /run/mlflow-blue/mlflow.sock",
+        "0000000000000000: 00000003 00000000 00000000 0001 03 1003 /run/mlflow-green/mlflow.sock",
+        "0000000000000000: 00000003 00000000 00000000 0001 03 1004",
+    ]
+    table.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    traffic = machine.switch().traffic
+    assert (traffic.connections("blue"), traffic.connections("green")) == (1, 1)
+    start = machine.clock
+    assert traffic.drain("blue", 30) == 1
+    assert 30 <= machine.clock - start < 33
+    machine.on_sleep = lambda: table.write_text(lines[0] + "\n", encoding="utf-8") and None
+    assert traffic.drain("green", 30) == 0
+
+
+def test_prune_keeps_what_is_used(machine: FakeMachine) -> None:
+    for number in range(4):
+        machine.release(f"3.16.{number}", 1)
+    assert machine.switch().slots.prune(1, {path("3.16.0")}) != []
+    left = {each.name.split("-")[0] for each in machine.paths.releases.iterdir()}
+    assert {OLD, "3.16.0"} <= left
+    assert len(left) == 3
