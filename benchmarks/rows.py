@@ -14,6 +14,16 @@ from pathlib import Path
 from typing import Protocol
 
 HERE = Path(__file__).parent
+# The rows that `fill` made, in the tables that clients write to as well.
+FILLED = {
+    "experiments": "experiment_id > 1000000",
+    "experiment_tags": "experiment_id > 1000000",
+    "runs": "experiment_id > 1000000",
+    **dict.fromkeys(
+        ("params", "tags", "metrics", "latest_metrics"),
+        "run_uuid IN (SELECT run_uuid FROM runs WHERE experiment_id > 1000000)",
+    ),
+}
 
 
 class Execute(Protocol):
@@ -106,10 +116,10 @@ def checksums(
     return answer
 
 
-def snapshot(execute: Execute, database: str) -> Snapshot:
+def snapshot(execute: Execute, database: str, where: Mapping[str, str] | None = None) -> Snapshot:
     """What is in all the tables now."""
     of = columns(execute, database)
-    return Snapshot(of, checksums(execute, database, of))
+    return Snapshot(of, checksums(execute, database, of, where))
 
 
 def differences(

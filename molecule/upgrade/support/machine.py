@@ -1,0 +1,150 @@
+# Copyright (c) 2026, the mlops.mlflow_gcp authors
+# SPDX-License-Identifier: Apache-2.0
+"""The machine that is upgraded, driven as roles/upgrade drives it; shared with the benchmarks."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from benchmarks import rows
+
+SWITCH = ("/usr/bin/python3", "/opt/mlflow/libexec/switch.py")
+JOURNAL = "/var/lib/mlflow-switch/journal.json"
+ARTIFACTS = "/srv/mlflow-artifacts"
+# What serving itself leaves behind is not looked at.
+DIGEST = f"cd {ARTIFACTS} && find [0-9]* -type f -path '*/filled/*' -exec sha256sum {{}} + | sort | sha256sum"
+
+
+class Machine:
+    """A container with systemd."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def run(self, *command: str, given: str | None = None, check: bool = True) -> str:
+        """Run a command on it; return what it prints."""
+        outcome = subprocess.run(
+            ["docker", "exec", "-i", self.name, *command], input=given, text=True, capture_output=True, check=False
+        )
+        if check and outcome.returncode:
+            raise RuntimeError(f"{command}: {outcome.returncode}: {outcome.stdout[-2000:]} {outcome.stderr[-2000:]}")
+        return outcome.stdout.strip()
+
+    def shell(self, script: str) -> str:
+        """Run a shell script on it; return what it prints."""
+        return self.run("sh", "-euc", script)
+
+    def sql(self, database: str, statements: str) -> str:
+        """Run SQL as the superuser; return rows as psql -At prints them."""
+        command = ("runuser", "-u", "postgres", "--", "psql", "-qAt", "-v", "ON_ERROR_STOP=1", "-d", database)
+        return self.run(*command, given=statements)
+
+    def databases(self) -> set[str]:
+        """The names of MLflow's databases."""
+        return set(self.sql("postgres", "SELECT datname FROM pg_database WHERE datname LIKE 'mlflow%';").split())
+
+    # --- Releases and slots
+
+    def release(self, version: str) -> str:
+        """The directory of a version's release."""
+        return self.shell(f"ls -d /opt/mlflow/releases/{version}-*")
+
+    def status(self) -> dict[str, Any]:
+        """What switch.py knows."""
+        document: dict[str, Any] = json.loads(self.run(*SWITCH, "status"))
+        return document
+
+    def serving(self) -> str:
+        """The version that serves."""
+        status = self.status()
+        return str(status["slots"][status["active"]]["version"])
+
+    def ask(self, version: str, *options: str) -> str:
+        """Want a release and have the switch begin; return its ID."""
+        self.run("ln", "-sfn", self.release(version), "/opt/mlflow/current")
+        return str(json.loads(self.run(*SWITCH, "upgrade", *options))["id"])
+
+    def wait(self, what: str, name: str, timeout: float = 180) -> dict[str, Any]:
+        """Wait for a switch; return what is told of it."""
+        answer = self.run(*SWITCH, "wait", "--for", what, "--id", name, "--timeout", str(timeout), check=False)
+        document: dict[str, Any] = json.loads(answer)
+        return document
+
+    def upgrade(self, version: str, *, watch: int = 3) -> dict[str, Any]:
+        """The whole switch, with the word that the control host gives."""
+        name = self.ask(version, "--go-timeout", "60", "--watch", str(watch))
+        if self.wait("ready", name).get("step") == "ready":
+            self.run(*SWITCH, "go")
+        return self.wait("done", name)
+
+    def at_step(self, step: str, command: str) -> None:
+        """Run a shell command as soon as the switch is at a step."""
+        there = f'grep -qs \'"step": "{step}"\' {JOURNAL}'
+        self.shell(f"i=0; until {there}; do sleep 0.02; i=$((i+1)); [ $i -lt 6000 ]; done; {command}")
+
+    @contextmanager
+    def planted(self, version: str, code: str) -> Iterator[None]:
+        """Have each Python process of a release run something at its start."""
+        place = self.shell(f"echo {self.release(version)}/lib/python3*/site-packages") + "/sitecustomize.py"
+        self.run("tee", place, given=code)
+        try:
+            yield
+        finally:
+            self.run("rm", place)
+
+    def power_cut(self) -> None:
+        """Lose all processes and all that is in memory; boot."""
+        subprocess.run(["docker", "kill", self.name], check=True, capture_output=True)
+        subprocess.run(["docker", "start", self.name], check=True, capture_output=True)
+        deadline = time.monotonic() + 120
+        # systemctl itself has nobody to talk to at first.
+        while self.run("systemctl", "is-system-running", check=False) not in ("running", "degraded"):
+            assert time.monotonic() < deadline
+            time.sleep(0.5)
+
+    def artifacts(self) -> str:
+        """A checksum over the artifacts that were there from the beginning."""
+        return self.shell(DIGEST)
+
+
+@dataclass(frozen=True)
+class Original:
+    """What was there before the first upgrade."""
+
+    machine: Machine
+    everything: dict[str, rows.Snapshot]
+    filled: dict[str, rows.Snapshot]
+    artifacts: str
+
+    def changed(self) -> dict[str, Any]:
+        """The tables that are not exactly as they were, and whether the artifacts are not."""
+        return self._compare(self.everything, None)
+
+    def lost(self) -> dict[str, Any]:
+        """The same for the rows that were there, whatever came since."""
+        return self._compare(self.filled, rows.FILLED)
+
+    def _compare(self, snapshots: dict[str, rows.Snapshot], where: Any) -> dict[str, Any]:
+        answer: dict[str, Any] = {}
+        for name, snapshot in snapshots.items():
+            answer |= rows.differences(self.machine.sql, name, snapshot, where)
+        if (now := self.machine.artifacts()) != self.artifacts:
+            answer["artifacts"] = (self.artifacts, now)
+        return answer
+
+
+def make_original(machine: Machine, runs: int, *, artifacts: int = 200) -> Original:
+    """Fill the databases, and give some of the runs artifacts."""
+    rows.fill(machine.sql, runs)
+    machine.run("python3", "-", str(artifacts), given=(Path(__file__).parent / "artifacts.py").read_text())
+    names = ("mlflow", "mlflow_auth")
+    everything = {name: rows.snapshot(machine.sql, name) for name in names}
+    filled = {name: rows.snapshot(machine.sql, name, rows.FILLED) for name in names}
+    return Original(machine, everything, filled, machine.artifacts())

@@ -1,0 +1,164 @@
+# Copyright (c) 2026, the mlops.mlflow_gcp authors
+# SPDX-License-Identifier: Apache-2.0
+"""Everything that may go wrong on the machine ends on the old version with the old data; one test for each.
+
+The disk that is full while the release is built is in side_effect.yml. What goes wrong on the control host or in the
+cloud is in tests/e2e.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+import requests
+from machine import SWITCH, Machine, Original
+
+from benchmarks.background import Target
+
+OLD, NEW = "2.22.5", "3.17.2"
+
+# A superuser's trigger, as no user of MLflow could make one: the n-th change of the schema fails.
+EVENT_TRIGGER = """
+CREATE SCHEMA injected;
+CREATE SEQUENCE injected.seen;
+CREATE FUNCTION injected.fail() RETURNS event_trigger LANGUAGE plpgsql SECURITY DEFINER AS $$
+BEGIN
+  IF nextval('injected.seen') >= 40 THEN RAISE EXCEPTION 'injected: this change fails'; END IF;
+END $$;
+CREATE EVENT TRIGGER injected ON ddl_command_start EXECUTE FUNCTION injected.fail();
+"""
+
+# The readiness check of a start stores nothing below a run; the smoke test does.
+BROKEN_ARTIFACTS = """
+import shutil
+
+def broken(source, destination, **_options):
+    raise OSError(5, "injected: input/output error")
+
+real = shutil.copy2
+shutil.copy2 = lambda source, to, **options: (real if ".readiness" in str(to) else broken)(source, to, **options)
+"""
+
+# Every process of the slot dies a while after requests come to it.
+CRASH = """
+import os, threading, time
+
+def die():
+    while os.path.realpath("/run/mlflow/mlflow.sock") != own:
+        time.sleep(0.1)
+    time.sleep(5)
+    os._exit(70)
+
+own = os.environ.get("RUNTIME_DIRECTORY", "/none") + "/mlflow.sock"
+if own.startswith("/run/mlflow-"):
+    threading.Thread(target=die, daemon=True).start()
+"""
+
+
+def signed_in(target: Target, path: str, **options: object) -> requests.Response:
+    """Ask as the administrator."""
+    method = "POST" if "json" in options else "GET"
+    return requests.request(
+        method,
+        target.url + path,
+        auth=(target.username, target.password),
+        verify=str(target.ca),
+        timeout=30,
+        **options,  # type: ignore[arg-type]
+    )
+
+
+def version(target: Target) -> str:
+    """The version that answers outside."""
+    answer = signed_in(target, "/version")
+    return answer.text if answer.status_code == 200 else f"HTTP {answer.status_code}"
+
+
+@contextmanager
+def ends_as_before(machine: Machine, target: Target, original: Original) -> Iterator[None]:
+    """The old version serves as it did, nothing is left over, and no bit of the data has changed."""
+    assert version(target) == OLD
+    before = machine.databases() - {"mlflow_failed", "mlflow_auth_failed"}
+    yield
+    assert version(target) == OLD
+    status = machine.status()
+    assert (status["phase"], status["held"]) == ("idle", False)
+    assert status["slots"][status["active"]]["version"] == OLD
+    assert status["wanted"]["version"] == OLD
+    assert [slot["running"] for name, slot in status["slots"].items() if name != status["active"]] == [False]
+    assert machine.databases() - {"mlflow_failed", "mlflow_auth_failed"} == before
+    assert original.changed() == {}
+    machine.run("python3", "/opt/mlflow/libexec/ready.py", "--artifacts", "--timeout", "10")
+
+
+@pytest.fixture(autouse=True)
+def _as_before(machine: Machine, target: Target, original: Original) -> Iterator[None]:
+    with ends_as_before(machine, target, original):
+        yield
+
+
+def test_migration_fails_half_way(machine: Machine) -> None:
+    machine.sql("mlflow", EVENT_TRIGGER)
+    try:
+        result = machine.upgrade(NEW)
+    finally:
+        machine.sql("mlflow", "DROP EVENT TRIGGER injected; DROP SCHEMA injected CASCADE;")
+    assert (result["ok"], result["step"], result["moved"]) == (False, "migrate", False)
+    assert "injected: this change fails" in result["cause"]
+
+
+def test_smoke_test_fails(machine: Machine) -> None:
+    with machine.planted(NEW, BROKEN_ARTIFACTS):
+        result = machine.upgrade(NEW)
+    assert (result["ok"], result["step"], result["moved"]) == (False, "check", False)
+    assert "smoke test failed" in result["cause"]
+
+
+def test_nobody_gives_the_word(machine: Machine) -> None:
+    """The control host was killed: SIGKILL leaves nobody who could say `go`."""
+    result = machine.wait("done", machine.ask(NEW, "--go-timeout", "2", "--watch", "3"))
+    assert (result["ok"], result["step"], result["moved"]) == (False, "ready", False)
+    assert "no word from the control host" in result["cause"]
+
+
+def test_new_version_crashes_after_it_got_the_traffic(machine: Machine, target: Target) -> None:
+    """What was accepted meanwhile is not thrown away: it is in the databases that are kept aside."""
+    with machine.planted(NEW, CRASH):
+        name = machine.ask(NEW, "--go-timeout", "60", "--watch", "40")
+        assert machine.wait("ready", name)["step"] == "ready"
+        machine.run(*SWITCH, "go")
+        deadline = time.monotonic() + 20
+        while version(target) != NEW:
+            assert time.monotonic() < deadline
+            time.sleep(0.1)
+        answer = signed_in(target, "/api/2.0/mlflow/runs/create", json={"experiment_id": "0", "run_name": "accepted"})
+        assert answer.status_code == 200
+        result = machine.wait("done", name)
+    assert (result["ok"], result["step"], result["moved"], result["kept_failed"]) == (False, "watch", True, True)
+    assert "crashed" in result["cause"]
+    assert machine.sql("mlflow_failed", "SELECT count(*) FROM runs WHERE name = 'accepted';") == "1"
+
+
+@pytest.mark.parametrize("step", ["copy", "migrate", "start", "ready", "watch"])
+def test_switch_is_killed(machine: Machine, step: str) -> None:
+    """All processes of the job at once, by SIGKILL."""
+    name = machine.ask(NEW, "--go-timeout", "60", "--watch", "30")
+    if step == "watch":
+        assert machine.wait("ready", name)["step"] == "ready"
+        machine.run(*SWITCH, "go")
+    machine.at_step(step, "systemctl kill --kill-whom=all --signal=SIGKILL mlflow-switch.service")
+    result = machine.wait("done", name)
+    assert (result["ok"], result["step"], result["moved"]) == (False, step, step == "watch")
+
+
+def test_power_cut(machine: Machine) -> None:
+    """While the copies are migrated; at the next boot the old version serves."""
+    name = machine.ask(NEW, "--go-timeout", "60")
+    machine.at_step("migrate", "sleep 0.5")
+    machine.power_cut()
+    result = machine.wait("done", name)
+    assert (result["ok"], result["step"]) == (False, "migrate")
+    machine.run("python3", "/opt/mlflow/libexec/ready.py", "--timeout", "60")

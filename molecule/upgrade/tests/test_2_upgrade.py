@@ -1,0 +1,64 @@
+# Copyright (c) 2026, the mlops.mlflow_gcp authors
+# SPDX-License-Identifier: Apache-2.0
+"""After all those failures the upgrade succeeds, under load; so do twenty switches, and the way back."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from machine import SWITCH, Machine, Original
+
+from benchmarks.background import Target, background
+from benchmarks.measure import switches, upgrade
+
+OLD, NEW = "2.22.5", "3.17.2"
+SWITCHES = 20
+
+
+def test_upgrade_under_load(
+    machine: Machine, target: Target, original: Original, record_property: pytest.RecordProperty
+) -> None:
+    """No call of a client is lost, every row and artifact is there, and the downtime is what the machine says."""
+    measured = upgrade(machine, target, NEW)
+    record_property("measured", json.dumps(measured))
+    print(json.dumps(measured, indent=1))
+    result, load, probe = measured["result"], measured["load"], measured["probe"]
+    assert (result["ok"], result["migrated"], machine.serving()) == (True, True, NEW)
+    assert load["calls"] > 100
+    assert (load["lost"], load["wrong"], load["twice"]) == (0, [], 0)
+    assert original.lost() == {}
+    assert probe["away_times"] == 1
+    assert set(probe["causes"]) == {"HTTP 503"}
+    assert probe["away_seconds"] == pytest.approx(result["held_seconds"], abs=1.5)
+
+
+def test_switches_under_load(machine: Machine, target: Target, record_property: pytest.RecordProperty) -> None:
+    """Blue to green to blue: nobody notices, not even one who never tries again."""
+    measured = switches(machine, target, SWITCHES)
+    record_property("measured", json.dumps(measured))
+    print(json.dumps(measured, indent=1))
+    assert measured["switches"] == SWITCHES
+    assert measured["load"]["calls"] > 100
+    assert (measured["load"]["lost"], measured["load"]["wrong"], measured["load"]["twice"]) == (0, [], 0)
+    assert measured["probe"]["requests"] > 100
+    assert measured["probe"]["failed"] == 0
+
+
+def test_same_release_again_changes_nothing(machine: Machine) -> None:
+    before = machine.status()
+    assert "Nothing to do" in machine.run(*SWITCH, "reload", "--needed")
+    assert machine.status() == before
+
+
+def test_rollback_by_hand(machine: Machine, target: Target, original: Original) -> None:
+    """The old release with the databases as they were; what came since is kept aside."""
+    with background("load", target, 120, "--clients", "2") as load:
+        machine.run(*SWITCH, "rollback")
+        result = machine.wait("done", machine.status()["result"]["id"])
+        report = load.report()
+    assert (result["ok"], result["kind"]) == (True, "rollback")
+    assert machine.serving() == OLD
+    assert report["lost"] == 0 or all("RESOURCE_DOES_NOT_EXIST" in each["error"] for each in report["failures"])
+    assert original.lost() == {}
+    assert {"mlflow_failed", "mlflow_auth_failed"} <= machine.databases()
