@@ -3,6 +3,9 @@
 # shellcheck source=scripts/common.sh
 . "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
+# Whoever calls it with arguments means something else, such as Ansible, which runs the programs of a directory it takes for an inventory.
+[ $# -eq 0 ] || fail "$(basename "$0") takes no arguments and removes a lot; these were given: $*"
+
 if [ -x .venv/bin/python ]; then
   scripts/down.sh
 fi

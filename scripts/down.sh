@@ -4,6 +4,9 @@
 # shellcheck source=scripts/common.sh
 . "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
+# Whoever calls it with arguments means something else, such as Ansible, which runs the programs of a directory it takes for an inventory.
+[ $# -eq 0 ] || fail "$(basename "$0") takes no arguments and removes a lot; these were given: $*"
+
 local_cloud_down() {
   as_root "$repo/.venv/bin/python" -m localcloud down || return
   # The keys and certificates of deployments on the local cloud are worth nothing without it.
