@@ -72,17 +72,17 @@ manifest:
     bytes: 31457280
 objects:
   description:
-    - How many objects there are of each kind. C(same) are as the manifest says, C(copy) were brought back,
-      C(copy_bytes) is the size of those, C(other) are not in the manifest, C(read) and C(read_bytes) were downloaded
+    - How many objects there are of each kind. C(same) are as the manifest says, C(copied) were brought back,
+      C(copied_bytes) is the size of those, C(other) are not in the manifest, C(read) and C(read_bytes) were downloaded
       and compared.
   returned: success
   type: dict
-  sample: {same: 1198, copy: 2, copy_bytes: 2048, other: 3, read: 0, read_bytes: 0}
+  sample: {same: 1198, copied: 2, copied_bytes: 2048, other: 3, read: 0, read_bytes: 0}
 examples:
   description: The first ten names of each kind.
   returned: success
   type: dict
-  sample: {copy: [1/run/artifacts/model.pkl], other: []}
+  sample: {copied: [1/run/artifacts/model.pkl], other: []}
 """
 
 import json
@@ -139,13 +139,13 @@ class BucketRestore(Action):
         self._refuse_lost(counts, examples)
         self._warn_of_age()
         deletes = self.params["others"] == "delete"
-        after = counts | {"same": counts["same"] + counts["copy"], "copy": 0, "copy_bytes": 0}
+        after = counts | {"same": counts["same"] + counts["copied"], "copied": 0, "copied_bytes": 0}
         after |= {"other": 0} if deletes else {}
-        changed = bool(counts["copy"] or (deletes and counts["other"]))
+        changed = bool(counts["copied"] or (deletes and counts["other"]))
         values = {
             "manifest": self.reader.header,
-            "objects": {key: counts[key] for key in ("same", "copy", "copy_bytes", "other")},
-            "examples": {key: examples[key] for key in ("copy", "other")},
+            "objects": {key: counts[key] for key in ("same", "copied", "copied_bytes", "other")},
+            "examples": {key: examples[key] for key in ("copied", "other")},
         }
         values["objects"] |= {"read": 0, "read_bytes": 0}
         if not changed and self.params["read_bytes"]:
@@ -157,11 +157,11 @@ class BucketRestore(Action):
         self.steps.seek(0)
         self._many(self._step, (json.loads(line) for line in self.steps))
         counts, examples = self.compare(None)
-        if counts["copy"] or counts["lost"]:
-            names = [*examples["copy"], *examples["lost"]]
+        if counts["copied"] or counts["lost"]:
+            names = [*examples["copied"], *examples["lost"]]
             raise RefusedError(
                 f"Bucket {self.params['bucket']} was brought back to manifest {self.title_of_manifest}, but then "
-                f"{counts['copy'] + counts['lost']} objects differ again, such as {names[:3]}: somebody writes to it. "
+                f"{counts['copied'] + counts['lost']} objects differ again, such as {names[:3]}: somebody writes to it. "
                 "Stop the server and run again."
             )
         read = self.compare_bytes() if self.params["read_bytes"] else {}
@@ -176,8 +176,8 @@ class BucketRestore(Action):
 
     def compare(self, steps: IO[bytes] | None) -> tuple[dict[str, int], dict[str, list[str]]]:
         """Count what is the same and what is not, and write what is to be done as lines into ``steps``."""
-        counts = dict.fromkeys(("same", "copy", "copy_bytes", "other", "lost"), 0)
-        examples: dict[str, list[str]] = {key: [] for key in ("same", "copy", "other", "lost")}
+        counts = dict.fromkeys(("same", "copied", "copied_bytes", "other", "lost"), 0)
+        examples: dict[str, list[str]] = {key: [] for key in ("same", "copied", "other", "lost")}
         target = None
         if self.params["bucket"] != self.source:
             target = _objects.each(self.client, self.params["bucket"], FIELDS)
@@ -194,13 +194,13 @@ class BucketRestore(Action):
             elif found.source is None:
                 kind = "lost"
             else:
-                kind = "copy"
+                kind = "copied"
                 step["copy"] = found.source["generation"]
-                counts["copy_bytes"] += int(found.wanted["size"])
+                counts["copied_bytes"] += int(found.wanted["size"])
             counts[kind] += 1
             if len(examples[kind]) < SHOWN:
                 examples[kind].append(found.name)
-            if steps is not None and (kind == "copy" or (kind == "other" and self.params["others"] == "delete")):
+            if steps is not None and (kind == "copied" or (kind == "other" and self.params["others"] == "delete")):
                 steps.write(json.dumps(step).encode() + b"\n")
         return counts, examples
 
@@ -322,8 +322,8 @@ class BucketRestore(Action):
 
 
 def _told(counts: Json, examples: Json) -> Json:
-    return {"same": counts["same"], "differ": counts["copy"], "others": counts["other"]} | (
-        {"examples": {key: examples[key] for key in ("copy", "other") if examples[key]}} if examples else {}
+    return {"same": counts["same"], "differ": counts["copied"], "others": counts["other"]} | (
+        {"examples": {key: examples[key] for key in ("copied", "other") if examples[key]}} if examples else {}
     )
 
 

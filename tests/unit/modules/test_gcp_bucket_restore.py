@@ -46,7 +46,7 @@ def test_what_is_as_it_was_is_left_alone(cloud: Cloud, play: Play) -> None:
     cloud.get("storage", "b/artifacts", KEPT)
     result = run(play)
     assert not result["changed"]
-    assert result["objects"] == {"same": 2, "copy": 0, "copy_bytes": 0, "other": 0, "read": 0, "read_bytes": 0}
+    assert result["objects"] == {"same": 2, "copied": 0, "copied_bytes": 0, "other": 0, "read": 0, "read_bytes": 0}
 
 
 def test_brings_back_what_was_deleted_and_what_was_overwritten(cloud: Cloud, play: Play) -> None:
@@ -59,10 +59,10 @@ def test_brings_back_what_was_deleted_and_what_was_overwritten(cloud: Cloud, pla
     has(cloud, A | GONE, A | {"generation": "20"}, B | GONE, now | GONE, B | {"generation": "21"})
     result = run(play)
     assert result["changed"]
-    assert result["objects"]["copy"] == 2
-    assert result["objects"]["copy_bytes"] == 11
+    assert result["objects"]["copied"] == 2
+    assert result["objects"]["copied_bytes"] == 11
     assert result["objects"]["other"] == 1
-    assert result["examples"] == {"copy": ["a", "b/é"], "other": ["new"]}
+    assert result["examples"] == {"copied": ["a", "b/é"], "other": ["new"]}
     assert result["diff"]["before"]["differ"] == 2
     assert result["diff"]["after"]["differ"] == 0
 
@@ -73,7 +73,7 @@ def test_a_plan_touches_nothing(cloud: Cloud, play: Play) -> None:
     cloud.get("storage", "b/artifacts", KEPT)
     result = run(play, check=True)
     assert result["changed"]
-    assert result["objects"]["copy"] == 1
+    assert result["objects"]["copied"] == 1
 
 
 def test_the_same_bytes_under_another_generation_serve_as_well(cloud: Cloud, play: Play) -> None:
@@ -115,7 +115,7 @@ def test_into_another_bucket(cloud: Cloud, play: Play) -> None:
     has(cloud, A, B)
     lists(cloud, "drill", [A, B])
     result = run(play, bucket="drill")
-    assert result["objects"]["copy"] == 1
+    assert result["objects"]["copied"] == 1
     assert result["objects"]["same"] == 1
 
 
