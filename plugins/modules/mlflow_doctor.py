@@ -223,9 +223,7 @@ def main() -> None:
         ],
     )
     if unknown := sorted(set(module.params["skip"]) - set(NAMES)):
-        module.fail_json(
-            msg=f"skip names {', '.join(unknown)}, which are no checks. The checks are: {', '.join(NAMES)}."
-        )
+        module.fail_json(msg=f"skip: {', '.join(unknown)} is no check. The checks are: {', '.join(NAMES)}.")
     if missing := _auth.IMPORT_ERROR or IMPORT_ERROR:
         module.fail_json(msg=missing_required_lib("google-auth, requests and cryptography"), exception=missing)
     session: list[Any] = []

@@ -1,0 +1,201 @@
+# Copyright (c) 2026, the mlops.mlflow_gcp authors
+# SPDX-License-Identifier: Apache-2.0
+"""The doctor as a whole: what is down is told, what is not is still examined, nothing secret is printed."""
+
+from __future__ import annotations
+
+import base64
+import json
+import re
+import socket
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+import responses
+from ansible_collections.mlops.mlflow_gcp.plugins.module_utils._doctor_examination import NAMES
+from ansible_collections.mlops.mlflow_gcp.plugins.modules import mlflow_doctor
+
+from tests.unit.harness import PROJECT, Json, Play
+from tests.unit.module_utils import test_doctor_front as fronts
+
+PASSWORD = "the-password-of-the-test"
+GOOGLE = r"https://\w+\.googleapis\.com/.*"
+OPTIONS: Json = {
+    "name": "mlflow",
+    "region": "europe-west1",
+    "zone": "europe-west1-b",
+    "hostname": "mlflow.example.com",
+    "artifacts": f"gs://{PROJECT}-mlflow-artifacts",
+    "secrets": ["mlflow-admin-password"],
+    "minimum_version": "3.16.0",
+    "advisories_url": "https://osv.example.com",
+    "artifact_megabytes": 1,
+    "limits": {
+        "certificate_warn_days": 30,
+        "certificate_fail_days": 7,
+        "authority_warn_days": 180,
+        "authority_fail_days": 30,
+        "clock_warn_seconds": 5,
+        "clock_fail_seconds": 60,
+        "disk_warn_percent": 80,
+        "disk_fail_percent": 90,
+        "connections_warn_percent": 70,
+        "connections_fail_percent": 90,
+        "backup_warn_hours": 26,
+        "backup_fail_hours": 72,
+        "secret_warn_days": 365,
+    },
+    "machine": {
+        "clock": {"time": 100.0, "synchronized": True},
+        "asked_at": 100.0,
+        "answered_at": 101.0,
+        "disks": [{"path": "/", "size": 3e10, "free": 2e10, "used_percent": 30, "used_files_percent": 3}],
+        "units": {"failed": [], "needed": {"mlflow.service": "active", "nginx.service": "active"}},
+        "switch": {"active": "blue", "slots": {"blue": {"version": "3.17.2", "running": True}}},
+        "release": {"version": "3.17.2", "packages": {"mlflow": "3.17.2"}},
+        "heads": {name: {"database": "a", "code": "a", "known": True} for name in ("tracking", "auth")},
+        "size": {"bytes": 10**8, "connections": {"used": 5, "allowed": 97}},
+    },
+    "plan": {"stdout": '{"event": "end"}', "rc": 0},
+}
+
+
+@pytest.fixture
+def web() -> Iterator[responses.RequestsMock]:
+    with responses.RequestsMock(assert_all_requests_are_fired=False) as mock:
+        yield mock
+
+
+@pytest.fixture
+def google(web: responses.RequestsMock) -> None:
+    """A healthy deployment's resources."""
+    web.get(re.compile(GOOGLE + "/addresses/mlflow-address"), json={"address": "198.51.100.7"})
+    payload = {"data": base64.b64encode(PASSWORD.encode()).decode()}
+    web.get(re.compile(GOOGLE + "versions/latest:access"), json={"payload": payload})
+    web.get(re.compile(GOOGLE + "/versions$"), json={})
+    now = "2999-01-01T00:00:00Z"
+    web.get(re.compile(GOOGLE + r"/versions\?.*"), json={"versions": [{"createTime": now}]})
+    web.get(re.compile(GOOGLE + "/instances/mlflow-server"), json={"status": "RUNNING"})
+    web.get(re.compile(GOOGLE + "/backupRuns"), json={"items": [{"status": "SUCCESSFUL", "endTime": now}]})
+    database = {
+        "name": "mlflow-database",
+        "state": "RUNNABLE",
+        "createTime": now,
+        "settings": {
+            "storageAutoResize": True,
+            "dataDiskSizeGb": "10",
+            "backupConfiguration": {"enabled": True, "pointInTimeRecoveryEnabled": True},
+        },
+    }
+    web.get(re.compile(GOOGLE + "/instances/mlflow-database"), json=database)
+    web.post("https://osv.example.com/v1/querybatch", json={"results": [{}]})
+
+
+def states(result: Json) -> dict[str, str]:
+    return {row["name"]: row["state"] for row in result["checks"]}
+
+
+def rows(result: Json) -> dict[str, Json]:
+    return {row["name"]: row for row in result["checks"]}
+
+
+@pytest.fixture
+def no_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: Any, **__: Any) -> None:
+        raise socket.gaierror("no such name")
+
+    monkeypatch.setattr(socket, "getaddrinfo", refuse)
+
+
+@pytest.mark.usefixtures("google", "no_names")
+def test_when_the_server_is_down_the_rest_is_examined(play: Play) -> None:
+    result = play(mlflow_doctor, **OPTIONS)
+    found = states(result)
+    assert list(found) == list(NAMES)
+    down = {name for name, state in found.items() if state == "fail"}
+    assert down == {"address", "certificate", "sign-in", "run", "artifact"}
+    assert found["clock"] == "warn"
+    assert rows(result)["sign-in"]["value"] == "not examined: nothing answers"
+    assert rows(result)["artifact"]["remedy"] == "see the row address"
+    assert result["counts"] == {"ok": 14, "warn": 1, "fail": 5}
+    assert result["changed"] is False
+    assert "artifact       FAIL  not examined: nothing answers" in result["table"]
+
+
+@pytest.mark.usefixtures("no_names")
+def test_when_nothing_can_be_asked_every_row_says_why(play: Play, web: responses.RequestsMock) -> None:
+    refused = {"error": {"code": 403, "message": "no rights", "errors": [{"reason": "forbidden"}]}}
+    web.add(responses.GET, re.compile(GOOGLE), status=403, json=refused)
+    machine = {"error": "the inventory has no running machine mlflow-server"}
+    result = play(mlflow_doctor, **{**OPTIONS, "machine": machine, "plan": {"stdout": "boom", "rc": 4}})
+    found = rows(result)
+    assert list(found) == list(NAMES)
+    assert {row["state"] for name, row in found.items() if name != "authority"} == {"warn", "fail"}
+    assert all(row["remedy"] for row in found.values() if row["state"] != "ok")
+    assert "no rights" in found["backups"]["value"]
+    assert "no running machine" in found["disk"]["value"]
+    assert "exit code 4: boom" in found["drift"]["value"]
+
+
+@pytest.mark.usefixtures("no_names")
+def test_without_credentials_every_row_says_why(play: Play, web: responses.RequestsMock) -> None:
+    result = play(mlflow_doctor, **OPTIONS, auth_kind="service_account_file", service_account_file="/none.json")
+    assert "/none.json" in rows(result)["database"]["value"]
+    assert states(result)["disk"] == "ok"
+
+
+@pytest.fixture
+def reachable(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A name with an address where somebody listens; what they say is scripted."""
+    entry = (socket.AF_INET, socket.SOCK_STREAM, 6, "", ("198.51.100.7", 443))
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: [entry])
+    monkeypatch.setattr(socket, "create_connection", lambda *_, **__: socket.socket())
+
+
+@pytest.mark.usefixtures("google", "reachable")
+def test_run_and_artifact_are_gone_afterwards(play: Play, web: responses.RequestsMock) -> None:
+    server = fronts.Mlflow(web)
+    versions = {"items": [{"name": "0/abc/artifacts/doctor.bin", "generation": "17"}]}
+    place = f"https://storage.googleapis.com/storage/v1/b/{PROJECT}-mlflow-artifacts/o"
+    query = {"prefix": "0/abc/artifacts/", "versions": "true"}
+    web.get(place, match=[responses.matchers.query_param_matcher(query)], json=versions)
+    deletion = web.delete(re.compile(re.escape(f"{place}/0%2Fabc%2Fartifacts%2Fdoctor.bin")), status=204)
+    result = play(mlflow_doctor, **OPTIONS)
+    found = states(result)
+    assert (found["run"], found["artifact"]) == ("ok", "ok")
+    assert server.deleted == ["abc"]
+    assert server.artifacts == {}
+    assert deletion.call_count == 1
+    assert PASSWORD not in json.dumps(result)
+
+
+@pytest.mark.usefixtures("google", "reachable")
+def test_a_run_that_stays_is_told(play: Play, web: responses.RequestsMock) -> None:
+    server = fronts.Mlflow(web)
+    server.broken = "runs/delete"
+    result = play(mlflow_doctor, **OPTIONS)
+    assert "runs/delete: HTTP 500" in rows(result)["run"]["value"]
+    assert states(result)["run"] == "fail"
+
+
+@pytest.mark.usefixtures("google", "reachable")
+def test_check_mode_writes_nothing(play: Play, web: responses.RequestsMock) -> None:
+    server = fronts.Mlflow(web)
+    result = play(mlflow_doctor, check=True, **OPTIONS)
+    assert result["skipped"] == ["run", "artifact"]
+    assert not {"run", "artifact"} & set(states(result))
+    assert (server.runs, server.deleted) == ({}, [])
+
+
+@pytest.mark.usefixtures("google", "no_names")
+def test_what_is_skipped_is_told(play: Play) -> None:
+    options = {**OPTIONS, "skip": ["address", "disk"], "plan": {}, "advisories_url": ""}
+    result = play(mlflow_doctor, **options)
+    assert result["skipped"] == ["address", "disk", "advisories", "drift"]
+    assert set(states(result)) == set(NAMES) - set(result["skipped"])
+
+
+def test_a_check_that_does_not_exist(play: Play) -> None:
+    result = play(mlflow_doctor, **{**OPTIONS, "skip": ["disc"]}, fails=True)
+    assert result["msg"].startswith("skip: disc is no check. The checks are: address, certificate")

@@ -1,0 +1,130 @@
+# Copyright (c) 2026, the mlops.mlflow_gcp authors
+# SPDX-License-Identifier: Apache-2.0
+"""What the doctor's program says of a machine: each part alone, none of them able to end the others."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+SCRIPT = Path(__file__).resolve().parents[3] / "roles" / "doctor" / "files" / "examine.py"
+
+
+@pytest.fixture
+def examine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+    """The program, on a machine whose files are in a directory and whose programs are scripts there."""
+    spec = importlib.util.spec_from_file_location("doctor_examine", SCRIPT)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    for name, path in {"CURRENT": "current", "LIBEXEC": "libexec", "CONFIGURATION": "server.json"}.items():
+        monkeypatch.setattr(module, name, tmp_path / path)
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "libexec").mkdir()
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:{os.environ['PATH']}")
+    program(tmp_path, "timedatectl", "echo yes")
+    program(tmp_path, "systemctl", 'case $1 in list-units) ;; *) printf "active\\nactive\\n" ;; esac')
+    return module
+
+
+def program(folder: Path, name: str, script: str) -> None:
+    path = folder / "bin" / name
+    path.write_text(f"#!/bin/sh\n{script}\n")
+    path.chmod(0o755)
+
+
+def release(folder: Path) -> None:
+    site = folder / "releases" / "3.17.2-x" / "lib" / "python3.13" / "site-packages"
+    for name, version in {"mlflow": "3.17.2", "Flask": "3.1.0"}.items():
+        (site / f"{name}-{version}.dist-info").mkdir(parents=True)
+        (site / f"{name}-{version}.dist-info" / "METADATA").write_text(f"Name: {name}\nVersion: {version}\n")
+    (folder / "current").symlink_to(folder / "releases" / "3.17.2-x")
+
+
+def seen(examine: ModuleType, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    monkeypatch.setattr(sys, "argv", ["-", "/"])
+    examine.main()
+    document: dict[str, Any] = json.loads(capsys.readouterr().out)
+    return document
+
+
+def test_a_machine_where_nothing_is_installed(
+    examine: ModuleType, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = seen(examine, capsys, monkeypatch)
+    assert found["clock"]["synchronized"] is True
+    assert found["disks"][0]["path"] == "/"
+    assert 0 <= found["disks"][0]["used_percent"] <= 100
+    assert "FileNotFoundError" in found["release"]["error"]
+    assert found["heads"]["error"].endswith("schema.py is not there")
+    assert set(found) == {"clock", "disks", "units", "switch", "release", "heads", "size"}
+
+
+def test_release_and_packages(
+    examine: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    release(tmp_path)
+    found = seen(examine, capsys, monkeypatch)
+    assert found["release"]["version"] == "3.17.2"
+    assert found["release"]["packages"] == {"mlflow": "3.17.2", "Flask": "3.1.0"}
+    # Before there was a pair of slots, the one unit tells.
+    assert found["switch"] == {"active": "mlflow", "slots": {"mlflow": {"version": "3.17.2", "running": True}}}
+
+
+def test_the_pair_tells_its_status(
+    examine: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "libexec" / "switch.py").write_text('import sys\nprint(\'{"active": "%s"}\' % sys.argv[1])\n')
+    assert seen(examine, capsys, monkeypatch)["switch"] == {"active": "status"}
+    (tmp_path / "libexec" / "switch.py").write_text("import sys\nsys.exit('the journal is torn')\n")
+    assert seen(examine, capsys, monkeypatch)["switch"]["error"].endswith("status ended with 1: the journal is torn")
+
+
+def test_failed_units(examine: ModuleType, tmp_path: Path) -> None:
+    failed = 'list-units) echo "a.service loaded failed failed A" ;;'
+    script = f'case $1 in {failed} *) printf "failed\\nactive\\n"; exit 3 ;; esac'
+    program(tmp_path, "systemctl", script)
+    assert examine.units() == {
+        "failed": ["a.service"],
+        "needed": {"mlflow.service": "failed", "nginx.service": "active"},
+    }
+
+
+def test_nothing_keeps_the_time(examine: ModuleType, tmp_path: Path) -> None:
+    program(tmp_path, "timedatectl", "exit 1")
+    assert examine.clock()["synchronized"] is None
+    program(tmp_path, "timedatectl", "echo no")
+    assert examine.clock()["synchronized"] is False
+
+
+def test_the_schema_is_asked_as_the_server_s_user(examine: ModuleType, tmp_path: Path) -> None:
+    release(tmp_path)
+    (tmp_path / "libexec" / "schema.py").touch()
+    (tmp_path / "server.json").write_text('{"auth_database": "people"}')
+    program(tmp_path, "systemd-run", 'echo "a line of the journal"; printf "{\\"argv\\": \\"$*\\"}\\n"')
+    argv = examine.schema("heads")["argv"].split()
+    assert argv[-4:] == [
+        str(tmp_path / "releases" / "3.17.2-x" / "bin" / "python"),
+        "-I",
+        str(tmp_path / "libexec" / "schema.py"),
+        "heads",
+    ]
+    assert {"User=mlflow", "LoadCredential=mlflow.database-uri"} <= set(argv)
+    assert "--setenv=MLFLOW_LAUNCH_AUTH_DATABASE=people" in argv
+
+
+def test_runs_from_standard_input_on_plain_python() -> None:
+    done = subprocess.run(
+        [sys.executable, "-I", "-", "/"], input=SCRIPT.read_text(), capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["disks"][0]["path"] == "/"
