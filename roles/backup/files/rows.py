@@ -25,6 +25,8 @@ from sqlalchemy.exc import ArgumentError
 
 Json = dict[str, Any]
 TABLES = "select tablename from pg_tables where schemaname = 'public' order by 1"
+COUNTED = "select count(*), null from {} t"
+CHECKED = "select count(*), coalesce(sum(hashtextextended(t::text, 0)::numeric), 0)::text from {} t"
 REVISIONS = ("alembic_version", "alembic_version_auth")
 
 
@@ -68,8 +70,7 @@ def look(arguments: Json, checksums: bool) -> Json:
             revision, tables = None, {}
             for name in names:
                 # Each row's text as a number, and their sum: no sorting, so it is read once however large it is.
-                check = "coalesce(sum(hashtextextended(t::text, 0)::numeric), 0)::text" if checksums else "null"
-                query = sql.SQL("select count(*), " + check + " from {} t").format(sql.Identifier("public", name))
+                query = sql.SQL(CHECKED if checksums else COUNTED).format(sql.Identifier("public", name))
                 cursor.execute(query)
                 tables[name] = list(cursor.fetchone())
                 if name in REVISIONS:
