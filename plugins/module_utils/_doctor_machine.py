@@ -69,20 +69,26 @@ def server(facts: Mapping[str, Any]) -> Row:
     slots: Mapping[str, Any] = status.get("slots") or {}
     serving: Mapping[str, Any] = slots.get(active) or {}
     told = "; ".join(_slot(name, slot, name == active) for name, slot in sorted(slots.items()))
-    last: Mapping[str, Any] = status.get("last") or status.get("last_result") or {}
     if not serving.get("running"):
         remedy = "on the machine: systemctl start mlflow.service; journalctl -u 'mlflow@*' -n 100"
         return fail("server", f"no slot serves: {told or 'none is known'}", remedy)
+    phase = str(status.get("phase") or "idle")
     if status.get("held"):
-        phase = status.get("phase") or "no switch is running"
-        return fail(
-            "server", f"requests are held ({phase}); {told}", f"on the machine: {SWITCH} status, then {SWITCH} recover"
+        remedy = f"a migration ends by itself; else on the machine: {SWITCH} status, then systemctl start mlflow-switch"
+        return fail("server", f"requests are held, phase {phase}; {told}", remedy)
+    if phase != "idle":
+        return warn("server", f"a switch is at work, phase {phase}; {told}", "wait, and examine again")
+    if status.get("traffic", active) != active:
+        remedy = "on the machine: systemctl restart mlflow.service"
+        return fail("server", f"requests go to {status['traffic'] or 'no slot'}; {told}", remedy)
+    last: Mapping[str, Any] = status.get("result") or {}
+    if last.get("ok") is False:
+        cause = one_line(last.get("cause") or "no cause is recorded", 160)
+        return warn(
+            "server", f"{told}; the last {last.get('kind', 'switch')} failed: {cause}", f"mend it, then {UPGRADE}"
         )
-    if status.get("phase") not in (None, "", "idle", "done"):
-        return warn("server", f"a switch is at work, phase {status['phase']}; {told}", "wait, and examine again")
-    if last.get("ok") is False or last.get("outcome") == "rolled back" or last.get("rolled_back"):
-        cause = one_line(last.get("cause") or last.get("message") or "no cause is recorded", 160)
-        return warn("server", f"{told}; the last switch was rolled back: {cause}", f"mend the cause, then {UPGRADE}")
+    if unseen := (status.get("wanted") or {}).get("unseen"):
+        return warn("server", f"{told}; changed since it started: {', '.join(unseen)}", CONFIGURE)
     return ok("server", told)
 
 

@@ -95,8 +95,10 @@ def status(**changes: Any) -> Json:
                 "green": {"version": None, "release": None, "running": False},
             },
             "held": False,
-            "phase": None,
-            "last": None,
+            "traffic": "blue",
+            "phase": "idle",
+            "wanted": {"version": "3.17.2", "unseen": []},
+            "result": {"ok": True, "kind": "reload"},
         }
         | changes
     }
@@ -117,7 +119,7 @@ def test_no_slot_serves() -> None:
 def test_requests_are_held() -> None:
     row = doctor.server(status(held=True))
     assert row.state == "fail"
-    assert "switch.py recover" in row.remedy
+    assert "systemctl start mlflow-switch" in row.remedy
 
 
 def test_a_switch_is_at_work() -> None:
@@ -125,9 +127,21 @@ def test_a_switch_is_at_work() -> None:
 
 
 def test_the_last_switch_was_rolled_back() -> None:
-    row = doctor.server(status(last={"ok": False, "cause": "smoke test: HTTP 500"}))
-    assert (row.state, "smoke test: HTTP 500" in row.value) == ("warn", True)
+    row = doctor.server(status(result={"ok": False, "kind": "upgrade", "cause": "smoke test: HTTP 500"}))
+    assert (row.state, "the last upgrade failed: smoke test: HTTP 500" in row.value) == ("warn", True)
     assert "upgrade.yml" in row.remedy
+
+
+@pytest.mark.parametrize("target", [None, "green"])
+def test_requests_go_elsewhere(target: str | None) -> None:
+    row = doctor.server(status(traffic=target))
+    assert (row.state, f"requests go to {target or 'no slot'}" in row.value) == ("fail", True)
+
+
+def test_what_is_wanted_does_not_serve_yet() -> None:
+    row = doctor.server(status(wanted={"unseen": ["release", "server.json"]}))
+    assert (row.state, "changed since it started: release, server.json" in row.value) == ("warn", True)
+    assert "configure.yml" in row.remedy
 
 
 def heads(tracking: str | None, *, known: bool = True) -> Json:
