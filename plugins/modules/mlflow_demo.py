@@ -1,0 +1,191 @@
+#!/usr/bin/python
+# Copyright (c) 2026, the mlops.mlflow_gcp authors
+# SPDX-License-Identifier: Apache-2.0
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: mlflow_demo
+short_description: Run MLflow's own demo against a deployment
+version_added: 0.2.0
+description:
+  - Has C(mlflow demo) fill a deployment with its traces, runs and prompts, looks that they are there, and deletes them.
+  - MLflow keeps what is deleted, out of sight, until C(mlflow gc).
+  - The administrator's password is read from Secret Manager and handed to MLflow alone.
+  - Made for P(mlops.mlflow_gcp.doctor#role).
+author:
+  - the mlops.mlflow_gcp authors (@mlops)
+extends_documentation_fragment:
+  - mlops.mlflow_gcp.gcp
+options:
+  name:
+    description: The deployment's name, the prefix of its resources' names.
+    type: str
+    required: true
+  region:
+    description: Region of its static address.
+    type: str
+    required: true
+  hostname:
+    description: Name that clients use. Empty, they use the static address.
+    type: str
+    default: ''
+  authority:
+    description: Path of the certificate authority that clients trust. Empty, those that this host trusts.
+    type: path
+    default: ''
+  username:
+    description: The administrator.
+    type: str
+    default: admin
+  python:
+    description: Python interpreter of an environment that has MLflow.
+    type: path
+    required: true
+  program:
+    description: The program that runs the demo and prints what it saw, the role's C(files/demo.py).
+    type: path
+    required: true
+  keep:
+    description: Whether what was made stays, to be looked at.
+    type: bool
+    default: false
+attributes:
+  check_mode:
+    description: Nothing is run in C(check_mode).
+    support: full
+  diff_mode:
+    support: none
+"""
+
+EXAMPLES = r"""
+- name: MLflow's demo
+  mlops.mlflow_gcp.mlflow_demo:
+    project: my-project
+    name: mlflow
+    region: europe-west1
+    authority: /home/me/.local/state/mlflow-gcp/my-project-mlflow/ca.pem
+    python: /tmp/client/bin/python
+    program: demo.py
+"""
+
+RETURN = r"""
+version:
+  description: Version of the MLflow that ran the demo.
+  returned: when it ran
+  type: str
+  sample: 3.17.2
+seconds:
+  description: How long the demo took.
+  returned: when it ran
+  type: float
+  sample: 31.4
+before:
+  description: What there was of a demo before.
+  returned: when it ran
+  type: dict
+  sample: {experiments: 0, traces: 0, runs: 0, prompts: 0}
+made:
+  description: What there was after it.
+  returned: when it ran
+  type: dict
+  sample: {experiments: 1, traces: 60, runs: 3, prompts: 4}
+left:
+  description: What is still seen after the deletion; absent where nothing was deleted.
+  returned: when it was deleted
+  type: dict
+  sample: {experiments: 0, traces: 0, runs: 0, prompts: 0}
+kept:
+  description: Whether it stays, because O(keep) is set or because it was there before.
+  returned: when it ran
+  type: bool
+  sample: false
+"""
+
+import json
+import os
+import subprocess
+
+from ansible.module_utils.basic import AnsibleModule, missing_required_lib
+
+from ..module_utils import _auth, _options
+from ..module_utils._client import Client
+from ..module_utils._doctor_cloud import Cloud
+from ..module_utils._doctor_rows import UnexaminedError, one_line
+
+OPTIONS = {
+    "name": {"type": "str", "required": True},
+    "region": {"type": "str", "required": True},
+    "hostname": {"type": "str", "default": ""},
+    "authority": {"type": "path", "default": ""},
+    "username": {"type": "str", "default": "admin"},
+    "python": {"type": "path", "required": True},
+    "program": {"type": "path", "required": True},
+    "keep": {"type": "bool", "default": False},
+}
+
+
+def environment(cloud: Cloud, params: dict[str, str]) -> dict[str, str]:
+    """What an MLflow client needs to know, on top of this process's environment."""
+    host = params["hostname"] or cloud.address(f"{params['name']}-address")
+    known = {
+        "MLFLOW_TRACKING_URI": f"https://{host}",
+        "MLFLOW_TRACKING_USERNAME": params["username"],
+        "MLFLOW_TRACKING_PASSWORD": cloud.secret(f"{params['name']}-admin-password").rstrip("\r\n"),
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+        "DO_NOT_TRACK": "true",
+    }
+    if params["authority"]:
+        known["MLFLOW_TRACKING_SERVER_CERT_PATH"] = params["authority"]
+    own = {name: value for name, value in os.environ.items() if not name.startswith("MLFLOW_")}
+    return own | known
+
+
+def main() -> None:
+    """Entry point."""
+    module = AnsibleModule(
+        argument_spec={**_options.common(), **OPTIONS},
+        supports_check_mode=True,
+        required_if=[
+            ("auth_kind", "access_token", ["access_token"]),
+            ("auth_kind", "service_account_file", ["service_account_file"]),
+        ],
+    )
+    params = module.params
+    if _auth.IMPORT_ERROR:
+        module.fail_json(msg=missing_required_lib("google-auth and requests"), exception=_auth.IMPORT_ERROR)
+    if module.check_mode:
+        module.exit_json(changed=params["keep"])
+    try:
+        client = Client(_auth.session(_auth.AuthOptions.of(params)), timeout=float(params["timeout"]))
+        known = environment(Cloud(client, params["project"], params["region"], ""), params)
+    except UnexaminedError as error:
+        module.fail_json(msg=f"Cannot find the deployment: {error} {error.remedy}")
+    except Exception as error:  # google-auth raises its own, OSError and ValueError; all mean the same to the user
+        module.fail_json(msg=f"No usable Google credentials: {one_line(error)}")
+    argv = [params["python"], params["program"], *(["keep"] if params["keep"] else [])]
+    try:
+        done = subprocess.run(
+            argv,
+            env=known,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=params["timeout"],
+            check=False,
+        )
+        answer = json.loads(done.stdout.splitlines()[-1]) if done.returncode == 0 else {}
+    except (OSError, ValueError, IndexError, subprocess.TimeoutExpired) as error:
+        module.fail_json(msg=f"The demo could not be run: {type(error).__name__}: {one_line(error)}")
+    if not answer:
+        module.fail_json(msg=f"The demo could not be run: {one_line(done.stderr[-1000:], 1000)}")
+    if answer["rc"]:
+        told = one_line(answer["output"], 2000)
+        module.fail_json(
+            msg=f"mlflow demo ended with {answer['rc']}: {told}", **{k: answer[k] for k in ("before", "made")}
+        )
+    module.exit_json(changed=answer["kept"] and answer["made"] != answer["before"], **answer)
+
+
+if __name__ == "__main__":
+    main()

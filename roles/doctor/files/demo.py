@@ -1,0 +1,81 @@
+# Copyright (c) 2026, the mlops.mlflow_gcp authors
+# SPDX-License-Identifier: Apache-2.0
+"""MLflow's own demo against a server: make it, look that it is there, take it away. Prints one JSON object.
+
+Runs in a Python that has mlflow; the server and the way to it come from MLflow's own environment variables.
+Data of a demo that was there before is looked at, and stays.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from typing import Any
+
+import mlflow
+from mlflow.demo import DEMO_EXPERIMENT_NAME, DEMO_PROMPT_PREFIX, demo_registry
+from mlflow.entities import ViewType
+
+
+def found(client: mlflow.MlflowClient) -> dict[str, int]:
+    """What there is of the demo: how many of each thing that people see."""
+    experiment = client.get_experiment_by_name(DEMO_EXPERIMENT_NAME)
+    prompts = mlflow.genai.search_prompts(filter_string=f"name LIKE '{DEMO_PROMPT_PREFIX}.%'", max_results=100)
+    counted = {"experiments": 0, "traces": 0, "runs": 0, "prompts": len(list(prompts))}
+    if experiment is None or experiment.lifecycle_stage != "active":
+        return counted
+    places = [experiment.experiment_id]
+    runs = client.search_runs(places, run_view_type=ViewType.ACTIVE_ONLY, max_results=1000)
+    traces = client.search_traces(locations=places, max_results=500, include_spans=False)
+    return counted | {"experiments": 1, "traces": len(traces), "runs": len(runs)}
+
+
+def take_away(client: mlflow.MlflowClient) -> None:
+    """Delete it with the means that the demo has for that, and the experiment around it."""
+    for name in demo_registry.list_generators():
+        try:
+            demo_registry.get(name)().delete_demo()
+        except Exception as error:
+            print(f"{name}: {type(error).__name__}: {error}", file=sys.stderr)
+    experiment = client.get_experiment_by_name(DEMO_EXPERIMENT_NAME)
+    if experiment is not None and experiment.lifecycle_stage == "active":
+        client.delete_experiment(experiment.experiment_id)
+
+
+def main() -> int:
+    """Run as a program; the argument `keep` leaves what was made."""
+    client = mlflow.MlflowClient()
+    before = found(client)
+    begin = time.monotonic()
+    command = [
+        sys.executable,
+        "-m",
+        "mlflow",
+        "demo",
+        "--no-browser",
+        "--tracking-uri",
+        os.environ["MLFLOW_TRACKING_URI"],
+    ]
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
+    answer: dict[str, Any] = {
+        "version": mlflow.__version__,
+        "rc": done.returncode,
+        "output": (done.stdout + done.stderr)[-2000:],
+        "seconds": round(time.monotonic() - begin, 1),
+        "before": before,
+        "made": found(client),
+    }
+    own = not any(before.values())
+    answer["kept"] = "keep" in sys.argv[1:] or not own
+    if not answer["kept"]:
+        take_away(client)
+        answer["left"] = found(client)
+    print(json.dumps(answer))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

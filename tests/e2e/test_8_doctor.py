@@ -1,0 +1,348 @@
+# Copyright (c) 2026, the mlops.mlflow_gcp authors
+# SPDX-License-Identifier: Apache-2.0
+"""The doctor finds nothing on a healthy deployment, and each real ill by its name; MLflow's own demo passes."""
+
+from __future__ import annotations
+
+import json
+import re
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any, ClassVar
+
+import pytest
+import requests
+
+from tests.e2e.deployment import Deployment, changes
+
+MARK = "mlops.mlflow_gcp.doctor"
+RULE = "projects/{project}/global/firewalls/mlflow-allow-https"
+BACKUPS = "v1/projects/{project}/instances/mlflow-database/backupRuns"
+# What the local cloud's machines lack: a time service.
+KNOWN = {"clock"}
+# The slow ones, where they are not what a test is about.
+SLOW = ["run", "artifact", "drift"]
+
+Rows = dict[str, dict[str, Any]]
+
+
+def examine(site: Deployment, *, skip: list[str] = SLOW, check: bool = False, **settings: Any) -> tuple[int, Rows, str]:
+    """Exit code, rows and what was printed."""
+    output = site.artifacts / "doctor.json"
+    output.unlink(missing_ok=True)
+    given = {
+        "doctor_format": "json",
+        "doctor_output": str(output),
+        "doctor_skip": skip,
+        "doctor_artifact_megabytes": 20,
+        "doctor_advisories_url": "",
+        **settings,
+    }
+    arguments = ["playbooks/doctor.yml", "-e", json.dumps(given), *(["--check"] if check else [])]
+    done = site.playbook(*arguments, check=False, log="doctor")
+    assert output.exists(), done.stdout[-3000:]
+    document = json.loads(output.read_text())
+    return done.returncode, {row["name"]: row for row in document["checks"]}, done.stdout
+
+
+def ill(rows: Rows) -> set[str]:
+    return {name for name, row in rows.items() if row["state"] == "fail"}
+
+
+@pytest.fixture(scope="module")
+def healthy(site: Deployment) -> Deployment:
+    """The deployment, with a backup of today."""
+    runs = BACKUPS.format(project=site.project)
+    if not any(run["status"] == "SUCCESSFUL" for run in site.call("GET", "sql", runs).get("items", [])):
+        site.call("POST", "sql", runs, data=json.dumps({"description": "for the doctor"}))
+        deadline = time.monotonic() + 120
+        while not any(run["status"] == "SUCCESSFUL" for run in site.call("GET", "sql", runs).get("items", [])):
+            assert time.monotonic() < deadline, "the backup was not made"
+            time.sleep(1)
+    return site
+
+
+def marked_runs(site: Deployment) -> list[dict[str, Any]]:
+    found = requests.post(
+        f"{site.url}/api/2.0/mlflow/runs/search",
+        json={"experiment_ids": ["0"], "filter": f"tags.`{MARK}` LIKE '%'", "run_view_type": "ALL"},
+        auth=site.admin,
+        verify=str(site.ca),
+        timeout=30,
+    )
+    assert found.ok, found.text
+    return list(found.json().get("runs", []))
+
+
+def test_a_healthy_deployment_passes_and_nothing_is_left(healthy: Deployment) -> None:
+    code, rows, output = examine(healthy, skip=[])
+    assert code == 0, output[-3000:]
+    assert ill(rows) == set()
+    assert {name for name, row in rows.items() if row["state"] == "warn"} <= KNOWN, rows
+    assert re.fullmatch(r"20 MB, checksum equal, \d+ MB/s up, \d+ MB/s down", rows["artifact"]["value"])
+    assert len(rows) == 19  # all but the advisories
+    assert all(row["remedy"] == "" for row in rows.values() if row["state"] == "ok")
+    assert changes(output) == {"localhost": 0, "mlflow-server": 0}
+    assert {run["info"]["lifecycle_stage"] for run in marked_runs(healthy)} == {"deleted"}
+    # No version of the artifact either.
+    bucket = f"{healthy.project}-mlflow-artifacts"
+    objects = healthy.call("GET", "storage", f"b/{bucket}/o", params={"versions": "true"}).get("items", [])
+    assert [each["name"] for each in objects if each["name"].endswith("doctor.bin")] == []
+    assert healthy.admin[1] not in output
+
+
+def test_the_table_is_for_people_and_warnings_count_by_choice(healthy: Deployment) -> None:
+    settings = {"doctor_skip": SLOW, "doctor_fail_on": "warn", "doctor_advisories_url": ""}
+    done = healthy.playbook("playbooks/doctor.yml", "-e", json.dumps(settings), check=False, log="doctor-table")
+    assert re.search(r"^ +sign-in +ok +401 without a password, 200 as admin$", done.stdout, re.MULTILINE)
+    assert re.search(r"^ +clock +WARN .*not synchronised\n +-> see that a time service runs", done.stdout, re.MULTILINE)
+    assert "1 warn, 0 fail; left out: run, artifact, advisories, drift" in done.stdout
+    assert done.returncode == 2
+    assert "checks warn or fail: clock" in done.stdout
+
+
+def test_check_mode_writes_nothing(healthy: Deployment) -> None:
+    before = len(marked_runs(healthy))
+    code, rows, output = examine(healthy, skip=[], check=True)
+    assert code == 0, output[-3000:]
+    assert not {"run", "artifact"} & set(rows)
+    assert rows["drift"]["state"] == "ok"
+    assert len(marked_runs(healthy)) == before
+    assert changes(output) == {"localhost": 0, "mlflow-server": 0}
+
+
+# The ills
+
+
+@contextmanager
+def server_stopped(site: Deployment) -> Iterator[None]:
+    site.ssh("sudo systemctl stop mlflow.service")
+    try:
+        yield
+    finally:
+        site.ssh("sudo systemctl start mlflow.service")
+        site.wait_until_serving()
+
+
+@contextmanager
+def disk_full(site: Deployment) -> Iterator[None]:
+    """A small disk of its own, so that nothing else suffers."""
+    site.ssh("sudo mkdir -p /mnt/doctor && sudo mount -t tmpfs -o size=32M tmpfs /mnt/doctor")
+    site.ssh("sudo fallocate --length 30M /mnt/doctor/full")
+    try:
+        yield
+    finally:
+        site.ssh("sudo umount /mnt/doctor && sudo rmdir /mnt/doctor")
+
+
+@contextmanager
+def door_open(site: Deployment) -> Iterator[None]:
+    rule = RULE.format(project=site.project)
+    before = site.call("GET", "compute", rule)["sourceRanges"]
+    change(site, rule, {"sourceRanges": [*before, "192.0.2.0/24"]})
+    try:
+        yield
+    finally:
+        change(site, rule, {"sourceRanges": before})
+
+
+def change(site: Deployment, path: str, body: dict[str, Any]) -> None:
+    operation = site.call("PATCH", "compute", path, data=json.dumps(body))
+    wait = f"projects/{site.project}/global/operations/{operation['name']}/wait"
+    assert site.call("POST", "compute", wait)["status"] == "DONE"
+
+
+SET_HEAD = """
+import os, sqlalchemy
+os.environ["PGSSLROOTCERT"] = "/run/credstore/mlflow.database-ca"
+engine = sqlalchemy.create_engine(open("/run/credstore/mlflow.database-uri").read().strip())
+with engine.begin() as connection:
+    print(connection.exec_driver_sql("SELECT version_num FROM alembic_version").scalar())
+    connection.exec_driver_sql("UPDATE alembic_version SET version_num = '{head}'")
+"""
+
+
+@contextmanager
+def other_schema(site: Deployment) -> Iterator[None]:
+    def set_head(head: str) -> str:
+        return site.ssh(f"sudo /opt/mlflow/current/bin/python - <<'EOF'\n{SET_HEAD.format(head=head)}EOF").strip()
+
+    before = set_head("0123456789ab")
+    try:
+        yield
+    finally:
+        set_head(before)
+
+
+@contextmanager
+def nothing(site: Deployment) -> Iterator[None]:
+    """The limits make the ill."""
+    yield
+
+
+@pytest.mark.parametrize(
+    ("injected", "settings", "skip", "found", "value", "remedy"),
+    [
+        pytest.param(
+            *(server_stopped, {}, ["drift"], {"server", "units", "sign-in", "run", "artifact"}),
+            *("no slot serves", "systemctl start mlflow.service"),
+            id="server",
+        ),
+        pytest.param(
+            *(disk_full, {"doctor_disk_paths": ["/", "/mnt/doctor"]}, SLOW, {"disk"}),
+            *("/mnt/doctor 94 % used", "infrastructure_boot_disk_size_gb"),
+            id="disk",
+        ),
+        pytest.param(
+            *(door_open, {}, ["run", "artifact"], {"drift"}),
+            *("1 differ: firewall rule mlflow-allow-https (sourceRanges)", "site.yml --check --diff"),
+            id="drift",
+        ),
+        pytest.param(
+            *(other_schema, {}, SLOW, {"schema"}),
+            *("tracking 0123456789ab where the release has", "playbooks/restore.yml"),
+            id="schema",
+        ),
+        pytest.param(
+            *(nothing, {"doctor_backup_warn_hours": 0, "doctor_backup_fail_hours": 0}, SLOW, {"backups"}),
+            *("h old", "playbooks/backup.yml"),
+            id="backups",
+        ),
+        pytest.param(
+            *(
+                nothing,
+                {"doctor_certificate_warn_days": 500, "doctor_certificate_fail_days": 400},
+                SLOW,
+                {"certificate"},
+            ),
+            *("days left", "infrastructure_certificate_renew_days=500"),
+            id="certificate",
+        ),
+        pytest.param(
+            *(nothing, {"doctor_authority_warn_days": 4000, "doctor_authority_fail_days": 3700}, SLOW, {"authority"}),
+            *("days left", "hand its certificate to the clients"),
+            id="authority",
+        ),
+        pytest.param(
+            *(nothing, {"mlflow_minimum_version": "99.0.0"}, SLOW, {"release"}),
+            *("older than 99.0.0", "playbooks/upgrade.yml"),
+            id="release",
+        ),
+    ],
+)
+def test_an_ill_is_found_and_named_with_its_remedy(
+    healthy: Deployment,
+    injected: Callable[[Deployment], AbstractContextManager[None]],
+    settings: dict[str, Any],
+    skip: list[str],
+    found: set[str],
+    value: str,
+    remedy: str,
+    request: pytest.FixtureRequest,
+) -> None:
+    name = request.node.callspec.id
+    with injected(healthy):
+        code, rows, output = examine(healthy, skip=skip, **settings)
+    assert ill(rows) == found, output[-3000:]
+    assert value in rows[name]["value"]
+    assert remedy in rows[name]["remedy"]
+    assert code == 2
+    assert re.search(rf"{len(found)} of {len(rows)} checks fail: ", output)
+
+
+def test_a_machine_that_is_off_leaves_the_rest_examined(healthy: Deployment) -> None:
+    machine = f"projects/{healthy.project}/zones/europe-west1-b"
+
+    def act(verb: str) -> None:
+        operation = healthy.call("POST", "compute", f"{machine}/instances/mlflow-server/{verb}")
+        while healthy.call("POST", "compute", f"{machine}/operations/{operation['name']}/wait")["status"] != "DONE":
+            pass
+
+    act("stop")
+    try:
+        code, rows, output = examine(healthy, skip=["drift"])
+    finally:
+        act("start")
+        healthy.wait_until_serving()
+    assert code == 2
+    assert rows["machine"]["value"] == "mlflow-server is TERMINATED"
+    assert "gcloud compute instances start mlflow-server" in rows["machine"]["remedy"]
+    assert {"address", "machine", "run", "artifact", "server", "disk", "schema"} <= ill(rows), output[-3000:]
+    assert {rows[name]["state"] for name in ("authority", "database", "backups", "secrets")} == {"ok"}
+
+
+class Osv(BaseHTTPRequestHandler):
+    """A service that knows one vulnerability, of MLflow."""
+
+    asked: ClassVar[dict[str, str]] = {}
+
+    def answer(self, document: dict[str, Any]) -> None:
+        body = json.dumps(document).encode()
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def do_POST(self) -> None:
+        queries = json.loads(self.rfile.read(int(self.headers["Content-Length"])))["queries"]
+        self.asked.update({query["package"]["name"].lower(): query["version"] for query in queries})
+        results = [{"vulns": [{"id": "GHSA-test"}]} if q["package"]["name"] == "mlflow" else {} for q in queries]
+        self.answer({"results": results})
+
+    def do_GET(self) -> None:
+        assert self.path == "/v1/vulns/GHSA-test"
+        self.answer({"aliases": ["CVE-2026-4711"], "database_specific": {"severity": "HIGH"}})
+
+    def log_message(self, *_: Any) -> None:
+        """Quiet."""
+
+
+def test_known_vulnerabilities_of_what_is_installed(healthy: Deployment) -> None:
+    with ThreadingHTTPServer(("127.0.0.1", 0), Osv) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        url = f"http://127.0.0.1:{server.server_port}"
+        try:
+            code, rows, _ = examine(healthy, doctor_advisories_url=url)
+            _, accepted, _ = examine(healthy, doctor_advisories_url=url, doctor_advisories_accepted=["CVE-2026-4711"])
+        finally:
+            server.shutdown()
+    assert (code, ill(rows)) == (2, {"advisories"})
+    assert "CVE-2026-4711 (mlflow, high)" in rows["advisories"]["value"]
+    assert {"mlflow", "flask", "sqlalchemy", "uvicorn"} <= set(Osv.asked)
+    assert accepted["advisories"]["state"] == "ok"
+
+
+# MLflow's own demo
+
+
+def demo_is_seen(site: Deployment) -> bool:
+    answer = requests.get(
+        f"{site.url}/api/2.0/mlflow/experiments/get-by-name",
+        params={"experiment_name": "MLflow Demo"},
+        auth=site.admin,
+        verify=str(site.ca),
+        timeout=30,
+    )
+    return answer.ok and answer.json()["experiment"]["lifecycle_stage"] == "active"
+
+
+def test_the_demo_in_check_mode_makes_nothing(healthy: Deployment) -> None:
+    output = healthy.playbook("playbooks/validate.yml", "--check", log="validate-check").stdout
+    assert changes(output) == {"localhost": 0}
+    assert not demo_is_seen(healthy)
+
+
+def test_the_demo_passes_and_is_taken_away(healthy: Deployment) -> None:
+    output = healthy.playbook("playbooks/validate.yml", log="validate").stdout
+    told = re.search(
+        r"(\d+) traces, (\d+) runs and\s+(\d+) prompts in\s+([\d.]+) s;\s+read back, and\s+deleted", output
+    )
+    assert told, output[-3000:]
+    assert min(int(count) for count in told.groups()[:3]) > 0
+    assert changes(output) == {"localhost": 0}
+    assert not demo_is_seen(healthy)
+    assert healthy.admin[1] not in output
