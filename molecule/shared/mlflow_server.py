@@ -4,10 +4,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import requests
+
+# Asks the machine what switch.py knows.
+Status = Callable[[], dict[str, Any]]
 
 
 @dataclass(frozen=True)

@@ -4,12 +4,14 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 import testinfra
-from mlflow_server import Server
+from mlflow_server import Server, Status
 from testinfra.host import Host
 
 MACHINE = "mlflow-molecule-default"
@@ -34,3 +36,20 @@ def server(host: Host, secrets: dict[str, str]) -> Server:
     """The server, with the CA certificate that the role saved on the control host."""
     address = host.check_output("hostname -I").split()[0]
     return Server(address=address, ca=EPHEMERAL / "ca.crt", password=secrets["mlflow.admin-password"])
+
+
+@pytest.fixture(scope="session")
+def status(host: Host) -> Status:
+    """Ask the machine which slot serves, and more."""
+
+    def ask() -> dict[str, Any]:
+        document: dict[str, Any] = json.loads(host.check_output("python3 /opt/mlflow/libexec/switch.py status"))
+        return document
+
+    return ask
+
+
+@pytest.fixture
+def unit(status: Status) -> str:
+    """The unit of the slot that serves."""
+    return f"mlflow@{status()['active']}"

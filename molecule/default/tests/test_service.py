@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
 import socket
@@ -14,7 +15,7 @@ from urllib.parse import urlsplit
 
 import pytest
 import requests
-from mlflow_server import Server
+from mlflow_server import Server, Status
 from testinfra.host import Host
 
 MACHINE = "mlflow-molecule-default"
@@ -43,10 +44,14 @@ def test_readiness_fails_without_the_database(host: Host) -> None:
     assert host.run(READY).rc == 0
 
 
-def test_listens_on_a_socket_that_only_nginx_reaches(host: Host) -> None:
+def test_listens_on_a_socket_that_only_nginx_reaches(host: Host, status: Status) -> None:
+    # Nobody but root moves the link.
     directory = host.file("/run/mlflow")
-    assert (directory.user, directory.group, directory.mode) == ("mlflow", "mlflow", 0o750)
-    assert host.file("/run/mlflow/mlflow.sock").is_socket
+    assert (directory.user, directory.group, directory.mode) == ("root", "mlflow", 0o750)
+    slot = host.file(f"/run/mlflow-{status()['active']}")
+    assert (slot.user, slot.group, slot.mode) == ("mlflow", "mlflow", 0o750)
+    assert host.file("/run/mlflow/mlflow.sock").linked_to == f"{slot.path}/mlflow.sock"
+    assert host.file(f"{slot.path}/mlflow.sock").is_socket
     assert set(host.user("www-data").groups) == {"www-data", "mlflow"}
     assert host.group("mlflow").members == ["www-data"]
     listening = {line.split()[3] for line in host.check_output("ss -Hltn").splitlines()}
@@ -54,8 +59,8 @@ def test_listens_on_a_socket_that_only_nginx_reaches(host: Host) -> None:
     assert outside <= {"0.0.0.0:80", "0.0.0.0:443", "0.0.0.0:22", "[::]:22"}
 
 
-def test_sandbox(host: Host) -> None:
-    report = host.check_output("systemd-analyze security --no-pager mlflow.service").splitlines()[-1]
+def test_sandbox(host: Host, unit: str) -> None:
+    report = host.check_output(f"systemd-analyze security --no-pager {unit}").splitlines()[-1]
     score = float(report.split(":")[1].split()[0])
     assert score <= 1.3, report
 
@@ -76,27 +81,27 @@ def test_workers_and_jobs(host: Host) -> None:
     assert not [line for line in processes if "huey" in line]
 
 
-def test_settings_in_the_server_process(host: Host) -> None:
-    environment = host.check_output("tr '\\0' '\\n' < /proc/$(systemctl show -P MainPID mlflow)/environ").splitlines()
+def test_settings_in_the_server_process(host: Host, unit: str) -> None:
+    environment = host.check_output(f"tr '\\0' '\\n' < /proc/$(systemctl show -P MainPID {unit})/environ").splitlines()
     assert "MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false" in environment
     assert "MLFLOW_DISABLE_TELEMETRY=true" in environment
     assert "MLFLOW_SQLALCHEMYSTORE_POOL_SIZE=10" in environment
-    journal = host.check_output("journalctl -u mlflow --no-pager -o cat")
+    journal = host.check_output(f"journalctl -u {unit} --no-pager -o cat")
     assert "'pool_size': 10, 'max_overflow': 31" in journal
 
 
-def test_no_secret_in_sight(host: Host, secrets: dict[str, str]) -> None:
+def test_no_secret_in_sight(host: Host, secrets: dict[str, str], unit: str) -> None:
     """The real values are looked for, as they are and as URIs write them."""
     uri = urlsplit(secrets["mlflow.database-uri"])
     assert uri.password
     values = {secrets["mlflow.admin-password"], secrets["mlflow.flask-secret-key"], uri.password, uri.password[:20]}
     places = {
         "ps": "ps auxww",
-        "unit": "systemctl show mlflow.service nginx.service; systemctl cat mlflow.service nginx.service",
+        "unit": f"systemctl show mlflow {unit} nginx; systemctl cat mlflow {unit} mlflow-switch nginx",
         "journal": "journalctl --no-pager -o cat",
-        "environment": "cat /proc/$(systemctl show -P MainPID mlflow)/environ | tr '\\0' '\\n'",
+        "environment": f"cat /proc/$(systemctl show -P MainPID {unit})/environ | tr '\\0' '\\n'",
         "world readable files": (
-            "find /opt/mlflow/libexec /etc /run /var/lib/mlflow /srv -xdev -type f -perm -o+r"
+            "find /opt/mlflow/libexec /opt/mlflow/slots /etc /run /var/lib/mlflow* /srv -xdev -type f -perm -o+r"
             " -exec cat {} + 2>/dev/null | tr -cd '[:print:]\\n'"
         ),
     }
@@ -107,57 +112,76 @@ def test_no_secret_in_sight(host: Host, secrets: dict[str, str]) -> None:
         assert not found, f"{place}: {found}"
 
 
-def test_secret_files_are_private(host: Host) -> None:
+def test_secret_files_are_private(host: Host, status: Status) -> None:
+    directory = f"/run/mlflow-{status()['active']}"
     for name in ("auth.ini", "pgpass"):
-        file = host.file(f"/run/mlflow/{name}")
+        file = host.file(f"{directory}/{name}")
         assert (file.user, file.mode) == ("mlflow", 0o400)
-    assert host.run("runuser -u www-data -- cat /run/mlflow/auth.ini").rc != 0
-    assert host.run("runuser -u nobody -- ls /run/mlflow").rc != 0
+    assert host.run(f"runuser -u www-data -- cat {directory}/auth.ini").rc != 0
+    assert host.run(f"runuser -u nobody -- ls {directory}").rc != 0
+    assert host.run("runuser -u mlflow -- ls /var/lib/mlflow-switch").rc != 0
 
 
 @pytest.mark.parametrize("victim", ["launcher", "server"])
-def test_comes_back_after_a_kill(host: Host, server: Server, victim: str) -> None:
-    main = host.check_output("systemctl show -P MainPID mlflow")
+def test_comes_back_after_a_kill(host: Host, server: Server, unit: str, victim: str) -> None:
+    """And says so meanwhile: clients come back by themselves."""
+    main = host.check_output(f"systemctl show -P MainPID {unit}")
     target = main if victim == "launcher" else host.check_output(f"pgrep -P {main} -f uvicorn")
     host.check_output(f"kill -9 {target}")
+    answers: list[int] = []
     deadline = time.monotonic() + 60
-    while host.check_output("systemctl show -P MainPID mlflow") in ("0", main):
-        assert time.monotonic() < deadline
-        time.sleep(0.3)
+    while not answers or answers[-1] != 200 or set(answers) == {200}:
+        answer = server.ask("GET", "/version", signed_in=True)
+        answers.append(answer.status_code)
+        if answer.status_code == 503:
+            assert answer.headers["Retry-After"] == "15"
+            assert answer.json()["error_code"] == "TEMPORARILY_UNAVAILABLE"
+        assert time.monotonic() < deadline, answers
+        time.sleep(0.1)
+    assert set(answers) == {200, 503}
     assert host.run(READY).rc == 0
+    assert host.check_output(f"systemctl show -P MainPID {unit}") != main
     assert len(host.check_output("pgrep -u mlflow -f launch.py").split()) == 1, "an orphan is left"
-    assert server.ask("GET", "/version", signed_in=True).status_code == 200
 
 
 def test_password_follows_the_credential(host: Host, server: Server, secrets: dict[str, str]) -> None:
-    """A new version of the secret and a restart are all that a rotation takes."""
+    """A new version of the secret and a reload are all that a rotation takes."""
     old, new = secrets["mlflow.admin-password"], "another-Password-%:#"
     store = "/etc/credstore/mlflow.admin-password"
     try:
         host.check_output("printf %%s %s > " + store, new)
-        host.check_output("systemctl restart mlflow")
+        host.check_output("systemctl reload mlflow")
         assert server.ask("GET", "/version", signed_in=True).status_code == 401
     finally:
         host.check_output("printf %%s %s > " + store, old)
-        host.check_output("systemctl restart mlflow")
+        host.check_output("systemctl reload mlflow")
     assert server.ask("GET", "/version", signed_in=True).status_code == 200
 
 
-def test_missing_credential_is_named(host: Host) -> None:
+def test_missing_credential_is_named(host: Host, unit: str) -> None:
     file = "/etc/credstore/mlflow.flask-secret-key"
     host.check_output(f"mv {file} /root/aside")
     try:
-        assert host.run("systemctl restart mlflow").rc != 0
-        journal = host.check_output("journalctl -u mlflow --no-pager -o cat -n 30")
+        failed = host.run("python3 /opt/mlflow/libexec/switch.py reload")
+        assert failed.rc == 1
+        assert "credential mlflow.flask-secret-key is missing" in failed.stderr
+        assert host.run("python3 /opt/mlflow/libexec/ready.py --timeout 0").rc == 0, "the old one serves on"
+        host.check_output("systemctl restart mlflow")
+        deadline = time.monotonic() + 30
+        while "credential mlflow.flask-secret-key is missing" not in host.check_output(
+            f"journalctl -u {unit} --no-pager -o cat -n 30"
+        ):
+            assert time.monotonic() < deadline
+            time.sleep(0.5)
     finally:
         host.check_output(f"mv /root/aside {file}")
-    assert "credential mlflow.flask-secret-key is missing" in journal
     assert host.run(READY).rc == 0, "the service must come back by itself once the credential is there"
 
 
-def test_changes_left_by_an_interrupted_run_were_taken(host: Host) -> None:
+def test_changes_left_by_an_interrupted_run_were_taken(host: Host, status: Status) -> None:
     """side_effect.yml left them before it ran the roles once more."""
-    assert host.check_output("find /etc/systemd/system/mlflow.service -newer /run/mlflow/auth.ini") == ""
+    assert status()["wanted"]["unseen"] == []
+    assert host.file("/opt/mlflow/slots/green/server.json").contains('"start_timeout": 300')
     assert host.check_output("find /etc/nginx/conf.d/mlflow.conf -newer /run/nginx-loaded") == ""
 
 
@@ -180,18 +204,31 @@ def test_serves_again_after_a_power_cut(host: Host, server: Server) -> None:
     created = server.ask("POST", "/api/2.0/mlflow/runs/create", signed_in=True, json=run).json()["run"]["info"]
     for command in ("kill", "start"):
         subprocess.run(["docker", command, MACHINE], check=True, capture_output=True)
-    deadline = time.monotonic() + 90
-    while host.run("systemctl is-active mlflow && systemctl is-active nginx").rc != 0:
-        assert time.monotonic() < deadline, host.run("systemctl status mlflow nginx").stdout
-        time.sleep(1)
-    # Docker may have given the machine another address; its name is in the certificate too.
+    path = f"/api/2.0/mlflow/runs/get?run_id={created['run_id']}"
+    answers: list[int] = []
+    deadline = time.monotonic() + 120
+    while not answers or answers[-1] != 200:
+        with contextlib.suppress(OSError):
+            status, body = ask_by_name(host, server, path)
+            answers.append(status)
+        assert time.monotonic() < deadline, f"{answers} {host.run('systemctl status mlflow nginx').stdout}"
+        time.sleep(0.1)
+    # nginx is up long before MLflow, and never speaks of a bad gateway.
+    assert set(answers) == {200, 503}, answers
+    assert json.loads(body)["run"]["info"]["run_name"] == "before the power cut"
+    assert host.run(READY).rc == 0
+
+
+def ask_by_name(host: Host, server: Server, path: str) -> tuple[int, bytes]:
+    """Docker may have given the machine another address; its name is in the certificate too."""
+    addresses = host.run("hostname -I").stdout.split()
+    if not addresses:
+        raise OSError("not up yet")
     context = ssl.create_default_context(cafile=str(server.ca))
     connection = http.client.HTTPSConnection("mlflow.test", context=context, timeout=60)
-    raw = socket.create_connection((host.check_output("hostname -I").split()[0], 443), timeout=60)
+    raw = socket.create_connection((addresses[0], 443), timeout=60)
     connection.sock = context.wrap_socket(raw, server_hostname="mlflow.test")
     signed = requests.Request("GET", server.url, auth=("admin", server.password)).prepare()
-    path = f"/api/2.0/mlflow/runs/get?run_id={created['run_id']}"
     connection.request("GET", path, headers={"Authorization": signed.headers["Authorization"]})
-    answer = json.load(connection.getresponse())
-    assert answer["run"]["info"]["run_name"] == "before the power cut"
-    assert host.run(READY).rc == 0
+    response = connection.getresponse()
+    return response.status, response.read()
