@@ -1,0 +1,83 @@
+# Copyright (c) 2026, the mlops.mlflow_gcp authors
+# SPDX-License-Identifier: Apache-2.0
+"""What copies the databases and goes back to them: killed at each statement, and what it carries over."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from machine import Machine
+
+KILLER = Path(__file__).parents[1] / "files" / "kill_schema.py"
+SCHEMA = "/opt/mlflow/libexec/schema.py"
+CREDENTIALS = "/run/killed"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _credentials(machine: Machine) -> None:
+    machine.shell(
+        f"install -d -o mlflow -m 700 {CREDENTIALS}; sed s,/mlflow$,/killed, /etc/credstore/mlflow.database-uri"
+        f" | install -o mlflow -m 600 /dev/stdin {CREDENTIALS}/mlflow.database-uri"
+    )
+    # A test of what PostgreSQL does, not of the disk.
+    machine.sql("postgres", "ALTER SYSTEM SET fsync = off; SELECT pg_reload_conf();")
+
+
+def schema(machine: Machine, *arguments: str) -> dict[str, Any]:
+    """Run a command on the databases of this test."""
+    python = f"{machine.release('3.17.2')}/bin/python"
+    environment = ("runuser", "-u", "mlflow", "--", "env", f"CREDENTIALS_DIRECTORY={CREDENTIALS}")
+    answer = machine.run(*environment, python, "-I", SCHEMA, *arguments, "--auth-database", "killed_auth", check=False)
+    document: dict[str, Any] = json.loads(answer)
+    return document
+
+
+def test_killed_at_each_statement(machine: Machine) -> None:
+    """Whatever is left, going back gives the old data, and a copy never loses the only original."""
+    python = f"{machine.release('3.17.2')}/bin/python"
+    environment = ("runuser", "-u", "mlflow", "--", "env", f"CREDENTIALS_DIRECTORY={CREDENTIALS}")
+    told = machine.run(*environment, python, "-I", "-", SCHEMA, "killed_auth", given=KILLER.read_text())
+    print(told)
+    points = {line.split(":")[0]: int(line.split()[1]) for line in told.splitlines()}
+    assert points["copy_dies"] >= 10
+    assert points["restore_dies"] >= 8
+    assert points["forget_dies"] >= 6
+
+
+def test_copy_has_owner_rights_settings_and_comment(machine: Machine) -> None:
+    describe = (
+        "SELECT pg_get_userbyid(datdba), datacl::text, shobj_description(oid, 'pg_database'),"
+        " (SELECT array_agg(setrole::regrole || ' ' || array_to_string(setconfig, ';') ORDER BY setrole)"
+        "  FROM pg_db_role_setting WHERE setdatabase = pg_database.oid) FROM pg_database WHERE datname = '{}';"
+    )
+    machine.sql(
+        "postgres",
+        "CREATE ROLE reader; GRANT CONNECT ON DATABASE killed TO reader; REVOKE CONNECT ON DATABASE killed FROM PUBLIC;"
+        "COMMENT ON DATABASE killed IS 'ours';"
+        'ALTER DATABASE killed SET search_path = public, "odd name";'
+        "ALTER ROLE mlflow IN DATABASE killed SET work_mem = '8MB';",
+    )
+    before = machine.sql("postgres", describe.format("killed"))
+    assert "reader=c" in before
+    assert schema(machine, "copy", "--id", "x")["copied"] == ["killed", "killed_auth"]
+    assert machine.sql("postgres", describe.format("killed")) == before
+    assert schema(machine, "restore", "--id", "y")["restored"] == []
+    assert schema(machine, "restore", "--id", "x")["restored"] == ["killed", "killed_auth"]
+    assert machine.sql("postgres", describe.format("killed")) == before
+
+
+def test_older_release_refuses_to_migrate(machine: Machine) -> None:
+    machine.sql("killed", "CREATE TABLE alembic_version AS SELECT 'fromthefuture' AS version_num;")
+    machine.sql("killed", "GRANT SELECT ON alembic_version TO mlflow;")
+    assert schema(machine, "heads")["tracking"]["known"] is False
+    assert "does not know the database's revision" in schema(machine, "migrate")["error"]
+
+
+def test_without_a_database_server_it_says_so(machine: Machine) -> None:
+    machine.shell(f"sed -i s,@127.0.0.1/,@127.0.0.1:1/, {CREDENTIALS}/mlflow.database-uri")
+    error = schema(machine, "size")["error"]
+    assert error.startswith("size: OperationalError")
+    assert machine.run("cat", f"{CREDENTIALS}/mlflow.database-uri").split(":")[2].split("@")[0] not in error
