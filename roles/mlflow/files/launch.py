@@ -98,6 +98,35 @@ def auth_configuration(database_uri: str, password: str, settings: dict[str, Any
     return "\n".join(["[mlflow]", *lines, ""])
 
 
+def refuse_to_migrate(uri: str, auth_uri: str) -> None:
+    """Raise ConfigurationError when a database has another schema than this release: MLflow would migrate it."""
+    import mlflow
+    from alembic.script import ScriptDirectory
+    from sqlalchemy import create_engine, inspect, text
+    from sqlalchemy.exc import OperationalError
+    from sqlalchemy.pool import NullPool
+
+    package = Path(mlflow.__file__).parent
+    places = {
+        "alembic_version": (uri, package / "store" / "db_migrations"),
+        # MLflow 2 keeps none; then the other one tells.
+        "alembic_version_auth": (auth_uri, package / "server" / "auth" / "db" / "migrations"),
+    }
+    for table, (database, scripts) in places.items():
+        try:
+            with create_engine(database, poolclass=NullPool).connect() as connection:
+                known = inspect(connection).has_table(table)
+                revision = connection.execute(text(f"SELECT version_num FROM {table}")).scalar() if known else None  # noqa: S608
+        except OperationalError as error:
+            raise ConfigurationError(f"the database does not answer: {str(error.orig).splitlines()[0]}") from None
+        head = ScriptDirectory(str(scripts)).get_current_head()
+        if revision not in (None, head):
+            raise ConfigurationError(
+                f"{table} of the database is at {revision}, and this release needs {head}."
+                " Serve the release that the database was made by, then run playbooks/upgrade.yml"
+            )
+
+
 def follow_admin_password() -> None:
     """Give the administrator the credential's password when it was changed there: the credential is the truth."""
     from mlflow.server import auth
@@ -160,6 +189,10 @@ def main() -> None:
     os.environ["MLFLOW_AUTH_CONFIG_PATH"] = str(runtime / "auth.ini")
     os.environ["MLFLOW_BACKEND_STORE_URI"] = uri
     os.environ["MLFLOW_FLASK_SERVER_SECRET_KEY"] = secrets["mlflow.flask-secret-key"]
+    try:
+        refuse_to_migrate(uri, auth_uri)
+    except ConfigurationError as error:
+        sys.exit(f"MLflow cannot start: {error}")
     follow_admin_password()
 
     from mlflow.cli import cli
