@@ -1,0 +1,280 @@
+# Copyright (c) 2026, the mlops.mlflow_gcp authors
+# SPDX-License-Identifier: Apache-2.0
+"""Backups that restore: what was damaged is as it was, and a drill that leaves nothing behind."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote
+
+import mlflow
+import pytest
+import requests
+
+from tests.e2e.deployment import Deployment, changes
+
+NAME = "e2e-1"
+ADA = ("ada-of-the-backup", "a-long-password-of-ada")
+
+
+@pytest.fixture(autouse=True)
+def client(site: Deployment, monkeypatch: pytest.MonkeyPatch) -> None:
+    """MLflow's client is that of this deployment."""
+    for name, value in site.client_environment.items():
+        monkeypatch.setenv(name, value)
+    mlflow.set_tracking_uri(site.url)
+
+
+def bucket(site: Deployment, kind: str) -> str:
+    return f"{site.project}-mlflow-{kind}"
+
+
+def objects(site: Deployment, kind: str = "artifacts") -> list[dict[str, Any]]:
+    return list(site.call("GET", "storage", f"b/{bucket(site, kind)}/o").get("items", []))
+
+
+def content(site: Deployment, kind: str, name: str) -> bytes:
+    base = site.environment["CLOUDSDK_API_ENDPOINT_OVERRIDES_STORAGE"]
+    answer = site.session.get(f"{base}b/{bucket(site, kind)}/o/{quote(name, safe='')}", params={"alt": "media"})
+    assert answer.ok, answer.text
+    return bytes(answer.content)
+
+
+def artifacts(site: Deployment) -> dict[str, str]:
+    """Name → SHA-256 of the bytes, downloaded."""
+    return {
+        found["name"]: hashlib.sha256(content(site, "artifacts", found["name"])).hexdigest() for found in objects(site)
+    }
+
+
+def runs(site: Deployment) -> list[Any]:
+    """Everything that MLflow tells of all runs, deleted ones too, in a settled order."""
+    api = mlflow.MlflowClient()
+    experiments = [found.experiment_id for found in api.search_experiments(view_type=mlflow.entities.ViewType.ALL)]
+    found = api.search_runs(experiments, run_view_type=mlflow.entities.ViewType.ALL, max_results=5000)
+    return sorted((run.to_dictionary() for run in found), key=lambda run: str(run["info"]["run_id"]))
+
+
+def sign_in(site: Deployment, who: tuple[str, str] = ADA) -> int:
+    return requests.get(
+        f"{site.url}/api/2.0/mlflow/users/get",
+        params={"username": who[0]},
+        auth=who,
+        verify=str(site.ca),
+        timeout=30,
+    ).status_code
+
+
+def instances(site: Deployment) -> set[str]:
+    found = site.call("GET", "sql", f"v1/projects/{site.project}/instances").get("items", [])
+    return {instance["name"] for instance in found}
+
+
+def buckets(site: Deployment) -> set[str]:
+    return {found["name"] for found in site.call("GET", "storage", "b", params={"project": site.project})["items"]}
+
+
+def backup_runs(site: Deployment) -> dict[str, str]:
+    path = f"v1/projects/{site.project}/instances/mlflow-database/backupRuns"
+    return {run["description"]: run["id"] for run in site.call("GET", "sql", path).get("items", []) if "id" in run}
+
+
+@dataclass
+class Point:
+    """What there was when the backup was made."""
+
+    runs: list[Any]
+    artifacts: dict[str, str]
+    output: str
+
+    @property
+    def first(self) -> str:
+        """The run that is damaged."""
+        return str(next(run for run in self.runs if run["data"]["tags"].get("kept") == "0")["info"]["run_id"])
+
+
+@pytest.fixture(scope="module")
+def point(site: Deployment) -> Point:
+    """A deployment with runs, artifacts and a user, and a backup of it."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in site.client_environment.items():
+            patch.setenv(name, value)
+        mlflow.set_tracking_uri(site.url)
+        mlflow.set_experiment("backed-up")
+        for number in range(3):
+            with mlflow.start_run(tags={"kept": str(number)}):
+                mlflow.log_params({"number": number, "name": "übung"})
+                for step in range(20):
+                    mlflow.log_metric("loss", 1 / (step + 1), step=step)
+                mlflow.log_text(f"note {number}\n" * 10_000, "notes/note ü.txt")
+        created = requests.post(
+            f"{site.url}/api/2.0/mlflow/users/create",
+            json={"username": ADA[0], "password": ADA[1]},
+            auth=site.admin,
+            verify=str(site.ca),
+            timeout=30,
+        )
+        assert created.ok, created.text
+        before = runs(site)
+        done = site.playbook("playbooks/backup.yml", "-e", f"backup_name={NAME}", log="backup")
+        return Point(before, artifacts(site), done.stdout)
+
+
+def record(site: Deployment, name: str = NAME) -> dict[str, Any]:
+    return dict(json.loads(content(site, "backups", f"backups/{name}/backup.json")))
+
+
+def test_a_backup_says_what_it_has(site: Deployment, point: Point) -> None:
+    made = record(site)
+    assert made["deployment"] == f"{site.project}/mlflow"
+    assert made["artifacts"]["objects"] == len(point.artifacts)
+    assert made["rows"]["before"]["mlflow"]["tables"]["runs"][0] == len(point.runs)
+    assert made["rows"]["before"] == made["rows"]["after"]
+    assert made["database"]["backup"] == backup_runs(site)[f"mlflow backup {NAME}"]
+    assert made["release"]["version"] == mlflow.__version__
+    assert made["secrets"]["mlflow-admin-password"].isdigit()
+    assert site.secret("mlflow-database-uri").split(":")[2].split("@")[0] not in json.dumps(made)
+    assert f"Backup {NAME} of {site.project}/mlflow" in " ".join(point.output.split())
+
+
+def test_the_machine_cannot_read_it(site: Deployment, point: Point) -> None:
+    found = site.call("GET", "storage", f"b/{bucket(site, 'backups')}")
+    assert found["versioning"]["enabled"]
+    assert found["iamConfiguration"]["uniformBucketLevelAccess"]["enabled"]
+    assert found["iamConfiguration"]["publicAccessPrevention"] == "enforced"
+    token = "http://metadata.google.internal/computeMetadata/v1/instance/service-accounts/default/token"
+    listing = f"https://storage.googleapis.com/storage/v1/b/{bucket(site, 'backups')}/o"
+    said = site.ssh(
+        f"token=$(curl -sfH 'Metadata-Flavor: Google' {token} | python3 -c"
+        " 'import json,sys; print(json.load(sys.stdin)[\"access_token\"])');"
+        f' curl -s -o /dev/null -w "%{{http_code}}" -H "Authorization: Bearer $token" {listing}'
+    )
+    assert said == "403"
+
+
+def test_one_that_is_there_is_left_as_it_is(site: Deployment, point: Point) -> None:
+    again = site.playbook("playbooks/backup.yml", "-e", f"backup_name={NAME}", log="backup-again")
+    assert changes(again.stdout)["localhost"] == 0
+
+
+def test_check_mode_says_what_it_would_do(site: Deployment, point: Point) -> None:
+    there = objects(site, "backups"), backup_runs(site)
+    plan = " ".join(site.playbook("playbooks/backup.yml", "--check", log="backup-check").stdout.split())
+    assert "would be made" in plan
+    options = ["-e", f"backup_name={NAME}"]
+    plan = " ".join(site.playbook("playbooks/restore.yml", "--check", *options, log="restore-check").stdout.split())
+    assert f"would go back to backup {NAME}" in plan
+    plan = " ".join(site.playbook("playbooks/restore_drill.yml", "--check", *options, log="drill-check").stdout.split())
+    assert "would be restored into Cloud SQL instance mlflow-drill-" in plan
+    assert (objects(site, "backups"), backup_runs(site)) == there
+
+
+REFUSED = {
+    "no confirmation": ("restore.yml", {"backup_name": NAME}, ["backup_restore_confirm=", "is lost"]),
+    "another deployment confirmed": (
+        "restore.yml",
+        {"backup_name": NAME, "backup_restore_confirm": "other/mlflow"},
+        ["-e backup_restore_confirm="],
+    ),
+    "no such backup": ("restore.yml", {"backup_name": "monday"}, ["no backup 'monday'", f"There are: {NAME}"]),
+    "a name with a slash": ("backup.yml", {"backup_name": "../x"}, ["backup_name is '../x'"]),
+    "nothing kept": ("backup.yml", {"backup_keep": 0}, ["backup_keep is 0"]),
+    "a misspelt setting": ("restore_drill.yml", {"backup_nam": "x"}, ["backup_nam"]),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_refused_before_anything_changes(site: Deployment, point: Point, case: str) -> None:
+    playbook, settings, words = REFUSED[case]
+    done = site.playbook(f"playbooks/{playbook}", "-e", json.dumps(settings), check=False, log="backup-refused")
+    assert done.returncode != 0
+    said = " ".join(done.stdout.split())
+    assert all(word in said for word in words), done.stdout[-3000:]
+    assert changes(done.stdout)["localhost"] == 0
+
+
+@pytest.fixture
+def nothing_left(site: Deployment) -> Iterator[None]:
+    """Instances, buckets and notes on the control host are afterwards what they were before."""
+    there = instances(site), buckets(site)
+    yield
+    assert (instances(site), buckets(site)) == there
+    assert not (site.state / "restore-drill.json").exists()
+
+
+@pytest.mark.usefixtures("nothing_left")
+def test_a_drill_restores_and_measures(site: Deployment, point: Point) -> None:
+    done = site.playbook("playbooks/restore_drill.yml", log="drill")
+    said = " ".join(done.stdout.split())
+    assert re.search(r"RPO \d+ s", said), said[-2000:]
+    assert re.search(r"RTO \d+ s", said)
+    tables = sum(len(database["tables"]) for database in record(site)["rows"]["before"].values())
+    assert f"{tables} tables equal to the backup" in said
+    assert f"{len(point.artifacts)} of them" in said, "not every artifact was read"
+
+
+@pytest.mark.usefixtures("nothing_left")
+def test_a_drill_that_finds_a_difference_fails_and_cleans_up(site: Deployment, point: Point) -> None:
+    wrong = record(site) | {"name": "e2e-wrong", "time": "2026-01-01T00:00:00Z"}
+    for when in ("before", "after"):
+        wrong["rows"][when]["mlflow"]["tables"]["runs"][0] += 1
+    name = quote("backups/e2e-wrong/backup.json", safe="")
+    upload = site.environment["CLOUDSDK_API_ENDPOINT_OVERRIDES_STORAGE"].replace("/storage/", "/upload/storage/")
+    answer = site.session.post(
+        f"{upload}b/{bucket(site, 'backups')}/o?uploadType=media&name={name}", data=json.dumps(wrong)
+    )
+    assert answer.ok, answer.text
+    done = site.playbook("playbooks/restore_drill.yml", "-e", "backup_name=e2e-wrong", check=False, log="drill-wrong")
+    site.call("DELETE", "storage", f"b/{bucket(site, 'backups')}/o/{name}")
+    assert done.returncode != 0
+    assert "mlflow.runs:" in " ".join(done.stdout.split())
+
+
+def test_a_restore_brings_everything_back(site: Deployment, point: Point) -> None:
+    mlflow.set_experiment("backed-up")
+    with mlflow.start_run(run_id=point.first):
+        mlflow.log_text("overwritten", "notes/note ü.txt")
+        mlflow.log_metric("loss", 99.0, step=99)
+    mlflow.MlflowClient().delete_run(point.first)
+    names = sorted(point.artifacts)
+    lost = next(name for name in names if point.first not in name)
+    site.call("DELETE", "storage", f"b/{bucket(site, 'artifacts')}/o/{quote(lost, safe='')}")
+    with mlflow.start_run() as later:
+        mlflow.log_text("later", "later.txt")
+    deleted = requests.delete(
+        f"{site.url}/api/2.0/mlflow/users/delete",
+        json={"username": ADA[0]},
+        auth=site.admin,
+        verify=str(site.ca),
+        timeout=30,
+    )
+    assert deleted.ok, deleted.text
+    assert artifacts(site) != point.artifacts
+
+    confirm = f"backup_restore_confirm={site.project}/mlflow"
+    done = site.playbook("playbooks/restore.yml", "-e", f"backup_name={NAME}", "-e", confirm, log="restore")
+
+    assert runs(site) == point.runs
+    now = artifacts(site)
+    assert {name: now.get(name) for name in point.artifacts} == point.artifacts
+    assert [name for name in now if name not in point.artifacts] == [
+        name for name in now if later.info.run_id in name
+    ], "only what came later may be there besides"
+    assert sign_in(site) == 200
+    assert sign_in(site, site.admin) == 200
+    with mlflow.start_run(run_id=point.first):
+        mlflow.set_tag("after", "restore")
+    assert re.search(r"Requests were held for \d+ s", " ".join(done.stdout.split()))
+    assert any(name.startswith("mlflow backup before-restore-") for name in backup_runs(site))
+
+
+def test_only_so_many_are_kept(site: Deployment, point: Point) -> None:
+    site.playbook("playbooks/backup.yml", "-e", "backup_name=e2e-2", "-e", "backup_keep=1", log="backup-prune")
+    assert [name for name in backup_runs(site) if name.startswith("mlflow backup ")] == ["mlflow backup e2e-2"]
+    kept = {found["name"] for found in objects(site, "backups")}
+    assert kept == {"backups/e2e-2/backup.json", "backups/e2e-2/artifacts.ndjson.gz"}
