@@ -28,7 +28,7 @@ from benchmarks.background import Target, background
 from tests.e2e.deployment import BIN, REPO, Deployment, changes
 
 USER, PASSWORD = "grace", "a-long-password-of-grace"
-ANNOUNCED = "change over now"
+ANNOUNCED = "Change over now"
 SECRETS = ("mlflow-database-uri", "mlflow-admin-password", "mlflow-flask-secret-key", "mlflow-certificate")
 # The same as root, for a URI on standard input, which is neither argument nor environment.
 SQL = """
