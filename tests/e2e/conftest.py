@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
 import uuid
@@ -36,11 +35,7 @@ def deployment(local_cloud: None) -> Iterator[Deployment]:
             "infrastructure_database_deletion_protection": False,
         },
     )
-    # The deployer's service account lives in a project of its own. Some APIs look there whether they are enabled.
-    home = f"v1/projects/{made.credentials.project_id}"
-    apis = {"serviceIds": [f"{name}.googleapis.com" for name in ("cloudresourcemanager", "iam", "servicenetworking")]}
-    made.call("POST", "serviceusage", f"{home}/services:batchEnable", data=json.dumps(apis))
-    made.call("POST", "cloudresourcemanager", "v3/projects", data=json.dumps({"projectId": project}))
+    made.create_project()
     yield made
     made.playbook(
         "playbooks/destroy.yml",

@@ -63,6 +63,13 @@ class Deployment:
         }
         self.state = self.artifacts / "state" / f"{self.project}-mlflow"
 
+    def create_project(self) -> None:
+        """The project itself, and what the deployer's own one needs: some APIs look there whether they are enabled."""
+        home = f"v1/projects/{self.credentials.project_id}"
+        apis = [f"{name}.googleapis.com" for name in ("cloudresourcemanager", "iam", "servicenetworking")]
+        self.call("POST", "serviceusage", f"{home}/services:batchEnable", data=json.dumps({"serviceIds": apis}))
+        self.call("POST", "cloudresourcemanager", "v3/projects", data=json.dumps({"projectId": self.project}))
+
     # Ansible
 
     def playbook(self, *arguments: str, check: bool = True, log: str = "playbook") -> subprocess.CompletedProcess[str]:

@@ -1,0 +1,302 @@
+# Copyright (c) 2026, the mlops.mlflow_gcp authors
+# SPDX-License-Identifier: Apache-2.0
+"""From MLflow 2.22 to 3.17 by playbooks/upgrade.yml, as a person and as a timer run it.
+
+Whatever fails on the way ends on the old version with the old data, and the run after it goes on from there. The
+failures are real: an index where nobody listens, a lock that somebody changed, a full disk, a backup that Cloud SQL
+refuses, a control host that dies. What fails on the machine itself is in molecule/upgrade.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import requests
+import yaml
+from mlflow import MlflowClient
+
+from benchmarks.background import Target, background
+from tests.e2e.deployment import BIN, REPO, Deployment, changes
+
+OLD, NEW = "2.22.5", "3.17.2"
+LOCK = REPO / "molecule" / "upgrade" / f"requirements-{OLD}.txt"
+PLAYBOOK = "playbooks/upgrade.yml"
+SWITCH = "sudo python3 /opt/mlflow/libexec/switch.py"
+# Short, so that the tests are; the machine waits this long for a control host that is dead.
+SETTINGS = {
+    "infrastructure_subnetwork_range": "10.150.0.0/20",
+    "infrastructure_database_deletion_protection": False,
+    "mlflow_minimum_version": "2.22.0",
+    "mlflow_drain_timeout": 30,
+    "upgrade_watch_seconds": 5,
+    "upgrade_go_timeout_seconds": 15,
+}
+
+
+class Run:
+    """An ansible-playbook that goes on while the test looks, and that can be killed."""
+
+    def __init__(self, deployment: Deployment, log: str, *arguments: str) -> None:
+        self.log = deployment.artifacts / f"{log}.log"
+        command = [str(BIN / "ansible-playbook"), *arguments, "-e", json.dumps(deployment.settings)]
+        with self.log.open("w") as output:
+            self.process = subprocess.Popen(
+                command,
+                cwd=REPO,
+                env=deployment.environment,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+
+    def wait_for(self, text: str, seconds: float = 600) -> None:
+        """Wait until it says so."""
+        deadline = time.monotonic() + seconds
+        while text not in self.log.read_text():
+            assert self.process.poll() is None, f"ended before '{text}':\n{self.log.read_text()[-3000:]}"
+            assert time.monotonic() < deadline, f"no '{text}' within {seconds} s"
+            time.sleep(0.2)
+
+    def kill(self) -> None:
+        """The control host loses its power: nothing of it says goodbye."""
+        os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
+
+
+def upgrade(deployment: Deployment, log: str, *arguments: str, check: bool = True) -> str:
+    """Run upgrade.yml; where it is to fail, exit code and recap say so."""
+    done = deployment.playbook(PLAYBOOK, *arguments, check=check, log=log)
+    assert check or (done.returncode != 0 and re.search(r"failed=1\b", done.stdout)), done.stdout[-3000:]
+    return re.sub(r"\s+", " ", done.stdout) if not check else done.stdout
+
+
+def status(deployment: Deployment) -> dict[str, Any]:
+    """What the machine says about its slots."""
+    found: dict[str, Any] = json.loads(deployment.ssh(f"{SWITCH} status"))
+    return found
+
+
+def serving(deployment: Deployment) -> str:
+    """The version that answers, asked from outside."""
+    answer = requests.get(f"{deployment.url}/version", auth=deployment.admin, verify=str(deployment.ca), timeout=30)
+    assert answer.ok, answer.text
+    return answer.text.strip()
+
+
+@pytest.fixture(scope="module")
+def old(local_cloud: None) -> Iterator[Deployment]:
+    """A deployment of MLflow 2.22."""
+    project = f"mlflow-e2e-{uuid.uuid4().hex[:8]}"
+    made = Deployment(project=project, artifacts=REPO / "artifacts" / "e2e" / project, settings=dict(SETTINGS))
+    made.create_project()
+    first = {"mlflow_version": OLD, "mlflow_requirements_file": str(LOCK)}
+    made.playbook("site.yml", "-e", json.dumps(first), log="site")
+    yield made
+    confirm = f"infrastructure_destroy_confirm={project}/mlflow"
+    made.playbook("playbooks/destroy.yml", "-e", confirm, "-e", "infrastructure_destroy_data=true", log="destroy")
+
+
+@pytest.fixture(scope="module")
+def client(old: Deployment) -> MlflowClient:
+    """A real client of the deployment, in this process."""
+    os.environ.update(old.client_environment)
+    return MlflowClient(old.url)
+
+
+@pytest.fixture(scope="module")
+def run_id(old: Deployment, client: MlflowClient, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A run with a metric and an artifact, logged to the old version."""
+    experiment = client.create_experiment("before")
+    run = client.create_run(experiment).info.run_id
+    client.log_metric(run, "accuracy", 0.75)
+    note = tmp_path_factory.mktemp("artifact") / "note.txt"
+    note.write_text("from 2.22")
+    client.log_artifact(run, str(note))
+    return str(run)
+
+
+@pytest.fixture
+def stays_old(old: Deployment, client: MlflowClient, run_id: str, tmp_path: Path) -> Iterator[Deployment]:
+    """After the test the old version serves with the old data, and a new run can be written."""
+    yield old
+    now = status(old)
+    assert now["phase"] == "idle"
+    assert not now["held"]
+    assert now["wanted"]["version"] == now["slots"][now["active"]]["version"] == OLD
+    assert serving(old) == OLD
+    assert client.get_run(run_id).data.metrics == {"accuracy": 0.75}
+    assert Path(client.download_artifacts(run_id, "note.txt", str(tmp_path))).read_text() == "from 2.22"
+    heads = json.loads(old.ssh(f"{SWITCH} schema heads"))
+    assert all(each["database"] == each["code"] for each in heads.values()), heads
+    client.log_metric(client.create_run("0").info.run_id, "still", 1)
+    assert not (old.state / "release.yml").exists()
+
+
+@contextmanager
+def fault(deployment: Deployment, **what: Any) -> Iterator[None]:
+    """The local cloud answers so, as often as it is asked while the block runs."""
+    address = deployment.environment["CLOUDSDK_API_ENDPOINT_OVERRIDES_COMPUTE"].split("/compute/")[0]
+    requests.post(f"{address}/localcloud/faults", json={"count": 1000, **what}, timeout=10).raise_for_status()
+    try:
+        yield
+    finally:
+        requests.delete(f"{address}/localcloud/faults", timeout=10).raise_for_status()
+
+
+def test_check_says_what_it_would_do_and_does_nothing(stays_old: Deployment) -> None:
+    output = upgrade(stays_old, "upgrade-check", "--check")
+    assert f"MLflow {OLD} would be upgraded to {NEW}" in output
+    assert stays_old.ssh("ls /opt/mlflow/releases").split() == [
+        Path(stays_old.ssh("readlink /opt/mlflow/current")).name.strip()
+    ]
+
+
+def test_an_index_that_cannot_be_reached(stays_old: Deployment) -> None:
+    unreachable = ["-e", "upgrade_channel=latest", "-e", "upgrade_index_url=http://127.0.0.1:9/simple"]
+    output = upgrade(stays_old, "upgrade-index", *unreachable, check=False)
+    assert "The package index http://127.0.0.1:9/simple was asked for mlflow: no answer" in output
+    assert "upgrade_index_url" in output
+
+
+def test_a_lock_that_somebody_changed(stays_old: Deployment, tmp_path: Path) -> None:
+    shipped = REPO / "roles" / "mlflow" / "files" / f"requirements-{NEW}.txt"
+    tampered = tmp_path / "requirements.txt"
+    tampered.write_text(re.sub(r"sha256:[0-9a-f]{64}", f"sha256:{'0' * 64}", shipped.read_text()))
+    output = upgrade(stays_old, "upgrade-hash", "-e", f"mlflow_requirements_file={tampered}", check=False)
+    assert f"The upgrade from MLflow {OLD} to {NEW} failed at" in output
+    assert "THESE PACKAGES DO NOT MATCH THE HASHES" in output
+    assert f"MLflow {OLD} serves, with the data as before" in output
+
+
+def test_a_disk_that_is_full(stays_old: Deployment) -> None:
+    refused = upgrade(stays_old, "upgrade-room", "-e", "upgrade_free_disk_mb=99999999", check=False)
+    assert re.search(r"has \d+ MiB of disk left and the new release needs \d+", refused)
+    stays_old.ssh("sudo mount -o remount,size=8m /tmp")
+    try:
+        output = upgrade(stays_old, "upgrade-disk", check=False)
+    finally:
+        stays_old.ssh("sudo mount -o remount,size=50% /tmp")
+    assert f"The upgrade from MLflow {OLD} to {NEW} failed at" in output
+    assert "No space left on device" in output
+    assert f"MLflow {OLD} serves, with the data as before" in output
+
+
+def test_a_backup_that_fails(stays_old: Deployment) -> None:
+    with fault(stays_old, method="sql.backupRuns.insert", code=403, reason="notAuthorized"):
+        output = upgrade(stays_old, "upgrade-backup", check=False)
+    assert 'failed at "Make the backup and wait for it"' in output
+    assert "notAuthorized" in output
+    assert f"MLflow {OLD} serves, with the data as before" in output
+
+
+def test_a_control_host_killed_before_the_switch(stays_old: Deployment) -> None:
+    run = Run(stays_old, "upgrade-killed-before", PLAYBOOK)
+    try:
+        run.wait_for("TASK [mlops.mlflow_gcp.upgrade : Make the backup and wait for it]")
+        # While that one runs, nobody else may.
+        output = upgrade(stays_old, "upgrade-second", check=False)
+        assert re.search(
+            rf"Another run works on \S+: process {run.process.pid} of \w+ on \S+, started by hand at", output
+        )
+    finally:
+        run.kill()
+
+
+def test_a_control_host_killed_during_the_switch(stays_old: Deployment) -> None:
+    run = Run(stays_old, "upgrade-killed-during", PLAYBOOK)
+    try:
+        run.wait_for("TASK [mlops.mlflow_gcp.upgrade : Wait until the new release passed its tests]")
+        deadline = time.monotonic() + 120
+        while (phase := status(stays_old)["phase"]) not in {"migrate", "start", "check"}:
+            assert time.monotonic() < deadline, phase
+            time.sleep(0.3)
+    finally:
+        run.kill()
+    # The machine goes on alone as far as the word to move the traffic, which nobody gives.
+    stays_old.ssh(f"{SWITCH} wait --for done --timeout 110", check=False)
+    result = status(stays_old)["result"]
+    assert (result["ok"], result["step"]) == (False, "ready")
+    assert "no word from the control host" in result["cause"]
+
+
+def test_the_upgrade_under_load(old: Deployment, client: MlflowClient, run_id: str, tmp_path: Path) -> None:
+    """The run after all of these goes through, and clients that work meanwhile lose nothing."""
+    user, password = old.admin
+    target = Target(url=old.url, ca=old.ca, password=password, username=user)
+    with background("load", target, 900, "--clients", "3") as load, background("probe", target, 900) as probe:
+        output = upgrade(old, "upgrade")
+        clients, outside = load.report(), probe.report()
+    assert clients["lost"] == 0, clients
+    assert clients["calls"] > 100
+    assert serving(old) == NEW
+    said = re.search(r"Downtime:\s+([\d.]+) s measured from this host", output)
+    assert said, output[-3000:]
+    (old.artifacts / "upgrade.json").write_text(json.dumps({"clients": clients, "probe": outside, "said": said[1]}))
+    assert f"{OLD} → {NEW}" in output
+    assert "playbooks/rollback.yml" in output
+    assert client.get_run(run_id).data.metrics == {"accuracy": 0.75}
+    assert Path(client.download_artifacts(run_id, "note.txt", str(tmp_path))).read_text() == "from 2.22"
+    kept = yaml.safe_load((old.state / "release.yml").read_text())
+    assert kept["version"] == NEW
+    assert f"mlflow=={NEW} " in (old.state / kept["requirements"]).read_text()
+    backups = old.call("GET", "sql", f"v1/projects/{old.project}/instances/mlflow-database/backupRuns")["items"]
+    (backup,) = [each for each in backups if each.get("description", "") and each["description"] in output]
+    assert backup["status"] == "SUCCESSFUL"
+    assert backup["description"].startswith(f"mlflow upgrade {OLD} to {NEW}, schema ")
+
+
+def test_without_a_newer_release_nothing_changes(old: Deployment) -> None:
+    output = upgrade(old, "upgrade-nothing")
+    assert f"MLflow {NEW} is served" in output
+    assert set(changes(output).values()) == {0}
+    assert set(changes(upgrade(old, "upgrade-nothing-check", "--check")).values()) == {0}
+
+
+def test_the_site_keeps_what_the_upgrade_went_to(old: Deployment) -> None:
+    """A channel makes mlflow_version the oldest release that is wanted; the file that people edit still says so."""
+    inventory = old.artifacts / "inventory"
+    (inventory / "group_vars").mkdir(parents=True, exist_ok=True)
+    for name in ("mlflow.gcp.yml", "group_vars/mlflow.yml"):
+        (inventory / name).write_text((REPO / "inventory" / name).read_text())
+    settings = {"mlflow_version": OLD, "mlflow_requirements_file": str(LOCK), "upgrade_channel": "latest"}
+    (inventory / "group_vars" / "all.yml").write_text(yaml.safe_dump(settings))
+    output = old.playbook("playbooks/configure.yml", "-i", str(inventory), log="configure").stdout
+    assert serving(old) == NEW
+    assert changes(output)["mlflow-server"] == 0
+
+
+def test_the_way_back_says_what_it_costs_and_asks(old: Deployment, client: MlflowClient, run_id: str) -> None:
+    later = client.create_run("0").info.run_id
+    asked = old.playbook("playbooks/rollback.yml", check=False, log="rollback-asked")
+    assert asked.returncode != 0
+    assert f"upgrade_rollback_confirm={old.project}/mlflow" in asked.stdout
+    assert serving(old) == NEW
+
+    confirm = ["-e", f"upgrade_rollback_confirm={old.project}/mlflow"]
+    output = old.playbook("playbooks/rollback.yml", *confirm, log="rollback").stdout
+    lost = re.search(r"runs: (\d+) now, (\d+) then \(\+(\d+)\)", output)
+    assert lost, output[-3000:]
+    assert int(lost[1]) - int(lost[2]) == int(lost[3]) > 0
+    assert serving(old) == OLD
+    assert client.get_run(run_id).data.metrics == {"accuracy": 0.75}
+    with pytest.raises(Exception, match="not found"):
+        client.get_run(later)
+
+
+def test_what_was_gone_back_from_is_not_gone_to_again_unasked(old: Deployment) -> None:
+    output = upgrade(old, "upgrade-again")
+    assert "upgrade_again=true" in output
+    assert set(changes(output).values()) == {0}
+    assert serving(old) == OLD
