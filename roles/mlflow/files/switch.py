@@ -94,7 +94,10 @@ def status(switch: Switch) -> dict[str, Any]:
     """Return all there is to know."""
     slots, journal, active = switch.slots, switch.journal, switch.slots.active()
     entry, request = journal.entry(), journal.load("request")
-    wanted, unseen = slots.wanted_release(), slots.unseen(active) if active else []
+    try:
+        wanted, unseen = slots.wanted_release(), slots.unseen(active) if active else []
+    except FailedError:
+        wanted, unseen = None, []
     return {
         "active": active,
         "slots": {name: {**switch.describe(name), "running": slots.running(name)} for name in NAMES},

@@ -120,7 +120,10 @@ class Switch:
         new, auth = self._release(entry.new), settings["auth_database"]
         if back_to:
             self.journal.step(entry, "restore", databases=True)
-            self.database.ask(new, auth, "restore", "--keep-failed", "--id", back_to["id"])
+            done = self.database.ask(new, auth, "restore", "--keep-failed", "--id", back_to["id"])
+            if not done["restored"]:
+                self.journal.step(entry, "restore", databases=False)
+                raise FailedError("the databases that the upgrade kept are gone; restore a backup instead", REFUSED)
         else:
             self.journal.step(entry, "copy", databases=True)
             self.database.ask(self._release(entry.old), auth, "copy", "--id", entry.id)
@@ -195,7 +198,7 @@ class Switch:
         if not self.slots.running(entry.new):
             self.slots.start_later(entry.new)
         old = self.slots.release(entry.old)
-        if entry.kind == "upgrade":
+        if entry.kind == "upgrade" and old != self.slots.release(entry.new):
             document = {"id": entry.id, "release": old, "version": self.slots.version(old), "migrated": entry.migration}
             self.journal.save("previous", document)
         elif entry.kind == "rollback":
@@ -213,8 +216,10 @@ class Switch:
             self.journal.step(entry, "back", failure=failure)
             print(f"{entry.kind} {entry.id}: {failure['step']}: {cause}. Going back", flush=True)
         if entry.databases and entry.kind == "rollback":
-            self._lead_on(entry)
-            return
+            if self._lead_on(entry):
+                return
+            # It was killed before the databases were exchanged, and there is nothing to exchange them with.
+            self.journal.step(entry, "back", databases=False)
         old, new = entry.old, entry.new
         if entry.databases:
             if entry.held_since is None:
@@ -239,19 +244,28 @@ class Switch:
         self.slots.stop(new)
         self._result(entry)
 
-    def _lead_on(self, entry: Entry) -> None:
-        """The databases of the earlier release may be back already: there is no way but to serve them."""
+    def _lead_on(self, entry: Entry) -> bool:
+        """The databases of the earlier release may be back already: then there is no way but to serve them."""
         back_to = self.journal.load("previous")
         self.traffic.hold()
         self.slots.stop(entry.old)
         self.slots.stop(entry.new)
+        release, auth = self._release(entry.new), self.slots.settings(entry.new)["auth_database"]
         if back_to:
-            auth = self.slots.settings(entry.new)["auth_database"]
-            self.database.ask(self._release(entry.new), auth, "restore", "--keep-failed", "--id", back_to["id"])
+            self.database.ask(release, auth, "restore", "--keep-failed", "--id", back_to["id"])
+        heads = self.database.ask(release, auth, "heads")
+        if any(each["database"] != each["code"] for each in heads.values()):
+            return False
         self.slots.activate(entry.new)
-        self.slots.start(entry.new)
-        self.journal.step(entry, "finish", committed=True, moved=True, failure=None)
+        failure = None
+        try:
+            self.slots.start(entry.new)
+        except FailedError as error:
+            # systemd goes on trying.
+            failure = {"step": "start", "cause": f"the databases are back, but {error}", "code": 1}
+        self.journal.step(entry, "finish", committed=True, moved=True, failure=failure)
         self._finish(entry)
+        return True
 
     # --- The end
 
