@@ -1,0 +1,154 @@
+# Copyright (c) 2026, the mlops.mlflow_gcp authors
+# SPDX-License-Identifier: Apache-2.0
+"""The smoke test against a server on a Unix socket that does one thing wrong at a time."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import socketserver
+import tempfile
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+SCRIPT = Path(__file__).resolve().parents[3] / "roles" / "mlflow" / "files" / "ready.py"
+API = "/api/2.0/mlflow"
+
+
+@pytest.fixture(scope="module")
+def ready() -> ModuleType:
+    spec = importlib.util.spec_from_file_location("mlflow_ready", SCRIPT)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+class FakeServer(socketserver.ThreadingUnixStreamServer):
+    """As much of MLflow as the smoke test asks for."""
+
+    daemon_threads = True
+
+    def __init__(self, path: str) -> None:
+        super().__init__(path, Handler)
+        self.wrong: set[str] = set()
+        self.artifacts: dict[str, bytes] = {}
+        self.experiments: dict[str, str] = {}
+        self.asked: list[str] = []
+
+
+class Handler(BaseHTTPRequestHandler):
+    """One request."""
+
+    server: FakeServer
+
+    def address_string(self) -> str:
+        return "unix"
+
+    def log_message(self, format: str, *arguments: object) -> None:
+        return
+
+    def _answer(self, status: int, body: bytes) -> None:
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def _handle(self) -> None:
+        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        path, server = self.path, self.server
+        server.asked.append(f"{self.command} {path}")
+        if path == "/health":
+            return self._answer(200, b"OK")
+        if "Authorization" not in self.headers and "open" not in server.wrong:
+            return self._answer(401, b"")
+        if "/mlflow-artifacts/" in path:
+            return self._artifact(path, body)
+        document = self._mlflow(path, json.loads(body) if body else {})
+        return self._answer(200, json.dumps(document).encode())
+
+    do_GET = do_POST = do_PUT = do_DELETE = _handle  # noqa: N815
+
+    def _artifact(self, path: str, body: bytes) -> None:
+        if "artifacts" in self.server.wrong and "/artifacts/7/" in path:
+            return self._answer(500, b"no bucket")
+        if self.command == "PUT":
+            self.server.artifacts[path] = body
+        elif self.command == "DELETE":
+            self.server.artifacts.pop(path)
+            return self._answer(200, b"")
+        return self._answer(200, self.server.artifacts[path])
+
+    def _mlflow(self, path: str, given: dict[str, Any]) -> dict[str, Any]:
+        server = self.server
+        if path == f"{API}/experiments/create":
+            server.experiments["7"] = given["name"]
+            return {"experiment_id": "7"}
+        if path == f"{API}/experiments/delete":
+            del server.experiments[given["experiment_id"]]
+        if path == f"{API}/runs/create":
+            return {"run": {"info": {"run_id": "r", "artifact_uri": "mlflow-artifacts:/7/r/artifacts"}}}
+        if path == f"{API}/runs/search":
+            return {} if "search" in server.wrong else {"runs": [{"info": {"run_id": "r"}}]}
+        if path.startswith(f"{API}/runs/get"):
+            value = 0.25 if "metric" in server.wrong else 0.5
+            info = {"run_id": "r", "artifact_uri": "mlflow-artifacts:/7/r/artifacts"}
+            return {"run": {"info": info, "data": {"metrics": [{"key": "smoke", "value": value}]}}}
+        return {}
+
+
+@pytest.fixture
+def server() -> Iterator[FakeServer]:
+    # A socket's path has to be short.
+    with tempfile.TemporaryDirectory(prefix="ready") as directory, FakeServer(f"{directory}/s") as served:
+        threading.Thread(target=served.serve_forever, daemon=True).start()
+        yield served
+        served.shutdown()
+
+
+def run(ready: ModuleType, server: FakeServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *more: str) -> int:
+    (tmp_path / "mlflow.admin-password").write_text("secret-secret", encoding="utf-8")
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))
+    code: int = ready.main(["--socket", str(server.server_address), "--timeout", "0", *more])
+    return code
+
+
+def test_smoke_leaves_nothing(
+    ready: ModuleType, server: FakeServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert run(ready, server, tmp_path, monkeypatch, "--smoke") == 0
+    assert (server.artifacts, server.experiments) == ({}, {})
+    assert f"POST {API}/runs/delete" in server.asked
+    assert "PUT /api/2.0/mlflow-artifacts/artifacts/7/r/artifacts/smoke" in server.asked
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ("open", "without a password: HTTP 200 instead of 401"),
+        ("search", "not found by its metric"),
+        ("metric", "came back different"),
+        ("artifacts", "HTTP 500: no bucket"),
+    ],
+)
+def test_smoke_finds_what_is_wrong(
+    ready: ModuleType,
+    server: FakeServer,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    wrong: str,
+    message: str,
+) -> None:
+    server.wrong.add(wrong)
+    assert run(ready, server, tmp_path, monkeypatch) == 0, "plainly ready it is"
+    assert run(ready, server, tmp_path, monkeypatch, "--smoke") == 1
+    assert message in capsys.readouterr().err
+    assert server.experiments == {}, "what it made is removed all the same"
