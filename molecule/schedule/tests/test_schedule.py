@@ -1,0 +1,146 @@
+# Copyright (c) 2026, the mlops.mlflow_gcp authors
+# SPDX-License-Identifier: Apache-2.0
+"""A control host with the timer: it fires, a second run is refused, a failure is told, all of it can be removed."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import testinfra
+from testinfra.host import Host
+
+MACHINE = "mlflow-molecule-schedule"
+UNIT = "mlflow-upgrade-molecule"
+CONFIGURATION = "/etc/mlflow-gcp/molecule"
+SCENARIO = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="session")
+def host() -> Host:
+    """The control host, over Docker."""
+    return testinfra.get_host(f"docker://{MACHINE}")
+
+
+def converge(**environment: str) -> None:
+    """The role once more, with other settings."""
+    inventory = Path(os.environ["MOLECULE_EPHEMERAL_DIRECTORY"]) / "inventory"
+    subprocess.run(
+        ["ansible-playbook", "-i", str(inventory), str(SCENARIO / "converge.yml")],
+        env=os.environ | environment,
+        cwd=SCENARIO.parents[1],
+        check=True,
+    )
+
+
+def wait_for(what: Callable[[], bool], seconds: float = 60) -> None:
+    deadline = time.monotonic() + seconds
+    while not what():
+        assert time.monotonic() < deadline, f"not within {seconds} s"
+        time.sleep(0.5)
+
+
+def journal(host: Host) -> str:
+    return host.check_output("journalctl -u %s.service --no-pager -o cat", UNIT)
+
+
+def result(host: Host) -> str:
+    return host.check_output("systemctl show -P Result %s.service", UNIT)
+
+
+def idle(host: Host) -> bool:
+    return host.run("systemctl show -P ActiveState %s.service", UNIT).stdout.strip() in {"inactive", "failed"}
+
+
+@pytest.fixture
+def clean(host: Host) -> Iterator[None]:
+    """Nothing runs before the test and after it."""
+    host.check_output("rm -f /var/tmp/runs /var/tmp/finish /var/tmp/fail /var/tmp/failures")
+    yield
+    host.check_output("touch /var/tmp/finish")
+    wait_for(lambda: idle(host))
+
+
+def test_the_secrets_of_the_environment_are_the_users_own(host: Host) -> None:
+    environment = host.file(f"{CONFIGURATION}/environment")
+    assert (environment.mode, environment.user) == (0o600, "root")
+    assert 'ODD="a \\"quoted\\" value, 100% $HOME \\\\ "' in environment.content_string
+
+
+def test_the_timer_waits_for_its_time(host: Host) -> None:
+    assert host.service(f"{UNIT}.timer").is_running
+    assert host.service(f"{UNIT}.timer").is_enabled
+    assert "Persistent=yes" in host.check_output("systemctl show %s.timer", UNIT)
+    assert host.run("systemd-analyze verify %s.service %s.timer", UNIT, UNIT).stderr.strip() == ""
+
+
+@pytest.mark.usefixtures("clean")
+def test_the_timer_fires_and_a_second_run_is_refused(host: Host) -> None:
+    converge(SCHEDULE_CALENDAR="*:*:0/10")
+    try:
+        wait_for(lambda: host.file("/var/tmp/runs").exists, 60)
+        # Its next times come and go while it works; a person tries, too.
+        second = host.run(
+            "cd /srv/project && ANSIBLE_INVENTORY=localhost, "
+            "/srv/venv/bin/ansible-playbook molecule/schedule/files/work.yml"
+        )
+        said = " ".join(second.stdout.split())
+        assert second.rc != 0
+        assert "Another run works on molecule/mlflow: process" in said
+        assert "started by systemd at" in said
+        process = host.check_output("systemctl show -P MainPID %s.service", UNIT)
+        assert f"process {process} of root" in said
+        assert len(host.file("/var/tmp/runs").content_string.splitlines()) == 1
+        assert host.file("/var/tmp/runs").content_string.rstrip("\n").endswith(' a "quoted" value, 100% $HOME \\ ')
+    finally:
+        converge()
+    host.check_output("touch /var/tmp/finish")
+    wait_for(lambda: idle(host))
+    assert result(host) == "success"
+    assert "PLAY RECAP" in journal(host)
+    assert not host.file("/var/tmp/failures").exists
+    assert "Another run works" not in journal(host)
+
+
+@pytest.mark.usefixtures("clean")
+def test_the_lock_goes_with_a_killed_run(host: Host) -> None:
+    host.check_output("systemctl start --no-block %s.service", UNIT)
+    wait_for(lambda: host.file("/var/tmp/runs").exists)
+    host.check_output("systemctl kill --signal=KILL --kill-whom=main %s.service", UNIT)
+    wait_for(lambda: idle(host))
+    host.check_output("rm /var/tmp/runs && touch /var/tmp/finish && systemctl start %s.service", UNIT)
+    assert host.file("/var/tmp/runs").exists
+
+
+@pytest.mark.usefixtures("clean")
+def test_a_failure_is_told(host: Host) -> None:
+    host.check_output("touch /var/tmp/fail /var/tmp/finish")
+    assert host.run("systemctl start %s.service", UNIT).rc != 0
+    wait_for(lambda: host.file("/var/tmp/failures").exists)
+    assert host.file("/var/tmp/failures").content_string == f"{UNIT}.service exit-code\n"
+    assert "It was told to fail." in journal(host)
+
+
+@pytest.mark.usefixtures("clean")
+def test_a_start_that_comes_too_late_is_refused(host: Host) -> None:
+    """As a timer starts it, long after the planned time; by hand it may start at any time, as the tests above do."""
+    window = f"/usr/bin/python3 {CONFIGURATION}/window.py --jitter 1s"
+    late = host.run(f"TRIGGER_UNIT=x.timer {window} --window 1min --calendar '*-01-01 03:00'")
+    assert late.rc == 1
+    assert "Refused: no time of '*-01-01 03:00' lies within the last 1min" in late.stderr
+    assert host.run(f"TRIGGER_UNIT=x.timer {window} --window 1min --calendar '*:*:00'").rc == 0
+    assert host.run(f"TRIGGER_UNIT=x.timer {window} --window 366d --calendar '*-01-01 03:00'").rc == 0
+    assert host.run(f"{window} --window 1min --calendar '*-01-01 03:00'").rc == 0
+
+
+def test_all_of_it_can_be_removed(host: Host) -> None:
+    converge(SCHEDULE_STATE="absent")
+    assert host.check_output("systemctl list-unit-files --no-legend 'mlflow-upgrade-*' | wc -l") == "0"
+    assert not host.file(CONFIGURATION).exists
+    assert host.check_output("systemctl list-timers --all --no-legend 'mlflow-upgrade-*' | wc -l") == "0"
+    # Again, which changes nothing.
+    converge(SCHEDULE_STATE="absent")
