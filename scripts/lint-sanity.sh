@@ -38,7 +38,7 @@ HOME=$home ansible-galaxy collection install --offline -p "$work" "$work"/*.tar.
 cd "$work/ansible_collections/mlops/mlflow_gcp"
 # The one rule that cannot apply: it wants every module under GPLv3, and these are under Apache-2.0 (docs/decisions/0006).
 mkdir -p tests/sanity
-for module in plugins/modules/*.py plugins/inventory/*.py; do
+for module in plugins/modules/*.py plugins/{callback,inventory}/*.py; do
   echo "$module validate-modules:missing-gplv3-license"
 done >"tests/sanity/ignore-$(ansible --version | sed -nE '1s/.*core ([0-9]+\.[0-9]+).*/\1/p').txt"
 # An artifact has no repository around it; ansible-test asks git which files to test.

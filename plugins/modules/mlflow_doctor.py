@@ -204,7 +204,8 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "limits": {
         "type": "dict",
         "required": True,
-        "options": {name: {"type": kind, "required": True} for name, kind in LIMITS.items()},
+        # None of these numbers is the secret that a name may sound like.
+        "options": {name: {"type": kind, "required": True, "no_log": False} for name, kind in LIMITS.items()},
     },
     "machine": {"type": "dict", "default": {}},
     "plan": {"type": "dict", "default": {}},
