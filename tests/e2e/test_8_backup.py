@@ -8,6 +8,7 @@ import hashlib
 import json
 import re
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
@@ -218,19 +219,40 @@ def test_a_drill_restores_and_measures(site: Deployment, point: Point) -> None:
     assert f"{len(point.artifacts)} of them" in said, "not every artifact was read"
 
 
+@contextmanager
+def forged(site: Deployment, made: dict[str, Any]) -> Iterator[str]:
+    """A backup that has another record; the name of it."""
+    name = quote(f"backups/{made['name']}/backup.json", safe="")
+    upload = site.environment["CLOUDSDK_API_ENDPOINT_OVERRIDES_STORAGE"].replace("/storage/", "/upload/storage/")
+    answer = site.session.post(
+        f"{upload}b/{bucket(site, 'backups')}/o?uploadType=media&name={name}", data=json.dumps(made)
+    )
+    assert answer.ok, answer.text
+    yield str(made["name"])
+    site.call("DELETE", "storage", f"b/{bucket(site, 'backups')}/o/{name}")
+
+
+@pytest.mark.parametrize(("version", "remedy"), [("2.0.0", "backup_restore_migrate=true"), ("99.0.0", "upgrade.yml")])
+def test_another_release_is_told_with_the_remedy(site: Deployment, point: Point, version: str, remedy: str) -> None:
+    other = record(site) | {"name": f"e2e-{version}", "time": "2026-01-01T00:00:00Z", "release": {"version": version}}
+    other["rows"]["before"]["mlflow"]["revision"] = "0123456789ab"
+    with forged(site, other) as name:
+        options = ["-e", f"backup_name={name}", "-e", f"backup_restore_confirm={site.project}/mlflow"]
+        done = site.playbook("playbooks/restore.yml", *options, check=False, log="restore-release")
+    assert done.returncode != 0
+    said = " ".join(done.stdout.split())
+    assert f"was made by MLflow {version}" in said
+    assert remedy in said
+    assert changes(done.stdout)["localhost"] == 0
+
+
 @pytest.mark.usefixtures("nothing_left")
 def test_a_drill_that_finds_a_difference_fails_and_cleans_up(site: Deployment, point: Point) -> None:
     wrong = record(site) | {"name": "e2e-wrong", "time": "2026-01-01T00:00:00Z"}
     for when in ("before", "after"):
         wrong["rows"][when]["mlflow"]["tables"]["runs"][0] += 1
-    name = quote("backups/e2e-wrong/backup.json", safe="")
-    upload = site.environment["CLOUDSDK_API_ENDPOINT_OVERRIDES_STORAGE"].replace("/storage/", "/upload/storage/")
-    answer = site.session.post(
-        f"{upload}b/{bucket(site, 'backups')}/o?uploadType=media&name={name}", data=json.dumps(wrong)
-    )
-    assert answer.ok, answer.text
-    done = site.playbook("playbooks/restore_drill.yml", "-e", "backup_name=e2e-wrong", check=False, log="drill-wrong")
-    site.call("DELETE", "storage", f"b/{bucket(site, 'backups')}/o/{name}")
+    with forged(site, wrong) as name:
+        done = site.playbook("playbooks/restore_drill.yml", "-e", f"backup_name={name}", check=False, log="drill-wrong")
     assert done.returncode != 0
     assert "mlflow.runs:" in " ".join(done.stdout.split())
 
