@@ -3,9 +3,9 @@
 """Kill copy, restore and forget at each of their statements, and look what is left.
 
 Runs in a release's virtual environment: kill_schema.py SCHEMA.PY AUTH_DATABASE, with CREDENTIALS_DIRECTORY. The
-databases are those of the credential. Each statement that changes something is a point to be killed at before the server
-has seen it; those that take time also while the server works on them, so that it goes on without a client. Prints a line for each
-command, exits with 1 when a state is wrong.
+databases are those of the credential. Each statement that changes something is a point to be killed at before the
+server has seen it; those that take time also while the server works on them, so that it goes on without a client.
+Prints a line for each command, exits with 1 when a state is wrong.
 """
 
 from __future__ import annotations

@@ -49,7 +49,8 @@ def test_killed_at_each_statement(machine: Machine) -> None:
 
 def test_copy_has_owner_rights_settings_and_comment(machine: Machine) -> None:
     describe = (
-        "SELECT pg_get_userbyid(datdba), (SELECT array_agg(a ORDER BY a::text) FROM unnest(datacl) AS a), shobj_description(oid, 'pg_database'),"
+        "SELECT pg_get_userbyid(datdba), (SELECT array_agg(a ORDER BY a::text) FROM unnest(datacl) AS a),"
+        " shobj_description(oid, 'pg_database'),"
         " (SELECT array_agg(setrole::regrole || ' ' || array_to_string(setconfig, ';') ORDER BY setrole)"
         "  FROM pg_db_role_setting WHERE setdatabase = pg_database.oid) FROM pg_database WHERE datname = '{}';"
     )
