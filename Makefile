@@ -90,6 +90,10 @@ test-molecule: ## the roles in a container: molecule test
 test-e2e: ## site.yml on the local cloud, real clients, a browser
 	@scripts/test.sh tests/e2e
 
+.PHONY: bench
+bench: ## measure an upgrade with 100,000 runs and 200 switches under load: make bench RUNS=5000 SWITCHES=20
+	@RUNS="$(RUNS)" SWITCHES="$(SWITCHES)" scripts/bench.sh
+
 .PHONY: installed
 installed:
 	@scripts/install.sh python

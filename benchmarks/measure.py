@@ -6,23 +6,13 @@ from __future__ import annotations
 
 import statistics
 import time
-from typing import Any, Protocol
+from typing import Any
+
+import requests
 
 from benchmarks.background import Target, background
-
-SWITCH = ("/usr/bin/python3", "/opt/mlflow/libexec/switch.py")
-
-
-class Machine(Protocol):
-    """What is needed of the machine."""
-
-    def run(self, *command: str) -> str:
-        """Run a command on it."""
-        ...
-
-    def upgrade(self, version: str, *, watch: int = 3) -> dict[str, Any]:
-        """Upgrade it; return the result that it tells."""
-        ...
+from benchmarks.machine import SWITCH, Machine
+from benchmarks.probe import PATH
 
 
 def upgrade(machine: Machine, target: Target, version: str, *, clients: int = 3, limit: float = 600) -> dict[str, Any]:
@@ -38,6 +28,40 @@ def upgrade(machine: Machine, target: Target, version: str, *, clients: int = 3,
         time.sleep(3)
         seen = probe.report()
         return {"result": result, "seconds": round(elapsed, 1), "probe": seen, "load": load.report()}
+
+
+def rounds(target: Target, requests_a_round: int) -> float:
+    """Milliseconds that one cheap signed-in request takes, the median of a round on one connection."""
+    taken = []
+    with requests.Session() as session:
+        session.auth, session.verify = (target.username, target.password), str(target.ca)
+        for _ in range(requests_a_round):
+            started = time.monotonic()
+            session.get(target.url + PATH, timeout=30).raise_for_status()
+            taken.append((time.monotonic() - started) * 1000)
+    return statistics.median(taken)
+
+
+def keepalive(machine: Machine, target: Target, *, count: int = 7, size: int = 200) -> dict[str, Any]:
+    """nginx connecting anew for each request, as it is set up, beside kept connections; in turns."""
+    place, kept = "/etc/nginx/conf.d/mlflow.conf", "s,^    server unix:.*,&\n    keepalive 16;,"
+    original = machine.run("cat", place) + "\n"
+    with_keepalive = machine.run("sed", kept, place) + "\n"
+    taken: dict[str, list[float]] = {"anew": [], "kept": []}
+    try:
+        for _ in range(count):
+            for name, text in (("anew", original), ("kept", with_keepalive)):
+                machine.run("tee", place, given=text)
+                machine.run("systemctl", "reload", "nginx")
+                # The workers of before end with their connections.
+                time.sleep(1)
+                taken[name].append(rounds(target, size))
+    finally:
+        machine.run("tee", place, given=original)
+        machine.run("systemctl", "reload", "nginx")
+    medians = {name: statistics.median(values) for name, values in taken.items()}
+    spread = {name: [round(f(values), 2) for f in (min, statistics.median, max)] for name, values in taken.items()}
+    return {"milliseconds_min_median_max": spread, "ratio_anew_to_kept": round(medians["anew"] / medians["kept"], 3)}
 
 
 def switches(machine: Machine, target: Target, count: int, *, clients: int = 2, limit: float = 0) -> dict[str, Any]:

@@ -29,7 +29,7 @@ FILLED = {
 class Execute(Protocol):
     """Run SQL in a database as one who may do everything; return its rows as psql -At prints them."""
 
-    def __call__(self, database: str, sql: str) -> str:
+    def __call__(self, database: str, sql: str, /) -> str:
         """Return the rows, one a line, fields separated by |."""
         ...
 

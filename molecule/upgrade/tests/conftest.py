@@ -10,12 +10,11 @@ from pathlib import Path
 
 import pytest
 
-# The load and the rows are shared with `make bench`; the machine is beside the tests.
-sys.path += [str(Path(__file__).parents[3]), str(Path(__file__).parents[1] / "support")]
-
-from machine import Machine, Original, make_original
+# Machine, rows and load are shared with `make bench`.
+sys.path.append(str(Path(__file__).parents[3]))
 
 from benchmarks.background import Target
+from benchmarks.machine import Machine, Original, make_original
 
 EPHEMERAL = Path(os.environ["MOLECULE_EPHEMERAL_DIRECTORY"])
 RUNS = 2000

@@ -14,9 +14,9 @@ from contextlib import contextmanager
 
 import pytest
 import requests
-from machine import SWITCH, Machine, Original
 
 from benchmarks.background import Target
+from benchmarks.machine import SWITCH, Machine, Original
 
 OLD, NEW = "2.22.5", "3.17.2"
 

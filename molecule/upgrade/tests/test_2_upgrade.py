@@ -7,9 +7,9 @@ from __future__ import annotations
 import json
 
 import pytest
-from machine import SWITCH, Machine, Original
 
 from benchmarks.background import Target, background
+from benchmarks.machine import SWITCH, Machine, Original
 from benchmarks.measure import switches, upgrade
 
 OLD, NEW = "2.22.5", "3.17.2"

@@ -582,12 +582,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         try:
             answer, code = perform(options), 0
         except SchemaError as error:
-            answer, code = {"error": f"{options.command}: {error}"}, 1
+            answer, code = {"error": str(error)}, 1
         except Exception as error:
             # The driver's messages name host and user, never the password; the others' first line tells enough.
             cause = getattr(error, "orig", None) or error
             text = str(cause).strip().splitlines()
-            answer, code = {"error": f"{options.command}: {type(cause).__name__}: {text[0] if text else ''}"}, 1
+            answer, code = {"error": f"{type(cause).__name__}: {text[0] if text else ''}"}, 1
             import traceback
 
             traceback.print_exc()

@@ -12,7 +12,13 @@ from pathlib import Path
 
 ROOT = Path("/srv/mlflow-artifacts")
 for number in range(int(sys.argv[1])):
-    directory = ROOT / "1000001" / hashlib.md5(f"run {number}".encode()).hexdigest() / "artifacts" / "filled"
+    directory = (
+        ROOT
+        / "1000001"
+        / hashlib.md5(f"run {number}".encode(), usedforsecurity=False).hexdigest()
+        / "artifacts"
+        / "filled"
+    )
     directory.mkdir(parents=True)
     (directory / "data.bin").write_bytes(os.urandom(1000 + 37 * number))
 for path in [ROOT / "1000001", *(ROOT / "1000001").rglob("*")]:

@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""The machine that is upgraded, driven as roles/upgrade drives it; shared with the benchmarks."""
+"""The machine that is upgraded, a container of the scenario `upgrade`, driven as roles/upgrade drives it."""
 
 from __future__ import annotations
 
@@ -106,7 +106,8 @@ class Machine:
         deadline = time.monotonic() + 120
         # systemctl itself has nobody to talk to at first.
         while self.run("systemctl", "is-system-running", check=False) not in ("running", "degraded"):
-            assert time.monotonic() < deadline
+            if time.monotonic() > deadline:
+                raise RuntimeError(f"{self.name} does not boot")
             time.sleep(0.5)
 
     def artifacts(self) -> str:

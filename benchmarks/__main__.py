@@ -1,0 +1,83 @@
+# Copyright (c) 2026, the mlops.mlflow_gcp authors
+# SPDX-License-Identifier: Apache-2.0
+"""`make bench`, after scripts/bench.sh has made the machine: a large upgrade, many switches, one ratio."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from benchmarks.background import Target
+from benchmarks.machine import Machine, make_original
+from benchmarks.measure import keepalive, switches, upgrade
+
+OLD, NEW = "2.22.5", "3.17.2"
+REPORT = Path(__file__).parents[1] / "artifacts" / "bench.json"
+
+
+def large_upgrade(machine: Machine, target: Target, runs: int) -> dict[str, Any]:
+    """From 2.22 to 3 with so many runs' rows, under load."""
+    started = time.monotonic()
+    original = make_original(machine, runs)
+    filled = time.monotonic() - started
+    size = int(machine.sql("postgres", "SELECT pg_database_size('mlflow');"))
+    measured = upgrade(machine, target, NEW, limit=1800)
+    result, probe = measured["result"], measured["probe"]
+    return {
+        "runs": runs,
+        "rows": sum(snapshot.rows for snapshot in original.filled.values()),
+        "megabytes": round(size / 1e6),
+        "fill_seconds": round(filled, 1),
+        "downtime_told_seconds": result["held_seconds"],
+        "downtime_seen_seconds": probe["away_seconds"],
+        "ratio_seen_to_told": round(probe["away_seconds"] / max(result["held_seconds"], 0.001), 3),
+        "changed_tables": {name: str(value) for name, value in original.lost().items()},
+        **measured,
+    }
+
+
+def good(report: dict[str, Any]) -> bool:
+    """Whether all that was promised was kept."""
+    upgraded, switched = report["upgrade"], report["switches"]
+    calls = [upgraded["load"], switched["load"]]
+    return (
+        upgraded["result"]["ok"]
+        and not upgraded["changed_tables"]
+        and not any(load["lost"] or load["wrong"] or load["twice"] for load in calls)
+        and not switched["probe"]["failed"]
+    )
+
+
+def main() -> int:
+    """Run as a program."""
+    parser = argparse.ArgumentParser(description="Measure an upgrade and switches on the machine of scripts/bench.sh")
+    parser.add_argument("--machine", default="mlflow-molecule-upgrade")
+    parser.add_argument("--ca", type=Path, required=True)
+    parser.add_argument("--runs", type=int, default=100_000)
+    parser.add_argument("--switches", type=int, default=200)
+    options = parser.parse_args()
+    machine = Machine(options.machine)
+    address = machine.run("hostname", "-I").split()[0]
+    target = Target(f"https://{address}", options.ca, machine.run("cat", "/etc/credstore/mlflow.admin-password"))
+    report: dict[str, Any] = {}
+    parts: dict[str, Callable[[], dict[str, Any]]] = {
+        "upgrade": lambda: large_upgrade(machine, target, options.runs),
+        "keepalive": lambda: keepalive(machine, target),
+        "switches": lambda: switches(machine, target, options.switches),
+    }
+    for name, measure in parts.items():
+        print(f"==> {name}", file=sys.stderr, flush=True)
+        report[name] = measure()
+        print(json.dumps({name: report[name]}, indent=1), flush=True)
+        REPORT.parent.mkdir(exist_ok=True)
+        REPORT.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
+    return 0 if good(report) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
