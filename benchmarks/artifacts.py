@@ -19,7 +19,7 @@ for number in range(int(sys.argv[1])):
         / "artifacts"
         / "filled"
     )
-    directory.mkdir(parents=True)
+    directory.mkdir(parents=True, exist_ok=True)
     (directory / "data.bin").write_bytes(os.urandom(1000 + 37 * number))
 for path in [ROOT / "1000001", *(ROOT / "1000001").rglob("*")]:
     shutil.chown(path, "mlflow", "mlflow")

@@ -33,13 +33,16 @@ CREATE EVENT TRIGGER injected ON ddl_command_start EXECUTE FUNCTION injected.fai
 
 # The readiness check of a start stores nothing below a run; the smoke test does.
 BROKEN_ARTIFACTS = """
-import shutil
+import os
 
-def broken(source, destination, **_options):
-    raise OSError(5, "injected: input/output error")
+def broken(function):
+    def replacement(source, target, *arguments, **options):
+        if str(target).startswith("/srv/mlflow-artifacts/") and "/artifacts/" in str(target).removeprefix("/srv/"):
+            raise OSError(5, "injected: input/output error")
+        return function(source, target, *arguments, **options)
+    return replacement
 
-real = shutil.copy2
-shutil.copy2 = lambda source, to, **options: (real if ".readiness" in str(to) else broken)(source, to, **options)
+os.replace, os.rename, os.link = broken(os.replace), broken(os.rename), broken(os.link)
 """
 
 # Every process of the slot dies a while after requests come to it.
