@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import configparser
 import importlib.util
+import sqlite3
 from pathlib import Path
 from types import ModuleType
 from urllib.parse import quote
@@ -142,3 +143,31 @@ def test_goes_on_in_the_release_with_the_slots_environment(
     monkeypatch.setattr(launch.sys, "prefix", str(release))
     launch.enter_release(tmp_path, {"environment": {}})
     assert not calls
+
+
+def database(path: Path, table: str, revision: str) -> str:
+    with sqlite3.connect(path) as connection:
+        connection.execute(f"CREATE TABLE {table} (version_num TEXT)")
+        connection.execute(f"INSERT INTO {table} VALUES (?)", [revision])
+    connection.close()
+    return f"sqlite:///{path}"
+
+
+def test_a_database_of_another_release_is_refused(launch: ModuleType, tmp_path: Path) -> None:
+    """MLflow would migrate it where it is older, without being asked."""
+    import mlflow
+    from alembic.script import ScriptDirectory
+
+    package = Path(mlflow.__file__).parent
+    head = ScriptDirectory(str(package / "store" / "db_migrations")).get_current_head()
+    assert head
+    empty = f"sqlite:///{tmp_path / 'empty.db'}"
+    launch.refuse_to_migrate(empty, empty)
+    same = database(tmp_path / "same.db", "alembic_version", head)
+    launch.refuse_to_migrate(same, empty)
+    older = database(tmp_path / "older.db", "alembic_version", "0584bdc529eb")
+    with pytest.raises(launch.ConfigurationError, match=f"is at 0584bdc529eb, and this release needs {head}"):
+        launch.refuse_to_migrate(older, empty)
+    users = database(tmp_path / "users.db", "alembic_version_auth", "8606fa83a998")
+    with pytest.raises(launch.ConfigurationError, match=r"playbooks/upgrade\.yml"):
+        launch.refuse_to_migrate(same, users)
