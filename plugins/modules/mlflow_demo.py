@@ -137,6 +137,8 @@ def environment(cloud: Cloud, params: dict[str, str]) -> dict[str, str]:
     }
     if params["authority"]:
         known["MLFLOW_TRACKING_SERVER_CERT_PATH"] = params["authority"]
+        # The demo's first question, whether the server is there, is asked without MLflow's own settings.
+        known["REQUESTS_CA_BUNDLE"] = params["authority"]
     own = {name: value for name, value in os.environ.items() if not name.startswith("MLFLOW_")}
     return own | known
 
