@@ -92,12 +92,14 @@ class Machine:
     @contextmanager
     def planted(self, version: str, code: str) -> Iterator[None]:
         """Have each Python process of a release run something at its start."""
-        place = self.shell(f"echo {self.release(version)}/lib/python3*/site-packages") + "/sitecustomize.py"
-        self.run("tee", place, given=code)
+        place = self.shell(f"echo {self.release(version)}/lib/python3*/site-packages")
+        self.run("tee", f"{place}/planted.py", given=code)
+        # Debian's Python has a sitecustomize of its own, which goes before one that is planted here.
+        self.run("tee", f"{place}/planted.pth", given="import planted\n")
         try:
             yield
         finally:
-            self.run("rm", place)
+            self.run("rm", f"{place}/planted.pth", f"{place}/planted.py")
 
     def power_cut(self) -> None:
         """Lose all processes and all that is in memory; boot."""
