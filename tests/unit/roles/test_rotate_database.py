@@ -1,0 +1,181 @@
+# Copyright (c) 2026, the mlops.mlflow_gcp authors
+# SPDX-License-Identifier: Apache-2.0
+"""The program that prepares the database for a rotation, on a scripted server. With a real one: tests/e2e/test_8_rotate.py."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import psycopg
+import pytest
+
+SCRIPT = Path(__file__).resolve().parents[3] / "roles" / "rotate" / "files" / "database.py"
+
+
+@pytest.fixture(scope="module")
+def database() -> Iterator[ModuleType]:
+    """The program, with psycopg 3 in the place of psycopg2: what it composes and catches has the same names."""
+    spec = importlib.util.spec_from_file_location("rotate_database", SCRIPT)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(sys.modules, "psycopg2", psycopg)
+        spec.loader.exec_module(module)
+        yield module
+
+
+class Clock:
+    """Time that passes only by sleeping."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+
+
+class Server:
+    """A cursor: tables that belong to the user, some of them in use for so many tries, and a number of other things."""
+
+    def __init__(self, tables: dict[str, int], rest: int = 0, rights: set[tuple[str, ...]] | None = None) -> None:
+        self.tables, self.rest, self.rights = tables, rest, rights or set()
+        self.said: list[str] = []
+        self.rows: list[tuple[Any, ...]] = []
+        self.version = 170000
+
+    def execute(self, query: Any, parameters: Any = ()) -> None:
+        text = query if isinstance(query, str) else query.as_string(None)
+        self.rows = []
+        if "from pg_class c" in text:
+            self.rows = [("public", name) for name in self.tables]
+        elif "from pg_shdepend" in text:
+            self.rows = [(self.rest,)]
+        elif "server_version_num" in text:
+            self.rows = [(self.version,)]
+        elif text == "select session_user":
+            self.rows = [("mlflow",)]
+        elif "from pg_roles where rolname" in text:
+            self.rows = [(int(("role", parameters[0]) in self.rights),)]
+        elif "pg_has_role" in text:
+            self.rows = [(tuple(parameters) in self.rights,)]
+        else:
+            self._change(text)
+
+    def _change(self, text: str) -> None:
+        self.said.append(text)
+        words = text.replace('"', "").split()
+        if words[:2] == ["alter", "table"]:
+            name = words[2].removeprefix("public.")
+            if self.tables[name]:
+                self.tables[name] -= 1
+                raise psycopg.errors.LockNotAvailable("in use")
+            del self.tables[name]
+        elif words[0] == "create":
+            # Since PostgreSQL 16: who makes a role may grant it, and not act as it.
+            self.rights |= {("role", words[2]), ("mlflow", words[2], "MEMBER WITH ADMIN OPTION")}
+        elif words[0] == "grant":
+            self.rights |= {(words[3], words[1], right) for right in ("USAGE", "SET")}
+            if "admin" in words:
+                self.rights.add((words[3], words[1], "MEMBER WITH ADMIN OPTION"))
+
+    def fetchall(self) -> list[tuple[Any, ...]]:
+        return self.rows
+
+    def fetchone(self) -> tuple[Any, ...] | None:
+        return self.rows[0] if self.rows else None
+
+
+def test_hands_tables_over_one_by_one_and_comes_back_to_those_in_use(database: ModuleType) -> None:
+    server, clock = Server({"runs": 0, "metrics": 3}), Clock()
+    assert database.hand_over(server, "mlflow_owner", patience=10, clock=clock, sleep=clock.sleep) == 2
+    assert server.tables == {}
+    assert server.said.count('alter table "public"."metrics" owner to "mlflow_owner"') == 4
+    assert server.said[0] == "set lock_timeout = '250ms'"
+    assert not any("reassign" in each for each in server.said)
+
+
+def test_gives_up_on_a_table_that_is_always_in_use_and_names_it(database: ModuleType) -> None:
+    server, clock = Server({"runs": 0, "metrics": 1000}), Clock()
+    with pytest.raises(database.RotationError, match="1 tables, metrics among them, were in use for 10 s"):
+        database.hand_over(server, "mlflow_owner", patience=10, clock=clock, sleep=clock.sleep)
+    assert "runs" not in server.tables
+
+
+def test_hands_over_what_is_no_table_in_less_than_a_deadlocks_time(database: ModuleType) -> None:
+    server, clock = Server({}, rest=2), Clock()
+    assert database.hand_over(server, "mlflow_owner", patience=10, clock=clock, sleep=clock.sleep) == 2
+    assert server.said[-2:] == ["set statement_timeout = '900ms'", 'reassign owned by session_user to "mlflow_owner"']
+
+
+def test_lets_both_users_act_as_the_owner(database: ModuleType) -> None:
+    server = Server({})
+    assert database.missing(server, "mlflow_owner", ["mlflow", "mlflow_alternate"])[0] == "role mlflow_owner"
+    database.join(server, "mlflow_owner", "mlflow_alternate")
+    assert server.said == [
+        'create role "mlflow_owner" nologin',
+        'grant "mlflow_owner" to "mlflow"',
+        'grant "mlflow_owner" to "mlflow_alternate" with admin option',
+    ]
+    server.said.clear()
+    database.join(server, "mlflow_owner", "mlflow_alternate")
+    assert server.said == []
+
+
+def test_says_where_a_grant_had_no_effect(database: ModuleType) -> None:
+    server = Server({}, rights={("role", "mlflow_owner")})
+    server._change = server.said.append  # type: ignore[method-assign]
+    with pytest.raises(database.RotationError, match="mlflow cannot act as mlflow_owner although it was granted"):
+        database.join(server, "mlflow_owner", "mlflow_alternate")
+
+
+@pytest.mark.parametrize("uri", [None, "not a uri with a-password-in-it"])
+def test_a_bad_credential_is_named_and_not_shown(
+    database: ModuleType,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    uri: str | None,
+) -> None:
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))
+    if uri:
+        (tmp_path / "mlflow.database-uri").write_text(uri)
+    assert database.main(["sessions", "--user", "mlflow"]) == 1
+    said = capsys.readouterr()
+    assert "credential mlflow.database-uri is" in said.err
+    assert "a-password-in-it" not in said.err
+    assert said.out == ""
+
+
+def test_connects_as_itself_unless_told_to_act_as_the_owner(
+    database: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """In front of a server that refuses: what it was asked with."""
+    asked: list[dict[str, Any]] = []
+
+    def refuse(**arguments: Any) -> None:
+        asked.append(arguments)
+        raise psycopg.OperationalError("refused")
+
+    monkeypatch.setattr(database.psycopg2, "connect", refuse)
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))
+    query = "sslmode=verify-ca&options=-crole%3Dmlflow_owner"
+    (tmp_path / "mlflow.database-uri").write_text(f"postgresql+psycopg2://mlflow:secret@10.0.0.3/mlflow?{query}\n")
+    (tmp_path / "mlflow.database-ca").write_text("a certificate")
+    (tmp_path / "mlflow.admin-password").write_text("a-new-password")
+    assert database.main(["sessions", "--user", "mlflow_alternate"]) == 1
+    assert database.main(["administrator"]) == 1
+    assert [each.get("options") for each in asked] == [None, "-crole=mlflow_owner"]
+    assert [each["dbname"] for each in asked] == ["mlflow", "mlflow_auth"]
+    assert asked[0]["sslmode"] == "verify-ca"
+    assert asked[0]["sslrootcert"] == str(tmp_path / "mlflow.database-ca")
+    assert "secret" not in json.dumps(capsys.readouterr())
