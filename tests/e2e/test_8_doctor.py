@@ -223,10 +223,14 @@ def test_an_ill_is_found_and_named_with_its_remedy(
 
 def test_what_the_limits_call_too_old_is_found_and_named(healthy: Deployment) -> None:
     limits = {
-        **{"doctor_backup_warn_hours": 0, "doctor_backup_fail_hours": 0},
-        **{"doctor_certificate_warn_days": 500, "doctor_certificate_fail_days": 400},
-        **{"doctor_authority_warn_days": 4000, "doctor_authority_fail_days": 3700},
-        **{"doctor_secret_warn_days": 0, "mlflow_minimum_version": "99.0.0"},
+        "doctor_backup_warn_hours": 0,
+        "doctor_backup_fail_hours": 0,
+        "doctor_certificate_warn_days": 500,
+        "doctor_certificate_fail_days": 400,
+        "doctor_authority_warn_days": 4000,
+        "doctor_authority_fail_days": 3700,
+        "doctor_secret_warn_days": 0,
+        "mlflow_minimum_version": "99.0.0",
     }
     code, rows, output = examine(healthy, **limits)
     assert code == 2
