@@ -27,6 +27,7 @@ import yaml
 from mlflow import MlflowClient
 
 from benchmarks.background import Target, background
+from tests.e2e.control_host import ControlHost, control_host
 from tests.e2e.deployment import BIN, REPO, Deployment, changes
 
 OLD, NEW = "2.22.5", "3.17.2"
@@ -86,6 +87,12 @@ def status(deployment: Deployment) -> dict[str, Any]:
     """What the machine says about its slots."""
     found: dict[str, Any] = json.loads(deployment.ssh(f"{SWITCH} status"))
     return found
+
+
+def holder(deployment: Deployment) -> str:
+    """Who holds the deployment's lock, in the holder's words."""
+    lock = deployment.state / "upgrade.lock"
+    return lock.read_text() if lock.exists() else ""
 
 
 def serving(deployment: Deployment) -> str:
@@ -299,3 +306,66 @@ def test_what_was_gone_back_from_is_not_gone_to_again_unasked(old: Deployment) -
     assert "upgrade_again=true" in output
     assert set(changes(output).values()) == {0}
     assert serving(old) == OLD
+
+
+@pytest.fixture(scope="module")
+def control(old: Deployment) -> Iterator[ControlHost]:
+    with control_host(old) as machine:
+        machine.run("systemctl", "is-system-running", "--wait", check=False)
+        yield machine
+
+
+def test_the_timer_upgrades_and_a_second_start_is_refused(old: Deployment, control: ControlHost) -> None:
+    """Installed for every minute, from a systemd machine of its own that has this checkout."""
+    unit = f"mlflow-upgrade-{old.project}-mlflow"
+    schedule = {
+        "schedule_calendar": "*:*:00",
+        "schedule_jitter": "1s",
+        "schedule_failure_command": f"echo failed >{old.artifacts}/hook",
+        "schedule_arguments": ["-e", json.dumps(old.settings), "-e", "upgrade_again=true"],
+    }
+    install = ["ansible-playbook", "playbooks/schedule_upgrade.yml", "-e", json.dumps(old.settings | schedule)]
+    control.run(*install, "--check")
+    assert control.show(f"{unit}.timer", "LoadState") == "not-found"
+    control.run(*install)
+    deadline = time.monotonic() + 120
+    while control.show(f"{unit}.service", "ActiveState") != "activating" or not holder(old):
+        assert time.monotonic() < deadline, control.run("systemctl", "list-timers", "--all")
+        time.sleep(0.5)
+
+    refused = upgrade(old, "upgrade-overlapping", check=False)
+    assert re.search(r"Another run works on \S+: process \d+ of root on \S+, started by systemd at", refused)
+
+    # Its own next minutes come and go. Once more would say that there is nothing newer: that is no second upgrade.
+    control.run(*install, "-e", "schedule_calendar='*-01-01 03:00'")
+    deadline = time.monotonic() + 900
+    while control.show(f"{unit}.service", "ActiveState") == "activating":
+        assert time.monotonic() < deadline
+        time.sleep(2)
+    journal = control.run("journalctl", "--unit", f"{unit}.service", "--output", "cat", "--no-pager")
+    (old.artifacts / "timer.log").write_text(journal)
+    assert control.show(f"{unit}.service", "Result") == "success", journal[-3000:]
+    assert f"{OLD} → {NEW}" in journal
+    assert serving(old) == NEW
+    assert not (old.artifacts / "hook").exists()
+
+
+def test_the_timer_tells_a_failure_and_can_be_removed(old: Deployment, control: ControlHost) -> None:
+    unit = f"mlflow-upgrade-{old.project}-mlflow"
+    schedule = {
+        "schedule_calendar": "*-01-01 03:00",
+        "schedule_failure_command": f"echo $MONITOR_SERVICE_RESULT >{old.artifacts}/hook",
+        "schedule_arguments": ["-e", "upgrade_channel=latest", "-e", "upgrade_index_url=http://127.0.0.1:9/simple"],
+    }
+    install = ["ansible-playbook", "playbooks/schedule_upgrade.yml", "-e", json.dumps(old.settings | schedule)]
+    control.run(*install)
+    assert set(changes(control.run(*install)).values()) == {0}
+    control.run("systemctl", "start", f"{unit}.service", check=False)
+    deadline = time.monotonic() + 60
+    while not (old.artifacts / "hook").exists():
+        assert time.monotonic() < deadline
+        time.sleep(0.5)
+    assert (old.artifacts / "hook").read_text() == "exit-code\n"
+    control.run(*install, "-e", "schedule_state=absent")
+    assert control.show(f"{unit}.timer", "LoadState") == "not-found"
+    assert control.show(f"{unit}.service", "LoadState") == "not-found"
