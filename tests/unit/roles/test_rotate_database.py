@@ -131,9 +131,9 @@ def test_lets_both_users_act_as_the_owner(database: ModuleType) -> None:
     assert server.said == []
 
 
-def test_says_where_a_grant_had_no_effect(database: ModuleType) -> None:
+def test_says_where_a_grant_had_no_effect(database: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
     server = Server({}, rights={("role", "mlflow_owner")})
-    server._change = server.said.append  # type: ignore[method-assign]
+    monkeypatch.setattr(server, "_change", server.said.append)
     with pytest.raises(database.RotationError, match="mlflow cannot act as mlflow_owner although it was granted"):
         database.join(server, "mlflow_owner", "mlflow_alternate")
 
