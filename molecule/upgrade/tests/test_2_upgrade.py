@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import json
+import os
 
 import pytest
 
@@ -13,7 +14,7 @@ from benchmarks.machine import SWITCH, Machine, Original
 from benchmarks.measure import switches, upgrade
 
 OLD, NEW = "2.22.5", "3.17.2"
-SWITCHES = 20
+SWITCHES = int(os.environ.get("MLFLOW_GCP_SWITCHES", "20"))
 
 
 def test_upgrade_under_load(
@@ -53,12 +54,12 @@ def test_same_release_again_changes_nothing(machine: Machine) -> None:
 
 def test_rollback_by_hand(machine: Machine, target: Target, original: Original) -> None:
     """The old release with the databases as they were; what came since is kept aside."""
-    with background("load", target, 120, "--clients", "2") as load:
-        machine.run(*SWITCH, "rollback")
-        result = machine.wait("done", machine.status()["result"]["id"])
+    with background("load", target, 300, "--clients", "2") as load:
+        result = json.loads(machine.run(*SWITCH, "rollback"))
         report = load.report()
     assert (result["ok"], result["kind"]) == (True, "rollback")
     assert machine.serving() == OLD
-    assert report["lost"] == 0 or all("RESOURCE_DOES_NOT_EXIST" in each["error"] for each in report["failures"])
+    # Runs that were accepted after the upgrade are not known any more, and that is all.
+    assert [each for each in report["failures"] if "RESOURCE_DOES_NOT_EXIST" not in each["error"]] == []
     assert original.lost() == {}
     assert {"mlflow_failed", "mlflow_auth_failed"} <= machine.databases()
