@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Callable
 
 import pytest
 
@@ -18,7 +19,7 @@ SWITCHES = int(os.environ.get("MLFLOW_GCP_SWITCHES", "20"))
 
 
 def test_upgrade_under_load(
-    machine: Machine, target: Target, original: Original, record_property: pytest.RecordProperty
+    machine: Machine, target: Target, original: Original, record_property: Callable[[str, object], None]
 ) -> None:
     """No call of a client is lost, every row and artifact is there, and the downtime is what the machine says."""
     measured = upgrade(machine, target, NEW)
@@ -34,7 +35,7 @@ def test_upgrade_under_load(
     assert probe["away_seconds"] == pytest.approx(result["held_seconds"], abs=1.5)
 
 
-def test_switches_under_load(machine: Machine, target: Target, record_property: pytest.RecordProperty) -> None:
+def test_switches_under_load(machine: Machine, target: Target, record_property: Callable[[str, object], None]) -> None:
     """Blue to green to blue: nobody notices, not even one who never tries again."""
     measured = switches(machine, target, SWITCHES)
     record_property("measured", json.dumps(measured))
