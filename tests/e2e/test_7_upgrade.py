@@ -199,6 +199,17 @@ def test_a_disk_that_is_full(stays_old: Deployment) -> None:
     assert f"MLflow {OLD} serves, with the data as before" in output
 
 
+def test_a_control_host_killed_while_the_release_is_built(stays_old: Deployment) -> None:
+    """The next run ends what the machine still does, and builds anew."""
+    run = Run(stays_old, "upgrade-killed-building", PLAYBOOK)
+    try:
+        run.wait_for("TASK [mlops.mlflow_gcp.mlflow : Install the packages, each checked against its hash]")
+        time.sleep(5)
+    finally:
+        run.kill()
+    assert "-m pip install" in stays_old.ssh("pgrep --full --list-full '^/opt/mlflow/releases/[^ ]+/bin/python -m pip'")
+
+
 def test_a_backup_that_fails(stays_old: Deployment) -> None:
     with fault(stays_old, method="sql.backupRuns.insert", code=403, reason="notAuthorized"):
         output = upgrade(stays_old, "upgrade-backup", check=False)
