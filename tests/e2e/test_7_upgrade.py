@@ -70,6 +70,10 @@ class Run:
             assert time.monotonic() < deadline, f"no '{text}' within {seconds} s"
             time.sleep(0.2)
 
+    def freeze(self) -> None:
+        """Stop it where it is."""
+        os.killpg(self.process.pid, signal.SIGSTOP)
+
     def kill(self) -> None:
         """The control host loses its power: nothing of it says goodbye."""
         os.killpg(self.process.pid, signal.SIGKILL)
@@ -222,7 +226,8 @@ def test_a_control_host_killed_before_the_switch(stays_old: Deployment) -> None:
     run = Run(stays_old, "upgrade-killed-before", PLAYBOOK)
     try:
         run.wait_for("TASK [mlops.mlflow_gcp.upgrade : Make the backup and wait for it]")
-        # While that one runs, nobody else may.
+        # While that one is there, nobody else may.
+        run.freeze()
         output = upgrade(stays_old, "upgrade-second", check=False)
         assert re.search(
             rf"Another run works on \S+: process {run.process.pid} of \w+ on \S+, started by hand at", output
