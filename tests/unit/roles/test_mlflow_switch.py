@@ -363,14 +363,15 @@ def test_drain_counts_connections_of_one_socket(machine: FakeMachine) -> None:
         "Num       RefCount Protocol Flags    Type St Inode Path",
         "0000000000000000: 00000002 00000000 00010000 0001 01 1001 /run/mlflow-blue/mlflow.sock",
         "0000000000000000: 00000003 00000000 00000000 0001 03 1002 /run/mlflow-blue/mlflow.sock",
+        "0000000000000000: 00000002 00000000 00000000 0001 02 1005 /run/mlflow-blue/mlflow.sock",
         "0000000000000000: 00000003 00000000 00000000 0001 03 1003 /run/mlflow-green/mlflow.sock",
         "0000000000000000: 00000003 00000000 00000000 0001 03 1004",
     ]
     table.write_text("\n".join(lines) + "\n", encoding="utf-8")
     traffic = machine.switch().traffic
-    assert (traffic.connections("blue"), traffic.connections("green")) == (1, 1)
+    assert (traffic.connections("blue"), traffic.connections("green")) == (2, 1)
     start = machine.clock
-    assert traffic.drain("blue", 30) == 1
+    assert traffic.drain("blue", 30) == 2
     assert 30 <= machine.clock - start < 33
     machine.on_sleep = lambda: table.write_text(lines[0] + "\n", encoding="utf-8") and None
     assert traffic.drain("green", 30) == 0

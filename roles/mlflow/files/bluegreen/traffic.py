@@ -12,7 +12,8 @@ from __future__ import annotations
 from .machine import Machine, read
 from .slots import NAMES
 
-CONNECTED = "03"
+# Waiting to be accepted, and accepted; the listener itself is 01.
+CONNECTED = ("02", "03")
 
 
 class Traffic:
@@ -40,8 +41,8 @@ class Traffic:
         """Return how many requests a slot is working on."""
         path = f"/run/mlflow-{slot}/mlflow.sock"
         fields = [line.split() for line in read(self._machine.paths.root / "proc/net/unix").splitlines()]
-        # Num RefCount Protocol Flags Type St Inode Path; an accepted connection carries the listener's path.
-        return sum(1 for line in fields if len(line) == 8 and line[7] == path and line[5] == CONNECTED)
+        # Num RefCount Protocol Flags Type St Inode Path; the server's end of a connection carries the listener's path.
+        return sum(1 for line in fields if len(line) == 8 and line[7] == path and line[5] in CONNECTED)
 
     def drain(self, slot: str, timeout: float) -> int:
         """Wait until a slot has answered its requests; return how many it has not after `timeout` seconds."""
