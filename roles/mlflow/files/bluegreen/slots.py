@@ -153,12 +153,14 @@ class Slots:
     def last_words(self, slot: str) -> str:
         """Return the last lines that a slot's server wrote."""
         try:
-            words = self._machine.run("journalctl", "-u", unit(slot), "--no-pager", "-o", "cat", "-n", "20", "-q")
+            # By its name alone: what systemd remarks says nothing about the cause.
+            told = ("-u", unit(slot), "-t", "mlflow", "-n", "20")
+            words = self._machine.run("journalctl", *told, "--no-pager", "-o", "cat", "-q")
         except FailedError:
             words = ""
-        # Tracebacks are indented, and systemd's own remarks say nothing about the cause.
-        lines = [line.strip() for line in words.splitlines() if line[:1].strip() and unit(slot) not in line]
-        return " / ".join(lines[-3:])[-600:] or f"see journalctl -u {unit(slot)}"
+        # Tracebacks are indented; ready.py waits for what has ended.
+        lines = [line.strip() for line in words.splitlines() if line[:1].strip() and "ready" not in line]
+        return " / ".join(lines[-2:])[-600:].rstrip(".") or f"see journalctl -u {unit(slot)}"
 
     def start_later(self, slot: str) -> None:
         """Have a slot started without waiting for it."""
