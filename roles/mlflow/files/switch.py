@@ -171,7 +171,9 @@ def perform(options: argparse.Namespace, machine: Machine) -> int:
         with lock(machine, "run", wait=False) as mine:
             if not mine:
                 raise FailedError("a switch is being performed right now", BUSY)
-            switch.run() if command == "run" else switch.recover()
+            # systemd tells ExecStopPost= how ExecStart= ended.
+            well = os.environ.get("SERVICE_RESULT") == "success"
+            switch.run() if command == "run" else switch.recover(ended_well=well)
     elif command == "start":
         switch.start()
     elif command == "started":

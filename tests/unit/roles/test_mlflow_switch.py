@@ -74,6 +74,16 @@ def test_reload(machine: FakeMachine) -> None:
     assert "systemctl stop mlflow@blue.service" not in order[:moved]
 
 
+def test_asked_for_while_the_unit_is_ending(machine: FakeMachine) -> None:
+    """Its last act, after a switch that ended well, does not take the next request for an interrupted one."""
+    machine.want(path(SAME))
+    machine.ask("reload")
+    machine.switch().recover(ended_well=True)
+    assert machine.switch().journal.load("request")
+    machine.switch().run()
+    assert serving(machine) == ("green", SAME)
+
+
 def test_reload_refuses_another_schema(machine: FakeMachine) -> None:
     machine.want(path(NEW))
     machine.ask("reload")

@@ -53,8 +53,8 @@ class Switch:
         except FailedError as error:
             self._fail(entry, str(error), error.code)
 
-    def recover(self) -> None:
-        """Bring a switch that was interrupted to one of its two ends."""
+    def recover(self, *, ended_well: bool = False) -> None:
+        """Bring a switch that was interrupted to one of its two ends; `ended_well` says that the one before was not."""
         entry = self.journal.entry()
         if entry:
             self.database.end_orphan()
@@ -63,7 +63,11 @@ class Switch:
             else:
                 self._fail(entry, "it was interrupted", 1)
         elif request := self.journal.load("request"):
-            self._end(request, "it was interrupted before it began")
+            if ended_well:
+                # Asked for while the unit was ending, which swallowed the start that came with it.
+                self._machine.run("systemctl", "start", "--no-block", "mlflow-switch.service")
+            else:
+                self._end(request, "it was interrupted before it began")
 
     # --- Forward
 
