@@ -58,7 +58,7 @@ def walk(manifest: Iterable[Json], versions: Iterable[Json], target: Iterable[Js
     merged = _merge(streams)
     for name, items in groupby(merged, key=lambda entry: entry[0]):
         found = Name(name)
-        for _, kind, item in items:
+        for _name, kind, item in items:
             if kind == 0:
                 found.wanted = item
             elif kind == 1:

@@ -138,5 +138,5 @@ def slow_crc32c_extend(checksum: int, data: bytes) -> int:
 
 def _base(client: Client, root: str) -> str:
     # …/storage/v1/ → …/upload/storage/v1/, also where gcloud's endpoint override says another host.
-    head, _, tail = client.base(API).rpartition("storage/")
+    head, _slash, tail = client.base(API).rpartition("storage/")
     return f"{head}{root}/{tail}"
