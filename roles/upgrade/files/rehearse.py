@@ -13,7 +13,6 @@ import os
 import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
@@ -47,10 +46,7 @@ def main() -> int:
                 handle.write(text + "\n")
             command += ["-p", f"LoadCredential={name}:{path}"]
         command += [f"{options.release}/bin/python", "-I", "/opt/mlflow/libexec/schema.py", "migrate"]
-        begin = time.monotonic()
-        code = subprocess.run([*command, "--auth-database", options.auth_database], check=False).returncode
-        print(f"{time.monotonic() - begin:.1f} s in all", file=sys.stderr)
-    return code
+        return subprocess.run([*command, "--auth-database", options.auth_database], check=False).returncode
 
 
 if __name__ == "__main__":
