@@ -347,7 +347,7 @@ def test_the_timer_upgrades_and_a_second_start_is_refused(old: Deployment, contr
         "schedule_calendar": "*:*:00",
         "schedule_jitter": "1s",
         "schedule_failure_command": f"echo failed >{old.artifacts}/hook",
-        "schedule_arguments": ["-e", json.dumps(old.settings), "-e", "upgrade_again=true"],
+        "schedule_arguments": ["-e", json.dumps(old.settings | {"upgrade_again": True, "upgrade_rehearse": True})],
     }
     install = ["ansible-playbook", "playbooks/schedule_upgrade.yml", "-e", json.dumps(old.settings | schedule)]
     control.run(*install, "--check")
@@ -371,6 +371,7 @@ def test_the_timer_upgrades_and_a_second_start_is_refused(old: Deployment, contr
     (old.artifacts / "timer.log").write_text(journal)
     assert control.show(f"{unit}.service", "Result") == "success", journal[-3000:]
     assert f"{OLD} → {NEW}" in journal
+    assert re.search(r"Rehearsal: migrated in [\d.]+ s", journal)
     assert serving(old) == NEW
     assert not (old.artifacts / "hook").exists()
 
