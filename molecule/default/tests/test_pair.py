@@ -177,9 +177,46 @@ def test_a_switch_that_is_killed_goes_back(host: Host, server: Server, status: S
     assert {answer.split()[-1] for answer in answers} == {"200"}, answers
 
 
+def test_mlflows_own_errors_pass(host: Host, server: Server) -> None:
+    host.check_output("systemctl stop postgresql@17-main")
+    try:
+        answer = server.ask("POST", f"{API}/experiments/search", signed_in=True, json={"max_results": 1})
+    finally:
+        host.check_output("systemctl start postgresql@17-main")
+    assert answer.status_code >= 500
+    assert "Retry-After" not in answer.headers
+    assert "TEMPORARILY_UNAVAILABLE" not in answer.text
+    assert host.run(READY).rc == 0
+
+
+def test_mlflows_client_comes_back_by_itself(host: Host, server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With its defaults: no setting of ours makes it wait."""
+    monkeypatch.setenv("MLFLOW_TRACKING_USERNAME", "admin")
+    monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", server.password)
+    monkeypatch.setenv("MLFLOW_TRACKING_SERVER_CERT_PATH", str(server.ca))
+    client = MlflowClient(server.url)
+    host.check_output("systemctl stop mlflow")
+    start = threading.Timer(2, host.run, args=("systemctl start mlflow",))
+    start.start()
+    name = f"held-{random.token_hex(4)}"
+    assert client.get_experiment(client.create_experiment(name)).name == name
+    start.join()
+    assert host.run(READY).rc == 0
+
+
+def test_old_releases_go(host: Host, status: Status) -> None:
+    for number in range(2):
+        directory = f"/opt/mlflow/releases/3.16.{number}-old"
+        host.check_output(f"mkdir -p {directory}/lib && echo 3.16.{number} > {directory}/.complete")
+        host.check_output(f"touch -d '200{number}-01-01' {directory}/.complete")
+    assert json.loads(host.check_output(f"{SWITCH} prune --keep 1")) == {"removed": ["3.16.0-old"]}
+    assert json.loads(host.check_output(f"{SWITCH} prune --keep 0")) == {"removed": ["3.16.1-old"]}
+    assert host.file(status()["wanted"]["release"]).exists
+
+
 @pytest.fixture(scope="module")
 def held(host: Host, server: Server) -> Iterator[None]:
-    """Nobody to ask behind nginx."""
+    """Nobody to ask behind nginx, for the rest of this file."""
     host.check_output("systemctl stop mlflow")
     yield
     host.check_output("systemctl start mlflow")
@@ -220,40 +257,3 @@ def test_people_are_told_too(server: Server) -> None:
         assert (answer.status_code, answer.headers["Retry-After"]) == (503, "15")
         assert answer.headers["Content-Type"] == "text/html"
         assert "back in a moment" in answer.text
-
-
-def test_mlflows_own_errors_pass(host: Host, server: Server) -> None:
-    host.check_output("systemctl stop postgresql@17-main")
-    try:
-        answer = server.ask("POST", f"{API}/experiments/search", signed_in=True, json={"max_results": 1})
-    finally:
-        host.check_output("systemctl start postgresql@17-main")
-    assert answer.status_code >= 500
-    assert "Retry-After" not in answer.headers
-    assert "TEMPORARILY_UNAVAILABLE" not in answer.text
-    assert host.run(READY).rc == 0
-
-
-def test_mlflows_client_comes_back_by_itself(host: Host, server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With its defaults: no setting of ours makes it wait."""
-    monkeypatch.setenv("MLFLOW_TRACKING_USERNAME", "admin")
-    monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", server.password)
-    monkeypatch.setenv("MLFLOW_TRACKING_SERVER_CERT_PATH", str(server.ca))
-    client = MlflowClient(server.url)
-    host.check_output("systemctl stop mlflow")
-    start = threading.Timer(2, host.run, args=("systemctl start mlflow",))
-    start.start()
-    name = f"held-{random.token_hex(4)}"
-    assert client.get_experiment(client.create_experiment(name)).name == name
-    start.join()
-    assert host.run(READY).rc == 0
-
-
-def test_old_releases_go(host: Host, status: Status) -> None:
-    for number in range(2):
-        directory = f"/opt/mlflow/releases/3.16.{number}-old"
-        host.check_output(f"mkdir -p {directory}/lib && echo 3.16.{number} > {directory}/.complete")
-        host.check_output(f"touch -d '200{number}-01-01' {directory}/.complete")
-    assert json.loads(host.check_output(f"{SWITCH} prune --keep 1")) == {"removed": ["3.16.0-old"]}
-    assert json.loads(host.check_output(f"{SWITCH} prune --keep 0")) == {"removed": ["3.16.1-old"]}
-    assert host.file(status()["wanted"]["release"]).exists
