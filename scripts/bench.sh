@@ -20,7 +20,6 @@ trap finish EXIT
 for action in destroy create prepare converge; do
   step "Machine with MLflow 2.22: $action" molecule_step "$action" >>artifacts/bench.log 2>&1 || fail "see artifacts/bench.log"
 done
-# shellcheck disable=SC2016
 step "Build the newest release beside it" as_root env \
   ANSIBLE_COLLECTIONS_PATH="$repo/collections" ANSIBLE_CONFIG="$ANSIBLE_CONFIG" "$repo/.venv/bin/ansible-playbook" \
   -i "$MOLECULE_EPHEMERAL_DIRECTORY/inventory" molecule/upgrade/build.yml >>artifacts/bench.log 2>&1 || fail "see artifacts/bench.log"
