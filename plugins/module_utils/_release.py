@@ -145,7 +145,7 @@ class Index:
             form, files = anchors.format, anchors.files
         else:
             raise self._failed(package, f"a page of type '{kind}', which is no simple index")
-        if str(form).split(".")[0] != "1":
+        if str(form).split(".", maxsplit=1)[0] != "1":
             raise self._failed(package, f"a page of format {form}; only 1.x is known")
         return files
 

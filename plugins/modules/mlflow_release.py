@@ -186,7 +186,13 @@ def compile_lock(params: dict[str, Any], version: str, target: Path) -> None:
         command = [find_uv(), *COMPILE, "--python-version", params["python_version"], "-", "--output-file", str(made)]
         try:
             done = subprocess.run(
-                command, env=environment, input=wanted, text=True, capture_output=True, timeout=COMPILE_TIMEOUT
+                command,
+                check=False,
+                env=environment,
+                input=wanted,
+                text=True,
+                capture_output=True,
+                timeout=COMPILE_TIMEOUT,
             )
             said = (done.stderr or done.stdout).replace(params["index_url"], shown).strip()
         except subprocess.TimeoutExpired:

@@ -95,7 +95,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         # Whoever has just taken it may not have written yet.
-        for _ in range(20):
+        for _attempt in range(20):
             if found := holder(options.path):
                 break
             time.sleep(0.05)

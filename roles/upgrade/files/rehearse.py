@@ -23,7 +23,7 @@ NAME = "mlflow.database-uri"
 def elsewhere(uri: str, address: str) -> str:
     """The same databases, user and password at another address."""
     parts = urlsplit(uri)
-    user, _, _ = parts.netloc.rpartition("@")
+    user, _at, _host = parts.netloc.rpartition("@")
     return urlunsplit(parts._replace(netloc=f"{user}@{address}"))
 
 
