@@ -21,7 +21,7 @@ from ._doctor_rows import Row, UnexaminedError, guarded, ok, warn
 
 try:
     import requests
-    from cryptography import x509  # noqa: F401
+    import cryptography.x509  # noqa: F401
 
     IMPORT_ERROR: str | None = None
 except ImportError as error:
@@ -146,11 +146,11 @@ class Examination:
 
     def _forget(self, traces: front_side.Traces) -> None:
         """The bucket keeps what was deleted as a noncurrent version, for a month at first; nobody wants these."""
-        place, _, bucket = self.params["artifacts"].partition("://")
+        place, _scheme, bucket = self.params["artifacts"].partition("://")
         folder = traces.artifact_uri.partition(":")[2].strip("/")
         if place != "gs" or not folder:
             return
-        name, _, root = bucket.rstrip("/").partition("/")
+        name, _slash, root = bucket.rstrip("/").partition("/")
         # Who may not delete versions leaves them to the bucket's lifecycle.
         with suppress(Exception):
             self.cloud().remove_versions(name, f"{root}/{folder}/".lstrip("/"))

@@ -45,6 +45,11 @@ CONFIGURE = "ansible-playbook playbooks/configure.yml"
 SITE = "ansible-playbook site.yml"
 
 
+def new_session() -> Session:
+    """A session of its own; requests may be missing when this file is read."""
+    return requests.Session()
+
+
 @dataclass
 class Front:
     """One deployment as its clients reach it.
@@ -59,7 +64,7 @@ class Front:
     authority: str
     username: str
     password: str | Exception
-    session: Session = field(default_factory=lambda: requests.Session())
+    session: Session = field(default_factory=new_session)
     now: Callable[[], float] = time.time
     port: int = 443
 

@@ -97,7 +97,7 @@ def _query(session: Session, url: str, packages: Mapping[str, str]) -> dict[str,
         results = answer.json()["results"]
         if len(results) != len(batch):
             raise ValueError(f"{len(results)} results for {len(batch)} queries")
-        for (name, _), result in zip(batch, results, strict=True):
+        for (name, _version), result in zip(batch, results, strict=True):
             for advisory in result.get("vulns") or ():
                 names = found.setdefault(advisory["id"], [])
                 names += [name] if name not in names else []

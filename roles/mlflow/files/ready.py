@@ -84,7 +84,7 @@ class Server:
 
     def must_refuse(self, path: str) -> None:
         """Make sure that nobody gets in without a password."""
-        status, _ = self._exchange("GET", path, None, {"Host": "localhost"})
+        status, _body = self._exchange("GET", path, None, {"Host": "localhost"})
         if status != 401:
             raise NotReadyError(f"GET {path} without a password: HTTP {status} instead of 401")
 

@@ -99,7 +99,7 @@ def read_databases(credentials: Path, auth_database: str) -> Databases:
         raise SchemaError("credential mlflow.database-uri is missing")
     uri = path.read_text(encoding="utf-8").rstrip("\r\n")
     try:
-        tracking, _, _ = launch.split_database_uri(uri, auth_database)
+        tracking, _auth, _line = launch.split_database_uri(uri, auth_database)
     except launch.ConfigurationError as error:
         raise SchemaError(str(error)) from None
     if (credentials / "mlflow.database-ca").exists():
@@ -214,7 +214,7 @@ class Server:
                     self.run(sql.SQL("ALTER DATABASE {} RENAME TO {}").format(sql.Identifier(old), sql.Identifier(new)))
                 then()
 
-        self._insist([old for old, _ in names], work)
+        self._insist([pair[0] for pair in names], work)
 
     def _insist(self, names: Sequence[str], work: Callable[[], object]) -> None:
         """Do what needs databases without sessions: end them, as often as somebody comes back."""
