@@ -20,8 +20,8 @@ from ._client import Client, Json
 from ._doctor_rows import Row, UnexaminedError, guarded, ok, warn
 
 try:
-    import requests
     import cryptography.x509  # noqa: F401
+    import requests
 
     IMPORT_ERROR: str | None = None
 except ImportError as error:

@@ -161,7 +161,7 @@ class BucketRestore(Action):
             names = [*examples["copied"], *examples["lost"]]
             raise RefusedError(
                 f"Bucket {self.params['bucket']} was brought back to manifest {self.title_of_manifest}, but then "
-                f"{counts['copied'] + counts['lost']} objects differ again, such as {names[:3]}: somebody writes there. "
+                f"{counts['copied'] + counts['lost']} objects differ again, such as {names[:3]}: someone writes there. "
                 "Stop the server and run again."
             )
         read = self.compare_bytes() if self.params["read_bytes"] else {}

@@ -69,7 +69,9 @@ def units() -> dict[str, Any]:
     """Failed units, and the state of those that serve."""
     listed = run("systemctl", "list-units", "--failed", "--plain", "--no-legend", "--no-pager")
     needed = ["mlflow.service", "nginx.service"]
-    states = subprocess.run(["systemctl", "is-active", *needed], check=False, capture_output=True, text=True, timeout=SECONDS).stdout
+    states = subprocess.run(
+        ["systemctl", "is-active", *needed], check=False, capture_output=True, text=True, timeout=SECONDS
+    ).stdout
     return {
         "failed": [line.split()[0] for line in listed.splitlines() if line.strip()],
         "needed": dict(zip(needed, states.split(), strict=False)),
