@@ -146,7 +146,7 @@ def test_somebody_who_goes_on_writing_is_told(cloud: Cloud, play: Play) -> None:
     cloud.get("storage", "b/artifacts", KEPT)
     copies(cloud, "a", "11")
     has(cloud, A | GONE, stored("a", 30, b"again"))
-    assert "somebody writes to it" in run(play, fails=True)["msg"]
+    assert "someone writes there" in run(play, fails=True)["msg"]
 
 
 def test_warns_of_an_old_manifest(cloud: Cloud, play: Play) -> None:
