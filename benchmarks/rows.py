@@ -23,6 +23,11 @@ FILLED = {
         ("params", "tags", "metrics", "latest_metrics"),
         "run_uuid IN (SELECT run_uuid FROM runs WHERE experiment_id > 1000000)",
     ),
+    # Who makes an experiment gets permissions on it.
+    **dict.fromkeys(
+        ("experiment_permissions", "registered_model_permissions"),
+        "user_id IN (SELECT id FROM users WHERE username LIKE 'person-%')",
+    ),
 }
 
 

@@ -62,12 +62,9 @@ class Switch:
                 self._finish(entry)
             else:
                 self._fail(entry, "it was interrupted", 1)
-        elif request := self.journal.load("request"):
-            if ended_well:
-                # Asked for while the unit was ending, which swallowed the start that came with it.
-                self._machine.run("systemctl", "start", "--no-block", "mlflow-switch.service")
-            else:
-                self._end(request, "it was interrupted before it began")
+        # One that came while the unit was ending is not interrupted: who asks insists until it is taken.
+        elif (request := self.journal.load("request")) and not ended_well:
+            self._end(request, "it was interrupted before it began")
 
     # --- Forward
 
