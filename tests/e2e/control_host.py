@@ -48,7 +48,9 @@ class ControlHost:
 def control_host(deployment: Deployment) -> Iterator[ControlHost]:
     """Boot one, and remove it."""
     # The virtual environment's Python may live elsewhere; that of /usr is the image's own.
-    shared = {str(path) for path in (REPO, BIN.parent.resolve(), Path(sys.base_prefix), deployment.artifacts)}
+    credentials = Path(deployment.environment["GOOGLE_APPLICATION_CREDENTIALS"]).parent
+    paths = (REPO, BIN.parent.resolve(), Path(sys.base_prefix), deployment.artifacts, credentials)
+    shared = {str(path) for path in paths}
     volumes = {path: {"bind": path, "mode": "rw"} for path in shared if path != "/usr"}
     volumes |= {"/sys/fs/cgroup": {"bind": "/sys/fs/cgroup", "mode": "rw"}}
     container = docker.from_env().containers.run(
