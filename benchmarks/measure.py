@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import re
 import statistics
 import time
 from typing import Any
@@ -44,9 +45,11 @@ def rounds(target: Target, requests_a_round: int) -> float:
 
 def keepalive(machine: Machine, target: Target, *, count: int = 7, size: int = 200) -> dict[str, Any]:
     """nginx connecting anew for each request, as it is set up, beside kept connections; in turns."""
-    place, kept = "/etc/nginx/conf.d/mlflow.conf", "s,^    server unix:.*,&\n    keepalive 16;,"
+    place = "/etc/nginx/conf.d/mlflow.conf"
     original = machine.run("cat", place) + "\n"
-    with_keepalive = machine.run("sed", kept, place) + "\n"
+    with_keepalive, found = re.subn(r"^( *)server unix:.*$", r"\g<0>\n\1keepalive 16;", original, flags=re.M)
+    if not found:
+        raise RuntimeError(f"{place} has no upstream on a socket")
     taken: dict[str, list[float]] = {"anew": [], "kept": []}
     try:
         for _ in range(count):
