@@ -242,7 +242,7 @@ LOCATIONS = [
 def test_clients_are_told_to_come_back(server: Server, method: str, path: str) -> None:
     answer = server.ask(method, path, signed_in=True, json={} if method != "GET" else None)
     assert answer.status_code == 503
-    assert answer.headers["Retry-After"] == "15"
+    assert answer.headers["Retry-After"] == "30"
     assert answer.headers["Content-Type"] == "application/json"
     assert answer.json()["error_code"] == "TEMPORARILY_UNAVAILABLE"
     assert answer.headers["X-Content-Type-Options"] == "nosniff"
@@ -254,6 +254,6 @@ def test_clients_are_told_to_come_back(server: Server, method: str, path: str) -
 def test_people_are_told_too(server: Server) -> None:
     for path in ("/", "/metrics"):
         answer = server.ask("GET", path, headers={"Accept": "text/html,application/xhtml+xml"})
-        assert (answer.status_code, answer.headers["Retry-After"]) == (503, "15")
+        assert (answer.status_code, answer.headers["Retry-After"]) == (503, "30")
         assert answer.headers["Content-Type"] == "text/html"
         assert "back in a moment" in answer.text
