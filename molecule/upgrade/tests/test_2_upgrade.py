@@ -15,7 +15,7 @@ from benchmarks.machine import SWITCH, Machine, Original
 from benchmarks.measure import switches, upgrade
 
 OLD, NEW = "2.22.5", "3.17.2"
-SWITCHES = int(os.environ.get("MLFLOW_GCP_SWITCHES", "20"))
+SWITCHES = int(os.environ.get("MLFLOW_GCP_SWITCHES", "5"))
 
 
 def test_upgrade_under_load(
