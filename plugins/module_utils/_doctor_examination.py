@@ -20,12 +20,11 @@ from ._client import Client, Json
 from ._doctor_rows import Row, UnexaminedError, guarded, ok, warn
 
 try:
-    import cryptography.x509  # noqa: F401
     import requests
+except ImportError:  # reported by the module
+    pass
 
-    IMPORT_ERROR: str | None = None
-except ImportError as error:
-    IMPORT_ERROR = str(error)
+IMPORT_ERROR = front_side.IMPORT_ERROR
 
 # Google's services get this long for one answer, repeated requests included.
 API_SECONDS = 60.0

@@ -25,8 +25,10 @@ from ._doctor_rows import Row, UnexaminedError, fail, graded, ok, one_line, warn
 try:
     import requests
     from cryptography import x509
-except ImportError:  # reported by the module
-    pass
+
+    IMPORT_ERROR: str | None = None
+except ImportError as error:  # reported by the module
+    IMPORT_ERROR = str(error)
 
 if TYPE_CHECKING:
     from requests import Response, Session
