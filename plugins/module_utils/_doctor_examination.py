@@ -19,10 +19,8 @@ from . import _doctor_release as release_side
 from ._client import Client, Json
 from ._doctor_rows import Row, UnexaminedError, guarded, ok, warn
 
-try:
+with suppress(ImportError):  # reported by the module
     import requests
-except ImportError:  # reported by the module
-    pass
 
 IMPORT_ERROR = front_side.IMPORT_ERROR
 
