@@ -207,7 +207,8 @@ def test_a_control_host_killed_while_the_release_is_built(stays_old: Deployment)
     """The next run ends what the machine still does, and builds anew."""
     run = Run(stays_old, "upgrade-killed-building", PLAYBOOK)
     try:
-        run.wait_for("TASK [mlops.mlflow_gcp.mlflow : Install the packages, each checked against its hash]")
+        # A task is named when it ends; the one after this installs.
+        run.wait_for("TASK [mlops.mlflow_gcp.mlflow : Copy the locked requirements]")
         time.sleep(5)
     finally:
         run.kill()
