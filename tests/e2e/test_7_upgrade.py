@@ -21,6 +21,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import mlflow
 import pytest
 import requests
 import yaml
@@ -120,10 +121,15 @@ def old(local_cloud: None) -> Iterator[Deployment]:
 
 
 @pytest.fixture(scope="module")
-def client(old: Deployment) -> MlflowClient:
-    """A real client of the deployment, in this process."""
-    os.environ.update(old.client_environment)
-    return MlflowClient(old.url)
+def client(old: Deployment) -> Iterator[MlflowClient]:
+    """A real client of the deployment, in this process; other tests' clients find theirs afterwards."""
+    others = mlflow.get_tracking_uri()
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in old.client_environment.items():
+            patch.setenv(name, value)
+        mlflow.set_tracking_uri(old.url)
+        yield MlflowClient(old.url)
+        mlflow.set_tracking_uri(others)
 
 
 @pytest.fixture(scope="module")
