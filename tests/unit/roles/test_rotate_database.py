@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""The program that prepares the database for a rotation, on a scripted server. On a real one: e2e/test_8_rotate.py."""
+"""The program that prepares the database for a rotation, on a scripted server. On a real one: e2e/test_7_rotate.py."""
 
 from __future__ import annotations
 
