@@ -18,7 +18,7 @@ author:
 requirements:
   - packaging
   - requests
-  - uv, where a release is to be locked
+  - uv, where a release is to be locked or O(index_url) is empty
 options:
   channel:
     description:
@@ -38,9 +38,11 @@ options:
     description: No release older than this is chosen.
     type: str
   index_url:
-    description: Package index, PEP 503 or 691. User and password may be part of it; they are shown nowhere.
+    description:
+      - Package index, PEP 503 or 691. User and password may be part of it; the password is shown nowhere.
+      - When empty, the one that C(uv) uses on this host, E(UV_DEFAULT_INDEX) or C(uv.toml) included.
     type: str
-    default: https://pypi.org/simple
+    default: ""
   requirements_file:
     description: Locked requirements of O(version), for a release that is pinned. Used instead of looking for others.
     type: path
@@ -118,6 +120,7 @@ import sys
 import tempfile
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 
@@ -129,7 +132,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "version": {"type": "str"},
     "current": {"type": "str"},
     "minimum": {"type": "str"},
-    "index_url": {"type": "str", "default": "https://pypi.org/simple"},
+    "index_url": {"type": "str", "default": ""},
     "requirements_file": {"type": "path"},
     "source": {"type": "path", "required": True},
     "directory": {"type": "path", "required": True},
@@ -142,6 +145,8 @@ COMPILE = (
     *("--no-emit-find-links", "--no-header", "--no-config", "--only-binary", ":all:"),
 )
 COMPILE_TIMEOUT = 600  # seconds
+TELL_INDEX = ("pip", "compile", "--quiet", "--no-header", "--emit-index-url", "-")
+TELL_INDEX_TIMEOUT = 60  # seconds
 OWN_LINE = re.compile(r"^mlflow(?P<extras>\[[a-z,]+\])?==\S+", re.MULTILINE)
 
 
@@ -165,10 +170,29 @@ def find_uv() -> str:
     found = str(beside) if beside.exists() else shutil.which("uv")
     if not found:
         raise ReleaseError(
-            f"uv, which locks what a release needs, is neither beside {sys.executable} nor in PATH. "
-            "Install it (pip install uv), or give mlflow_requirements_file."
+            f"uv, which knows the package index and locks what a release needs, is neither beside {sys.executable} nor "
+            "in PATH. Install it (pip install uv), or give upgrade_index_url and mlflow_requirements_file."
         )
     return found
+
+
+def default_index() -> str:
+    """The index that uv uses on this host. It is not asked: there are no requirements."""
+    done = subprocess.run(
+        [find_uv(), *TELL_INDEX],
+        check=False,
+        input="",
+        text=True,
+        capture_output=True,
+        timeout=TELL_INDEX_TIMEOUT,
+    )
+    for line in done.stdout.splitlines():
+        option, _space, url = line.partition(" ")
+        if option == "--index-url":
+            return url
+    raise ReleaseError(
+        f"uv does not tell this host's package index: {done.stderr.strip()[-300:]} Set upgrade_index_url."
+    )
 
 
 def compile_lock(params: dict[str, Any], version: str, target: Path) -> None:
@@ -225,6 +249,7 @@ def find_lock(params: dict[str, Any], version: str) -> tuple[str, Path]:
 
 def release(params: dict[str, Any], *, check_mode: bool) -> dict[str, Any]:
     """Choose and lock; what the module returns."""
+    params = {**params, "index_url": params["index_url"] or default_index()}
     versions = {option: parse(option, params[option]) for option in ("version", "current", "minimum")}
     index = Index(
         params["index_url"], _release.new_session(), python=params["python_version"], timeout=params["timeout"]
@@ -252,6 +277,9 @@ def release(params: dict[str, Any], *, check_mode: bool) -> dict[str, Any]:
 def main() -> None:
     """Entry point."""
     module = AnsibleModule(argument_spec=OPTIONS, supports_check_mode=True)
+    # What the module was called with is part of its output.
+    if password := urlsplit(module.params["index_url"]).password:
+        module.no_log_values.add(password)
     if _release.IMPORT_ERROR:
         module.fail_json(msg=missing_required_lib("packaging, requests"), exception=str(_release.IMPORT_ERROR))
     try:

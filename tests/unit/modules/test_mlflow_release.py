@@ -212,6 +212,33 @@ def test_an_index_that_does_not_answer_is_named_without_its_password(
     assert "secret" not in message
 
 
+def test_without_an_index_uvs_own_is_asked(
+    web: responses.RequestsMock, run: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("UV_DEFAULT_INDEX", INDEX)
+    page(web, "mlflow", link("mlflow", "3.17.2"))
+    for part in PARTS:
+        page(web, part, link(part, "3.17.2"))
+    assert run(channel="latest", current="3.17.1", index_url="")["version"] == "3.17.2"
+
+
+def test_an_uv_that_knows_no_index_is_told(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    done = subprocess.CompletedProcess([], 2, "", "error: uv.toml is malformed")
+    monkeypatch.setattr(mlflow_release.subprocess, "run", lambda *_command, **_options: done)
+    message = run(channel="latest", current="3.17.1", index_url="", fails=True)["msg"]
+    assert "uv.toml is malformed" in message
+    assert "Set upgrade_index_url" in message
+
+
+def test_what_the_module_was_called_with_is_shown_without_the_password(web: responses.RequestsMock, run: Any) -> None:
+    url = "https://me:secret@index.example/simple"
+    for package in ("mlflow", *PARTS):
+        web.get(f"{url}/{package}/", body=link(package, "3.17.2"), content_type="text/html")
+    result = run(channel="latest", current="3.17.1", index_url=url)
+    assert "me:" in str(result["invocation"])
+    assert "secret" not in str(result)
+
+
 def test_an_index_that_stumbles_is_asked_again(
     web: responses.RequestsMock, run: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
