@@ -1,11 +1,11 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""A control host with systemd: a container that shares this host's network, checkout, Python and nothing else."""
+"""A control host with systemd: a container that shares this host's network and checkout, with its own Python."""
 
 from __future__ import annotations
 
+import os
 import shlex
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,6 +17,10 @@ import docker
 from tests.e2e.deployment import BIN, REPO, Deployment
 
 IMAGE = "mlflow-localcloud/debian-13"
+# This host's virtual environment belongs to a Python that the container does not have.
+ENVIRONMENT = "/opt/control-host"
+# Where packages come from here, and whom to trust for it.
+INDEX = ("UV_", "SSL_CERT_")
 PASSED = ("GOOGLE_", "CLOUDSDK_", "MLFLOW_GCP_", "ANSIBLE_", "REQUESTS_CA_BUNDLE", "SSL_CERT_", "STORAGE_EMULATOR_HOST")
 
 
@@ -27,13 +31,32 @@ class ControlHost:
     container: Any
     deployment: Deployment
 
+    def install(self) -> None:
+        """What pyproject.toml says that a control host needs, as the lock pins it."""
+        uv = str(BIN.resolve() / "uv")
+        self.run(uv, "venv", "--quiet", "--python", "/usr/bin/python3", ENVIRONMENT)
+        self.run(
+            uv,
+            "pip",
+            "install",
+            "--quiet",
+            "--python",
+            f"{ENVIRONMENT}/bin/python",
+            "-c",
+            "requirements.lock",
+            "-r",
+            "pyproject.toml",
+        )
+
     def run(self, *command: str, check: bool = True) -> str:
         """What a command prints."""
-        environment = {k: v for k, v in self.deployment.environment.items() if k.startswith(PASSED)}
+        environment = {k: v for k, v in os.environ.items() if k.startswith(INDEX)}
+        environment |= {k: v for k, v in self.deployment.environment.items() if k.startswith(PASSED)}
+        path = f"{ENVIRONMENT}/bin:/usr/bin:/bin:/usr/sbin:/sbin"
         done = self.container.exec_run(
             list(command),
             workdir=str(REPO),
-            environment=environment | {"HOME": "/root", "PATH": f"{BIN}:/usr/bin:/bin:/usr/sbin:/sbin"},
+            environment=environment | {"HOME": "/root", "PATH": path},
         )
         output = str(done.output.decode())
         assert done.exit_code == 0 or not check, f"{shlex.join(command)} ended with {done.exit_code}:\n{output[-4000:]}"
@@ -47,11 +70,11 @@ class ControlHost:
 @contextmanager
 def control_host(deployment: Deployment) -> Iterator[ControlHost]:
     """Boot one, and remove it."""
-    # The virtual environment's Python may live elsewhere; that of /usr is the image's own.
     credentials = Path(deployment.environment["GOOGLE_APPLICATION_CREDENTIALS"]).parent
-    paths = (REPO, BIN.parent.resolve(), Path(sys.base_prefix), deployment.artifacts, credentials)
-    shared = {str(path) for path in paths}
-    volumes = {path: {"bind": path, "mode": "rw"} for path in shared if path != "/usr"}
+    shared = {str(path) for path in (REPO, BIN.parent.resolve(), deployment.artifacts, credentials)}
+    volumes = {path: {"bind": path, "mode": "rw"} for path in shared}
+    if trusted := os.environ.get("SSL_CERT_FILE"):
+        volumes[trusted] = {"bind": trusted, "mode": "ro"}
     volumes |= {"/sys/fs/cgroup": {"bind": "/sys/fs/cgroup", "mode": "rw"}}
     container = docker.from_env().containers.run(
         IMAGE,
@@ -69,6 +92,8 @@ def control_host(deployment: Deployment) -> Iterator[ControlHost]:
         labels={"mlflow-gcp-test": "control-host"},
     )
     try:
-        yield ControlHost(container, deployment)
+        host = ControlHost(container, deployment)
+        host.install()
+        yield host
     finally:
         container.remove(force=True)
