@@ -26,7 +26,7 @@ def large_upgrade(machine: Machine, target: Target, runs: int) -> dict[str, Any]
     original = make_original(machine, runs)
     filled = time.monotonic() - started
     size = int(machine.sql("postgres", "SELECT pg_database_size('mlflow');"))
-    measured = upgrade(machine, target, NEW, limit=1800)
+    measured = upgrade(machine, target, NEW, clients=8, around=60, limit=1800)
     result, probe = measured["result"], measured["probe"]
     return {
         "runs": runs,

@@ -16,17 +16,22 @@ from benchmarks.machine import SWITCH, Machine
 from benchmarks.probe import PATH
 
 
-def upgrade(machine: Machine, target: Target, version: str, *, clients: int = 3, limit: float = 600) -> dict[str, Any]:
-    """Upgrade under load, with a view from outside. Ends by itself after `limit` seconds."""
+def upgrade(
+    machine: Machine, target: Target, version: str, *, clients: int = 3, around: float = 5, limit: float = 600
+) -> dict[str, Any]:
+    """Upgrade under load that starts `around` seconds before and ends as long after, with a view from outside.
+
+    Ends by itself after `limit` seconds.
+    """
     with (
         background("load", target, limit, "--clients", str(clients)) as load,
         background("probe", target, limit) as probe,
     ):
-        time.sleep(5)
+        time.sleep(around)
         started = time.monotonic()
         result = machine.upgrade(version)
         elapsed = time.monotonic() - started
-        time.sleep(3)
+        time.sleep(around)
         seen = probe.report()
         return {"result": result, "seconds": round(elapsed, 1), "probe": seen, "load": load.report()}
 

@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
 # Installs, then runs pytest over everything (or over the paths given): lint and molecule are tests among the others, so that pytest's
-# last line speaks for all. Runs as root, as the local cloud does: it makes machines, networks and firewall rules.
+# last line speaks for all. Molecule's scenarios run beside the end-to-end tests (tests/conftest.py).
+# Runs as root, as the local cloud does: it makes machines, networks and firewall rules.
 # shellcheck source=scripts/common.sh
 . "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
-[ $# -gt 0 ] || set -- tests/unit tests/test_lint.py tests/localcloud tests/test_molecule.py tests/e2e
+[ $# -gt 0 ] || set -- tests/unit tests/test_lint.py tests/localcloud tests/e2e tests/test_molecule.py
 
 localcloud() { as_root "$repo/.venv/bin/python" -m localcloud "$@"; }
 
