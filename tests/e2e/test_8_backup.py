@@ -205,7 +205,7 @@ def nothing_left(site: Deployment) -> Iterator[None]:
     there = instances(site), buckets(site)
     yield
     assert (instances(site), buckets(site)) == there
-    assert not (site.state / "restore-drill.json").exists()
+    assert not (site.state / "throwaway-drill.json").exists()
 
 
 @pytest.mark.usefixtures("nothing_left")
@@ -213,7 +213,7 @@ def test_a_drill_restores_and_measures(site: Deployment, point: Point) -> None:
     # As a drill that was killed leaves it.
     left = f"{site.project}-drill-left"
     site.call("POST", "storage", "b", params={"project": site.project}, data=json.dumps({"name": left}))
-    (site.state / "restore-drill.json").write_text(json.dumps({"instance": "mlflow-drill-left", "bucket": left}))
+    (site.state / "throwaway-drill.json").write_text(json.dumps({"instance": "mlflow-drill-left", "bucket": left}))
     done = site.playbook("playbooks/restore_drill.yml", log="drill")
     said = " ".join(done.stdout.split())
     assert re.search(r"RPO \d+ s", said), said[-2000:]

@@ -78,24 +78,25 @@ def kill(run: str) -> None:
 
 
 class Playbook:
-    """provision.yml as a person runs it after `eval "$(make -s env)"`."""
+    """provision.yml, or another, as a person runs it after `eval "$(make -s env)"`."""
 
     def __init__(self, local: Local, door: Door, folder: pathlib.Path) -> None:
         self._door = door
+        self.state = folder / "state"
         self._log = folder / "playbook.log"
         path = f"{pathlib.Path(sys.executable).parent}:{os.environ['PATH']}"
         self._environment = {
             **os.environ,
             **variables(local.settings),
             "ANSIBLE_NOCOLOR": "1",
-            "MLFLOW_GCP_STATE_DIRECTORY": str(folder / "state"),
+            "MLFLOW_GCP_STATE_DIRECTORY": str(self.state),
             "PATH": path,
         }
 
-    def run(self, *, kill_at: int = 0) -> int:
+    def run(self, *arguments: str, playbook: str = "provision", kill_at: int = 0) -> int:
         """Run it; its exit status, negative when it was killed (at the changing call of this number)."""
         self._door.run, self._door.left = uuid.uuid4().hex, kill_at
-        command = ["ansible-playbook", "playbooks/provision.yml"]
+        command = ["ansible-playbook", f"playbooks/{playbook}.yml", *arguments]
         with self._log.open("wb") as log:
             return subprocess.run(
                 command,
@@ -187,3 +188,30 @@ def test_faults_of_the_cloud_do_not_stop_it(local: Local, playbook: Playbook) ->
     left = session.call("GET", "/localcloud/faults")["scripted"]
     assert left == [], json.dumps(left)
     assert playbook.to_the_end() == 0, playbook.output[-5000:]
+
+
+def test_what_a_killed_drill_left_goes_with_the_deployment(local: Local, playbook: Playbook) -> None:
+    """It holds the network, and nobody else would ever look for it: its name is in the state that goes, too."""
+    playbook.to_the_end()
+    session = local.session()
+    instances = "/sqladmin/v1/projects/mlflow-local/instances"
+    network = "projects/mlflow-local/global/networks/mlflow-network"
+    addresses = {"ipv4Enabled": False, "privateNetwork": network}
+    settings = {"tier": "db-g1-small", "edition": "ENTERPRISE", "ipConfiguration": addresses}
+    left = {"region": "europe-west1", "databaseVersion": "POSTGRES_17", "settings": settings}
+    session.call("POST", instances, json={"name": "mlflow-drill-left"} | left)
+    session.call("POST", instances, json={"name": "mlflow-rehearsal-left"} | left)
+    session.call("POST", "/storage/v1/b?project=mlflow-local", json={"name": "mlflow-local-mlflow-drill-left"})
+    state = playbook.state / "mlflow-local-mlflow"
+    drill = {"instance": "mlflow-drill-left", "bucket": "mlflow-local-mlflow-drill-left"}
+    (state / "throwaway-drill.json").write_text(json.dumps(drill))
+    (state / "throwaway-rehearsal.json").write_text(json.dumps({"instance": "mlflow-rehearsal-left"}))
+
+    confirmed = ["-e", "infrastructure_destroy_confirm=mlflow-local/mlflow", "-e", "infrastructure_destroy_data=true"]
+    assert playbook.run(*confirmed, playbook="destroy") == 0, playbook.output[-5000:]
+    assert playbook.changed() > 0
+    assert "items" not in session.call("GET", instances)
+    assert "items" not in session.call("GET", "/storage/v1/b?project=mlflow-local")
+    assert not state.exists()
+    assert playbook.run(*confirmed, playbook="destroy") == 0, playbook.output[-5000:]
+    assert playbook.changed() == 0
