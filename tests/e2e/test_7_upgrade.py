@@ -96,7 +96,7 @@ def status(deployment: Deployment) -> dict[str, Any]:
 
 def holder(deployment: Deployment) -> str:
     """Who holds the deployment's lock, in the holder's words."""
-    lock = deployment.state / "upgrade.lock"
+    lock = deployment.state / "lock"
     return lock.read_text() if lock.exists() else ""
 
 
@@ -367,6 +367,10 @@ def test_the_timer_upgrades_and_a_second_start_is_refused(old: Deployment, contr
 
     refused = upgrade(old, "upgrade-overlapping", check=False)
     assert re.search(r"Another run works on \S+: process \d+ of root on \S+, started by systemd at", refused)
+    for other in ("configure", "backup", "rotate"):
+        done = old.playbook(f"playbooks/{other}.yml", check=False, log=f"{other}-overlapping")
+        assert done.returncode != 0
+        assert "Another run works on" in done.stdout, done.stdout[-3000:]
 
     # Its own next minutes come and go. Once more would say that there is nothing newer: that is no second upgrade.
     control.run(*install, "-e", "schedule_calendar='*-01-01 03:00'")

@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""What the roles upgrade and schedule run beside Ansible: the lock, the measurement, the window, the rehearsal."""
+"""What roles run beside Ansible on the control host: the lock, the measurement, the window, the rehearsal."""
 
 from __future__ import annotations
 
@@ -29,7 +29,8 @@ def load(role: str, name: str) -> ModuleType:
     return module
 
 
-LOCK, PROBE, REHEARSE = (load("upgrade", name) for name in ("lock", "probe", "rehearse"))
+LOCK = load("infrastructure", "lock")
+PROBE, REHEARSE = (load("upgrade", name) for name in ("probe", "rehearse"))
 WINDOW = load("schedule", "window")
 
 
@@ -50,7 +51,7 @@ class Playbook:
         self.process = subprocess.Popen(
             [sys.executable, str(program)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
-        self.line = f"{ROLES / 'upgrade' / 'files' / 'lock.py'} {lock} --purpose test\n"
+        self.line = f"{ROLES / 'infrastructure' / 'files' / 'lock.py'} {lock} --purpose test\n"
 
     def take(self) -> tuple[int, dict[str, object]]:
         """Ask for the lock; exit code and what was printed."""
@@ -64,7 +65,7 @@ class Playbook:
 
 @pytest.fixture
 def playbooks(tmp_path: Path) -> Iterator[list[Playbook]]:
-    made = [Playbook(tmp_path, tmp_path / "upgrade.lock") for _ in range(2)]
+    made = [Playbook(tmp_path, tmp_path / "lock") for _ in range(2)]
     yield made
     for each in made:
         each.process.kill()
@@ -75,7 +76,7 @@ def test_one_playbook_at_a_time(playbooks: list[Playbook], tmp_path: Path) -> No
     first, second = playbooks
     code, mine = first.take()
     assert (code, mine["pid"], mine["purpose"]) == (0, first.process.pid, "test")
-    assert (tmp_path / "upgrade.lock").stat().st_mode & 0o777 == 0o600
+    assert (tmp_path / "lock").stat().st_mode & 0o777 == 0o600
     assert first.take() == (0, mine)  # its own
     assert second.take() == (3, {"holder": mine})
 
