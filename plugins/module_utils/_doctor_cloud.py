@@ -71,14 +71,9 @@ class Cloud:
         """The virtual machine."""
         return self.get("compute", f"projects/{self.project}/zones/{self.zone}/instances/{name}")
 
-    def remove_versions(self, bucket: str, prefix: str) -> int:
-        """Delete every version below a prefix, also those that versioning keeps; returns how many."""
-        removed = 0
-        for found in self.items("storage", f"b/{bucket}/o", prefix=prefix, versions="true"):
-            path = f"b/{bucket}/o/{quote(found['name'], safe='')}"
-            self.client.request("DELETE", "storage", path, params={"generation": found["generation"]})
-            removed += 1
-        return removed
+    def remove_object(self, bucket: str, name: str) -> None:
+        """Delete an object. Its generation stays for the bucket's lifecycle to remove, as a backup may name it."""
+        self.client.request("DELETE", "storage", f"b/{bucket}/o/{quote(name, safe='')}")
 
 
 def machine(cloud: Cloud, name: str, facts: Json) -> Row:

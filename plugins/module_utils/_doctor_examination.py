@@ -117,13 +117,11 @@ class Examination:
         if not names:
             return
         found: dict[str, Row] = {}
-        traces = front_side.Traces()
 
         def work() -> Row:
-            nonlocal traces
             if not reached:
                 raise UnexaminedError("nothing answers", "see the row address")
-            with front_side.marked_run(front) as traces:
+            with front_side.marked_run(front, self._forget) as traces:
                 for name in names:
                     found[name] = guarded(name, partial(self._write, name, front, traces), SITE)
             return ok("", "")
@@ -133,24 +131,22 @@ class Examination:
             row = found.get(name)
             # Without a run nothing could be tried; one that could not be deleted again spoils what went well.
             yield row if row and (row.state != "ok" or outcome.state == "ok") else replace(outcome, name=name)
-        if traces.run_id:
-            self._forget(traces)
 
     def _write(self, name: str, front: front_side.Front, traces: front_side.Traces) -> Row:
         if name == "run":
             return front_side.run(front, traces)
         return front_side.artifact(front, traces, self.params["artifact_megabytes"])
 
-    def _forget(self, traces: front_side.Traces) -> None:
-        """The bucket keeps what was deleted as a noncurrent version, for a month at first; nobody wants these."""
+    def _forget(self, artifact_uri: str) -> None:
+        """What is left of a run's artifact, where a doctor was killed or the server did not delete it."""
         place, _scheme, bucket = self.params["artifacts"].partition("://")
-        folder = traces.artifact_uri.partition(":")[2].strip("/")
-        if place != "gs" or not folder:
+        scheme, _colon, folder = artifact_uri.partition(":")
+        if (place, scheme) != ("gs", "mlflow-artifacts"):
             return
         name, _slash, root = bucket.rstrip("/").partition("/")
-        # Who may not delete versions leaves them to the bucket's lifecycle.
+        # Mostly the server has deleted it; where it could not, the row artifact says so.
         with suppress(Exception):
-            self.cloud().remove_versions(name, f"{root}/{folder}/".lstrip("/"))
+            self.cloud().remove_object(name, f"{root}/{folder.strip('/')}/{front_side.ARTIFACT}".lstrip("/"))
 
     def _inside(self) -> Iterator[Row]:
         facts, limits, instance = self.facts, self.limits, f"{self.name}-server"

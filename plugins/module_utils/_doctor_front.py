@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 Json = dict[str, Any]
 MARK = "mlops.mlflow_gcp.doctor"  # the tag of its runs
+ARTIFACT = "doctor.bin"  # the name of its artifact
 LEFT_OVER_SECONDS = 3600.0  # a marked run of that age belongs to no doctor that is still at work
 CONNECT_SECONDS = 10.0
 ANSWER_SECONDS = 60.0
@@ -299,10 +300,13 @@ class Traces:
 
 
 @contextmanager
-def marked_run(front: Front) -> Iterator[Traces]:
-    """A run with the doctor's tag; deleted at the end, whatever happens in between."""
+def marked_run(front: Front, forget: Callable[[str], None]) -> Iterator[Traces]:
+    """A run with the doctor's tag; deleted at the end, whatever happens in between.
+
+    ``forget`` gets a run's artifact URI before that run is deleted, to remove what may be left of its artifact.
+    """
     traces = Traces()
-    sweep(front)
+    sweep(front, forget)
     try:
         stamp = int(front.now() * 1000)
         made = front.call(
@@ -320,19 +324,21 @@ def marked_run(front: Front) -> Iterator[Traces]:
         yield traces
     finally:
         if traces.run_id:
+            forget(traces.artifact_uri)
             front.call("POST", "runs/delete", json={"run_id": traces.run_id})
 
 
-def sweep(front: Front) -> int:
+def sweep(front: Front, forget: Callable[[str], None]) -> int:
     """Delete what doctors that were killed left behind; returns how many runs."""
     found = front.call("POST", "runs/search", json=_marked("LIKE '%'"))
     old = [
-        run["info"]["run_id"]
+        run["info"]
         for run in found.get("runs", [])
         if int(run["info"].get("start_time", 0)) / 1000 < front.now() - LEFT_OVER_SECONDS
     ]
-    for run_id in old:
-        front.call("POST", "runs/delete", json={"run_id": run_id})
+    for info in old:
+        forget(info.get("artifact_uri", ""))
+        front.call("POST", "runs/delete", json={"run_id": info["run_id"]})
     return len(old)
 
 
@@ -414,7 +420,7 @@ def artifact(front: Front, traces: Traces, megabytes: int) -> Row:
             "make experiments whose artifacts go through the server; old ones keep their location",
         )
     folder = traces.artifact_uri.partition(":")[2].lstrip("/")
-    path = f"/api/2.0/mlflow-artifacts/artifacts/{quote(folder)}/doctor.bin"
+    path = f"/api/2.0/mlflow-artifacts/artifacts/{quote(folder)}/{ARTIFACT}"
     patience = (CONNECT_SECONDS, TRANSFER_SECONDS)
     noise = Noise(megabytes * MEGABYTE)
     uploaded = False

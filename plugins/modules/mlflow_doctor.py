@@ -154,6 +154,8 @@ table:
     1 ok, 0 warn, 0 fail
 """
 
+import signal
+import sys
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
@@ -213,8 +215,15 @@ OPTIONS: dict[str, dict[str, Any]] = {
 }
 
 
+def stop(number: int, _frame: object) -> None:
+    """Told to end, it still takes away what it made; being told again does not keep it from that."""
+    signal.signal(number, signal.SIG_IGN)
+    sys.exit(128 + number)
+
+
 def main() -> None:
     """Entry point."""
+    signal.signal(signal.SIGTERM, stop)
     module = AnsibleModule(
         argument_spec={**_options.common(), **OPTIONS},
         supports_check_mode=True,

@@ -345,6 +345,10 @@ def test_no_clock_at_all(server: responses.RequestsMock) -> None:
 # A run and an artifact
 
 
+def nothing(artifact_uri: str) -> None:
+    """Forgets nothing, where there is no bucket."""
+
+
 class Mlflow:
     """MLflow's answers, as far as the doctor asks; what it holds can be looked at."""
 
@@ -421,18 +425,19 @@ def mlflow(server: responses.RequestsMock) -> Mlflow:
 def test_a_run_is_logged_read_back_and_deleted(mlflow: Mlflow) -> None:
     mlflow.add("of-a-killed-doctor", NOW - 7200)
     mlflow.add("of-another-doctor", NOW - 60)
-    asked = front()
-    with doctor.marked_run(asked) as traces:
+    asked, forgotten = front(), []
+    with doctor.marked_run(asked, forgotten.append) as traces:
         row = doctor.run(asked, traces)
     assert row.state == "ok"
     assert mlflow.deleted == ["of-a-killed-doctor", "abc"]
+    assert forgotten == [f"mlflow-artifacts:/0/{run_id}/artifacts" for run_id in mlflow.deleted]
     assert set(mlflow.runs) == {"of-another-doctor"}
 
 
 def test_a_run_that_is_not_read_back(mlflow: Mlflow, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Mlflow, "runs_log_batch", lambda *_: {})
     asked = front()
-    with doctor.marked_run(asked) as traces:
+    with doctor.marked_run(asked, nothing) as traces:
         row = doctor.run(asked, traces)
     assert (row.state, row.value) == ("fail", "what was read back is not what was logged")
     assert mlflow.runs == {}
@@ -441,7 +446,7 @@ def test_a_run_that_is_not_read_back(mlflow: Mlflow, monkeypatch: pytest.MonkeyP
 def test_a_run_that_the_search_does_not_find(mlflow: Mlflow, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Mlflow, "runs_search", lambda *_: {})
     asked = front()
-    with doctor.marked_run(asked) as traces:
+    with doctor.marked_run(asked, nothing) as traces:
         row = doctor.run(asked, traces)
     assert (row.state, row.value) == ("fail", "logged, and the search does not find it")
 
@@ -449,14 +454,14 @@ def test_a_run_that_the_search_does_not_find(mlflow: Mlflow, monkeypatch: pytest
 def test_a_run_is_deleted_when_logging_fails(mlflow: Mlflow) -> None:
     mlflow.broken = "runs/log-batch"
     asked = front()
-    with pytest.raises(UnexaminedError, match="runs/log-batch: HTTP 500"), doctor.marked_run(asked) as traces:
+    with pytest.raises(UnexaminedError, match="runs/log-batch: HTTP 500"), doctor.marked_run(asked, nothing) as traces:
         doctor.run(asked, traces)
     assert mlflow.runs == {}
 
 
 def test_an_artifact_comes_back_and_goes(mlflow: Mlflow) -> None:
     asked = front()
-    with doctor.marked_run(asked) as traces:
+    with doctor.marked_run(asked, nothing) as traces:
         row = doctor.artifact(asked, traces, 3)
     assert row.state == "ok"
     assert re.fullmatch(r"3 MB, checksum equal, \d+ MB/s up, \d+ MB/s down", row.value)
@@ -466,7 +471,7 @@ def test_an_artifact_comes_back_and_goes(mlflow: Mlflow) -> None:
 def test_an_artifact_that_comes_back_different(mlflow: Mlflow) -> None:
     mlflow.broken = "bytes"
     asked = front()
-    with doctor.marked_run(asked) as traces:
+    with doctor.marked_run(asked, nothing) as traces:
         row = doctor.artifact(asked, traces, 1)
     assert row.state == "fail"
     assert "different" in row.value
@@ -476,7 +481,10 @@ def test_an_artifact_that_comes_back_different(mlflow: Mlflow) -> None:
 def test_an_artifact_that_is_not_taken(mlflow: Mlflow) -> None:
     mlflow.broken = "PUT"
     asked = front()
-    with pytest.raises(UnexaminedError, match="upload of 1 MB: HTTP 500: no room"), doctor.marked_run(asked) as traces:
+    with (
+        pytest.raises(UnexaminedError, match="upload of 1 MB: HTTP 500: no room"),
+        doctor.marked_run(asked, nothing) as traces,
+    ):
         doctor.artifact(asked, traces, 1)
     assert mlflow.runs == {}
 
@@ -484,7 +492,7 @@ def test_an_artifact_that_is_not_taken(mlflow: Mlflow) -> None:
 def test_an_artifact_that_stays(mlflow: Mlflow) -> None:
     mlflow.broken = "DELETE"
     asked = front()
-    with doctor.marked_run(asked) as traces:
+    with doctor.marked_run(asked, nothing) as traces:
         row = doctor.artifact(asked, traces, 1)
     assert row.state == "warn"
     assert "could not be deleted" in row.value
@@ -493,7 +501,7 @@ def test_an_artifact_that_stays(mlflow: Mlflow) -> None:
 def test_artifacts_that_do_not_go_through_the_server(mlflow: Mlflow) -> None:
     mlflow.location = "gs://elsewhere/0"
     asked = front()
-    with doctor.marked_run(asked) as traces:
+    with doctor.marked_run(asked, nothing) as traces:
         row = doctor.artifact(asked, traces, 1)
     assert row.state == "warn"
     assert "gs://elsewhere/0" in row.value

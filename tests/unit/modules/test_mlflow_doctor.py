@@ -6,7 +6,9 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 import re
+import signal
 import socket
 from collections.abc import Iterator
 from typing import Any
@@ -156,18 +158,46 @@ def reachable(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.usefixtures("google", "reachable")
 def test_run_and_artifact_are_gone_afterwards(play: Play, web: responses.RequestsMock) -> None:
     server = fronts.Mlflow(web)
-    versions = {"items": [{"name": "0/abc/artifacts/doctor.bin", "generation": "17"}]}
-    place = f"https://storage.googleapis.com/storage/v1/b/{PROJECT}-mlflow-artifacts/o"
-    query = {"prefix": "0/abc/artifacts/", "versions": "true"}
-    web.get(place, match=[responses.matchers.query_param_matcher(query)], json=versions)
-    deletion = web.delete(re.compile(re.escape(f"{place}/0%2Fabc%2Fartifacts%2Fdoctor.bin")), status=204)
     result = play(mlflow_doctor, **OPTIONS)
     found = states(result)
     assert (found["run"], found["artifact"]) == ("ok", "ok")
     assert server.deleted == ["abc"]
     assert server.artifacts == {}
-    assert deletion.call_count == 1
     assert PASSWORD not in json.dumps(result)
+
+
+def deletion(web: responses.RequestsMock, run_id: str) -> responses.BaseResponse:
+    """Of the object that a run's artifact is in the bucket; a generation must not be named."""
+    place = f"https://storage.googleapis.com/storage/v1/b/{PROJECT}-mlflow-artifacts/o"
+    query = responses.matchers.query_param_matcher({})
+    return web.delete(f"{place}/0%2F{run_id}%2Fartifacts%2Fdoctor.bin", match=[query], status=204)
+
+
+@pytest.mark.usefixtures("google", "reachable")
+def test_what_a_killed_doctor_left_goes_with_its_artifact(play: Play, web: responses.RequestsMock) -> None:
+    server = fronts.Mlflow(web)
+    server.add("killed", 1.0)
+    left = deletion(web, "killed")
+    assert states(play(mlflow_doctor, **OPTIONS))["artifact"] == "ok"
+    assert server.deleted == ["killed", "abc"]
+    assert left.call_count == 1
+
+
+@pytest.mark.usefixtures("google", "reachable")
+def test_a_doctor_that_is_told_to_end_takes_away_what_it_made(
+    play: Play, web: responses.RequestsMock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fronts.Mlflow, "store", lambda *_: os.kill(os.getpid(), signal.SIGTERM))
+    server = fronts.Mlflow(web)
+    own = deletion(web, "abc")
+    before = signal.getsignal(signal.SIGTERM)
+    try:
+        with pytest.raises(json.JSONDecodeError):  # no result is printed
+            play(mlflow_doctor, **OPTIONS)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert server.deleted == ["abc"]
+    assert own.call_count == 1
 
 
 @pytest.mark.usefixtures("google", "reachable")
