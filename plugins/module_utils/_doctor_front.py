@@ -296,7 +296,17 @@ class Traces:
 
     run_id: str = ""
     artifact_uri: str = ""
-    experiment_id: str = "0"
+    experiment_id: str = ""
+
+
+def experiment(front: Front) -> str:
+    """Where to log: the first active experiment whose artifacts go through the server, else the first active one."""
+    wanted = {"max_results": 100, "order_by": ["experiment_id ASC"], "view_type": "ACTIVE_ONLY"}
+    found = front.call("POST", "experiments/search", json=wanted).get("experiments", [])
+    if not found:
+        raise UnexaminedError("there is no active experiment to log to", "make one: mlflow experiments create -n NAME")
+    served = [each for each in found if each.get("artifact_location", "").startswith("mlflow-artifacts:")]
+    return str((served or found)[0]["experiment_id"])
 
 
 @contextmanager
@@ -305,8 +315,8 @@ def marked_run(front: Front, forget: Callable[[str], None]) -> Iterator[Traces]:
 
     ``forget`` gets a run's artifact URI before that run is deleted, to remove what may be left of its artifact.
     """
-    traces = Traces()
-    sweep(front, forget)
+    traces = Traces(experiment_id=experiment(front))
+    sweep(front, traces.experiment_id, forget)
     try:
         stamp = int(front.now() * 1000)
         made = front.call(
@@ -328,9 +338,9 @@ def marked_run(front: Front, forget: Callable[[str], None]) -> Iterator[Traces]:
             front.call("POST", "runs/delete", json={"run_id": traces.run_id})
 
 
-def sweep(front: Front, forget: Callable[[str], None]) -> int:
+def sweep(front: Front, experiment_id: str, forget: Callable[[str], None]) -> int:
     """Delete what doctors that were killed left behind; returns how many runs."""
-    found = front.call("POST", "runs/search", json=_marked("LIKE '%'"))
+    found = front.call("POST", "runs/search", json=_marked(experiment_id))
     old = [
         run["info"]
         for run in found.get("runs", [])
@@ -342,10 +352,10 @@ def sweep(front: Front, forget: Callable[[str], None]) -> int:
     return len(old)
 
 
-def _marked(condition: str) -> Json:
+def _marked(experiment_id: str) -> Json:
     return {
-        "experiment_ids": ["0"],
-        "filter": f"tags.`{MARK}` {condition}",
+        "experiment_ids": [experiment_id],
+        "filter": f"tags.`{MARK}` LIKE '%'",
         "run_view_type": "ACTIVE_ONLY",
         "max_results": 100,
     }
@@ -364,7 +374,7 @@ def run(front: Front, traces: Traces) -> Row:
             "params": [{"key": "examined", "value": str(stamp)}],
         },
     )
-    found = front.call("POST", "runs/search", json=_marked("LIKE '%'"))
+    found = front.call("POST", "runs/search", json=_marked(traces.experiment_id))
     if traces.run_id not in {entry["info"]["run_id"] for entry in found.get("runs", [])}:
         return fail("run", "logged, and the search does not find it", LOGS)
     data = front.call("GET", "runs/get", params={"run_id": traces.run_id})["run"]["data"]

@@ -357,6 +357,7 @@ class Mlflow:
         self.artifacts: dict[str, bytes] = {}
         self.deleted: list[str] = []
         self.location = "mlflow-artifacts:/0"
+        self.experiments = ["0"]
         self.broken = ""
         server.assert_all_requests_are_fired = False
         server.add_callback("POST", re.compile(f"{URL}/api/2.0/mlflow/.*"), callback=self.answer)
@@ -381,12 +382,19 @@ class Mlflow:
         self.runs[run_id] = {"info": info, "data": {}}
         return self.runs[run_id]
 
+    def experiments_search(self, body: dict[str, Any]) -> dict[str, Any]:
+        assert body["order_by"] == ["experiment_id ASC"]
+        found = [{"experiment_id": each, "artifact_location": self.location} for each in self.experiments]
+        return {"experiments": found} if found else {}
+
     def runs_create(self, body: dict[str, Any]) -> dict[str, Any]:
+        assert body["experiment_id"] == self.experiments[0]
         assert [tag["key"] for tag in body["tags"]] == [doctor.MARK]
         return {"run": self.add("abc", body["start_time"] / 1000)}
 
     def runs_search(self, body: dict[str, Any]) -> dict[str, Any]:
         assert doctor.MARK in body["filter"]
+        assert body["experiment_ids"] == self.experiments[:1]
         return {"runs": list(self.runs.values())} if self.runs else {}
 
     def runs_log_batch(self, body: dict[str, Any]) -> dict[str, Any]:
@@ -432,6 +440,27 @@ def test_a_run_is_logged_read_back_and_deleted(mlflow: Mlflow) -> None:
     assert mlflow.deleted == ["of-a-killed-doctor", "abc"]
     assert forgotten == [f"mlflow-artifacts:/0/{run_id}/artifacts" for run_id in mlflow.deleted]
     assert set(mlflow.runs) == {"of-another-doctor"}
+
+
+def test_the_default_experiment_may_be_deleted(mlflow: Mlflow) -> None:
+    mlflow.experiments = ["7", "8"]
+    asked = front()
+    with doctor.marked_run(asked, nothing) as traces:
+        assert doctor.run(asked, traces).state == "ok"
+
+
+def test_there_may_be_no_experiment(mlflow: Mlflow) -> None:
+    mlflow.experiments = []
+    with pytest.raises(UnexaminedError, match="no active experiment") as error, doctor.marked_run(front(), nothing):
+        pass
+    assert "mlflow experiments create" in error.value.remedy
+
+
+def test_an_experiment_whose_artifacts_go_through_the_server_comes_first(server: responses.RequestsMock) -> None:
+    places = {"0": "gs://elsewhere/0", "3": "mlflow-artifacts:/3", "4": "mlflow-artifacts:/4"}
+    found = [{"experiment_id": name, "artifact_location": place} for name, place in places.items()]
+    server.post(SEARCH, json={"experiments": found})
+    assert doctor.experiment(front()) == "3"
 
 
 def test_a_run_that_is_not_read_back(mlflow: Mlflow, monkeypatch: pytest.MonkeyPatch) -> None:
