@@ -125,6 +125,14 @@ OPTIONS = {
 }
 
 
+# The rest of the time is for looking what there is, and for taking it away.
+DEMO_PART = 2 / 3
+CLEAN_UP = (
+    "Where something of it is left, delete the experiment 'MLflow Demo' and the prompts 'mlflow-demo.…' in the browser;"
+    " another run would take them for data that stays."
+)
+
+
 def environment(cloud: Cloud, params: dict[str, str]) -> dict[str, str]:
     """What an MLflow client needs to know, on top of this process's environment."""
     host = params["hostname"] or cloud.address(f"{params['name']}-address")
@@ -165,7 +173,8 @@ def main() -> None:
         module.fail_json(msg=f"Cannot find the deployment: {error} {error.remedy}")
     except Exception as error:  # google-auth raises its own, OSError and ValueError; all mean the same to the user
         module.fail_json(msg=f"No usable Google credentials: {one_line(error)}")
-    argv = [params["python"], params["program"], *(["keep"] if params["keep"] else [])]
+    seconds = str(params["timeout"] * DEMO_PART)
+    argv = [params["python"], params["program"], seconds, *(["keep"] if params["keep"] else [])]
     try:
         done = subprocess.run(
             argv,
@@ -178,13 +187,14 @@ def main() -> None:
         )
         answer = json.loads(done.stdout.splitlines()[-1]) if done.returncode == 0 else {}
     except (OSError, ValueError, IndexError, subprocess.TimeoutExpired) as error:
-        module.fail_json(msg=f"The demo could not be run: {type(error).__name__}: {one_line(error)}")
+        module.fail_json(msg=f"The demo could not be run: {type(error).__name__}: {one_line(error)}. {CLEAN_UP}")
     if not answer:
-        module.fail_json(msg=f"The demo could not be run: {one_line(done.stderr[-1000:], 1000)}")
+        module.fail_json(msg=f"The demo could not be run: {one_line(done.stderr[-1000:], 1000)}. {CLEAN_UP}")
     if answer["rc"]:
         told = one_line(answer["output"], 2000)
         module.fail_json(
-            msg=f"mlflow demo ended with {answer['rc']}: {told}", **{k: answer[k] for k in ("before", "made")}
+            msg=f"mlflow demo ended with {answer['rc']}: {told}. {CLEAN_UP}",
+            **{key: answer[key] for key in ("before", "made", "left") if key in answer},
         )
     module.exit_json(changed=answer["kept"] and answer["made"] != answer["before"], **answer)
 

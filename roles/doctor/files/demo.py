@@ -45,33 +45,35 @@ def take_away(client: mlflow.MlflowClient) -> None:
         client.delete_experiment(experiment.experiment_id)
 
 
+def demo(seconds: float) -> dict[str, Any]:
+    """MLflow's own command: how it ended, what it said, how long it took."""
+    command = [sys.executable, "-m", "mlflow", "demo", "--no-browser"]
+    command += ["--tracking-uri", os.environ["MLFLOW_TRACKING_URI"]]
+    begin = time.monotonic()
+    try:
+        done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=seconds, check=False)
+        code, said = done.returncode, done.stdout + done.stderr
+    except subprocess.TimeoutExpired as error:
+        code = 124
+        said = (error.stdout or b"") + (error.stderr or b"") + f"\nnot done after {seconds:.0f} s".encode()
+    output = said.decode(errors="replace")[-2000:]
+    return {"rc": code, "output": output, "seconds": round(time.monotonic() - begin, 1)}
+
+
 def main() -> int:
-    """Run as a program; the argument `keep` leaves what was made."""
+    """Run as a program with the seconds that the demo may take; `keep` after it leaves what was made."""
     client = mlflow.MlflowClient()
     before = found(client)
-    begin = time.monotonic()
-    command = [
-        sys.executable,
-        "-m",
-        "mlflow",
-        "demo",
-        "--no-browser",
-        "--tracking-uri",
-        os.environ["MLFLOW_TRACKING_URI"],
-    ]
-    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False)
-    answer: dict[str, Any] = {
-        "version": mlflow.__version__,
-        "rc": done.returncode,
-        "output": (done.stdout + done.stderr)[-2000:],
-        "seconds": round(time.monotonic() - begin, 1),
-        "before": before,
-        "made": found(client),
-    }
-    own = not any(before.values())
-    answer["kept"] = "keep" in sys.argv[1:] or not own
-    if not answer["kept"]:
-        take_away(client)
+    kept = "keep" in sys.argv[2:] or any(before.values())
+    answer: dict[str, Any] = {"version": mlflow.__version__, "before": before, "kept": kept}
+    try:
+        answer |= demo(float(sys.argv[1]))
+        answer["made"] = found(client)
+    finally:
+        # Also half a demo: the next one would take it for somebody's, and let it stay.
+        if not kept:
+            take_away(client)
+    if not kept:
         answer["left"] = found(client)
     print(json.dumps(answer))
     return 0

@@ -1,0 +1,102 @@
+# Copyright (c) 2026, the mlops.mlflow_gcp authors
+# SPDX-License-Identifier: Apache-2.0
+"""The program that runs MLflow's demo: whatever becomes of it, what it made is taken away, and nothing else is."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+SCRIPT = Path(__file__).resolve().parents[3] / "roles" / "doctor" / "files" / "demo.py"
+NOTHING = {"experiments": 0, "traces": 0, "runs": 0, "prompts": 0}
+MADE = {"experiments": 1, "traces": 5, "runs": 2, "prompts": 3}
+
+
+class Server:
+    """What is there of the demo, with an `mlflow demo` that is a script."""
+
+    def __init__(self, program: ModuleType, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.program, self.python, self.monkeypatch = program, folder / "python", monkeypatch
+        self.there, self.taken_away = dict(NOTHING), False
+        self.fills("exit 0")
+        monkeypatch.setenv("MLFLOW_TRACKING_URI", "https://mlflow.example.com")
+        monkeypatch.setattr(sys, "executable", str(self.python))
+        monkeypatch.setattr(program, "found", self.found)
+        monkeypatch.setattr(program, "take_away", self.take_away)
+
+    def fills(self, script: str) -> None:
+        self.python.write_text(f"#!/bin/sh\n{script}\n")
+        self.python.chmod(0o755)
+
+    def found(self, _client: Any) -> dict[str, int]:
+        seen, self.there = self.there, dict(NOTHING) if self.taken_away else dict(MADE)
+        return seen
+
+    def take_away(self, _client: Any) -> None:
+        self.taken_away, self.there = True, dict(NOTHING)
+
+    def run(self, *arguments: str) -> None:
+        self.monkeypatch.setattr(sys, "argv", ["demo.py", *arguments])
+        self.program.main()
+
+
+@pytest.fixture
+def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Server:
+    # MLflow itself takes seconds to import, and nothing of it is asked here.
+    names = {
+        "mlflow": {"MlflowClient": object, "__version__": "3.17.2"},
+        "mlflow.demo": {"DEMO_EXPERIMENT_NAME": "", "DEMO_PROMPT_PREFIX": "", "demo_registry": None},
+        "mlflow.entities": {"ViewType": None},
+    }
+    for name, contents in names.items():
+        module = ModuleType(name)
+        vars(module).update(contents)
+        monkeypatch.setitem(sys.modules, name, module)
+    spec = importlib.util.spec_from_file_location("doctor_demo", SCRIPT)
+    assert spec is not None
+    assert spec.loader is not None
+    program = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(program)
+    return Server(program, tmp_path, monkeypatch)
+
+
+def test_a_demo_is_read_back_and_taken_away(server: Server, capsys: pytest.CaptureFixture[str]) -> None:
+    server.run("60")
+    answer = json.loads(capsys.readouterr().out)
+    assert (answer["rc"], answer["kept"]) == (0, False)
+    assert [answer[name] for name in ("before", "made", "left")] == [NOTHING, MADE, NOTHING]
+
+
+def test_one_that_does_not_end_is_ended_and_taken_away(server: Server, capsys: pytest.CaptureFixture[str]) -> None:
+    server.fills("echo begun; exec sleep 60")
+    server.run("0.5")
+    answer = json.loads(capsys.readouterr().out)
+    assert answer["rc"] == 124
+    assert answer["output"] == "begun\n\nnot done after 0 s"
+    assert server.taken_away
+
+
+def test_one_that_cannot_be_read_back_is_taken_away(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    answers = iter([dict(NOTHING)])
+    monkeypatch.setattr(server.program, "found", lambda _client: next(answers))
+    with pytest.raises(StopIteration):
+        server.run("60")
+    assert server.taken_away
+
+
+@pytest.mark.parametrize(("there", "arguments"), [(NOTHING, ["keep"]), (MADE, [])])
+def test_what_is_wanted_or_was_there_before_stays(
+    server: Server, capsys: pytest.CaptureFixture[str], there: dict[str, int], arguments: list[str]
+) -> None:
+    server.there = there
+    server.fills("exit 3")
+    server.run("60", *arguments)
+    answer = json.loads(capsys.readouterr().out)
+    assert (answer["rc"], answer["kept"], "left" in answer) == (3, True, False)
+    assert not server.taken_away
