@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
@@ -74,7 +75,12 @@ class Front:
     def __post_init__(self) -> None:
         # A proxy or a .netrc of whoever asks is no part of the deployment.
         self.session.trust_env = False
-        self.session.verify = self.authority or True
+        self.session.verify = self.trust
+
+    @property
+    def trust(self) -> str:
+        """File or directory of the authorities that count: the deployment's own, or those of MLflow's client here."""
+        return self.authority or os.environ.get("REQUESTS_CA_BUNDLE") or requests.utils.DEFAULT_CA_BUNDLE_PATH
 
     @property
     def url(self) -> str:
@@ -191,12 +197,19 @@ def certificate(front: Front, warn_days: float, fail_days: float) -> Row:
     remedy = (
         f"issue it anew: {SITE} -e infrastructure_certificate_renew_days={max(math.ceil(warn_days), 1)}"
         if front.authority
-        else f"give a newer one (infrastructure_certificate_file), then {SITE}"
+        else f"give a newer one (infrastructure_certificate_file), then {SITE}; a private authority belongs into the"
+        " file that REQUESTS_CA_BUNDLE names, on this host and on every client's"
     )
     try:
-        trusted = ssl.create_default_context(cafile=front.authority or None)
+        folder = Path(front.trust).is_dir()
+        trusted = ssl.create_default_context(
+            cafile=None if folder else front.trust, capath=front.trust if folder else None
+        )
     except (OSError, ssl.SSLError) as error:
-        return fail("certificate", f"{front.authority} cannot be read: {error}", f"fetch the authority anew: {SITE}")
+        cure = (
+            f"fetch the authority anew: {SITE}" if front.authority else "set REQUESTS_CA_BUNDLE to a file that is there"
+        )
+        return fail("certificate", f"{front.trust} cannot be read: {error}", cure)
     try:
         found = _certificate(front, trusted)
     except ssl.SSLCertVerificationError as error:

@@ -211,6 +211,27 @@ def test_certificate_of_another_authority(shown: Callable[..., doctor.Front], tm
     assert "clients refuse it" in row.value
 
 
+def test_a_given_certificate_is_judged_by_what_this_host_trusts(
+    shown: Callable[..., doctor.Front], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The certificate and the requests by the same authorities: the host's, unless the deployment has its own."""
+    reached = shown(100)
+    authority, reached.authority = reached.authority, ""
+    monkeypatch.delenv("REQUESTS_CA_BUNDLE", raising=False)
+    row = doctor.certificate(reached, 30, 7)
+    assert row.state == "fail"
+    assert "clients refuse it" in row.value
+    assert "REQUESTS_CA_BUNDLE" in row.remedy
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", authority)
+    assert doctor.certificate(reached, 30, 7).state == "ok"
+    assert front().session.verify == authority
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/none.pem")
+    assert doctor.certificate(reached, 30, 7).value.startswith("/none.pem cannot be read")
+    reached.authority = authority
+    assert doctor.certificate(reached, 30, 7).state == "ok"
+    assert front(authority=authority).session.verify == authority
+
+
 def test_certificate_for_another_address(shown: Callable[..., doctor.Front]) -> None:
     row = doctor.certificate(shown(100, "127.0.0.9"), 30, 7)
     assert row.state == "fail"
