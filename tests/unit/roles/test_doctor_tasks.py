@@ -4,6 +4,10 @@
 
 from __future__ import annotations
 
+import json
+import os
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -47,3 +51,33 @@ def far_from_utc(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 def test_this_host_s_clock_is_read_right_in_any_time_zone(name: str, fact: str) -> None:
     expression = task("machine.yml", name)["ansible.builtin.set_fact"][fact]
     assert float(evaluated(expression)) == pytest.approx(time.time(), abs=60)
+
+
+def test_a_plan_that_takes_too_long_is_told_as_a_row_is(tmp_path: Path) -> None:
+    """The tasks themselves, as a role beside a playbook that does not come to its end."""
+    tasks = (ROLE / "tasks" / "plan.yml").read_text(encoding="utf-8")
+    assert tasks.count("timeout: 600") == 1
+    show = "\n- name: Show\n  ansible.builtin.copy:\n    content: '{{ __doctor_plan | to_json }}'\n"
+    show += f"    dest: {tmp_path}/plan.json\n    mode: '0644'\n"
+    sleep = {"hosts": "localhost", "gather_facts": False, "tasks": [{"ansible.builtin.command": "sleep 60"}]}
+    role = {"hosts": "localhost", "gather_facts": False, "roles": ["doctor"]}
+    files = {
+        "roles/doctor/tasks/main.yml": tasks.replace("timeout: 600", "timeout: 1") + show,
+        "playbooks/provision.yml": yaml.safe_dump([sleep]),
+        "play.yml": yaml.safe_dump([role]),
+    }
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text, encoding="utf-8")
+    command = [sys.executable, "-m", "ansible", "playbook", "play.yml", "-i", "localhost,", "-c", "local"]
+    command += ["-e", f"ansible_python_interpreter={sys.executable}"]
+    environment = {
+        **os.environ,
+        "ANSIBLE_CONFIG": str(ROLE.parents[1] / "ansible.cfg"),
+        "ANSIBLE_LOCALHOST_WARNING": "false",
+    }
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stdout + done.stderr
+    plan = json.loads((tmp_path / "plan.json").read_text())
+    assert plan["rc"] in (1, "1")
+    assert "Timed out after 1 second" in plan["stdout"]
