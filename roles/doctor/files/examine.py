@@ -15,6 +15,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -78,18 +79,31 @@ def units() -> dict[str, Any]:
     }
 
 
-def switch() -> Any:
-    """The pair of slots as its own program tells it; before there was a pair, the one unit."""
+def pair() -> Any:
+    """The pair of slots as its own program tells it; None where there is none."""
     program = LIBEXEC / "switch.py"
-    if program.exists():
-        return json.loads(run("/usr/bin/python3", str(program), "status"))
+    return json.loads(run("/usr/bin/python3", str(program), "status")) if program.exists() else None
+
+
+def switch() -> Any:
+    """The pair of slots; before there was a pair, the one unit."""
+    if found := pair():
+        return found
     state = units()["needed"].get("mlflow.service")
     return {"active": "mlflow", "slots": {"mlflow": {"version": release()["version"], "running": state == "active"}}}
 
 
+def serving() -> Path:
+    """Where the release is that serves; where none does, or nothing tells, the one that is wanted."""
+    with suppress(OSError, subprocess.SubprocessError, ValueError, LookupError, TypeError):
+        status = pair()
+        return Path(status["slots"][status["active"]]["release"]).resolve(strict=True)
+    return CURRENT.resolve(strict=True)
+
+
 def release() -> dict[str, Any]:
-    """The release that is wanted, and its packages."""
-    home = CURRENT.resolve(strict=True)
+    """The release that serves, and its packages."""
+    home = serving()
     (site,) = home.glob("lib/python3*/site-packages")
     packages = {found.metadata["Name"]: found.version for found in importlib.metadata.distributions(path=[str(site)])}
     return {"version": packages.get("mlflow", ""), "path": str(home), "packages": packages}

@@ -42,11 +42,17 @@ def program(folder: Path, name: str, script: str) -> None:
     path.chmod(0o755)
 
 
-def release(folder: Path) -> None:
-    site = folder / "releases" / "3.17.2-x" / "lib" / "python3.13" / "site-packages"
-    for name, version in {"mlflow": "3.17.2", "Flask": "3.1.0"}.items():
+def install(folder: Path, mlflow: str) -> Path:
+    home = folder / "releases" / f"{mlflow}-x"
+    site = home / "lib" / "python3.13" / "site-packages"
+    for name, version in {"mlflow": mlflow, "Flask": "3.1.0"}.items():
         (site / f"{name}-{version}.dist-info").mkdir(parents=True)
         (site / f"{name}-{version}.dist-info" / "METADATA").write_text(f"Name: {name}\nVersion: {version}\n")
+    return home
+
+
+def release(folder: Path) -> None:
+    install(folder, "3.17.2")
     (folder / "current").symlink_to(folder / "releases" / "3.17.2-x")
 
 
@@ -87,6 +93,27 @@ def test_the_pair_tells_its_status(
     assert seen(examine, capsys, monkeypatch)["switch"] == {"active": "status"}
     (tmp_path / "libexec" / "switch.py").write_text("import sys\nsys.exit('the journal is torn')\n")
     assert seen(examine, capsys, monkeypatch)["switch"]["error"].endswith("status ended with 1: the journal is torn")
+
+
+@pytest.mark.parametrize(
+    ("status", "version"),
+    [
+        ({"active": "blue", "slots": {"blue": {"release": "releases/3.16.0-x"}}}, "3.16.0"),
+        ({"active": "blue", "slots": {"blue": {"release": "releases/removed"}}}, "3.17.2"),
+        ({"active": None, "slots": {"blue": {"release": None}}}, "3.17.2"),
+        ({}, "3.17.2"),
+        (None, "3.17.2"),
+    ],
+)
+def test_the_release_is_the_one_that_serves(
+    examine: ModuleType, tmp_path: Path, status: dict[str, Any] | None, version: str
+) -> None:
+    """Not the one that is wanted, where the last switch to it failed."""
+    release(tmp_path)
+    install(tmp_path, "3.16.0")
+    told = json.dumps(status).replace("releases/", f"{tmp_path}/releases/") if status is not None else "torn"
+    (tmp_path / "libexec" / "switch.py").write_text(f"print({told!r})\n")
+    assert examine.release()["version"] == version
 
 
 def test_failed_units(examine: ModuleType, tmp_path: Path) -> None:
