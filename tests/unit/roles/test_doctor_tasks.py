@@ -53,6 +53,19 @@ def test_this_host_s_clock_is_read_right_in_any_time_zone(name: str, fact: str) 
     assert float(evaluated(expression)) == pytest.approx(time.time(), abs=60)
 
 
+@pytest.mark.parametrize(
+    ("path", "taken"),
+    [("", True), ("/tmp/doctor.json", True), ("~/doctor.json", True), ("doctor.json", False), ("./doctor.json", False)],
+)
+def test_a_path_is_absolute(path: str, taken: bool) -> None:
+    """A relative one would be another file than where the command was typed."""
+    check = task("validate.yml", "Check the paths")
+    for entry in check["loop"]:
+        item = {"name": entry["name"], "value": path, "example": entry["example"]}
+        assert evaluated("{{ " + check["ansible.builtin.assert"]["that"] + " }}", item=item) is taken
+        assert f"{entry['name']} is {path}" in evaluated(check["ansible.builtin.assert"]["fail_msg"], item=item)
+
+
 def test_a_plan_that_takes_too_long_is_told_as_a_row_is(tmp_path: Path) -> None:
     """The tasks themselves, as a role beside a playbook that does not come to its end."""
     tasks = (ROLE / "tasks" / "plan.yml").read_text(encoding="utf-8")
