@@ -50,9 +50,8 @@ class Examination:
         self._instance: Json | Exception | None = None
 
     def _off(self, name: str) -> bool:
-        return (name == "drift" and not self.params["plan"]) or (
-            name == "advisories" and not self.params["advisories_url"]
-        )
+        needs = {"drift": "plan", "advisories": "advisories_url", "secrets": "secrets"}
+        return name in needs and not self.params[needs[name]]
 
     def cloud(self) -> cloud_side.Cloud:
         """Google's APIs, with a deadline of their own for each use."""

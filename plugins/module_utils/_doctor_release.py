@@ -38,7 +38,7 @@ def release(version: str, minimum: str) -> Row:
         raise UnexaminedError(f"the version of the release is not known ({version or 'empty'})", UPGRADE)
     if numbers(version) < numbers(minimum):
         return fail("release", f"MLflow {version} is older than {minimum} (mlflow_minimum_version)", UPGRADE)
-    return ok("release", f"MLflow {version}, {minimum} or newer")
+    return ok("release", f"MLflow {version}" + (f", {minimum} or newer" if minimum else ""))
 
 
 def advisories(

@@ -49,12 +49,12 @@ options:
     type: str
     default: ''
   secrets:
-    description: Secrets whose age is told.
+    description: Secrets whose age is told. Empty, they are left out.
     type: list
     elements: str
     default: []
   minimum_version:
-    description: Oldest release of MLflow that may be exposed.
+    description: Oldest release of MLflow that may be exposed. Empty, any may be.
     type: str
     default: ''
   advisories_url:

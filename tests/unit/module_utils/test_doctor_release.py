@@ -143,6 +143,10 @@ def test_release(version: str, state: str) -> None:
     assert ("playbooks/upgrade.yml" in row.remedy) == (state != "ok")
 
 
+def test_release_where_any_may_be_exposed() -> None:
+    assert doctor.release("3.17.2", "") == Row("release", "ok", "MLflow 3.17.2")
+
+
 def test_release_of_unknown_version() -> None:
     with pytest.raises(UnexaminedError):
         doctor.release("", "3.16.0")

@@ -220,9 +220,9 @@ def test_check_mode_writes_nothing(play: Play, web: responses.RequestsMock) -> N
 
 @pytest.mark.usefixtures("google", "no_names")
 def test_what_is_skipped_is_told(play: Play) -> None:
-    options = {**OPTIONS, "skip": ["address", "disk"], "plan": {}, "advisories_url": ""}
+    options = {**OPTIONS, "skip": ["address", "disk"], "plan": {}, "advisories_url": "", "secrets": []}
     result = play(mlflow_doctor, **options)
-    assert result["skipped"] == ["address", "disk", "advisories", "drift"]
+    assert result["skipped"] == ["address", "disk", "advisories", "secrets", "drift"]
     assert set(states(result)) == set(NAMES) - set(result["skipped"])
 
 
