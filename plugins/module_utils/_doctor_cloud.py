@@ -93,16 +93,16 @@ def machine(cloud: Cloud, name: str, facts: Json) -> Row:
     return ok("machine", f"{name} is RUNNING, SSH answers")
 
 
-def database(instance: Json) -> Row:
+def database(instance: Json, project: str) -> Row:
     """The Cloud SQL instance's state."""
     state, version = instance.get("state"), instance.get("databaseVersion")
     policy = instance.get("settings", {}).get("activationPolicy", "ALWAYS")
     name = instance.get("name")
     if policy == "NEVER":
-        start = f"gcloud sql instances patch {name} --activation-policy=ALWAYS"
+        start = f"gcloud sql instances patch {name} --activation-policy=ALWAYS --project={project}"
         return fail("database", f"{name} is stopped", start)
     if state != "RUNNABLE":
-        where = "https://console.cloud.google.com/sql/instances"
+        where = f"https://console.cloud.google.com/sql/instances?project={project}"
         return fail("database", f"{name} is {state}", f"MAINTENANCE passes by itself; else look at {where}")
     return ok("database", f"{name} is RUNNABLE, {version}")
 

@@ -158,7 +158,8 @@ class Examination:
         yield from self._one("schema", lambda: machine_side.schema(facts))
         yield from self._one("connections", lambda: machine_side.connections(facts, *uses))
         yield from self._one("disk", lambda: machine_side.disk(facts, *disks))
-        yield from self._one("database", lambda: cloud_side.database(self.database()))
+        project = self.params["project"]
+        yield from self._one("database", lambda: cloud_side.database(self.database(), project))
         yield from self._one("database-disk", lambda: machine_side.database_disk(facts, self.database(), *disks))
         yield from self._one("backups", lambda: cloud_side.backups(self.cloud(), self.database(), self.now, *hours))
         minimum = self.params["minimum_version"]

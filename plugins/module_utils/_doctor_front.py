@@ -118,8 +118,13 @@ class Front:
         return document
 
 
+def _succeeded(answer: Response) -> bool:
+    # Not `ok`, which a redirect is too: to another's sign-in page, for example.
+    return 200 <= answer.status_code < 300
+
+
 def _require(answer: Response, what: str) -> None:
-    if not answer.ok:
+    if not _succeeded(answer):
         remedy = LOGS
         if answer.status_code == 503 and "Retry-After" in answer.headers:
             remedy = "the server is held for a migration or starts; wait, then look at the row server"
@@ -251,7 +256,7 @@ def sign_in(front: Front) -> Row:
     search: Json = {"json": {"max_results": 1}}
     path = "/api/2.0/mlflow/experiments/search"
     without = front.ask("POST", path, signed_in=False, **search)
-    if without.ok:
+    if _succeeded(without):
         return fail(
             "sign-in",
             f"anybody gets in: HTTP {without.status_code} without a password",
@@ -260,8 +265,7 @@ def sign_in(front: Front) -> Row:
     if without.status_code != 401:
         _require(without, "without a password, where 401 was expected")
     with_it = front.ask("POST", path, **search)
-    if not with_it.ok:
-        _require(with_it, f"as {front.username}")
+    _require(with_it, f"as {front.username}")
     return ok("sign-in", f"401 without a password, {with_it.status_code} as {front.username}")
 
 
@@ -466,7 +470,7 @@ def artifact(front: Front, traces: Traces, megabytes: int) -> Row:
         gone = front.ask("DELETE", path) if uploaded else None
     if size != noise.size or digest.digest() != noise.digest.digest():
         return fail("artifact", f"{megabytes} MB came back different from what was stored ({size} bytes)", LOGS)
-    if gone is None or not gone.ok:
+    if gone is None or not _succeeded(gone):
         return warn("artifact", f"{path} could not be deleted again", LOGS)
     rates = f"{megabytes / max(up, 1e-6):.0f} MB/s up, {megabytes / max(down, 1e-6):.0f} MB/s down"
     return ok("artifact", f"{megabytes} MB, checksum equal, {rates}")

@@ -77,10 +77,11 @@ def instance(**settings: Any) -> Json:
 
 
 def test_database() -> None:
-    assert doctor.database(instance()).state == "ok"
-    assert doctor.database(instance() | {"state": "MAINTENANCE"}).state == "fail"
-    stopped = doctor.database(instance() | {"settings": {"activationPolicy": "NEVER"}})
-    assert stopped.remedy == "gcloud sql instances patch mlflow-database --activation-policy=ALWAYS"
+    assert doctor.database(instance(), PROJECT).state == "ok"
+    assert doctor.database(instance() | {"state": "MAINTENANCE"}, PROJECT).state == "fail"
+    stopped = doctor.database(instance() | {"settings": {"activationPolicy": "NEVER"}}, PROJECT)
+    start = "gcloud sql instances patch mlflow-database --activation-policy=ALWAYS"
+    assert stopped.remedy == f"{start} --project={PROJECT}"
 
 
 def backup(hours: float, status: str = "SUCCESSFUL", kind: str = "AUTOMATED") -> Json:

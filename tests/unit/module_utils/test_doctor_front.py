@@ -290,6 +290,13 @@ def test_anybody_gets_in(server: responses.RequestsMock) -> None:
     assert "infrastructure_client_source_ranges" in row.remedy
 
 
+@pytest.mark.parametrize(("without", "with_it"), [(302, 0), (401, 302)])
+def test_a_redirect_is_no_answer(server: responses.RequestsMock, without: int, with_it: int) -> None:
+    signs_in(server, without, with_it)
+    with pytest.raises(UnexaminedError, match=": HTTP 302"):
+        doctor.sign_in(front())
+
+
 def test_the_administrator_is_refused(server: responses.RequestsMock) -> None:
     signs_in(server, 401, 401)
     with pytest.raises(UnexaminedError, match="as admin: HTTP 401") as error:
