@@ -60,6 +60,14 @@ if own.startswith("/run/mlflow-"):
     threading.Thread(target=die, daemon=True).start()
 """
 
+# The migration begins and does not end.
+HANG = """
+import sys, time
+
+if "migrate" in sys.orig_argv:
+    time.sleep(3600)
+"""
+
 
 def signed_in(target: Target, path: str, **options: object) -> requests.Response:
     """Ask as the administrator."""
@@ -118,6 +126,14 @@ def test_smoke_test_fails(machine: Machine) -> None:
         result = machine.upgrade(NEW)
     assert (result["ok"], result["step"], result["moved"]) == (False, "check", False)
     assert "smoke test failed" in result["cause"]
+
+
+def test_migration_that_does_not_end(machine: Machine) -> None:
+    """The machine ends it by itself: nobody waits for it here until it is over."""
+    with machine.planted(NEW, HANG):
+        result = machine.wait("done", machine.ask(NEW, "--timeout", "40", "--go-timeout", "60"))
+    assert (result["ok"], result["step"], result["code"]) == (False, "migrate", 1)
+    assert "the 40 s that an upgrade may take (upgrade_timeout_seconds)" in result["cause"]
 
 
 def test_nobody_gives_the_word(machine: Machine) -> None:

@@ -48,6 +48,8 @@ MAINTENANCE = "postgres"
 MARK = "mlflow upgrade "
 # The revision of MLflow's user database before it kept revisions (mlflow.server.auth.db).
 INITIAL_AUTH_REVISION = "8606fa83a998"
+# A server that is gone without a word (failover, lost route) is noticed after 90 s, not after hours. libpq's words.
+KEEPALIVES = {"keepalives_idle": "30", "keepalives_interval": "10", "keepalives_count": "6"}
 # Above this size, copying files (with a checkpoint) is faster than copying through the write-ahead log.
 LARGE = 64 * 1024 * 1024
 COUNTED = {
@@ -105,6 +107,8 @@ def read_databases(credentials: Path, auth_database: str) -> Databases:
     if (credentials / "mlflow.database-ca").exists():
         os.environ["PGSSLROOTCERT"] = str(credentials / "mlflow.database-ca")
     url = make_url(tracking).set(password=make_url(uri).password)
+    # In the URL, since migrations make engines of their own from it.
+    url = url.set(query={**KEEPALIVES, **url.query})
     return Databases(tracking=str(url.database), auth=auth_database, url=url)
 
 

@@ -152,6 +152,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     upgrade = commands.add_parser("upgrade")
     upgrade.add_argument("--go-timeout", type=float, default=60.0, help="seconds to wait for `go`; 0: do not wait")
     upgrade.add_argument("--watch", type=float, default=60.0, help="seconds in which a crash leads back")
+    upgrade.add_argument("--timeout", type=float, help="seconds until the databases are migrated; default: no limit")
     upgrade.add_argument("--drain", type=float, help="seconds for requests under way; default: mlflow_drain_timeout")
     waiting = commands.add_parser("wait")
     waiting.add_argument("--for", dest="until", choices=["ready", "done"], default="done")
@@ -186,7 +187,7 @@ def perform(options: argparse.Namespace, machine: Machine) -> int:
     elif command == "reload":
         return reload(switch, machine, needed=options.needed)
     elif command == "upgrade":
-        chosen = {"go_timeout": options.go_timeout, "watch": options.watch, "drain": options.drain}
+        chosen = {name: getattr(options, name) for name in ("go_timeout", "watch", "timeout", "drain")}
         print(json.dumps({"id": ask(switch, machine, "upgrade", chosen)}))
     elif command == "wait":
         code, document = wait(switch, machine, options.id, options.until, options.timeout)

@@ -37,6 +37,8 @@ class FakeMachine(Machine):
         self.lives = 0
         # What fails: (word of a command, release or slot).
         self.broken: set[tuple[str, str]] = set()
+        # Seconds that a command of schema.py would take.
+        self.slow: dict[str, float] = {}
         # The schema that a release's code has, and that databases have, by name.
         self.code: dict[str, int] = {}
         self.databases: dict[str, dict[str, Any]] = {"mlflow": {"schema": 1, "rows": ["before"]}}
@@ -163,8 +165,10 @@ class FakeMachine(Machine):
             upgrade = arguments[arguments.index("--id") + 1]
         if command == "heads":
             schema, code = databases["mlflow"]["schema"], self.code[release]
+            self._take_time(command, arguments)
             same = {"database": str(schema), "code": str(code), "known": schema <= code}
             return json.dumps({"tracking": same, "auth": same})
+        self._take_time(command, arguments)
         assert not self.running, "nobody may use the databases"
         if (command, release) in self.broken:
             raise FailedError(f"{command}: it cannot be done")
@@ -180,6 +184,13 @@ class FakeMachine(Machine):
             databases["mlflow"] = databases.pop("mlflow_before")
             restored = ["mlflow"]
         return json.dumps({"restored": restored})
+
+    def _take_time(self, command: str, arguments: list[str]) -> None:
+        limits = [word.partition("=")[2] for word in arguments if word.startswith("RuntimeMaxSec=")]
+        limit, takes = float(limits[0]) if limits else float("inf"), self.slow.get(command, 0)
+        self.clock += min(limit, takes)
+        if takes > limit:
+            raise FailedError("INFO half of it is done")
 
     def ask(self, kind: str, **options: Any) -> None:
         """Leave a request, as switch.py does."""

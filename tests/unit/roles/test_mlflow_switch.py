@@ -166,6 +166,43 @@ def test_without_go_it_leads_back(machine: FakeMachine) -> None:
     assert result(machine)["cause"] == "no word from the control host in 60 s"
 
 
+@pytest.mark.parametrize(
+    ("slow", "step"), [({"heads": 101}, "compare"), ({"copy": 95}, "copy"), ({"copy": 60, "migrate": 40}, "migrate")]
+)
+def test_it_takes_no_longer_than_it_may(machine: FakeMachine, slow: dict[str, float], step: str) -> None:
+    """Also where nobody is there to end it; what leads back gets the time that it needs."""
+    machine.want(path(NEW))
+    machine.slow = {**slow, "restore": 1000}
+    machine.on_sleep = lambda: setattr(machine, "clock", machine.clock + 5)
+    start = machine.clock
+    machine.ask("upgrade", timeout=100)
+    machine.switch().run()
+    assert serving(machine) == ("blue", OLD)
+    assert (result(machine)["ok"], result(machine)["step"]) == (False, step)
+    expected = f"{step} was not done after the 100 s that an upgrade may take (upgrade_timeout_seconds)"
+    assert result(machine)["cause"] == expected
+    assert machine.clock - start < 110 + (0 if step == "compare" else 1000)
+    assert machine.databases["mlflow"]["rows"] == ["before"]
+
+
+def test_time_that_is_over_before_a_step_is_not_given_to_it(machine: FakeMachine) -> None:
+    machine.want(path(NEW))
+    machine.on_sleep = lambda: setattr(machine, "clock", machine.clock + 100)
+    machine.ask("upgrade", timeout=100)
+    machine.switch().run()
+    assert serving(machine) == ("blue", OLD)
+    assert (result(machine)["step"], result(machine)["code"]) == ("copy", 1)
+    assert not any("schema.py copy" in line for line in machine.log)
+
+
+def test_a_failure_within_the_time_keeps_its_own_cause(machine: FakeMachine) -> None:
+    machine.want(path(NEW))
+    machine.broken.add(("migrate", path(NEW)))
+    machine.ask("upgrade", timeout=100)
+    machine.switch().run()
+    assert result(machine)["cause"] == "migrate: it cannot be done"
+
+
 @pytest.mark.parametrize(("identity", "ends_with"), [("upgrade-1", NEW), ("upgrade-0", OLD)])
 def test_go_counts_for_the_switch_it_was_given_to(machine: FakeMachine, identity: str, ends_with: str) -> None:
     machine.want(path(NEW))

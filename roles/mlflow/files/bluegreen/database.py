@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 from typing import Any
 
 from .machine import FailedError, Machine
@@ -21,14 +22,19 @@ class Database:
     def __init__(self, machine: Machine) -> None:
         self._machine = machine
 
-    def ask(self, release: str, auth_database: str, command: str, *arguments: str) -> dict[str, Any]:
-        """Run a subcommand of schema.py; return what it says."""
+    def ask(
+        self, release: str, auth_database: str, command: str, *arguments: str, left: float | None = None
+    ) -> dict[str, Any]:
+        """Run a subcommand of schema.py, for `left` seconds at most; return what it says."""
         line = ["systemd-run", "--wait", "--pipe", "--collect", "--quiet"]
         if command not in READING:
             # A name to end it by: it outlives whoever asked.
             line += [f"--unit={UNIT}"]
         properties = [f"LoadCredential={name}" for name in CREDENTIALS]
         properties += ["User=mlflow", "Group=mlflow", "PrivateTmp=yes", "ProtectSystem=strict", "NoNewPrivileges=yes"]
+        if left is not None:
+            # systemd ends it, whoever asked being alive or not. Never before the moment that the caller knows.
+            properties += [f"RuntimeMaxSec={math.ceil(left)}"]
         line += [part for each in properties for part in ("-p", each)]
         line += [f"{release}/bin/python", "-I", "/opt/mlflow/libexec/schema.py"]
         answer = self._machine.run(*line, command, "--auth-database", auth_database, *arguments)
@@ -43,10 +49,10 @@ class Database:
         with contextlib.suppress(FailedError):
             self._machine.run("systemctl", "stop", f"{UNIT}.service", quiet=True)
 
-    def migration(self, release: str, auth_database: str) -> bool:
+    def migration(self, release: str, auth_database: str, *, left: float | None = None) -> bool:
         """Tell whether a release would migrate the databases; fail when it is older than they are."""
         needed = False
-        for name, heads in self.ask(release, auth_database, "heads").items():
+        for name, heads in self.ask(release, auth_database, "heads", left=left).items():
             # An empty database is not migrated: the server makes its tables.
             if heads["database"] is None or heads["database"] == heads["code"]:
                 continue

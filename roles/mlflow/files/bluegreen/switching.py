@@ -10,7 +10,8 @@ exception: when a person goes back to the databases of an earlier release, it le
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 from .database import Database
 from .journal import Entry, Journal
@@ -19,6 +20,8 @@ from .slots import NAMES, Slots, other
 from .traffic import Traffic
 
 REFUSED = 3
+
+Answer = TypeVar("Answer")
 
 
 class Switch:
@@ -104,7 +107,8 @@ class Switch:
         release, settings = self._release(entry.new), self.slots.settings(entry.new)
         if release == self.slots.release(entry.old):
             return False
-        migration = self.database.migration(release, settings["auth_database"])
+        auth = settings["auth_database"]
+        migration = self._in_time(entry, lambda left: self.database.migration(release, auth, left=left))
         if migration and entry.kind == "reload":
             version = self.slots.version(release)
             raise FailedError(f"MLflow {version} needs another database schema: run playbooks/upgrade.yml", REFUSED)
@@ -127,9 +131,31 @@ class Switch:
                 raise FailedError("the databases that the upgrade kept are gone; restore a backup instead", REFUSED)
         else:
             self.journal.step(entry, "copy", databases=True)
-            self.database.ask(self._release(entry.old), auth, "copy", "--id", entry.id)
+            old = self._release(entry.old)
+            self._in_time(entry, lambda left: self.database.ask(old, auth, "copy", "--id", entry.id, left=left))
             self.journal.step(entry, "migrate")
-            self.database.ask(new, auth, "migrate")
+            self._in_time(entry, lambda left: self.database.ask(new, auth, "migrate", left=left))
+
+    def _in_time(self, entry: Entry, deed: Callable[[float | None], Answer]) -> Answer:
+        """Do what must end with the time that was given to the switch; tell it how many seconds are left of that.
+
+        Nobody is served while the databases are copied and migrated, and this machine is the only one that can be sure
+        to be there at the end. What leads back is never limited.
+        """
+        limit = entry.options.get("timeout")
+        if not limit:
+            return deed(None)
+        deadline = entry.started + limit
+        left = deadline - self._machine.now()
+        try:
+            if left > 0:
+                return deed(left)
+        except FailedError:
+            if self._machine.now() < deadline:
+                raise
+        raise FailedError(
+            f"{entry.step} was not done after the {limit:.0f} s that an upgrade may take (upgrade_timeout_seconds)"
+        )
 
     def _release(self, slot: str) -> str:
         release = self.slots.release(slot)

@@ -1,0 +1,66 @@
+# Copyright (c) 2026, the mlops.mlflow_gcp authors
+# SPDX-License-Identifier: Apache-2.0
+"""How schema.py reaches the databases; what it does with them is tested with a PostgreSQL, in molecule/upgrade."""
+
+from __future__ import annotations
+
+import importlib.util
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+PROGRAM = Path(__file__).resolve().parents[3] / "roles" / "mlflow" / "files" / "schema.py"
+
+
+class Connection:
+    """What the driver would return, and what it was asked for."""
+
+    autocommit = False
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        assert not arguments
+        self.options = options
+
+
+@pytest.fixture
+def schema(monkeypatch: pytest.MonkeyPatch) -> Any:
+    """The program, with a driver that only a release on a machine has."""
+    driver = ModuleType("psycopg2")
+    for name in ("errors", "sql"):
+        part = ModuleType(f"psycopg2.{name}")
+        setattr(driver, name, part)
+        monkeypatch.setitem(sys.modules, part.__name__, part)
+    driver.connect = Connection  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "psycopg2", driver)
+    spec = importlib.util.spec_from_file_location("mlflow_schema", PROGRAM)
+    assert spec
+    assert spec.loader
+    module = importlib.util.module_from_spec(spec)
+    monkeypatch.setitem(sys.modules, spec.name, module)
+    spec.loader.exec_module(module)
+    return module
+
+
+def databases(schema: Any, credentials: Path, query: str) -> Any:
+    """What a credential leads to."""
+    uri = f"postgresql://mlflow:p%40ss@10.1.2.3/mlflow?{query}\n"
+    (credentials / "mlflow.database-uri").write_text(uri, encoding="utf-8")
+    return schema.read_databases(credentials, "mlflow_auth")
+
+
+def test_a_server_that_is_gone_without_a_word_is_noticed(schema: Any, tmp_path: Path) -> None:
+    """For our own sessions, and for the engines that migrations make of the URL."""
+    found = databases(schema, tmp_path, "sslmode=verify-ca")
+    options = found.connect("mlflow_auth").options
+    assert (options["dbname"], options["password"], options["sslmode"]) == ("mlflow_auth", "p@ss", "verify-ca")
+    patience = {"keepalives_idle": "30", "keepalives_interval": "10", "keepalives_count": "6"}
+    assert patience.items() <= options.items()
+    assert patience.items() <= dict(found.url.query).items()
+
+
+def test_what_the_credential_says_goes_first(schema: Any, tmp_path: Path) -> None:
+    options = databases(schema, tmp_path, "keepalives_idle=5").connect("mlflow").options
+    assert (options["keepalives_idle"], options["keepalives_count"]) == ("5", "6")
