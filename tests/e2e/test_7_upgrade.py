@@ -334,7 +334,15 @@ def test_the_way_back_says_what_it_costs_and_asks(old: Deployment, client: Mlflo
 
 
 def test_what_was_gone_back_from_is_not_gone_to_again_unasked(old: Deployment) -> None:
-    output = upgrade(old, "upgrade-again")
+    """The machine knows, also where another host went back: this one's own note is put aside."""
+    assert status(old)["rolled_back"]["version"] == NEW
+    note, aside = old.state / "release.yml", old.state / "release.yml.aside"
+    assert yaml.safe_load(note.read_text())["rolled_back_from"] == NEW
+    note.rename(aside)
+    try:
+        output = upgrade(old, "upgrade-again")
+    finally:
+        aside.rename(note)
     assert "upgrade_again=true" in output
     assert set(changes(output).values()) == {0}
     assert serving(old) == OLD

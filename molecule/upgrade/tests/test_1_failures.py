@@ -159,6 +159,7 @@ def test_new_version_crashes_after_it_got_the_traffic(machine: Machine, target: 
     assert (result["ok"], result["step"], result["moved"], result["kept_failed"]) == (False, "watch", True, True)
     assert "crashed" in result["cause"]
     assert machine.sql("mlflow_failed", "SELECT count(*) FROM runs WHERE name = 'accepted';") == "1"
+    assert machine.status()["rolled_back"]["version"] == NEW
 
 
 @pytest.mark.parametrize("step", ["copy", "migrate", "start", "ready", "watch"])

@@ -27,6 +27,7 @@ def test_upgrade_under_load(
     print(json.dumps(measured, indent=1))
     result, load, probe = measured["result"], measured["load"], measured["probe"]
     assert (result["ok"], result["migrated"], machine.serving()) == (True, True, NEW)
+    assert machine.status()["rolled_back"] is None
     # Most of the time the clients wait.
     assert load["calls"] > 20
     assert (load["lost"], load["wrong"], load["twice"]) == (0, [], 0)
@@ -61,6 +62,7 @@ def test_rollback_by_hand(machine: Machine, target: Target, original: Original) 
         report = load.report()
     assert (result["ok"], result["kind"]) == (True, "rollback")
     assert machine.serving() == OLD
+    assert machine.status()["rolled_back"]["version"] == NEW
     # Runs that were accepted after the upgrade are not known any more, and that is all.
     assert [each for each in report["failures"] if "RESOURCE_DOES_NOT_EXIST" not in each["error"]] == []
     assert original.lost() == {}

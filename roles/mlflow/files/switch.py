@@ -108,6 +108,8 @@ def status(switch: Switch) -> dict[str, Any]:
         "held": bool(entry and entry.held_since is not None),
         "wanted": {"release": wanted, "version": slots.version(wanted), "unseen": unseen},
         "previous": journal.load("previous"),
+        # The release that was gone back from since the last upgrade.
+        "rolled_back": journal.load("rolled_back"),
         "phase": entry.step if entry else "asked" if request else "idle",
         "id": entry.id if entry else request["id"] if request else None,
         "result": journal.load("result"),

@@ -16,6 +16,7 @@ sys.path.insert(0, str(FILES))
 from bluegreen.journal import Journal  # noqa: E402
 from bluegreen.machine import FailedError, Machine  # noqa: E402
 from bluegreen.switching import Switch  # noqa: E402
+from switch import status  # noqa: E402, F401
 
 SETTINGS = {"admin_username": "admin", "auth_database": "mlflow_auth", "drain_timeout": 5, "start_timeout": 30}
 

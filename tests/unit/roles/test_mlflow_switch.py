@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from .fake_machine import FakeMachine, KilledError
+from .fake_machine import FakeMachine, KilledError, status
 
 OLD, SAME, NEW = "3.17.2", "3.17.3", "3.18.0"
 
@@ -56,6 +56,11 @@ def result(machine: FakeMachine) -> dict[str, object]:
     document = machine.switch().journal.load("result")
     assert document is not None
     return document
+
+
+def rolled_back(machine: FakeMachine) -> object:
+    """The version that was gone back from, as `status` tells."""
+    return (status(machine.switch())["rolled_back"] or {}).get("version")
 
 
 def test_reload(machine: FakeMachine) -> None:
@@ -140,6 +145,24 @@ def test_a_step_that_fails_leads_back(machine: FakeMachine, version: str, breaks
     # Rows that were accepted are kept.
     assert ("mlflow_failed" in machine.databases) == (migrates and step == "watch") == told["kept_failed"]
     assert machine.databases["mlflow"]["rows"] == ["before"]
+    # Only what clients worked with is not to be tried again unasked.
+    assert rolled_back(machine) == (version if step == "watch" else None)
+
+
+def test_an_upgrade_that_succeeds_forgets_what_was_gone_back_from(machine: FakeMachine) -> None:
+    for breaks in ({("artifacts", path(NEW))}, set()):
+        machine.broken = breaks
+        machine.want(path(NEW))
+        machine.ask("upgrade", watch=10)
+        machine.switch().run()
+        assert rolled_back(machine) == (NEW if breaks else None)
+
+
+def test_what_serves_was_not_gone_back_from(machine: FakeMachine) -> None:
+    machine.broken.add(("artifacts", path(OLD)))
+    machine.ask("upgrade", watch=10)
+    machine.switch().run()
+    assert (result(machine)["step"], rolled_back(machine)) == ("watch", None)
 
 
 def test_a_crash_while_it_is_watched_leads_back(machine: FakeMachine) -> None:
@@ -229,6 +252,7 @@ def test_rollback_by_hand(machine: FakeMachine, version: str) -> None:
     assert serving(machine) == ("blue", OLD)
     assert result(machine)["ok"] is True
     assert machine.switch().journal.load("previous") is None
+    assert rolled_back(machine) == version
     if version == NEW:
         assert machine.databases["mlflow"]["rows"] == ["before"]
         assert machine.databases["mlflow_failed"]["rows"] == ["before", "after"]

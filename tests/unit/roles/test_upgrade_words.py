@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from ansible.parsing.dataloader import DataLoader
 from ansible.plugins.loader import init_plugin_loader
-from ansible.template import Templar
+from ansible.template import Templar, trust_as_template
 
 ROLE = Path(__file__).resolve().parents[3] / "roles" / "upgrade"
 
@@ -109,3 +109,87 @@ def test_a_way_back_that_failed_says_what_is_there(
     }
     message = render(require["ansible.builtin.assert"]["fail_msg"], require["vars"], facts)
     assert " ".join(message.split()) == words
+
+
+# The machine's own way back
+
+
+def ending(result: dict[str, Any] | None, *, active: str = "blue", ready: int = 0) -> str:
+    """How the message of an upgrade that failed ends."""
+    slots = {"blue": {"version": "3.17.2"}, "green": {"version": "3.18.0"}}
+    facts = {
+        "__upgrade_after": {"stdout": json.dumps({"active": active, "slots": slots, "result": result})},
+        "__upgrade_asked": {"stdout": json.dumps({"id": "x"})},
+        "__upgrade_ready": {"rc": ready, "stderr": "it is ill."},
+        "__upgrade_to": "3.18.0",
+    }
+    end = task("back.yml", "End with the cause")
+    return " ".join(render(trust_as_template("{{ __upgrade_end }}"), end["vars"], facts).split())
+
+
+def ended(**changes: Any) -> dict[str, Any]:
+    """How a switch ended."""
+    timings = {"start": 20.2, "move": 0.2, "watch": 41.4, "back": 9.0}
+    nothing = {"id": "x", "ok": False, "step": "watch", "moved": False, "kept_failed": False}
+    return {**nothing, "cause": "it crashed", "timings": timings, **changes}
+
+
+AS_BEFORE = "MLflow 3.17.2 serves, with the data as before. Remove the cause and run this playbook again."
+AGAIN = " To go to MLflow 3.18.0 again: -e upgrade_again=true"
+
+
+@pytest.mark.parametrize(
+    ("result", "words"),
+    [
+        (None, AS_BEFORE),
+        (ended(), AS_BEFORE),
+        (ended(id="an earlier one", moved=True, kept_failed=True), AS_BEFORE),
+        (
+            ended(moved=True, kept_failed=True),
+            "MLflow 3.17.2 serves with the data of before the switch. What was logged in the 42 s after traffic moved"
+            " is kept in the databases NAME_failed until the next way back." + AGAIN,
+        ),
+        (
+            ended(moved=True),
+            "MLflow 3.17.2 serves. The databases were not exchanged: what was logged meanwhile is there." + AGAIN,
+        ),
+    ],
+    ids=["no switch", "not moved", "earlier", "databases taken back", "databases not exchanged"],
+)
+def test_a_failed_upgrade_says_where_the_data_is(result: dict[str, Any] | None, words: str) -> None:
+    assert ending(result) == words
+
+
+def test_a_failure_after_the_switch_says_that_the_new_release_serves() -> None:
+    words = (
+        "The switch itself came to its end: MLflow 3.18.0 serves. Remove the cause and run this playbook again, which"
+        " does what is left."
+    )
+    assert ending(ended(ok=True, moved=True, step=None, cause=None), active="green") == words
+
+
+def test_a_server_that_is_not_ready_comes_first() -> None:
+    words = "MLflow 3.17.2 should serve but is not ready: it is ill. Look with playbooks/doctor.yml."
+    assert ending(ended(), ready=1) == words
+
+
+@pytest.mark.parametrize(
+    ("machine", "host", "again", "stays"),
+    [
+        (None, {}, False, False),
+        ({"version": "3.18.0"}, {}, False, True),
+        (None, {"rolled_back_from": "3.18.0"}, False, True),
+        ({"version": "3.18.0"}, {"rolled_back_from": "3.18.0"}, True, False),
+        ({"version": "3.17.3"}, {"rolled_back_from": "3.17.4"}, False, False),
+    ],
+)
+def test_what_was_gone_back_from_stays_whoever_knows_it(
+    machine: dict[str, str] | None, host: dict[str, str], again: bool, stays: bool
+) -> None:
+    facts = {
+        "__upgrade_release": {"upgrade": True, "version": "3.18.0"},
+        "__upgrade_status": {"rolled_back": machine},
+        "__upgrade_kept": host,
+        "upgrade_again": again,
+    }
+    assert render(trust_as_template("{{ __upgrade_stays }}"), load("vars/main.yml"), facts) is stays

@@ -49,7 +49,7 @@ class Journal:
         return self._directory / f"{name}.json"
 
     def load(self, name: str) -> dict[str, Any] | None:
-        """Return one of the files: request, go, journal, result or previous."""
+        """Return one of the files: request, go, journal, result, previous or rolled_back."""
         text = read(self._path(name))
         document: dict[str, Any] | None = json.loads(text) if text else None
         return document

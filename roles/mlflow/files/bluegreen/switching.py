@@ -10,6 +10,7 @@ exception: when a person goes back to the databases of an earlier release, it le
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -228,10 +229,17 @@ class Switch:
         if entry.kind == "upgrade" and old != self.slots.release(entry.new):
             document = {"id": entry.id, "release": old, "version": self.slots.version(old), "migrated": entry.migration}
             self.journal.save("previous", document)
+            self.journal.drop("rolled_back")
         elif entry.kind == "rollback":
+            self._remember_way_back(old)
             self.journal.drop("previous")
         self.slots.stop(entry.old)
         self._result(entry)
+
+    def _remember_way_back(self, release: str | None) -> None:
+        """What served, and was gone back from, is not to be tried again by a timer. Whoever upgrades asks `status`."""
+        since = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(self._machine.now()))
+        self.journal.save("rolled_back", {"version": self.slots.version(release), "since": since})
 
     # --- Back
 
@@ -269,6 +277,9 @@ class Switch:
                 self.slots.start_later(old)
         self._release_hold(entry, old)
         self.slots.stop(new)
+        # Clients worked with it. What failed before that may do so no more the next time, and costs nobody anything.
+        if entry.kind == "upgrade" and entry.moved and self.slots.release(new) != self.slots.release(old):
+            self._remember_way_back(self.slots.release(new))
         self._result(entry)
 
     def _lead_on(self, entry: Entry) -> bool:
