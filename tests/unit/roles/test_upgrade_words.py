@@ -56,6 +56,49 @@ def test_only_backups_that_succeeded_are_counted_as_kept() -> None:
     assert render(removal["loop"], removal["vars"], facts) == ["mlflow upgrade 4"]
 
 
+# The cause
+
+
+@pytest.mark.parametrize(
+    ("failed", "cause"),
+    [
+        (
+            {
+                "msg": "non-zero return code",
+                "stdout_lines": [
+                    "INFO a",
+                    "INFO b",
+                    "Traceback:",
+                    '{"error": "SchemaError: x"}',
+                    "SchemaError: it hangs",
+                ],
+                "stderr_lines": ["Shared connection to 10.0.0.2 closed."],
+            },
+            "non-zero return code: INFO b Traceback: SchemaError: it hangs",
+        ),
+        (
+            {"msg": "failed", "stdout_lines": ["much"], "stderr_lines": ["Connection to 10.0.0.2 closed.", "real"]},
+            "failed: Connection to 10.0.0.2 closed. real",
+        ),
+        ({"msg": "failed", "stdout_lines": ["much"], "stderr_lines": []}, "failed"),
+        ({"msg": "failed", "stderr_lines": ["ERROR: hash", "more", "words", "of", "pip"]}, "failed: ERROR: hash"),
+    ],
+    ids=["a script on a terminal", "words besides", "no words", "pip"],
+)
+def test_the_cause_is_what_the_program_said(failed: dict[str, Any], cause: str) -> None:
+    keep = task("upgrade.yml", "Keep the cause")
+    facts = {"ansible_failed_result": failed}
+    assert render(keep["ansible.builtin.set_fact"]["__upgrade_failed_cause"], keep["vars"], facts) == cause
+
+
+@pytest.mark.parametrize(("given", "used"), [({}, "mlflow_auth"), ({"mlflow_auth_database": "users"}, "users")])
+def test_the_rehearsal_migrates_the_database_that_serves(given: dict[str, str], used: str) -> None:
+    script = task("rehearse.yml", "Migrate it with the new release")["ansible.builtin.script"]["cmd"]
+    known = dict.fromkeys(("__upgrade_address", "__upgrade_target", "__upgrade_authority"), "x")
+    defaults = {"__upgrade_mlflow": {"mlflow_auth_database": "mlflow_auth"}}
+    assert f"--auth-database {used} " in render(script, load("vars/main.yml"), known, defaults, given)
+
+
 # The way back by hand
 
 
@@ -193,3 +236,18 @@ def test_what_was_gone_back_from_stays_whoever_knows_it(
         "upgrade_again": again,
     }
     assert render(trust_as_template("{{ __upgrade_stays }}"), load("vars/main.yml"), facts) is stays
+
+
+@pytest.mark.parametrize(
+    ("machine", "host"),
+    [({"version": "3.18.0", "since": "today"}, {}), (None, {"rolled_back_from": "3.18.0", "since": "today"})],
+)
+def test_it_says_since_when_it_stays(machine: dict[str, str] | None, host: dict[str, str]) -> None:
+    facts = {
+        "__upgrade_from": "3.17.2",
+        "__upgrade_to": "3.18.0",
+        "__upgrade_status": {"rolled_back": machine},
+        "__upgrade_kept": host,
+    }
+    message = task("main.yml", "Tell that the way there was taken back")["ansible.builtin.debug"]["msg"]
+    assert "was gone back to from 3.18.0 on today. It stays" in render(message, load("vars/main.yml"), facts)
