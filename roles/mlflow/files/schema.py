@@ -8,7 +8,7 @@
     restore    give the names back to what `copy` kept
     forget     drop what `copy` kept
     migrate    bring both databases to this release's schema
-    counts     rows in the serving databases and in what `copy` kept
+    counts     rows in the serving databases and in what `copy` kept, and the upgrade that kept it
 
 Runs inside a release's virtual environment, with the server's credentials; prints one JSON document. Nobody may use the
 databases during copy, restore and migrate: stop the server first. Sessions that are left are ended.
@@ -130,6 +130,12 @@ def fresh(name: str) -> str:
 def discarded(name: str) -> str:
     """A database that is being dropped."""
     return f"{name}_discarded"
+
+
+def mark_in(comment: str) -> str | None:
+    """The upgrade that a database's comment names in its first line."""
+    first = comment.split("\n", 1)[0]
+    return first.removeprefix(MARK) if first.startswith(MARK) else None
 
 
 class Server:
@@ -260,9 +266,8 @@ class Server:
         )
 
     def mark(self, name: str) -> str | None:
-        """The upgrade that kept this database, from the first line of its comment."""
-        first = self.comment(name).split("\n", 1)[0]
-        return first.removeprefix(MARK) if first.startswith(MARK) else None
+        """The upgrade that kept this database."""
+        return mark_in(self.comment(name))
 
     def duplicate(self, name: str) -> list[str]:
         """Copy a database under its fresh name, with owner, rights, settings; return the settings that were refused."""
@@ -543,11 +548,13 @@ def counts(databases: Databases) -> dict[str, Any]:
 
     with contextlib.closing(databases.connect(MAINTENANCE)) as connection, connection.cursor() as cursor:
         cursor.execute(
-            "SELECT count(*) FROM pg_database WHERE datname = ANY(%s)",
+            "SELECT shobj_description(oid, 'pg_database') FROM pg_database WHERE datname = ANY(%s)",
             [[before(name) for name in databases.names]],
         )
-        kept = cursor.fetchone()[0] == len(databases.names)
-    return {"serving": both(str), "before": both(before) if kept else None}
+        marks = [mark_in(row[0] or "") for row in cursor.fetchall()]
+    kept = len(marks) == len(databases.names)
+    upgrade = marks[0] if kept and len(set(marks)) == 1 else None
+    return {"serving": both(str), "before": both(before) if kept else None, "upgrade": upgrade}
 
 
 def perform(options: argparse.Namespace) -> dict[str, Any]:

@@ -193,7 +193,7 @@ class FakeMachine(Machine):
         if takes > limit:
             raise FailedError("INFO half of it is done")
 
-    def ask(self, kind: str, **options: Any) -> None:
+    def ask(self, kind: str, name: str = "upgrade-1", **options: Any) -> None:
         """Leave a request, as switch.py does."""
-        request = {"id": "upgrade-1", "kind": kind, "options": options, "started": self.clock}
+        request = {"id": name, "kind": kind, "options": options, "started": self.clock}
         Journal(self).save("request", request)

@@ -51,6 +51,54 @@ def databases(schema: Any, credentials: Path, query: str) -> Any:
     return schema.read_databases(credentials, "mlflow_auth")
 
 
+class Rows:
+    """A session that finds no tables, and databases with comments."""
+
+    def __init__(self, comments: list[str | None]) -> None:
+        self.comments = comments
+        self.asked = ""
+
+    def __enter__(self) -> Rows:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        return
+
+    def cursor(self) -> Rows:
+        return self
+
+    def close(self) -> None:
+        return
+
+    def execute(self, statement: str, values: object) -> None:
+        self.asked = statement
+
+    def fetchone(self) -> tuple[None]:
+        return (None,)
+
+    def fetchall(self) -> list[tuple[str | None]]:
+        assert "shobj_description" in self.asked
+        return [(comment,) for comment in self.comments]
+
+
+@pytest.mark.parametrize(
+    ("comments", "before", "upgrade"),
+    [
+        (["mlflow upgrade 7", "mlflow upgrade 7\nours"], {}, "7"),
+        (["mlflow upgrade 7", "mlflow upgrade 8"], {}, None),
+        (["ours", None], {}, None),
+        (["mlflow upgrade 7"], None, None),
+        ([], None, None),
+    ],
+)
+def test_counts_name_the_upgrade_that_kept_the_databases(
+    schema: Any, comments: list[str | None], before: dict[str, int] | None, upgrade: str | None
+) -> None:
+    found = schema.Databases("mlflow", "mlflow_auth", None)
+    object.__setattr__(found, "connect", lambda _: Rows(comments))
+    assert schema.counts(found) == {"serving": {}, "before": before, "upgrade": upgrade}
+
+
 def test_a_server_that_is_gone_without_a_word_is_noticed(schema: Any, tmp_path: Path) -> None:
     """For our own sessions, and for the engines that migrations make of the URL."""
     found = databases(schema, tmp_path, "sslmode=verify-ca")

@@ -320,6 +320,25 @@ def test_an_upgrade_to_what_serves_keeps_where_to_go_back_to(machine: FakeMachin
     assert previous["version"] == OLD
 
 
+@pytest.mark.parametrize(
+    ("first", "breaks", "stays"), [(NEW, "copy", False), (NEW, "migrate", False), (SAME, "copy", True)]
+)
+def test_a_later_migration_ends_the_way_back_before_it(
+    machine: FakeMachine, first: str, breaks: str, stays: bool
+) -> None:
+    """Its copy takes the place of what the earlier one kept, however it ends itself. One that kept nothing stays."""
+    machine.want(path(first))
+    machine.ask("upgrade")
+    machine.switch().run()
+    newest = machine.release("3.19.0", 3)
+    machine.broken.add((breaks, path(first) if breaks == "copy" else newest))
+    machine.want(newest)
+    machine.ask("upgrade", "upgrade-2")
+    machine.switch().run()
+    assert serving(machine) == ("green", first)
+    assert (machine.switch().journal.load("previous") is not None) == stays
+
+
 def test_a_broken_old_server_does_not_keep_a_failed_switch_open(machine: FakeMachine) -> None:
     machine.running.clear()
     machine.broken.add(("start", path(SAME)))

@@ -154,6 +154,19 @@ def test_a_way_back_that_failed_says_what_is_there(
     assert " ".join(message.split()) == words
 
 
+@pytest.mark.parametrize(
+    ("migrated", "kept_by", "possible"),
+    [(True, "x", True), (True, "y", False), (True, None, False), (False, None, True)],
+)
+def test_a_way_back_needs_the_databases_of_its_upgrade(migrated: bool, kept_by: str | None, possible: bool) -> None:
+    that = task("rollback.yml", "Require that the databases of then are kept")["ansible.builtin.assert"]["that"]
+    facts = {
+        "__upgrade_status": {"previous": {"id": "x", "migrated": migrated}},
+        "__upgrade_counted": {"stdout": json.dumps({"upgrade": kept_by})},
+    }
+    assert render(trust_as_template("{{ " + that + " }}"), facts) is possible
+
+
 # The machine's own way back
 
 

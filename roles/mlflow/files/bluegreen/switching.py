@@ -132,6 +132,9 @@ class Switch:
                 raise FailedError("the databases that the upgrade kept are gone; restore a backup instead", REFUSED)
         else:
             self.journal.step(entry, "copy", databases=True)
+            # To make room it drops what an earlier migration kept: from here on nothing leads back to before that.
+            if (self.journal.load("previous") or {}).get("migrated"):
+                self.journal.drop("previous")
             old = self._release(entry.old)
             self._in_time(entry, lambda left: self.database.ask(old, auth, "copy", "--id", entry.id, left=left))
             self.journal.step(entry, "migrate")
