@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""What the tasks of the role upgrade work out and say, from what the machine and Cloud SQL told them."""
+"""What the tasks of the roles upgrade and schedule work out and say, from what they were told."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from ansible.parsing.dataloader import DataLoader
 from ansible.plugins.loader import init_plugin_loader
 from ansible.template import Templar, trust_as_template
 
-ROLE = Path(__file__).resolve().parents[3] / "roles" / "upgrade"
+ROLES = Path(__file__).resolve().parents[3] / "roles"
 
 
 init_plugin_loader()
 
 
-def load(name: str) -> Any:
-    return DataLoader().load_from_file(str(ROLE / name), trusted_as_template=True)
+def load(name: str, role: str = "upgrade") -> Any:
+    return DataLoader().load_from_file(str(ROLES / role / name), trusted_as_template=True)
 
 
 def task(file: str, name: str) -> dict[str, Any]:
@@ -264,3 +264,40 @@ def test_it_says_since_when_it_stays(machine: dict[str, str] | None, host: dict[
     }
     message = task("main.yml", "Tell that the way there was taken back")["ansible.builtin.debug"]["msg"]
     assert "was gone back to from 3.18.0 on today. It stays" in render(message, load("vars/main.yml"), facts)
+
+
+# The schedule
+
+
+def test_the_timer_finds_the_package_index_as_its_installer_did(monkeypatch: pytest.MonkeyPatch) -> None:
+    given = {
+        "UV_DEFAULT_INDEX": "https://user:secret@index.example.com/simple",
+        "UV_INDEX_URL": "https://index.example.com/simple",
+        "UV_CONFIG_FILE": "/etc/uv/uv.toml",
+        **dict.fromkeys(("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"), "http://proxy.example.com"),
+        **dict.fromkeys(("no_proxy", "NO_PROXY"), "example.com"),
+    }
+    for name, value in given.items():
+        monkeypatch.setenv(name, value)
+    variables = load("vars/main.yml", "schedule")
+    found = render(
+        variables["__schedule_environment"], variables, {"schedule_environment": {"NO_PROXY": "other.example.com"}}
+    )
+    assert given.items() - {("NO_PROXY", "example.com")} <= found.items()
+    assert found["NO_PROXY"] == "other.example.com"
+    keep = next(
+        each
+        for each in load("tasks/present.yml", "schedule")
+        if "environment" in str(each.get("ansible.builtin.template"))
+    )
+    assert keep["ansible.builtin.template"]["mode"] == "0600"
+    assert keep["no_log"] is True
+
+
+def test_a_schedule_is_removed_without_asking_the_cloud() -> None:
+    (asks,) = load("../playbooks/schedule_upgrade.yml", "")[0]["tasks"]
+    assert asks["ansible.builtin.import_role"]["tasks_from"] == "preflight"
+    states = [({}, True), ({"schedule_state": "present"}, True), ({"schedule_state": "absent"}, False)]
+    assert [render(trust_as_template("{{ " + asks["when"] + " }}"), given) for given, _ in states] == [
+        w for _, w in states
+    ]
