@@ -163,7 +163,9 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     rollback = commands.add_parser("rollback")
     rollback.add_argument("--drain", type=float, help="seconds for requests under way; default: mlflow_drain_timeout")
     rollback.add_argument("--timeout", type=float, default=1200.0)
-    commands.add_parser("prune").add_argument("--keep", type=int, required=True)
+    prune = commands.add_parser("prune")
+    prune.add_argument("--keep", type=int, required=True)
+    prune.add_argument("--interrupted", action="store_true", help="also releases that were never completed")
     schema = commands.add_parser("schema")
     schema.add_argument("question", choices=READING)
     schema.add_argument("--release", help="directory of a release; default: the one that is wanted")
@@ -207,7 +209,8 @@ def perform(options: argparse.Namespace, machine: Machine) -> int:
         return code
     elif command == "prune":
         previous = switch.journal.load("previous") or {}
-        print(json.dumps({"removed": switch.slots.prune(options.keep, {previous.get("release", "")})}))
+        protected = {previous.get("release", "")}
+        print(json.dumps({"removed": switch.slots.prune(options.keep, protected, interrupted=options.interrupted)}))
     elif command == "schema":
         active = switch.slots.active()
         settings = switch.slots.settings(active) if active else {}

@@ -474,3 +474,14 @@ def test_prune_keeps_what_is_used(machine: FakeMachine) -> None:
     left = {each.name.split("-")[0] for each in machine.paths.releases.iterdir()}
     assert {OLD, "3.16.0"} <= left
     assert len(left) == 3
+
+
+def test_prune_removes_interrupted_builds_when_nobody_builds(machine: FakeMachine) -> None:
+    build, used = machine.paths.releases / "3.20.0-0123456789ab", machine.paths.releases / f"{OLD}-0123456789ab"
+    (build / "bin").mkdir(parents=True)
+    assert machine.switch().slots.prune(9, set()) == []
+    # Damaged, but it serves.
+    (used / ".complete").unlink()
+    assert machine.switch().slots.prune(9, set(), interrupted=True) == [build.name]
+    assert not build.exists()
+    assert used.exists()

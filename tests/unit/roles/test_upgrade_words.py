@@ -56,6 +56,19 @@ def test_only_backups_that_succeeded_are_counted_as_kept() -> None:
     assert render(removal["loop"], removal["vars"], facts) == ["mlflow upgrade 4"]
 
 
+# The ground
+
+
+@pytest.mark.parametrize(
+    ("built", "needed"),
+    [({"stat": {"exists": True}}, 1024), ({"stat": {"exists": False}}, 3024), ({"skipped": True}, 3024)],
+)
+def test_a_release_that_is_there_needs_no_room(built: dict[str, Any], needed: int) -> None:
+    variables = task("preflight.yml", "Check the room on the machine's disk")["vars"]
+    facts = {"__upgrade_built": built, "__upgrade_used": {"stdout": "2000 /x"}, "upgrade_free_disk_mb": 1024}
+    assert render(variables["__upgrade_needed"], variables, facts) == needed
+
+
 # The cause
 
 

@@ -175,14 +175,21 @@ class Slots:
 
     # --- Old releases
 
-    def prune(self, keep: int, protected: set[str]) -> list[str]:
-        """Remove complete releases that nobody uses, all but the `keep` newest of them; return their names."""
+    def prune(self, keep: int, protected: set[str], *, interrupted: bool = False) -> list[str]:
+        """Remove releases that nobody uses, all but the `keep` newest; return their names.
+
+        With `interrupted` those go too that were never completed; only who knows that none is being built may say so.
+        """
         used = {self.release(slot) for slot in NAMES} | {self.wanted_release()} | protected
         used_names = {Path(path).name for path in used if path}
         marks = sorted(self._paths.releases.glob("*/.complete"), key=lambda mark: mark.stat().st_mtime, reverse=True)
         spare = [mark.parent for mark in marks if mark.parent.name not in used_names]
-        for directory in spare[keep:]:
+        gone = spare[keep:]
+        if interrupted:
+            builds = [each for each in self._paths.releases.iterdir() if each.is_dir()]
+            gone += [each for each in builds if not (each / ".complete").exists() and each.name not in used_names]
+        for directory in gone:
             # Without its mark it counts as interrupted, should this be.
             self._machine.remove(directory / ".complete")
             shutil.rmtree(directory)
-        return [directory.name for directory in spare[keep:]]
+        return [directory.name for directory in gone]
