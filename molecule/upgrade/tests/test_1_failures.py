@@ -131,9 +131,9 @@ def test_smoke_test_fails(machine: Machine) -> None:
 def test_migration_that_does_not_end(machine: Machine) -> None:
     """The machine ends it by itself: nobody waits for it here until it is over."""
     with machine.planted(NEW, HANG):
-        result = machine.wait("done", machine.ask(NEW, "--timeout", "40", "--go-timeout", "60"))
+        result = machine.wait("done", machine.ask(NEW, "--timeout", "60", "--go-timeout", "60"))
     assert (result["ok"], result["step"], result["code"]) == (False, "migrate", 1)
-    assert "the 40 s that an upgrade may take (upgrade_timeout_seconds)" in result["cause"]
+    assert "the 60 s that an upgrade may take (upgrade_timeout_seconds)" in result["cause"]
 
 
 def test_nobody_gives_the_word(machine: Machine) -> None:
