@@ -268,3 +268,11 @@ def test_what_restores_replaced_takes_no_place(
         *(f"backups/{name}/artifacts.ndjson.gz" for name in wanted),
         *(f"backups/{name}/backup.json" for name in wanted),
     ]
+
+
+def test_what_a_killed_run_left_is_no_part_of_the_backup(role: Role) -> None:
+    role("main", backup_name="monday")
+    assert role.deleted() == ["mlflow backup monday", "backups/monday/artifacts.ndjson.gz"]
+    calls = [call["module"] for call in role.asked]
+    assert calls.index("gcp_sql_backup") < calls.index("gcp_bucket_object") < calls.index("command"), calls
+    assert role.made() == ["mlflow backup monday"]
