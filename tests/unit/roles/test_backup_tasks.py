@@ -276,3 +276,11 @@ def test_what_a_killed_run_left_is_no_part_of_the_backup(role: Role) -> None:
     calls = [call["module"] for call in role.asked]
     assert calls.index("gcp_sql_backup") < calls.index("gcp_bucket_object") < calls.index("command"), calls
     assert role.made() == ["mlflow backup monday"]
+
+
+def test_a_misspelt_name_is_told_before_anything_is_made(role: Role) -> None:
+    role.answers = [({"module": "gcp_secret"}, {"version": None, "payload": None})]
+    said = role("main", fails=True, infrastructure_name="mlfow", backup_count_rows=False)
+    assert "There is no mlfow-database-uri, mlfow-database-ca" in said
+    assert "in my-project: run site.yml first" in said
+    assert {call["module"] for call in role.asked} == {"gcp_bucket_objects_info", "gcp_secret"}
