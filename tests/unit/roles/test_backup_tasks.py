@@ -284,3 +284,15 @@ def test_a_misspelt_name_is_told_before_anything_is_made(role: Role) -> None:
     assert "There is no mlfow-database-uri, mlfow-database-ca" in said
     assert "in my-project: run site.yml first" in said
     assert {call["module"] for call in role.asked} == {"gcp_bucket_objects_info", "gcp_secret"}
+
+
+WRONG = {"compared": {"wrong": ["mlflow.runs: 2 rows, was 3 rows"], "exact": 7, "between": 0}}
+
+
+def test_other_rows_are_served_only_where_accepted(role: Role) -> None:
+    role.records = [record("monday", 8)]
+    role.rows |= WRONG
+    said = role("restore", fails=True, backup_name="monday", **CONFIRM)
+    assert "mlflow.runs: 2 rows, was 3 rows To serve it all the same, add -e backup_restore_accept_rows=true." in said
+    said = role("restore", backup_name="monday", backup_restore_accept_rows=True, **CONFIRM)
+    assert "7 tables equal to the backup, accepted though different: mlflow.runs: 2 rows, was 3 rows" in said
