@@ -296,3 +296,13 @@ def test_other_rows_are_served_only_where_accepted(role: Role) -> None:
     assert "mlflow.runs: 2 rows, was 3 rows To serve it all the same, add -e backup_restore_accept_rows=true." in said
     said = role("restore", backup_name="monday", backup_restore_accept_rows=True, **CONFIRM)
     assert "7 tables equal to the backup, accepted though different: mlflow.runs: 2 rows, was 3 rows" in said
+
+
+def test_a_backup_that_does_not_know_its_schema_is_migrated_where_told_to(role: Role) -> None:
+    role.records = [record("monday", 8) | {"rows": {"before": {}, "after": {}}, "release": {"version": ""}}]
+    role.answers = [({"argv": "ready.py"}, {"failed": True, "msg": "it does not answer"})]
+    assert "add -e backup_restore_migrate=true" in role("restore", fails=True, backup_name="monday", **CONFIRM)
+    assert not [call for call in role.asked if "migrate" in call.get("argv", [])]
+    role.answers = []
+    role("restore", backup_name="monday", backup_restore_migrate=True, **CONFIRM)
+    assert [call for call in role.asked if "migrate" in call.get("argv", [])]
