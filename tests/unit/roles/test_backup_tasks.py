@@ -47,7 +47,7 @@ def record(name: str, day: int) -> dict[str, Any]:
     return {
         "format": "mlops.mlflow_gcp/backup/1",
         "name": name,
-        "time": f"2026-11-{day:02}T00:00:00.000Z",
+        "time": f"2020-11-{day:02}T00:00:00.000Z",
         "release": {"version": "3.1.0"},
         "database": {
             "instance": "mlflow-database",
@@ -247,6 +247,23 @@ def test_a_server_that_ran_since_has_something_to_lose(role: Role) -> None:
     assert f"To take it back: -e backup_name={made.removeprefix('mlflow backup ')}" in said
 
 
+def run_of(description: str, day: int = 9, time: str = "", **changes: str) -> dict[str, Any]:
+    time = time or f"2020-11-{day:02}T12:00:00.000Z"
+    return {"type": "ON_DEMAND", "status": "SUCCESSFUL", "description": description, "enqueuedTime": time} | changes
+
+
+DATABASE_BACKUPS: list[dict[str, Any]] = [
+    {"description": "mlflow backup orphan"},
+    {"description": "mlflow backup orphan", "status": "FAILED"},
+    {"description": "mlflow backup c"},
+    {"description": "mlflow backup being made", "time": "2099-01-01T00:00:00.000Z"},
+    {"description": "mlflow backup of another bucket", "day": 1},
+    {"description": "mlflow backup gone", "status": "DELETED"},
+    {"description": "mlflow upgrade 3.1.0"},
+    {"description": "mlflow backup daily", "type": "AUTOMATED"},
+]
+
+
 @pytest.mark.parametrize(
     ("records", "keep", "gone"),
     [
@@ -261,12 +278,14 @@ def test_what_restores_replaced_takes_no_place(
 ) -> None:
     role.records = records
     role.left.write_text(json.dumps({"backup": "b", "source": "x/y", "before": "before-restore-2", "stopped": ""}))
+    role.answers = [({"module": "gcp_sql_backup"}, {"backups": [run_of(**one) for one in DATABASE_BACKUPS]})]
     role("prune", backup_keep=keep)
     wanted = ["before-restore-1"] if gone is None else gone  # the other two are of a restore that was cut off
     assert role.deleted() == [
         *(f"mlflow backup {name}" for name in wanted),
         *(f"backups/{name}/artifacts.ndjson.gz" for name in wanted),
         *(f"backups/{name}/backup.json" for name in wanted),
+        "mlflow backup orphan",
     ]
 
 
