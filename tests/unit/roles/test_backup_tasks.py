@@ -325,3 +325,22 @@ def test_a_backup_that_does_not_know_its_schema_is_migrated_where_told_to(role: 
     role.answers = []
     role("restore", backup_name="monday", backup_restore_migrate=True, **CONFIRM)
     assert [call for call in role.asked if "migrate" in call.get("argv", [])]
+
+
+def test_another_deployment_s_bucket_is_told_and_no_other_is_pruned(role: Role) -> None:
+    other = {"backup_restore_from": "old-project/mlflow", "backup_restore_bucket": "their-backups"}
+    said = role("drill", fails=True, **other)
+    assert "There is no backup of old-project/mlflow in gs://their-backups/backups" in said
+    assert "set backup_restore_bucket" in said
+    role("prune", **other)
+    assert {call["bucket"] for call in role.asked if "bucket" in call} == {"my-project-mlflow-backups"}
+    assert "Give PROJECT/NAME" in role("drill", fails=True, backup_restore_from="old-project")
+
+
+def test_what_waits_may_take_its_time(role: Role) -> None:
+    role.records = [record("monday", 8)]
+    role("restore", backup_name="monday", backup_timeout_seconds=77, **CONFIRM)
+    slow = ("gcp_sql_backup", "gcp_sql_restore", "gcp_bucket_manifest", "gcp_bucket_restore")
+    assert {
+        (call["module"], call["timeout"]) for call in role.asked if call["module"] in slow and not call["check"]
+    } == {(name, 77) for name in slow}
