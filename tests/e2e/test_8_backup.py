@@ -126,7 +126,7 @@ def point(site: Deployment) -> Point:
         )
         assert created.ok, created.text
         before = runs(site)
-        # As a run that was killed leaves it: a backup of the database that is older than what is counted, and no record.
+        # As a run that was killed leaves it: a backup of the database, older than what is counted, without a record.
         path = f"v1/projects/{site.project}/instances/mlflow-database/backupRuns"
         site.call("POST", "sql", path, data=json.dumps({"description": f"mlflow backup {NAME}"}))
         done = site.playbook("playbooks/backup.yml", "-e", f"backup_name={NAME}", log="backup")
@@ -304,8 +304,14 @@ def test_a_restore_brings_everything_back(site: Deployment, point: Point) -> Non
     assert sign_in(site, site.admin) == 200
     with mlflow.start_run(run_id=point.first):
         mlflow.set_tag("after", "restore")
-    assert re.search(r"Requests were held for \d+ s", " ".join(done.stdout.split()))
-    assert any(name.startswith("mlflow backup before-restore-") for name in backup_runs(site))
+    said = " ".join(done.stdout.split())
+    assert re.search(r"Requests were held for \d+ s", said)
+    (replaced,) = [name for name in backup_runs(site) if name.startswith("mlflow backup before-restore-")]
+    assert f"To take it back: -e backup_name={replaced.removeprefix('mlflow backup ')} -e {confirm}" in said
+    assert not (site.state / "restore.json").exists()
+    # What was replaced is the newest by far, and not what a restore without a name would go back to.
+    done = site.playbook("playbooks/restore.yml", "--check", log="restore-newest")
+    assert f"would go back to backup {NAME}" in " ".join(done.stdout.split())
 
 
 def test_only_so_many_are_kept(site: Deployment, point: Point) -> None:

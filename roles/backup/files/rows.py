@@ -85,7 +85,7 @@ def differences(expected: Json, found: Json) -> Json:
     """What is not as it was.
 
     `expected` has what was counted right before and right after the backup. Where both are the same, so must this be;
-    where somebody wrote in between, the number of rows must lie between them. Checksums count where both sides have one.
+    where somebody wrote in between, the number of rows must lie between them. Checksums count where both have one.
     """
     wrong, exact, between = [], 0, 0
     for database, was in expected["before"].items():

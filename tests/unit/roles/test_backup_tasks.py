@@ -139,7 +139,7 @@ class Role:
         uri = "postgresql+psycopg2://mlflow:secret@10.0.0.3/mlflow?sslmode=verify-ca"
         run = {"id": "99", "startTime": "2026-11-30T00:00:00.000Z", "description": "new"}
         settings_of = {"tier": "t", "edition": "e", "dataDiskSizeGb": "10"}
-        counts = dict.fromkeys(("same", "copied", "copied_bytes", "other", "read", "read_bytes"), 0)
+        counts = dict.fromkeys(("same", "copied", "copied_bytes", "other", "lost", "read", "read_bytes"), 0)
         there = [
             ({"module": "gcp_bucket_objects_info", "prefix": made["name"] + "/"}, {"objects": [one]})
             for made, one in zip(self.records, listed, strict=True)
@@ -337,10 +337,12 @@ def test_another_deployment_s_bucket_is_told_and_no_other_is_pruned(role: Role) 
     assert "Give PROJECT/NAME" in role("drill", fails=True, backup_restore_from="old-project")
 
 
-def test_what_waits_may_take_its_time(role: Role) -> None:
+def test_what_waits_may_take_its_time_and_what_is_lost_may_be_left_out(role: Role) -> None:
     role.records = [record("monday", 8)]
-    role("restore", backup_name="monday", backup_timeout_seconds=77, **CONFIRM)
+    counts = {"same": 1, "copied": 2, "copied_bytes": 3, "other": 4, "lost": 1}
+    role.answers = [({"module": "gcp_bucket_restore", "lost": "skip"}, {"objects": counts, "lost": ["1/model.pkl"]})]
+    said = role("restore", backup_name="monday", backup_timeout_seconds=77, backup_restore_lost="skip", **CONFIRM)
     slow = ("gcp_sql_backup", "gcp_sql_restore", "gcp_bucket_manifest", "gcp_bucket_restore")
-    assert {
-        (call["module"], call["timeout"]) for call in role.asked if call["module"] in slow and not call["check"]
-    } == {(name, 77) for name in slow}
+    asked = {(call["module"], call["timeout"]) for call in role.asked if call["module"] in slow and not call["check"]}
+    assert asked == {(name, 77) for name in slow}
+    assert said.count("1 are lost and cannot be brought back: 1/model.pkl") == 2
