@@ -12,8 +12,9 @@ description:
   - Brings the objects of a bucket back to what M(mlops.mlflow_gcp.gcp_bucket_manifest) wrote down, or another bucket to
     the same.
   - Only what differs in size or checksum is copied, within Cloud Storage, from the generations written down.
-  - Before anything is changed, every generation that is needed must exist. Versions that were overwritten or deleted
-    exist for as long as the lifecycle rules of their bucket say; a manifest older than that brings a warning.
+  - Before anything is changed, every generation that is needed must exist, unless O(lost=skip). Versions that were
+    overwritten or deleted exist for as long as the lifecycle rules of their bucket say; a manifest older than that
+    brings a warning.
   - Afterwards the bucket is compared with the manifest once more.
 author:
   - the mlops.mlflow_gcp authors (@mlops)
@@ -39,6 +40,14 @@ options:
     type: str
     default: keep
     choices: [keep, delete]
+  lost:
+    description:
+      - What becomes of objects whose generation is gone.
+      - V(refuse) fails and changes nothing.
+      - V(skip) brings back all the others, leaves what is there under those names as it is, and warns.
+    type: str
+    default: refuse
+    choices: [refuse, skip]
   read_bytes:
     description:
       - Download objects until so many bytes have come, and compare the bytes with the checksums of the manifest.
@@ -73,11 +82,17 @@ manifest:
 objects:
   description:
     - How many objects there are of each kind. C(same) are as the manifest says, C(copied) were brought back,
-      C(copied_bytes) is the size of those, C(other) are not in the manifest, C(read) and C(read_bytes) were downloaded
-      and compared.
+      C(copied_bytes) is the size of those, C(other) are not in the manifest, C(lost) cannot be brought back, C(read)
+      and C(read_bytes) were downloaded and compared.
   returned: success
   type: dict
-  sample: {same: 1198, copied: 2, copied_bytes: 2048, other: 3, read: 0, read_bytes: 0}
+  sample: {same: 1198, copied: 2, copied_bytes: 2048, other: 3, lost: 0, read: 0, read_bytes: 0}
+lost:
+  description: The names of all objects that cannot be brought back, with O(lost=skip).
+  returned: success
+  type: list
+  elements: str
+  sample: []
 examples:
   description: The first ten names of each kind.
   returned: success
@@ -112,6 +127,7 @@ class BucketRestore(Action):
         "manifest_bucket": {"type": "str", "required": True},
         "manifest": {"type": "str", "required": True},
         "others": {"type": "str", "default": "keep", "choices": ["keep", "delete"]},
+        "lost": {"type": "str", "default": "refuse", "choices": ["refuse", "skip"]},
         "read_bytes": {"type": "int", "default": 0},
         "parallel": {"type": "int", "default": 8},
     }
@@ -119,6 +135,7 @@ class BucketRestore(Action):
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
         self.files: list[IO[bytes]] = []
+        self.lost: list[str] = []  # names, as the last comparison found them
 
     def look(self) -> Plan:
         """Compare; what there is to do goes into a file, since it may be long."""
@@ -136,15 +153,17 @@ class BucketRestore(Action):
             raise RefusedError(
                 f"Manifest {self.title_of_manifest} is damaged: {error}. Take another backup's; nothing was changed."
             ) from error
-        self._refuse_lost(counts, examples)
-        self._warn_of_age()
+        if counts["lost"]:
+            self._tell_lost(counts, examples)
+        self._warn_of_age(counts)
         deletes = self.params["others"] == "delete"
         after = counts | {"same": counts["same"] + counts["copied"], "copied": 0, "copied_bytes": 0}
         after |= {"other": 0} if deletes else {}
         changed = bool(counts["copied"] or (deletes and counts["other"]))
         values = {
             "manifest": self.reader.header,
-            "objects": {key: counts[key] for key in ("same", "copied", "copied_bytes", "other")},
+            "objects": {key: counts[key] for key in ("same", "copied", "copied_bytes", "other", "lost")},
+            "lost": self.lost,
             "examples": {key: examples[key] for key in ("copied", "other")},
         }
         values["objects"] |= {"read": 0, "read_bytes": 0}
@@ -156,12 +175,14 @@ class BucketRestore(Action):
         """Copy and delete, and look whether it came out right."""
         self.steps.seek(0)
         self._many(self._step, (json.loads(line) for line in self.steps))
+        known = set(self.lost)
         counts, examples = self.compare(None)
-        if counts["copied"] or counts["lost"]:
-            names = [*examples["copied"], *examples["lost"]]
+        lost = [name for name in self.lost if name not in known]
+        if counts["copied"] or lost:
+            names = [*examples["copied"], *lost]
             raise RefusedError(
                 f"Bucket {self.params['bucket']} was brought back to manifest {self.title_of_manifest}, but then "
-                f"{counts['copied'] + counts['lost']} objects differ again, such as {names[:3]}: someone writes there. "
+                f"{counts['copied'] + len(lost)} objects differ again, such as {names[:3]}: someone writes there. "
                 "Stop the server and run again."
             )
         read = self.compare_bytes() if self.params["read_bytes"] else {}
@@ -176,6 +197,7 @@ class BucketRestore(Action):
 
     def compare(self, steps: IO[bytes] | None) -> tuple[dict[str, int], dict[str, list[str]]]:
         """Count what is the same and what is not, and write what is to be done as lines into ``steps``."""
+        self.lost = []
         counts = dict.fromkeys(("same", "copied", "copied_bytes", "other", "lost"), 0)
         examples: dict[str, list[str]] = {key: [] for key in ("same", "copied", "other", "lost")}
         target = None
@@ -193,6 +215,7 @@ class BucketRestore(Action):
                 kind = "same"
             elif found.source is None:
                 kind = "lost"
+                self.lost.append(found.name)
             else:
                 kind = "copied"
                 step["copy"] = found.source["generation"]
@@ -208,10 +231,13 @@ class BucketRestore(Action):
         """Download objects, as many as was asked for, and compare their bytes with the manifest."""
         left, lock = self.params["read_bytes"], threading.Lock()
         total = {"read": 0, "read_bytes": 0}
+        lost = set(self.lost)
 
         def some() -> Iterator[Json]:
             nonlocal left
             for item in self.reader.objects():
+                if item["name"] in lost:
+                    continue
                 size = int(item["size"])
                 if left < 0:
                     yield item
@@ -295,16 +321,21 @@ class BucketRestore(Action):
             raise RefusedError(f"Manifest {self.title_of_manifest} arrived damaged: its checksum is wrong. Run again.")
         return file
 
-    def _refuse_lost(self, counts: Json, examples: Json) -> None:
-        if counts["lost"]:
-            raise RefusedError(
-                f"Bucket {self.source} does not have {counts['lost']} of the generations of manifest "
-                f"{self.title_of_manifest} any more, such as {examples['lost'][:3]}. Nothing was changed. Take a "
-                "younger backup; what the lifecycle rules deleted a few days ago may still be soft-deleted: "
-                "`gcloud storage restore --help`, and then run again."
-            )
+    def _tell_lost(self, counts: Json, examples: Json) -> None:
+        message = (
+            f"Bucket {self.source} does not have {counts['lost']} of the generations of manifest "
+            f"{self.title_of_manifest} any more, such as {examples['lost'][:3]}."
+        )
+        if self.params["lost"] == "skip":
+            self.warn(f"{message} They are left out.")
+            return
+        raise RefusedError(
+            f"{message} Nothing was changed. Take a younger backup; what the lifecycle rules deleted a few days ago may"
+            " still be soft-deleted: `gcloud storage restore --help`, and then run again. To bring back all the others:"
+            " lost=skip, with the role backup -e backup_restore_lost=skip."
+        )
 
-    def _warn_of_age(self) -> None:
+    def _warn_of_age(self, counts: Json) -> None:
         bucket = self.client.find(self.api, f"b/{self.source}") or {}
         rules = (bucket.get("lifecycle") or {}).get("rule") or ()
         days = [
@@ -317,7 +348,8 @@ class BucketRestore(Action):
         if kept is not None and datetime.now(UTC) - time > timedelta(days=kept):
             self.warn(
                 f"Manifest {self.title_of_manifest} is of {self.reader.header['time']}, and bucket {self.source} keeps "
-                f"what is overwritten or deleted for {kept} days. All that is needed is still there today."
+                f"what is overwritten or deleted for {kept} days."
+                + ("" if counts["lost"] else " All that is needed is still there today.")
             )
 
 

@@ -81,8 +81,12 @@ def buckets(site: Deployment) -> set[str]:
 
 
 def backup_runs(site: Deployment) -> dict[str, str]:
+    return {run["description"]: run["id"] for run in listed_backup_runs(site)}
+
+
+def listed_backup_runs(site: Deployment) -> list[dict[str, Any]]:
     path = f"v1/projects/{site.project}/instances/mlflow-database/backupRuns"
-    return {run["description"]: run["id"] for run in site.call("GET", "sql", path).get("items", []) if "id" in run}
+    return [run for run in site.call("GET", "sql", path).get("items", []) if "description" in run]
 
 
 @dataclass
@@ -122,6 +126,9 @@ def point(site: Deployment) -> Point:
         )
         assert created.ok, created.text
         before = runs(site)
+        # As a run that was killed leaves it: a backup of the database, older than what is counted, without a record.
+        path = f"v1/projects/{site.project}/instances/mlflow-database/backupRuns"
+        site.call("POST", "sql", path, data=json.dumps({"description": f"mlflow backup {NAME}"}))
         done = site.playbook("playbooks/backup.yml", "-e", f"backup_name={NAME}", log="backup")
         return Point(before, artifacts(site), done.stdout)
 
@@ -136,7 +143,9 @@ def test_a_backup_says_what_it_has(site: Deployment, point: Point) -> None:
     assert made["artifacts"]["objects"] == len(point.artifacts)
     assert made["rows"]["before"]["mlflow"]["tables"]["runs"][0] == len(point.runs)
     assert made["rows"]["before"] == made["rows"]["after"]
-    assert made["database"]["backup"] == backup_runs(site)[f"mlflow backup {NAME}"]
+    # The only one: what the killed run left is gone.
+    named = [run for run in listed_backup_runs(site) if run["description"] == f"mlflow backup {NAME}"]
+    assert [run["id"] for run in named] == [made["database"]["backup"]]
     assert made["release"]["version"] == mlflow.__version__
     assert made["secrets"]["mlflow-admin-password"].isdigit()
     assert site.secret("mlflow-database-uri").split(":")[2].split("@")[0] not in json.dumps(made)
@@ -295,8 +304,14 @@ def test_a_restore_brings_everything_back(site: Deployment, point: Point) -> Non
     assert sign_in(site, site.admin) == 200
     with mlflow.start_run(run_id=point.first):
         mlflow.set_tag("after", "restore")
-    assert re.search(r"Requests were held for \d+ s", " ".join(done.stdout.split()))
-    assert any(name.startswith("mlflow backup before-restore-") for name in backup_runs(site))
+    said = " ".join(done.stdout.split())
+    assert re.search(r"Requests were held for \d+ s", said)
+    (replaced,) = [name for name in backup_runs(site) if name.startswith("mlflow backup before-restore-")]
+    assert f"To take it back: -e backup_name={replaced.removeprefix('mlflow backup ')} -e {confirm}" in said
+    assert not (site.state / "restore.json").exists()
+    # What was replaced is the newest by far, and not what a restore without a name would go back to.
+    done = site.playbook("playbooks/restore.yml", "--check", log="restore-newest")
+    assert f"would go back to backup {NAME}" in " ".join(done.stdout.split())
 
 
 def test_only_so_many_are_kept(site: Deployment, point: Point) -> None:

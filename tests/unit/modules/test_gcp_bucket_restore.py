@@ -46,7 +46,9 @@ def test_what_is_as_it_was_is_left_alone(cloud: Cloud, play: Play) -> None:
     cloud.get("storage", "b/artifacts", KEPT)
     result = run(play)
     assert not result["changed"]
-    assert result["objects"] == {"same": 2, "copied": 0, "copied_bytes": 0, "other": 0, "read": 0, "read_bytes": 0}
+    none = dict.fromkeys(("copied", "copied_bytes", "other", "lost", "read", "read_bytes"), 0)
+    assert result["objects"] == {"same": 2, **none}
+    assert result["lost"] == []
 
 
 def test_brings_back_what_was_deleted_and_what_was_overwritten(cloud: Cloud, play: Play) -> None:
@@ -92,6 +94,32 @@ def test_a_lost_generation_stops_everything(cloud: Cloud, play: Play) -> None:
     assert "does not have 1 of the generations" in message
     assert "b/é" in message
     assert "Nothing was changed" in message
+    assert "-e backup_restore_lost=skip" in message
+
+
+def test_a_lost_generation_is_left_out_where_told_to(cloud: Cloud, play: Play) -> None:
+    reads(cloud, manifest([A, B]))
+    now = stored("b/é", 14, b"damage")
+    has(cloud, A | GONE, now)
+    cloud.get("storage", "b/artifacts", KEPT)
+    copies(cloud, "a", "11")
+    has(cloud, A | {"generation": "20"}, now)
+    cloud.get("storage", one("artifacts", "a"), A)
+    downloads(cloud, "artifacts", "a", "11", b"first")
+    result = run(play, lost="skip", read_bytes=-1)
+    assert result["changed"]
+    assert (result["objects"]["copied"], result["objects"]["lost"], result["objects"]["read"]) == (1, 1, 1)
+    assert result["lost"] == ["b/é"]
+    assert "does not have 1 of the generations" in str(result["warnings"])
+
+
+def test_one_that_is_lost_meanwhile_is_told(cloud: Cloud, play: Play) -> None:
+    reads(cloud, manifest([A, B]))
+    has(cloud, A | GONE)
+    cloud.get("storage", "b/artifacts", KEPT)
+    copies(cloud, "a", "11")
+    has(cloud, stored("a", 30, b"again"))
+    assert "1 objects differ again, such as ['a']" in run(play, fails=True, lost="skip")["msg"]
 
 
 def test_removes_what_is_not_in_the_manifest_where_told_to(cloud: Cloud, play: Play) -> None:

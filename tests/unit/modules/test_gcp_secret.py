@@ -290,3 +290,8 @@ def test_keeps_all_where_none_is_enabled(cloud: Cloud, play: Play) -> None:
     result = play(gcp_secret, name="password", older_versions="destroyed")
     assert not result["changed"]
     assert result["version"] is None
+
+
+def test_a_plan_tells_that_there_is_no_version(cloud: Cloud, play: Play) -> None:
+    cloud.get("secretmanager", ONE, None)
+    assert play(gcp_secret, check=True, name="password", older_versions="disabled")["version"] is None

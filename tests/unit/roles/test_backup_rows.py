@@ -58,6 +58,15 @@ def test_different(rows: Any, found: dict[str, Any], word: str) -> None:
     assert any(said.startswith(word) for said in rows.differences(SAME, found)["wrong"])
 
 
+@pytest.mark.parametrize(("was", "now"), [([3, "7"], [3, None]), ([3, None], [3, "7"]), ([3, None], [3, None])])
+def test_only_numbers_are_compared_where_a_side_has_no_checksums(rows: Any, was: list[Any], now: list[Any]) -> None:
+    expected = {"before": counted(runs=was), "after": counted(runs=was)}
+    assert rows.differences(expected, counted(runs=now)) == {"wrong": [], "exact": 1, "between": 0}
+    (wrong,) = rows.differences(expected, counted(runs=[2, now[1]]))["wrong"]
+    assert wrong.startswith("mlflow.runs: 2 rows")
+    assert "None" not in wrong
+
+
 @pytest.mark.parametrize(("number", "good"), [(2, False), (3, True), (4, True), (5, True), (6, False)])
 def test_a_table_that_was_written_to_meanwhile_has_bounds(rows: Any, number: int, good: bool) -> None:
     found = rows.differences(MOVED, counted(runs=[number, "8"]))

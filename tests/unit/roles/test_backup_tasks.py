@@ -1,0 +1,348 @@
+# Copyright (c) 2026, the mlops.mlflow_gcp authors
+# SPDX-License-Identifier: Apache-2.0
+"""Which backup the tasks choose, make and let go: the role itself, with modules that only note what they are asked."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[3]
+PLAYBOOK = str(Path(sys.executable).parent / "ansible-playbook")
+MODULE = """#!/usr/bin/python
+import json
+import os
+from pathlib import Path
+
+from ansible.module_utils.basic import _load_params
+
+FOLDER = Path({folder!r})
+params = _load_params()
+asked = {{key: value for key, value in params.items() if not key.startswith("_ansible_")}}
+asked |= {{"module": {name!r}, "check": params.get("_ansible_check_mode", False)}}
+with (FOLDER / "asked.jsonl").open("a") as notes:
+    print(json.dumps(asked), file=notes)
+answer = {{}}
+for wanted, given in json.loads((FOLDER / "answers.json").read_text()):
+    if all(json.dumps(value).strip('"') in json.dumps(asked.get(key)) for key, value in wanted.items()):
+        answer = given
+        break
+print(json.dumps({{"changed": False, **answer}}), flush=True)
+os._exit(0)  # a module that ends in another way is taken for broken
+"""
+STOPPED = "ActiveState=inactive\nInactiveEnterTimestamp=Sat 2026-11-21 13:00:00 UTC"
+RUNS = "ActiveState=active\nInactiveEnterTimestamp=Sat 2026-11-21 13:00:00 UTC"
+ROWS = {"mlflow": {"tables": {"runs": [3, "7"]}, "revision": "r1"}}
+
+
+def record(name: str, day: int) -> dict[str, Any]:
+    return {
+        "format": "mlops.mlflow_gcp/backup/1",
+        "name": name,
+        "time": f"2020-11-{day:02}T00:00:00.000Z",
+        "release": {"version": "3.1.0"},
+        "database": {
+            "instance": "mlflow-database",
+            "backup": str(day),
+            "description": f"mlflow backup {name}",
+            "user": "mlflow",
+            "query": "sslmode=verify-ca",
+        },
+        "artifacts": {"name": f"backups/{name}/artifacts.ndjson.gz"},
+        "rows": {"before": ROWS, "after": ROWS},
+    }
+
+
+@dataclass
+class Role:
+    """The role in a collection of its own, in which Google and the machine answer what a test says."""
+
+    folder: Path
+    records: list[dict[str, Any]] = field(default_factory=list)
+    server: str = RUNS
+    rows: dict[str, Any] = field(default_factory=lambda: {"version": "3.1.0", "databases": ROWS})
+    answers: list[tuple[dict[str, Any], dict[str, Any]]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        collection = self.folder / "ansible_collections" / "mlops" / "mlflow_gcp"
+        roles, modules = collection / "roles", collection / "plugins" / "modules"
+        modules.mkdir(parents=True)
+        shutil.copytree(ROOT / "meta", collection / "meta")
+        shutil.copytree(ROOT / "roles" / "backup", roles / "backup")
+        for kind in ("defaults", "vars", "meta"):
+            shutil.copytree(ROOT / "roles" / "infrastructure" / kind, roles / "infrastructure" / kind)
+        for role in ("settings", "credentials", "mlflow", "nginx"):
+            (roles / role).symlink_to(ROOT / "roles" / role)
+        tasks = roles / "infrastructure" / "tasks"
+        tasks.mkdir()
+        for name in ("names.yml", "backups_bucket.yml"):
+            shutil.copy(ROOT / "roles" / "infrastructure" / "tasks" / name, tasks)
+        for name in ("access.yml", "inventory.yml"):
+            (tasks / name).write_text("[]\n")
+        for path in (roles / "backup" / "tasks").iterdir():
+            text = path.read_text(encoding="utf-8")
+            for builtin in ("command", "systemd_service"):
+                text = text.replace(f"ansible.builtin.{builtin}:", f"mlops.mlflow_gcp.{builtin}:")
+            path.write_text(text, encoding="utf-8")
+        real = (path.stem for path in (ROOT / "plugins" / "modules").glob("gcp_*.py"))
+        for name in (*real, "command", "systemd_service"):
+            (modules / f"{name}.py").write_text(MODULE.format(folder=str(self.folder), name=name))
+        self.state.mkdir()
+        local = f"ansible_connection=local ansible_python_interpreter={sys.executable} ansible_become=false"
+        (self.folder / "hosts").write_text(f"localhost {local}\nmlflow-server {local}\n")
+
+    @property
+    def state(self) -> Path:
+        return self.folder / "state"
+
+    @property
+    def left(self) -> Path:
+        """What is remembered of a restore that is under way."""
+        return self.state / "restore.json"
+
+    @property
+    def asked(self) -> list[dict[str, Any]]:
+        """What the modules were asked, in order."""
+        return [json.loads(line) for line in (self.folder / "asked.jsonl").read_text().splitlines()]
+
+    def made(self) -> list[str]:
+        """The database backups that were made."""
+        return [
+            call["description"]
+            for call in self.asked
+            if call["module"] == "gcp_sql_backup" and call.get("state") != "absent" and not call["check"]
+        ]
+
+    def deleted(self) -> list[str]:
+        """What was deleted."""
+        return [
+            call.get("description") or call["name"]
+            for call in self.asked
+            if call.get("state") == "absent" and not call["check"]
+        ]
+
+    def restored(self) -> list[str]:
+        """The database backups that were restored."""
+        return [call["backup_id"] for call in self.asked if call["module"] == "gcp_sql_restore" and not call["check"]]
+
+    def __call__(self, tasks: str, *, fails: bool = False, check: bool = False, **settings: Any) -> str:
+        """Run it; returns what was printed, on one line."""
+        listed = [{"content": json.dumps(made), "timeCreated": made["time"]} for made in self.records]
+        uri = "postgresql+psycopg2://mlflow:secret@10.0.0.3/mlflow?sslmode=verify-ca"
+        run = {"id": "99", "startTime": "2026-11-30T00:00:00.000Z", "description": "new"}
+        settings_of = {"tier": "t", "edition": "e", "dataDiskSizeGb": "10"}
+        counts = dict.fromkeys(("same", "copied", "copied_bytes", "other", "lost", "read", "read_bytes"), 0)
+        there = [
+            ({"module": "gcp_bucket_objects_info", "prefix": made["name"] + "/"}, {"objects": [one]})
+            for made, one in zip(self.records, listed, strict=True)
+        ]
+        self.folder.joinpath("answers.json").write_text(
+            json.dumps(
+                [
+                    *self.answers,
+                    *there,
+                    ({"module": "gcp_bucket_objects_info", "prefix": "backups/"}, {"objects": []}),
+                    ({"module": "gcp_bucket_objects_info"}, {"objects": listed}),
+                    ({"module": "gcp_secret"}, {"payload": uri, "version": "1"}),
+                    ({"module": "gcp_sql_backup"}, {"resource": run, "backups": []}),
+                    ({"module": "gcp_sql_instance"}, {"resource": {"settings": settings_of, **settings_of_instance()}}),
+                    ({"module": "gcp_bucket_manifest"}, {"manifest": {"objects": 1, "bytes": 1}}),
+                    ({"module": "gcp_bucket_restore"}, {"objects": counts}),
+                    ({"module": "gcp_sql_user"}, {"resource": {}}),
+                    ({"argv": "mlflow-switch.service"}, {"stdout": "inactive"}),
+                    ({"argv": "InactiveEnterTimestamp"}, {"stdout": self.server}),
+                    ({"argv": "--auth-database"}, {"stdout": json.dumps(self.rows)}),
+                ]
+            )
+        )
+        (self.folder / "asked.jsonl").write_text("")
+        play = {
+            "hosts": "localhost",
+            "gather_facts": False,
+            "tasks": [
+                {"include_role": {"name": "mlops.mlflow_gcp.infrastructure", "tasks_from": "names", "public": True}},
+                {"include_role": {"name": "mlops.mlflow_gcp.backup", "tasks_from": tasks}},
+            ],
+        }
+        (self.folder / "play.yml").write_text(json.dumps([play]))
+        given = {"infrastructure_project": "my-project", "infrastructure_state_directory": str(self.state), **settings}
+        environment = {key: value for key, value in os.environ.items() if not key.startswith("ANSIBLE_")}
+        done = subprocess.run(
+            [
+                *(PLAYBOOK, "-i", "hosts", "play.yml", "-e", json.dumps(given)),
+                *(["--check"] if check else []),
+            ],
+            cwd=self.folder,
+            env=environment
+            | {
+                "ANSIBLE_COLLECTIONS_PATH": str(self.folder),
+                "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
+                "ANSIBLE_HOME": str(self.folder / "home"),
+                "ANSIBLE_NOCOLOR": "1",
+            },
+            capture_output=True,
+            text=True,
+        )
+        print(done.stdout + done.stderr)
+        assert (done.returncode != 0) is fails
+        return " ".join((done.stdout + done.stderr).split())
+
+
+def settings_of_instance() -> dict[str, str]:
+    return {"databaseVersion": "POSTGRES_17", "region": "europe-west1"}
+
+
+@pytest.fixture
+def role(tmp_path: Path) -> Role:
+    return Role(tmp_path)
+
+
+CONFIRM = {"backup_restore_confirm": "my-project/mlflow"}
+
+
+def test_a_restore_that_is_run_again_neither_takes_nor_repeats_what_it_replaced(role: Role) -> None:
+    role.records = [record("before-restore-old", 9), record("monday", 8)]
+    said = role("restore", fails=True)
+    assert "-e backup_name=monday -e backup_restore_confirm=my-project/mlflow" in said
+    assert not role.made()
+
+    role.answers = [({"module": "gcp_bucket_restore", "check": False}, {"failed": True, "msg": "cut off"})]
+    role.server = STOPPED
+    said = role("restore", fails=True, **CONFIRM)
+    assert role.restored() == ["8"]
+    assert "Run it again: -e backup_name=monday -e backup_restore_confirm=my-project/mlflow" in said
+    (made,) = role.made()
+    left = json.loads(role.left.read_text())
+    assert made == f"mlflow backup {left['before']}"
+    assert (left["backup"], left["source"]) == ("monday", "my-project/mlflow")
+
+    assert "Go on with -e backup_name=monday" in role("restore", fails=True, **CONFIRM)
+    assert not role.restored()
+
+    role.records.insert(0, record(left["before"], 10))
+    role.answers = []
+    said = role("restore", backup_name="monday", **CONFIRM)
+    assert role.restored() == ["8"]
+    assert not role.made()
+    assert f"To take it back: -e backup_name={left['before']} -e backup_restore_confirm=my-project/mlflow" in said
+    assert not role.left.exists()
+
+
+def test_a_server_that_ran_since_has_something_to_lose(role: Role) -> None:
+    role.records = [record("before-restore-old", 9), record("monday", 8)]
+    role.left.write_text(
+        json.dumps({"backup": "monday", "source": "x/y", "before": "before-restore-old", "stopped": STOPPED})
+    )
+    said = role("restore", backup_name="monday", **CONFIRM)
+    (made,) = role.made()
+    assert made != "mlflow backup before-restore-old"
+    assert f"To take it back: -e backup_name={made.removeprefix('mlflow backup ')}" in said
+
+
+def run_of(description: str, day: int = 9, time: str = "", **changes: str) -> dict[str, Any]:
+    time = time or f"2020-11-{day:02}T12:00:00.000Z"
+    return {"type": "ON_DEMAND", "status": "SUCCESSFUL", "description": description, "enqueuedTime": time} | changes
+
+
+DATABASE_BACKUPS: list[dict[str, Any]] = [
+    {"description": "mlflow backup orphan"},
+    {"description": "mlflow backup orphan", "status": "FAILED"},
+    {"description": "mlflow backup c"},
+    {"description": "mlflow backup being made", "time": "2099-01-01T00:00:00.000Z"},
+    {"description": "mlflow backup of another bucket", "day": 1},
+    {"description": "mlflow backup gone", "status": "DELETED"},
+    {"description": "mlflow upgrade 3.1.0"},
+    {"description": "mlflow backup daily", "type": "AUTOMATED"},
+]
+
+
+@pytest.mark.parametrize(
+    ("records", "keep", "gone"),
+    [
+        # Without it there are not yet as many as are kept.
+        ([record("c", 9), record("before-restore-1", 8)], 2, []),
+        ([record("c", 9), record("b", 8), record("a", 7), record("before-restore-1", 6)], 2, ["a", "before-restore-1"]),
+        ([record("c", 9), record("before-restore-1", 8), record("b", 7), record("before-restore-2", 6)], 1, None),
+    ],
+)
+def test_what_restores_replaced_takes_no_place(
+    role: Role, records: list[dict[str, Any]], keep: int, gone: list[str] | None
+) -> None:
+    role.records = records
+    role.left.write_text(json.dumps({"backup": "b", "source": "x/y", "before": "before-restore-2", "stopped": ""}))
+    role.answers = [({"module": "gcp_sql_backup"}, {"backups": [run_of(**one) for one in DATABASE_BACKUPS]})]
+    role("prune", backup_keep=keep)
+    wanted = ["before-restore-1"] if gone is None else gone  # the other two are of a restore that was cut off
+    assert role.deleted() == [
+        *(f"mlflow backup {name}" for name in wanted),
+        *(f"backups/{name}/artifacts.ndjson.gz" for name in wanted),
+        *(f"backups/{name}/backup.json" for name in wanted),
+        "mlflow backup orphan",
+    ]
+
+
+def test_what_a_killed_run_left_is_no_part_of_the_backup(role: Role) -> None:
+    role("main", backup_name="monday")
+    assert role.deleted() == ["mlflow backup monday", "backups/monday/artifacts.ndjson.gz"]
+    calls = [call["module"] for call in role.asked]
+    assert calls.index("gcp_sql_backup") < calls.index("gcp_bucket_object") < calls.index("command"), calls
+    assert role.made() == ["mlflow backup monday"]
+
+
+def test_a_misspelt_name_is_told_before_anything_is_made(role: Role) -> None:
+    role.answers = [({"module": "gcp_secret"}, {"version": None, "payload": None})]
+    said = role("main", fails=True, infrastructure_name="mlfow", backup_count_rows=False)
+    assert "There is no mlfow-database-uri, mlfow-database-ca" in said
+    assert "in my-project: run site.yml first" in said
+    assert {call["module"] for call in role.asked} == {"gcp_bucket_objects_info", "gcp_secret"}
+
+
+WRONG = {"compared": {"wrong": ["mlflow.runs: 2 rows, was 3 rows"], "exact": 7, "between": 0}}
+
+
+def test_other_rows_are_served_only_where_accepted(role: Role) -> None:
+    role.records = [record("monday", 8)]
+    role.rows |= WRONG
+    said = role("restore", fails=True, backup_name="monday", **CONFIRM)
+    assert "mlflow.runs: 2 rows, was 3 rows To serve it all the same, add -e backup_restore_accept_rows=true." in said
+    said = role("restore", backup_name="monday", backup_restore_accept_rows=True, **CONFIRM)
+    assert "7 tables equal to the backup, accepted though different: mlflow.runs: 2 rows, was 3 rows" in said
+
+
+def test_a_backup_that_does_not_know_its_schema_is_migrated_where_told_to(role: Role) -> None:
+    role.records = [record("monday", 8) | {"rows": {"before": {}, "after": {}}, "release": {"version": ""}}]
+    role.answers = [({"argv": "ready.py"}, {"failed": True, "msg": "it does not answer"})]
+    assert "add -e backup_restore_migrate=true" in role("restore", fails=True, backup_name="monday", **CONFIRM)
+    assert not [call for call in role.asked if "migrate" in call.get("argv", [])]
+    role.answers = []
+    role("restore", backup_name="monday", backup_restore_migrate=True, **CONFIRM)
+    assert [call for call in role.asked if "migrate" in call.get("argv", [])]
+
+
+def test_another_deployment_s_bucket_is_told_and_no_other_is_pruned(role: Role) -> None:
+    other = {"backup_restore_from": "old-project/mlflow", "backup_restore_bucket": "their-backups"}
+    said = role("drill", fails=True, **other)
+    assert "There is no backup of old-project/mlflow in gs://their-backups/backups" in said
+    assert "set backup_restore_bucket" in said
+    role("prune", **other)
+    assert {call["bucket"] for call in role.asked if "bucket" in call} == {"my-project-mlflow-backups"}
+    assert "Give PROJECT/NAME" in role("drill", fails=True, backup_restore_from="old-project")
+
+
+def test_what_waits_may_take_its_time_and_what_is_lost_may_be_left_out(role: Role) -> None:
+    role.records = [record("monday", 8)]
+    counts = {"same": 1, "copied": 2, "copied_bytes": 3, "other": 4, "lost": 1}
+    role.answers = [({"module": "gcp_bucket_restore", "lost": "skip"}, {"objects": counts, "lost": ["1/model.pkl"]})]
+    said = role("restore", backup_name="monday", backup_timeout_seconds=77, backup_restore_lost="skip", **CONFIRM)
+    slow = ("gcp_sql_backup", "gcp_sql_restore", "gcp_bucket_manifest", "gcp_bucket_restore")
+    asked = {(call["module"], call["timeout"]) for call in role.asked if call["module"] in slow and not call["check"]}
+    assert asked == {(name, 77) for name in slow}
+    assert said.count("1 are lost and cannot be brought back: 1/model.pkl") == 2
