@@ -77,13 +77,13 @@ class Role:
         modules.mkdir(parents=True)
         shutil.copytree(ROOT / "meta", collection / "meta")
         shutil.copytree(ROOT / "roles" / "backup", roles / "backup")
-        for kind in ("defaults", "vars", "meta"):
+        for kind in ("defaults", "files", "meta", "vars"):
             shutil.copytree(ROOT / "roles" / "infrastructure" / kind, roles / "infrastructure" / kind)
         for role in ("settings", "credentials", "mlflow", "nginx"):
             (roles / role).symlink_to(ROOT / "roles" / role)
         tasks = roles / "infrastructure" / "tasks"
         tasks.mkdir()
-        for name in ("names.yml", "backups_bucket.yml"):
+        for name in ("backups_bucket.yml", "lock.yml", "names.yml"):
             shutil.copy(ROOT / "roles" / "infrastructure" / "tasks" / name, tasks)
         for name in ("access.yml", "inventory.yml"):
             (tasks / name).write_text("[]\n")
