@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""Which backup the tasks choose, make and let go: the role itself, with modules that only note what they are asked."""
+"""Which backup the tasks choose, make and let go: the role itself, with actions that only note what they are asked."""
 
 from __future__ import annotations
 
@@ -17,26 +17,29 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[3]
 PLAYBOOK = str(Path(sys.executable).parent / "ansible-playbook")
-MODULE = """#!/usr/bin/python
+# Action plugins, which run in Ansible's own process: a module each would take minutes for all these tasks.
+ACTION = """
 import json
-import os
 from pathlib import Path
 
-from ansible.module_utils.basic import _load_params
+from ansible.plugins.action import ActionBase
 
 FOLDER = Path({folder!r})
-params = _load_params()
-asked = {{key: value for key, value in params.items() if not key.startswith("_ansible_")}}
-asked |= {{"module": {name!r}, "check": params.get("_ansible_check_mode", False)}}
-with (FOLDER / "asked.jsonl").open("a") as notes:
-    print(json.dumps(asked), file=notes)
-answer = {{}}
-for wanted, given in json.loads((FOLDER / "answers.json").read_text()):
-    if all(json.dumps(value).strip('"') in json.dumps(asked.get(key)) for key, value in wanted.items()):
-        answer = given
-        break
-print(json.dumps({{"changed": False, **answer}}), flush=True)
-os._exit(0)  # a module that ends in another way is taken for broken
+
+
+class ActionModule(ActionBase):
+    _supports_check_mode = True
+
+    def run(self, tmp=None, task_vars=None):
+        asked = self._task.args | {{"module": {name!r}, "check": self._task.check_mode}}
+        with (FOLDER / "asked.jsonl").open("a") as notes:
+            print(json.dumps(asked), file=notes)
+        answer = {{}}
+        for wanted, given in json.loads((FOLDER / "answers.json").read_text()):
+            if all(json.dumps(value).strip('"') in json.dumps(asked.get(key)) for key, value in wanted.items()):
+                answer = given
+                break
+        return {{"changed": False, **answer}}
 """
 STOPPED = "ActiveState=inactive\nInactiveEnterTimestamp=Sat 2026-11-21 13:00:00 UTC"
 RUNS = "ActiveState=active\nInactiveEnterTimestamp=Sat 2026-11-21 13:00:00 UTC"
@@ -73,8 +76,8 @@ class Role:
 
     def __post_init__(self) -> None:
         collection = self.folder / "ansible_collections" / "mlops" / "mlflow_gcp"
-        roles, modules = collection / "roles", collection / "plugins" / "modules"
-        modules.mkdir(parents=True)
+        roles, actions = collection / "roles", collection / "plugins" / "action"
+        actions.mkdir(parents=True)
         shutil.copytree(ROOT / "meta", collection / "meta")
         shutil.copytree(ROOT / "roles" / "backup", roles / "backup")
         for kind in ("defaults", "files", "meta", "vars"):
@@ -94,7 +97,7 @@ class Role:
             path.write_text(text, encoding="utf-8")
         real = (path.stem for path in (ROOT / "plugins" / "modules").glob("gcp_*.py"))
         for name in (*real, "command", "systemd_service"):
-            (modules / f"{name}.py").write_text(MODULE.format(folder=str(self.folder), name=name))
+            (actions / f"{name}.py").write_text(ACTION.format(folder=str(self.folder), name=name))
         self.state.mkdir()
         local = f"ansible_connection=local ansible_python_interpreter={sys.executable} ansible_become=false"
         (self.folder / "hosts").write_text(f"localhost {local}\nmlflow-server {local}\n")
