@@ -163,6 +163,7 @@ class Role:
                     ({"argv": "mlflow-switch.service"}, {"stdout": "inactive"}),
                     ({"argv": "InactiveEnterTimestamp"}, {"stdout": self.server}),
                     ({"argv": "--auth-database"}, {"stdout": json.dumps(self.rows)}),
+                    ({"argv": "mlflow-credentials/fetch.py"}, {"stdout": '{"changed": []}'}),
                 ]
             )
         )
