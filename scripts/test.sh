@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs, then runs pytest over everything (or over the paths given): lint and molecule are tests among the others, so that pytest's
-# last line speaks for all. Molecule's scenarios run beside the end-to-end tests (tests/conftest.py).
+# last line speaks for all. Molecule's scenarios run beside the others (tests/conftest.py).
 # Runs as root, as the local cloud does: it makes machines, networks and firewall rules.
 # shellcheck source=scripts/common.sh
 . "$(dirname "${BASH_SOURCE[0]}")/common.sh"

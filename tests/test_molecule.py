@@ -12,7 +12,7 @@ SCENARIOS = sorted(path.parent.name for path in REPOSITORY.glob("molecule/*/mole
 
 
 @pytest.mark.parametrize("scenario", SCENARIOS)
-def test_scenario(scenario: str, outcomes: dict[str, Future[int]]) -> None:
+def test_scenario(scenario: str, scenarios: dict[str, Future[int]]) -> None:
     """The scenario's sequence ends well."""
-    code = outcomes[scenario].result()
+    code = scenarios[scenario].result()
     assert code == 0, f"{log_of(scenario)}:\n" + "\n".join(log_of(scenario).read_text().splitlines()[-150:])

@@ -8,7 +8,6 @@ import subprocess
 import sys
 import uuid
 from collections.abc import Iterator
-from concurrent.futures import Future
 from pathlib import Path
 
 import pytest
@@ -20,8 +19,8 @@ SUBNETWORK_RANGE = "10.144.0.0/20"
 
 
 @pytest.fixture(scope="session")
-def local_cloud(outcomes: dict[str, Future[int]]) -> None:
-    """The local cloud is up; whoever started the tests decides whether it stays. Molecule's scenarios run beside."""
+def local_cloud() -> None:
+    """The local cloud is up; whoever started the tests decides whether it stays."""
     subprocess.run([sys.executable, "-m", "localcloud", "up"], cwd=REPO, check=True)
 
 
