@@ -155,7 +155,6 @@ table:
 """
 
 import signal
-import sys
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
@@ -218,7 +217,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
 def stop(number: int, _frame: object) -> None:
     """Told to end, it still takes away what it made; being told again does not keep it from that."""
     signal.signal(number, signal.SIG_IGN)
-    sys.exit(128 + number)
+    raise SystemExit(128 + number)
 
 
 def main() -> None:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import fcntl
 import getpass
+import itertools
 import json
 import os
 import select
@@ -43,7 +44,11 @@ def parent_of(process: int) -> int:
 
 def is_playbook(process: int) -> bool:
     """Tell whether this is ansible-playbook, one of the processes it forks included."""
-    return any(Path(word).name == PROGRAM for word in command_of(process)[:2])
+    words = command_of(process)
+    # An interpreter's own flags stand before the program.
+    rest = list(itertools.dropwhile(lambda word: word.startswith("-") and word not in ("-m", "-c"), words[1:]))
+    named = any(Path(word).name == PROGRAM for word in words[:1] + rest[:1])
+    return named or rest[:3] == ["-m", "ansible", "playbook"]
 
 
 def find_playbook(process: int) -> int:

@@ -243,7 +243,9 @@ def test_a_restore_that_is_run_again_neither_takes_nor_repeats_what_it_replaced(
 def test_a_server_that_ran_since_has_something_to_lose(role: Role) -> None:
     role.records = [record("before-restore-old", 9), record("monday", 8)]
     role.left.write_text(
-        json.dumps({"backup": "monday", "source": "x/y", "before": "before-restore-old", "stopped": STOPPED})
+        json.dumps(
+            {"backup": "monday", "source": "x/y", "before": "before-restore-old", "stopped": STOPPED, "again": ""}
+        )
     )
     said = role("restore", backup_name="monday", **CONFIRM)
     (made,) = role.made()
@@ -281,7 +283,9 @@ def test_what_restores_replaced_takes_no_place(
     role: Role, records: list[dict[str, Any]], keep: int, gone: list[str] | None
 ) -> None:
     role.records = records
-    role.left.write_text(json.dumps({"backup": "b", "source": "x/y", "before": "before-restore-2", "stopped": ""}))
+    role.left.write_text(
+        json.dumps({"backup": "b", "source": "x/y", "before": "before-restore-2", "stopped": "", "again": ""})
+    )
     role.answers = [({"module": "gcp_sql_backup"}, {"backups": [run_of(**one) for one in DATABASE_BACKUPS]})]
     role("prune", backup_keep=keep)
     wanted = ["before-restore-1"] if gone is None else gone  # the other two are of a restore that was cut off

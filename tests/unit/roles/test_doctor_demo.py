@@ -75,10 +75,10 @@ def test_a_demo_is_read_back_and_taken_away(server: Server, capsys: pytest.Captu
 
 def test_one_that_does_not_end_is_ended_and_taken_away(server: Server, capsys: pytest.CaptureFixture[str]) -> None:
     server.fills("echo begun; exec sleep 60")
-    server.run("0.5")
+    server.run("3")
     answer = json.loads(capsys.readouterr().out)
     assert answer["rc"] == 124
-    assert answer["output"] == "begun\n\nnot done after 0 s"
+    assert answer["output"] == "begun\n\nnot done after 3 s"
     assert server.taken_away
 
 

@@ -94,6 +94,23 @@ def test_only_a_playbook_can_hold_it(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert not (tmp_path / "lock").exists()
 
 
+@pytest.mark.parametrize(
+    ("words", "is_one"),
+    [
+        ("/usr/bin/python3 /opt/venv/bin/ansible-playbook site.yml", True),
+        ("/usr/bin/python3 -sP /usr/bin/ansible-playbook site.yml", True),
+        ("/opt/venv/bin/python -m ansible playbook site.yml", True),
+        ("sudo ansible-playbook site.yml", True),
+        ("/opt/venv/bin/python -m ansible inventory --list", False),
+        ("/usr/bin/python3 -c pass ansible-playbook", False),
+        ("vi ansible-playbook.log", False),
+    ],
+)
+def test_what_counts_as_ansible_playbook(words: str, is_one: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(LOCK, "command_of", lambda _: words.split())
+    assert LOCK.is_playbook(1) is is_one
+
+
 # The measurement
 
 

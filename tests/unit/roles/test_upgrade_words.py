@@ -204,7 +204,10 @@ def ended(**changes: Any) -> dict[str, Any]:
 
 
 AS_BEFORE = "MLflow 3.17.2 serves, with the data as before. Remove the cause and run this playbook again."
-AGAIN = " To go to MLflow 3.18.0 again: -e upgrade_again=true"
+AGAIN = (
+    " To go to MLflow 3.18.0 again: -e upgrade_again=true. With upgrade_channel pinned set mlflow_version to 3.17.2, or"
+    " site.yml wants the newer release again."
+)
 
 
 @pytest.mark.parametrize(

@@ -132,13 +132,15 @@ class Switch:
                 raise FailedError("the databases that the upgrade kept are gone; restore a backup instead", REFUSED)
         else:
             self.journal.step(entry, "copy", databases=True)
-            # To make room it drops what an earlier migration kept: from here on nothing leads back to before that.
-            if (self.journal.load("previous") or {}).get("migrated"):
-                self.journal.drop("previous")
-            old = self._release(entry.old)
-            self._in_time(entry, lambda left: self.database.ask(old, auth, "copy", "--id", entry.id, left=left))
+            self._in_time(entry, lambda left: self._copy(entry, auth, left))
             self.journal.step(entry, "migrate")
             self._in_time(entry, lambda left: self.database.ask(new, auth, "migrate", left=left))
+
+    def _copy(self, entry: Entry, auth: str, left: float | None) -> dict[str, Any]:
+        # To make room it drops what an earlier migration kept: from here on nothing leads back to before that.
+        if (self.journal.load("previous") or {}).get("migrated"):
+            self.journal.drop("previous")
+        return self.database.ask(self._release(entry.old), auth, "copy", "--id", entry.id, left=left)
 
     def _in_time(self, entry: Entry, deed: Callable[[float | None], Answer]) -> Answer:
         """Do what must end with the time that was given to the switch; tell it how many seconds are left of that.
