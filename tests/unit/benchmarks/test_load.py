@@ -1,0 +1,44 @@
+# Copyright (c) 2026, the mlops.mlflow_gcp authors
+# SPDX-License-Identifier: Apache-2.0
+"""What the clients of a measurement report in the end."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+from benchmarks import load
+
+
+class Client:
+    """A server that knows these runs, all of them whole and with the same artifact."""
+
+    def __init__(self, *runs: str) -> None:
+        self.runs = runs
+
+    def search_runs(self, *_: Any, **__: Any) -> Any:
+        parameters = dict.fromkeys(range(load.PARAMETERS + 1))
+        data = SimpleNamespace(params=parameters, metrics=dict.fromkeys(range(load.METRICS + 1)), tags={"load": "yes"})
+        return Page(
+            SimpleNamespace(info=SimpleNamespace(run_id=run, status="FINISHED"), data=data) for run in self.runs
+        )
+
+    def download_artifacts(self, run: str, name: str, folder: str) -> str:
+        assert run in self.runs, f"RESOURCE_DOES_NOT_EXIST: {run}"
+        path = Path(folder) / name
+        path.write_bytes(b"content")
+        return str(path)
+
+
+class Page(list[Any]):
+    """The last page of a search."""
+
+    token = None
+
+
+def test_a_run_that_is_gone_is_told_and_the_others_are_looked_at() -> None:
+    record = load.Record(seconds={"create_run": [0.1, 0.1, 0.1]})
+    record.runs = {"gone": b"content", "whole": b"content", "other": b"else"}
+    told = load.verify(Client("whole", "other"), "1", record)  # type: ignore[arg-type]
+    assert told == {"runs": 3, "wrong": ["gone is missing", "other has another artifact"], "twice": -1}
