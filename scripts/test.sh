@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
 # Installs, then runs pytest over everything (or over the paths given): lint and molecule are tests among the others, so that pytest's
-# last line speaks for all. Molecule's scenarios run beside the others (tests/conftest.py).
+# last line speaks for all. Scenarios and linters run beside the others (tests/conftest.py).
 # Runs as root, as the local cloud does: it makes machines, networks and firewall rules.
 # shellcheck source=scripts/common.sh
 . "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
-[ $# -gt 0 ] || set -- tests/unit tests/test_lint.py tests/localcloud tests/e2e tests/test_molecule.py
+[ $# -gt 0 ] || set -- tests/unit tests/localcloud tests/e2e tests/test_molecule.py tests/test_lint.py
 
 localcloud() { as_root "$repo/.venv/bin/python" -m localcloud "$@"; }
 

@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""Molecule's scenarios, which run beside all other tests: they wait more than they work."""
+"""Programs that are tests run beside all other tests, which wait more than they work."""
 
 from __future__ import annotations
 
@@ -12,21 +12,20 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 import pytest
 
-from tests.scenarios import REPOSITORY, run
+from tests.programs import REPOSITORY, Program
 
 
 @pytest.fixture(scope="session", autouse=True)
-def scenarios(request: pytest.FixtureRequest) -> Iterator[dict[str, Future[int]]]:
-    """The exit codes of all scenarios that this session tests: one at a time beside other tests, else two."""
+def outcomes(request: pytest.FixtureRequest) -> Iterator[dict[Program, Future[int]]]:
+    """The exit codes of all programs that this session tests: one at a time beside other tests, else two."""
     parameters = [item.callspec.params if hasattr(item, "callspec") else {} for item in request.session.items]
-    names = [str(each["scenario"]) for each in parameters if "scenario" in each]
-    if names:
+    programs = [each["program"] for each in parameters if isinstance(each.get("program"), Program)]
+    if any(program.kind == "molecule" for program in programs):
         subprocess.run([sys.executable, "-m", "localcloud", "image", "debian-13"], cwd=REPOSITORY, check=True)
     # As it is now: tests that run meanwhile may change theirs.
     environment = dict(os.environ)
-    pool = ThreadPoolExecutor(1 if len(names) < len(parameters) else 2)
+    pool = ThreadPoolExecutor(1 if len(programs) < len(parameters) else 2)
     try:
-        # The one that takes longest goes first.
-        yield {name: pool.submit(run, name, environment) for name in sorted(names, key=lambda name: name != "upgrade")}
+        yield {program: pool.submit(program.run, environment) for program in programs}
     finally:
         pool.shutdown(cancel_futures=True)

@@ -6,13 +6,11 @@ from concurrent.futures import Future
 
 import pytest
 
-from tests.scenarios import REPOSITORY, log_of
-
-SCENARIOS = sorted(path.parent.name for path in REPOSITORY.glob("molecule/*/molecule.yml"))
+from tests.programs import Program, scenarios
 
 
-@pytest.mark.parametrize("scenario", SCENARIOS)
-def test_scenario(scenario: str, scenarios: dict[str, Future[int]]) -> None:
+@pytest.mark.parametrize("program", scenarios(), ids=lambda program: program.name)
+def test_scenario(program: Program, outcomes: dict[Program, Future[int]]) -> None:
     """The scenario's sequence ends well."""
-    code = scenarios[scenario].result()
-    assert code == 0, f"{log_of(scenario)}:\n" + "\n".join(log_of(scenario).read_text().splitlines()[-150:])
+    code = outcomes[program].result()
+    assert code == 0, f"{program.log}:\n" + "\n".join(program.log.read_text().splitlines()[-150:])
