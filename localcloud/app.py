@@ -64,7 +64,7 @@ class App:
         if found is None:
             return _unknown_path(request.url.path)
         name = found.match.method.id if found.match else f"{found.service.name}.raw"
-        fault = self.cloud.faults.take(name)
+        fault = self.cloud.faults.take(name, raw_path)
         if fault is not None and fault.drop and not fault.after:
             return _cut(request)
         body = await _spool(request)

@@ -2,9 +2,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Faults and latency on demand.
 
-Scripted: the next `count` calls of a method (a glob over method ids) answer `code`, before the handler ran or, with
-`after`, although it ran (the lost response), or have their connection cut, likewise. Random: each call fails with a
-probability, from a seed. Latency: a profile gives operations the proportions of the real service, scaled.
+Scripted: the next `count` calls of a method (a glob over method ids) whose path fits `path` (a glob too) answer `code`,
+before the handler ran or, with `after`, although it ran (the lost response), or have their connection cut, likewise.
+Random: each call fails with a probability, from a seed. Latency: a profile gives operations the proportions of the real
+service, scaled.
 """
 
 from __future__ import annotations
@@ -45,6 +46,7 @@ class Fault:
     """One scripted fault; `drop` cuts the connection instead of answering `code`."""
 
     method: str
+    path: str = "*"
     code: int = 503
     count: int = 1
     reason: str | None = None
@@ -57,8 +59,9 @@ class Fault:
     def of(cls, document: Json) -> Fault:
         """From JSON; raises TypeError or ValueError for what makes no fault."""
         fault = cls(**document)
-        if not isinstance(fault.method, str) or not isinstance(fault.code, int) or not isinstance(fault.count, int):
-            raise TypeError("method is a string, code and count are integers")
+        words, numbers = (fault.method, fault.path), (fault.code, fault.count)
+        if not all(isinstance(word, str) for word in words) or not all(isinstance(each, int) for each in numbers):
+            raise TypeError("method and path are strings, code and count are integers")
         if not 400 <= fault.code <= 599 or fault.count < 1:
             raise ValueError("code is an HTTP error status, count at least 1")
         return fault
@@ -104,11 +107,11 @@ class Faults:
                 "latency": {"profile": self.profile, "scale": self.scale},
             }
 
-    def take(self, method: str) -> Fault | None:
+    def take(self, method: str, path: str) -> Fault | None:
         """The fault that this call of a method meets, used up by it."""
         with self._lock:
             for fault in self._scripted:
-                if fnmatchcase(method, fault.method):
+                if fnmatchcase(method, fault.method) and fnmatchcase(path, fault.path):
                     fault.count -= 1
                     if fault.count <= 0:
                         self._scripted.remove(fault)

@@ -8,24 +8,24 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 
 import pytest
 
-from tests.programs import REPOSITORY, Program
+from tests.programs import REPOSITORY, Background, Program
 
 
 @pytest.fixture(scope="session", autouse=True)
-def outcomes(request: pytest.FixtureRequest) -> Iterator[dict[Program, Future[int]]]:
-    """The exit codes of all programs that this session tests: one at a time beside other tests, else two."""
+def background(request: pytest.FixtureRequest) -> Iterator[Background]:
+    """All programs that this session tests run here: one at a time beside other tests, else two."""
     parameters = [item.callspec.params if hasattr(item, "callspec") else {} for item in request.session.items]
     programs = [each["program"] for each in parameters if isinstance(each.get("program"), Program)]
     if any(program.kind == "molecule" for program in programs):
         subprocess.run([sys.executable, "-m", "localcloud", "image", "debian-13"], cwd=REPOSITORY, check=True)
-    # As it is now: tests that run meanwhile may change theirs.
-    environment = dict(os.environ)
-    pool = ThreadPoolExecutor(1 if len(programs) < len(parameters) else 2)
+    # The environment as it is now: tests that run meanwhile may change theirs.
+    made = Background(programs, dict(os.environ), at_once=1 if len(programs) < len(parameters) else 2)
+    # Those with a deployment of their own wait for the local cloud.
+    made.start("molecule", "lint")
     try:
-        yield {program: pool.submit(program.run, environment) for program in programs}
+        yield made
     finally:
-        pool.shutdown(cancel_futures=True)
+        made.close()

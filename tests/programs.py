@@ -1,10 +1,13 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""Linters and molecule's scenarios: programs that are a test each, as a person starts them."""
+"""Linters, molecule's scenarios, tests with a deployment of their own: programs that are a test each."""
 
 from __future__ import annotations
 
 import subprocess
+import sys
+from collections.abc import Iterable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +19,7 @@ class Program:
     """A program that is a test."""
 
     kind: str
-    """molecule or lint; also the folder of its log."""
+    """molecule, lint or own; also the folder of its log."""
     name: str
     command: tuple[str, ...]
 
@@ -25,13 +28,37 @@ class Program:
         """Where its whole output is kept."""
         return REPOSITORY / "artifacts" / self.kind / f"{self.name}.log"
 
-    def run(self, environment: dict[str, str]) -> int:
+    def run(self, environment: Mapping[str, str]) -> int:
         """Run it to its end; its exit code."""
         self.log.parent.mkdir(parents=True, exist_ok=True)
         with self.log.open("w") as output:
             return subprocess.run(
                 self.command, cwd=REPOSITORY, env=environment, check=False, stdout=output, stderr=subprocess.STDOUT
             ).returncode
+
+
+class Background:
+    """Where programs run while tests do."""
+
+    def __init__(self, programs: Iterable[Program], environment: Mapping[str, str], at_once: int) -> None:
+        self._programs = tuple(programs)
+        self._environment = environment
+        self._pool = ThreadPoolExecutor(at_once)
+        self._codes: dict[Program, Future[int]] = {}
+
+    def start(self, *kinds: str) -> None:
+        """Have all of these kinds run, each when its turn comes."""
+        for program in self._programs:
+            if program.kind in kinds and program not in self._codes:
+                self._codes[program] = self._pool.submit(program.run, self._environment)
+
+    def code(self, program: Program) -> int:
+        """The exit code of one that was started; waits for it."""
+        return self._codes[program].result()
+
+    def close(self) -> None:
+        """Wait for those that run; the others never will."""
+        self._pool.shutdown(cancel_futures=True)
 
 
 def linters() -> list[Program]:
@@ -44,3 +71,9 @@ def scenarios() -> list[Program]:
     """All of molecule's, the one that takes longest first."""
     names = sorted((path.parent.name for path in REPOSITORY.glob("molecule/*/molecule.yml")), reverse=True)
     return [Program("molecule", name, ("molecule", "test", "--scenario-name", name)) for name in names]
+
+
+def own_deployments() -> list[Program]:
+    """End-to-end tests that do not use the common deployment."""
+    files = sorted(path.relative_to(REPOSITORY) for path in REPOSITORY.glob("tests/e2e/own/test_*.py"))
+    return [Program("own", path.stem, (sys.executable, "-m", "pytest", str(path))) for path in files]

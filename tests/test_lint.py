@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from concurrent.futures import Future
-
 import pytest
 
-from tests.programs import Program, linters
+from tests.programs import Background, Program, linters
 
 
 @pytest.mark.parametrize("program", linters(), ids=lambda program: program.name)
-def test_is_clean(program: Program, outcomes: dict[Program, Future[int]]) -> None:
+def test_is_clean(program: Program, background: Background) -> None:
     """`make LINTER` finds nothing."""
-    assert outcomes[program].result() == 0, program.log.read_text()
+    assert background.code(program) == 0, program.log.read_text()

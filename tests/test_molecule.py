@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from concurrent.futures import Future
-
 import pytest
 
-from tests.programs import Program, scenarios
+from tests.programs import Background, Program, scenarios
 
 
 @pytest.mark.parametrize("program", scenarios(), ids=lambda program: program.name)
-def test_scenario(program: Program, outcomes: dict[Program, Future[int]]) -> None:
+def test_scenario(program: Program, background: Background) -> None:
     """The scenario's sequence ends well."""
-    code = outcomes[program].result()
+    code = background.code(program)
     assert code == 0, f"{program.log}:\n" + "\n".join(program.log.read_text().splitlines()[-150:])

@@ -1,6 +1,9 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""One deployment for the whole session; the test files are numbered in the order of its life."""
+"""One deployment for the whole session; the test files are numbered in the order of its life.
+
+Tests that change what others rely on have a deployment of their own, and a process: they are in own/.
+"""
 
 from __future__ import annotations
 
@@ -13,15 +16,20 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.deployment import REPO, Deployment
+from tests.programs import Background
+
+# Run by test_own.py, in the background; by hand: pytest tests/e2e/own.
+collect_ignore = ["own"]
 
 # A range of its own, so that a demo made by `make up` and the deployment under test live side by side.
 SUBNETWORK_RANGE = "10.144.0.0/20"
 
 
 @pytest.fixture(scope="session")
-def local_cloud() -> None:
+def local_cloud(background: Background) -> None:
     """The local cloud is up; whoever started the tests decides whether it stays."""
     subprocess.run([sys.executable, "-m", "localcloud", "up"], cwd=REPO, check=True)
+    background.start("own")
 
 
 @pytest.fixture(scope="session")

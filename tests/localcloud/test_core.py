@@ -179,8 +179,17 @@ def test_scripted_faults(call: Call) -> None:
     call("POST", "/localcloud/faults", json={"method": "secretmanager.*.create", "code": 500, "after": True})
     call("POST", f"{SECRETS}?secretId=lost", 500, json=AUTOMATIC)
     call("GET", f"{SECRETS}/lost")
-    for wrong in ({"colour": "red"}, {"code": "503"}, {"code": 200}, {"count": 0}, {"method": 7}):
+    for wrong in ({"colour": "red"}, {"code": "503"}, {"code": 200}, {"count": 0}, {"method": 7}, {"path": 7}):
         call("POST", "/localcloud/faults", 400, json={"method": "x", **wrong})
+
+
+def test_a_fault_of_one_project_is_not_another_ones(call: Call) -> None:
+    method = "secretmanager.projects.secrets.list"
+    call("POST", "/localcloud/faults", json={"method": method, "path": "*/projects/another-project/*"})
+    call("GET", SECRETS)
+    call("POST", "/localcloud/faults", json={"method": method, "path": "*/projects/mlflow-local/*"})
+    call("GET", SECRETS, 503)
+    call("GET", SECRETS)
 
 
 def test_administration_is_for_programs_on_the_control_host(owner: Session) -> None:

@@ -163,9 +163,10 @@ def stays_old(old: Deployment, client: MlflowClient, run_id: str, tmp_path: Path
 
 @contextmanager
 def fault(deployment: Deployment, **what: Any) -> Iterator[None]:
-    """The local cloud answers so, as often as it is asked while the block runs."""
+    """The local cloud answers so, as often as it is asked of this project while the block runs."""
     address = deployment.environment["CLOUDSDK_API_ENDPOINT_OVERRIDES_COMPUTE"].split("/compute/")[0]
-    requests.post(f"{address}/localcloud/faults", json={"count": 1000, **what}, timeout=10).raise_for_status()
+    script = {"count": 1000, "path": f"*/projects/{deployment.project}/*", **what}
+    requests.post(f"{address}/localcloud/faults", json=script, timeout=10).raise_for_status()
     try:
         yield
     finally:
