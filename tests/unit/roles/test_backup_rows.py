@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import argparse
-import importlib.util
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -13,7 +12,7 @@ from typing import Any
 
 import pytest
 
-PROGRAM = Path(__file__).resolve().parents[3] / "roles" / "backup" / "files" / "rows.py"
+from tests.unit.roles.programs import load
 
 
 @pytest.fixture
@@ -23,12 +22,7 @@ def rows(monkeypatch: pytest.MonkeyPatch) -> Any:
     driver.sql = ModuleType("psycopg2.sql")  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "psycopg2", driver)
     monkeypatch.setitem(sys.modules, "psycopg2.sql", driver.sql)  # type: ignore[attr-defined]
-    spec = importlib.util.spec_from_file_location("backup_rows", PROGRAM)
-    assert spec
-    assert spec.loader
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load("backup", "rows")
 
 
 def counted(**tables: list[Any]) -> dict[str, Any]:

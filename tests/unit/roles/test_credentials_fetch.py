@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import base64
-import importlib.util
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,7 +14,8 @@ import pytest
 import requests
 import responses
 
-SCRIPT = Path(__file__).resolve().parents[3] / "roles" / "credentials" / "files" / "fetch.py"
+from tests.unit.roles.programs import load
+
 URL = "https://secretmanager.googleapis.com/v1/projects/project-1/secrets/{}/versions/{}:access"
 ITEMS = [
     {"name": "mlflow.database-uri", "secret": "database-uri", "version": "latest"},
@@ -25,12 +25,7 @@ ITEMS = [
 
 @pytest.fixture(scope="module")
 def fetch() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("credentials_fetch", SCRIPT)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load("credentials", "fetch")
 
 
 @pytest.fixture

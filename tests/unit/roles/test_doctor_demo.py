@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import sys
 from pathlib import Path
@@ -13,7 +12,8 @@ from typing import Any
 
 import pytest
 
-SCRIPT = Path(__file__).resolve().parents[3] / "roles" / "doctor" / "files" / "demo.py"
+from tests.unit.roles.programs import load
+
 NOTHING = {"experiments": 0, "traces": 0, "runs": 0, "prompts": 0}
 MADE = {"experiments": 1, "traces": 5, "runs": 2, "prompts": 3}
 
@@ -58,12 +58,7 @@ def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Server:
         module = ModuleType(name)
         vars(module).update(contents)
         monkeypatch.setitem(sys.modules, name, module)
-    spec = importlib.util.spec_from_file_location("doctor_demo", SCRIPT)
-    assert spec is not None
-    assert spec.loader is not None
-    program = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(program)
-    return Server(program, tmp_path, monkeypatch)
+    return Server(load("doctor", "demo"), tmp_path, monkeypatch)
 
 
 def test_a_demo_is_read_back_and_taken_away(server: Server, capsys: pytest.CaptureFixture[str]) -> None:

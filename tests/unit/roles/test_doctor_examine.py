@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import os
 import subprocess
@@ -15,17 +14,15 @@ from typing import Any
 
 import pytest
 
-SCRIPT = Path(__file__).resolve().parents[3] / "roles" / "doctor" / "files" / "examine.py"
+from tests.unit.roles.programs import ROLES, load
+
+SCRIPT = ROLES / "doctor" / "files" / "examine.py"
 
 
 @pytest.fixture
 def examine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     """The program, on a machine whose files are in a directory and whose programs are scripts there."""
-    spec = importlib.util.spec_from_file_location("doctor_examine", SCRIPT)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+    module = load("doctor", "examine")
     for name, path in {"CURRENT": "current", "LIBEXEC": "libexec", "CONFIGURATION": "server.json"}.items():
         monkeypatch.setattr(module, name, tmp_path / path)
     (tmp_path / "bin").mkdir()

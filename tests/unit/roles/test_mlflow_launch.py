@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import configparser
-import importlib.util
 import sqlite3
 from pathlib import Path
 from types import ModuleType
@@ -14,7 +13,8 @@ from urllib.parse import quote
 import pytest
 from sqlalchemy.engine import make_url
 
-SCRIPT = Path(__file__).resolve().parents[3] / "roles" / "mlflow" / "files" / "launch.py"
+from tests.unit.roles.programs import load
+
 ODD = "pa:ss\\w%rd@/#?"
 SETTINGS = {
     "default_permission": "READ",
@@ -28,12 +28,7 @@ SETTINGS = {
 
 @pytest.fixture(scope="module")
 def launch() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("mlflow_launch", SCRIPT)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load("mlflow", "launch")
 
 
 def test_the_password_leaves_the_uri(launch: ModuleType) -> None:

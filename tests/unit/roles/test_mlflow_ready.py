@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import socketserver
 import tempfile
@@ -17,18 +16,14 @@ from typing import Any
 
 import pytest
 
-SCRIPT = Path(__file__).resolve().parents[3] / "roles" / "mlflow" / "files" / "ready.py"
+from tests.unit.roles.programs import load
+
 API = "/api/2.0/mlflow"
 
 
 @pytest.fixture(scope="module")
 def ready() -> ModuleType:
-    spec = importlib.util.spec_from_file_location("mlflow_ready", SCRIPT)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return load("mlflow", "ready")
 
 
 class FakeServer(socketserver.ThreadingUnixStreamServer):

@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -12,7 +11,7 @@ from typing import Any
 
 import pytest
 
-PROGRAM = Path(__file__).resolve().parents[3] / "roles" / "mlflow" / "files" / "schema.py"
+from tests.unit.roles.programs import load
 
 
 class Connection:
@@ -35,13 +34,7 @@ def schema(monkeypatch: pytest.MonkeyPatch) -> Any:
         monkeypatch.setitem(sys.modules, part.__name__, part)
     driver.connect = Connection  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "psycopg2", driver)
-    spec = importlib.util.spec_from_file_location("mlflow_schema", PROGRAM)
-    assert spec
-    assert spec.loader
-    module = importlib.util.module_from_spec(spec)
-    monkeypatch.setitem(sys.modules, spec.name, module)
-    spec.loader.exec_module(module)
-    return module
+    return load("mlflow", "schema")
 
 
 def databases(schema: Any, credentials: Path, query: str) -> Any:

@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import sys
 from collections.abc import Iterator
@@ -15,20 +14,15 @@ from typing import Any
 import psycopg
 import pytest
 
-SCRIPT = Path(__file__).resolve().parents[3] / "roles" / "rotate" / "files" / "database.py"
+from tests.unit.roles.programs import load
 
 
 @pytest.fixture(scope="module")
 def database() -> Iterator[ModuleType]:
     """The program, with psycopg 3 in the place of psycopg2: what it composes and catches has the same names."""
-    spec = importlib.util.spec_from_file_location("rotate_database", SCRIPT)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(sys.modules, "psycopg2", psycopg)
-        spec.loader.exec_module(module)
-        yield module
+        yield load("rotate", "database")
 
 
 class Clock:
