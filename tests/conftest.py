@@ -10,8 +10,12 @@ import sys
 from collections.abc import Iterator
 
 import pytest
+from ansible.plugins.loader import init_plugin_loader
 
 from tests.programs import REPOSITORY, Background, Program
+
+# Before anything of the collection is imported: Ansible's loader does not go on with what Python's own has begun.
+init_plugin_loader([str(REPOSITORY / "collections")])
 
 
 @pytest.fixture(scope="session", autouse=True)

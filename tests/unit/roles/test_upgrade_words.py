@@ -10,13 +10,9 @@ from typing import Any
 
 import pytest
 from ansible.parsing.dataloader import DataLoader
-from ansible.plugins.loader import init_plugin_loader
 from ansible.template import Templar, trust_as_template
 
 ROLES = Path(__file__).resolve().parents[3] / "roles"
-
-
-init_plugin_loader()
 
 
 def load(name: str, role: str = "upgrade") -> Any:
