@@ -93,13 +93,3 @@ def bad_request(violations: list[tuple[str, str]]) -> Json:
         "@type": "type.googleapis.com/google.rpc.BadRequest",
         "fieldViolations": [{"field": f, "description": d} if f else {"description": d} for f, d in violations],
     }
-
-
-def not_found(message: str) -> ApiError:
-    """404 in the words of the caller's choice."""
-    return ApiError(404, None, message)
-
-
-def invalid(message: str, reason: str | None = None) -> ApiError:
-    """400 in the words of the caller's choice."""
-    return ApiError(400, reason, message)

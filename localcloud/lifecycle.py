@@ -134,11 +134,6 @@ class Resources:
             self.documents.put(name, document)
         return document
 
-    def patch(self, name: str, body: Json) -> Json:
-        """JSON merge patch with the fingerprints checked."""
-        change = {k: v for k, v in body.items() if k not in self.fingerprinted}
-        return self.update(name, lambda document: merge(document, change), body=body)
-
     def delete(self, name: str) -> None:
         """Remove it; nothing happens when it is gone already (steps are repeated after a restart)."""
         self.documents.delete(name)

@@ -109,12 +109,6 @@ class DockerDatabases:
     def ids(self) -> list[str]:
         return common.ids(self._client, KIND)
 
-    def set_certificate(self, id: str, certificate: str, key: str) -> None:
-        """Give the server another TLS certificate and key (PEM); new connections see it at once."""
-        container = common.find(self._client, KIND, id)
-        _configure(container, replace(_read_spec(container), server_certificate=certificate, server_key=key))
-        self._reload(container)
-
     def set_require_ssl(self, id: str, require_ssl: bool) -> None:
         """Whether connections without TLS are refused; for new connections."""
         container = common.find(self._client, KIND, id)

@@ -24,16 +24,6 @@ def _find(call: Call) -> Json | None:
     return call.cloud.accounts.get(str(call.params["name"]).split("/")[3])
 
 
-def _project(call: Call) -> str | None:
-    found = _find(call)
-    return str(found["projectId"]) if found else None
-
-
-def _resource(call: Call) -> str | None:
-    found = _find(call)
-    return str(found["name"]) if found else str(call.params["name"])
-
-
 def _bind(method: str, permission: str) -> Callable[[Callable[[Call], Json]], Callable[[Call], Json]]:
     def bind(handler: Callable[[Call], Json]) -> Callable[[Call], Json]:
         def checked(call: Call) -> Json:

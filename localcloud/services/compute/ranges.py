@@ -159,8 +159,3 @@ def free_external(cloud: Cloud) -> str:
         if address not in taken:
             return address
     raise ApiError(403, "quotaExceeded", "Quota 'STATIC_ADDRESSES' exceeded. No external address is left.")
-
-
-def is_external(address: str) -> bool:
-    """Whether an address is one of those that the cloud hands out."""
-    return address in _EXTERNAL
