@@ -157,6 +157,8 @@ def test_gcloud(local: Local, gcloud: Callable[..., Any], tmp_path: pathlib.Path
     assert vm["tags"]["items"] == ["ssh", "web"]
     gcloud("instances", "stop", "vm", zone)
     gcloud("instances", "set-machine-type", "vm", zone, "--machine-type=e2-standard-4")
+    gcloud("instances", "update", "vm", zone, "--shielded-secure-boot")
+    assert gcloud("instances", "describe", "vm", zone)["shieldedInstanceConfig"]["enableSecureBoot"] is True
     gcloud("instances", "start", "vm", zone)
     gcloud("instances", "delete", "vm", zone)
     gcloud("addresses", "delete", "ip", region)

@@ -187,12 +187,24 @@ def test_changes_that_need_it_stopped(compute: Compute) -> None:
     kind = {"machineType": f"{ZONE}/machineTypes/e2-standard-4"}
     email = compute.local.account("server")
     account = {"email": email, "scopes": ["https://www.googleapis.com/auth/cloud-platform"]}
-    for path, body in (("setMachineType", kind), ("setServiceAccount", account)):
-        compute("POST", f"{VM}/{path}", body, 400)
+    shielded = {"enableSecureBoot": True}
+    changes: list[tuple[str, str, dict[str, Any]]] = [
+        ("POST", "setMachineType", kind),
+        ("POST", "setServiceAccount", account),
+        ("PATCH", "updateShieldedInstanceConfig", shielded),
+    ]
+    for verb, path, body in changes:
+        assert "must be stopped" in compute(verb, f"{VM}/{path}", body, 400)["error"]["message"]
     compute("POST", f"{VM}/stop")
-    for path, body in (("setMachineType", kind), ("setServiceAccount", account)):
-        compute("POST", f"{VM}/{path}", body)
+    for verb, path, body in changes:
+        assert compute(verb, f"{VM}/{path}", body)["operationType"] == path
     vm = compute("GET", VM)
+    # Only what was named has changed: it is a patch.
+    assert vm["shieldedInstanceConfig"] == {
+        "enableSecureBoot": True,
+        "enableVtpm": True,
+        "enableIntegrityMonitoring": True,
+    }
     assert vm["machineType"].endswith("/e2-standard-4")
     assert vm["serviceAccounts"] == [account]
 

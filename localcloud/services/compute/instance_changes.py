@@ -108,6 +108,19 @@ def set_service_account(call: Call) -> Json:
     return _change(call, "setServiceAccount", change)
 
 
+@api.method(
+    "compute.instances.updateShieldedInstanceConfig", permission="compute.instances.updateShieldedInstanceConfig"
+)
+def update_shielded_instance_config(call: Call) -> Json:
+    """Secure boot, virtual TPM, integrity monitoring, while stopped; what is not named stays."""
+
+    def change(instance: Json) -> Json:
+        _stopped(instance, "Shielded VM configuration")
+        return instance | {"shieldedInstanceConfig": merge(instance["shieldedInstanceConfig"], call.body)}
+
+    return _change(call, "updateShieldedInstanceConfig", change)
+
+
 @api.method("compute.instances.setDeletionProtection", permission="compute.instances.setDeletionProtection")
 def set_deletion_protection(call: Call) -> Json:
     """Protect against deletion, or not."""
