@@ -8,10 +8,15 @@ import argparse
 import os
 import shutil
 import sys
+import time
+from collections.abc import Callable
 
 from localcloud import locks
 from localcloud.commands import _home, _process
 from localcloud.engine.base import EngineError
+
+# Interfaces go a moment after the network namespace that they led to.
+_SECONDS = 10
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -32,15 +37,20 @@ def run(arguments: argparse.Namespace) -> int:
         _home.refuse_other(settings)
         if _process.stop(settings):
             print("Stopped the local cloud")
-        if dockerd.answers():
-            client = docker_common.connect()
+        # Machines outlive an engine that ended, or a boot of the host: an engine is needed to remove them.
+        if _process.log_file(settings).exists():
+            dockerd.ensure(settings.home)
+        client = docker_common.connect() if dockerd.answers() else None
+        if client is not None:
             for what, names in docker_common.remove_all(client).items():
                 if names:
                     print(f"Removed {what}: {', '.join(names)}")
             if not arguments.keep_images:
                 for name in image.remove_all(client):
                     print(f"Removed image: {name}")
-        NftNetwork().remove()
+        network = NftNetwork(settings.home)
+        network.remove()
+        _nothing_left(lambda: [*(docker_common.left(client) if client is not None else []), *network.left()])
         if dockerd.stop(settings.home):
             print("Stopped the Docker engine, which `up` had started")
         # Only a directory that is a home is removed: --home may have been mistyped.
@@ -52,3 +62,15 @@ def run(arguments: argparse.Namespace) -> int:
         print(f"localcloud: {error}", file=sys.stderr)
         return 1
     return 0
+
+
+def _nothing_left(left: Callable[[], list[str]]) -> None:
+    """An EngineError that names what would not go. It comes before the state is removed: `down` can be run again."""
+    deadline = time.monotonic() + _SECONDS
+    while found := left():
+        if time.monotonic() > deadline:
+            raise EngineError(
+                f"not all that the local cloud made is gone; there is still: {', '.join(found)}. See that the Docker "
+                "engine runs, then take it down again"
+            )
+        time.sleep(0.2)

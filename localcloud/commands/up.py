@@ -45,7 +45,7 @@ def run(arguments: argparse.Namespace) -> int:
             _process.stop(settings)
             pid = None
         if pid is None:
-            NftNetwork().prepare()
+            NftNetwork(settings.home).prepare()
             pid = _process.start(settings, arguments.port)
         else:
             _process.reconcile(settings)

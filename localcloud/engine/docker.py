@@ -36,7 +36,7 @@ def build(settings: Settings) -> Engine:
     """The engine on this host; machines and databases of an earlier run are found again."""
     _only_one(settings)
     client = docker_common.connect()
-    network = NftNetwork()
+    network = NftNetwork(settings.home)
     network.prepare()
     return Engine(DockerMachines(client, authority(settings).path), DockerDatabases(client), network)
 

@@ -205,17 +205,38 @@ def remove_all(client: docker.DockerClient) -> dict[str, list[str]]:
 
     Containers are known by their kind: the plain label is on the images too, and so on what others started from them.
     """
-    removed: dict[str, list[str]] = {"containers": [], "volumes": [], "networks": []}
-    for container in client.containers.list(all=True, ignore_removed=True, filters={"label": KIND_LABEL}):
-        container.remove(force=True, v=True)
-        removed["containers"].append(str(container.name))
-    for volume in client.volumes.list(filters={"label": KIND_LABEL}):
-        volume.remove(force=True)
-        removed["volumes"].append(str(volume.name))
-    for network in client.networks.list(filters={"label": f"{LABEL}=network"}):
-        network.remove()
-        removed["networks"].append(str(network.name))
+    removed: dict[str, list[str]] = {}
+    for what, find_all in _ours(client).items():
+        found = find_all()
+        for each in found:
+            each.remove(**_HOW[what])
+        removed[what] = [str(each.name) for each in found]
     return removed
+
+
+def left(client: docker.DockerClient) -> list[str]:
+    """What the engine has of any local cloud, in words; the images do not count. Nothing after :func:`remove_all`."""
+    return [
+        f"Docker {what.removesuffix('s')} {each.name}"
+        for what, find_all in _ours(client).items()
+        for each in find_all()
+    ]
+
+
+_HOW: dict[str, dict[str, bool]] = {
+    "containers": {"force": True, "v": True},
+    "volumes": {"force": True},
+    "networks": {},
+}
+
+
+def _ours(client: docker.DockerClient) -> dict[str, Callable[[], list[Any]]]:
+    """How to find what bears our labels, in the order in which it can be removed."""
+    return {
+        "containers": lambda: client.containers.list(all=True, ignore_removed=True, filters={"label": KIND_LABEL}),
+        "volumes": lambda: client.volumes.list(filters={"label": KIND_LABEL}),
+        "networks": lambda: client.networks.list(filters={"label": f"{LABEL}=network"}),
+    }
 
 
 def run(*command: str, input: str | None = None) -> str:

@@ -16,6 +16,7 @@ from pathlib import Path
 import docker
 from docker.errors import DockerException
 
+from localcloud.engine import sysctls
 from localcloud.engine.base import EngineError
 
 _SECONDS = 60
@@ -45,12 +46,14 @@ def ensure(home: Path) -> str:
     if _SYSTEMD.is_dir():
         done = subprocess.run(["systemctl", "start", "docker"], capture_output=True, text=True, check=False)
         if done.returncode != 0:
-            raise EngineError(f"`systemctl start docker` failed (apt-get install docker.io): {done.stderr.strip()}")
-        _wait(lambda: "see `journalctl -u docker`")
+            raise EngineError(f"`systemctl start docker` failed: {done.stderr.strip()}\n{_systemd_remedy()}")
+        _wait(lambda: f"`systemctl start docker` succeeded, but nothing answers.\n{_systemd_remedy()}")
         return "started by systemd"
     if shutil.which("dockerd") is None:
         raise EngineError("there is no Docker engine: apt-get install docker.io")
     home.mkdir(parents=True, exist_ok=True, mode=0o700)
+    # The engine needs forwarding too, and switches it on by itself.
+    sysctls.remember(home)
     log = home / "dockerd.log"
     log.touch(mode=0o600)
     with log.open("ab") as output:
@@ -62,6 +65,7 @@ def ensure(home: Path) -> str:
         _wait(lambda: _diagnosis(log), process)
     except EngineError:
         _pid_file(home).unlink(missing_ok=True)
+        sysctls.put_back(home)
         raise
     return f"started (process {process.pid}, log {log})"
 
@@ -111,14 +115,32 @@ def _wait(diagnosis: Callable[[], str], process: subprocess.Popen[bytes] | None 
         time.sleep(0.3)
 
 
+def _systemd_remedy() -> str:
+    if shutil.which("dockerd") is None:
+        return "There is no Docker engine: apt-get install docker.io"
+    return (
+        "The engine's own words are in `journalctl -u docker -n 20`: put right what they name (if it is masked, "
+        "`systemctl unmask docker`), see that `systemctl start docker` works, then try again"
+    )
+
+
 def _diagnosis(log: Path) -> str:
-    text = log.read_text(errors="replace")
-    last = "\n".join(text.splitlines()[-8:])
-    if "iptables" in last and ("nf_tables" in last or "Failed to initialize nft" in last or "legacy" in last):
+    last = "\n".join(log.read_text(errors="replace").splitlines()[-8:])
+    return f"{_remedy(last)}. Its last words ({log}):\n{last}"
+
+
+def _remedy(last: str) -> str:
+    """What to do about an engine with these last words."""
+    if "iptables" in last and any(word in last for word in ("nf_tables", "Failed to initialize nft", "legacy")):
         return (
             "its packet filter commands fail on this kernel. Try `update-alternatives --set iptables "
-            f"/usr/sbin/iptables-legacy` (or iptables-nft), then again. Its last words:\n{last}"
+            "/usr/sbin/iptables-legacy` (or iptables-nft), then again"
         )
-    if "overlay" in last or "storage driver" in last or "graphdriver" in last:
-        return f"it found no storage driver for /var/lib/docker. Its last words:\n{last}"
-    return f"its last words ({log}):\n{last}"
+    if any(word in last for word in ("overlay", "storage driver", "graphdriver")):
+        return (
+            "it found no storage driver for /var/lib/docker, whose file system cannot be the base of an overlay. Mount "
+            "one that can there (ext4 or xfs; in a container: a volume), then try again"
+        )
+    if "no space left on device" in last:
+        return "the disk is full. Make room under /var/lib/docker (`df -h /var/lib/docker`), then try again"
+    return "put right what its last words name, see that `dockerd`, run as root, stays up, then try again"

@@ -18,6 +18,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from localcloud.engine import sysctls
 from localcloud.engine.base import EngineError, NetworkState
 from localcloud.engine.docker_common import BRIDGE_PREFIX, run
 from localcloud.engine.nft_rules import TABLE, Ports, ruleset
@@ -31,32 +32,35 @@ NAT_DEVICE = f"{BRIDGE_PREFIX}-nat"
 PORTS = Ports(host=HOST_ADDRESS, metadata=8780, dns=8753, api=8743)
 """Where the local cloud listens for machines; what they send to 169.254.169.254 arrives there."""
 
-_BRIDGE_NETFILTER = "/proc/sys/net/bridge/bridge-nf-call-iptables"
-
 
 class NftNetwork:
-    """:class:`localcloud.engine.base.Network` with nftables, iproute2 and two bridges. Needs root."""
+    """:class:`localcloud.engine.base.Network` with nftables, iproute2 and two bridges. Needs root.
 
-    def __init__(self) -> None:
+    ``home`` is where it remembers how it found the host.
+    """
+
+    def __init__(self, home: Path) -> None:
+        self._home = home
         self._lock = threading.Lock()
 
     def prepare(self) -> None:
         """Make what every state needs: forwarding, bridges, a door in Docker's own filter. Idempotent."""
         _require_programs()
-        _write_sysctl("/proc/sys/net/ipv4/ip_forward", "1")
+        sysctls.remember(self._home)
+        sysctls.write(sysctls.FORWARDING, "1")
         _ensure_bridge_netfilter()
         if not _device_exists(EXTERNAL_BRIDGE):
             refuse_collision(EXTERNAL_RANGE, ours=BRIDGE_PREFIX)
         for device in (EXTERNAL_BRIDGE, NAT_DEVICE):
             if not _device_exists(device):
                 run("ip", "link", "add", device, "type", "bridge")
-                _write_sysctl(f"/proc/sys/net/ipv6/conf/{device}/disable_ipv6", "1", required=False)
+                sysctls.write(f"net/ipv6/conf/{device}/disable_ipv6", "1", required=False)
             run("ip", "link", "set", device, "up")
         run("ip", "address", "replace", f"{HOST_ADDRESS}/24", "dev", EXTERNAL_BRIDGE)
         # The bridge answers for external addresses, whose routes lead elsewhere.
-        _write_sysctl(f"/proc/sys/net/ipv4/conf/{EXTERNAL_BRIDGE}/proxy_arp", "1")
+        sysctls.write(f"net/ipv4/conf/{EXTERNAL_BRIDGE}/proxy_arp", "1")
         # Without a pause before the answer, which the kernel makes when it answers for others.
-        _write_sysctl(f"/proc/sys/net/ipv4/neigh/{EXTERNAL_BRIDGE}/proxy_delay", "0")
+        sysctls.write(f"net/ipv4/neigh/{EXTERNAL_BRIDGE}/proxy_delay", "0")
         _open_doors()
 
     def apply(self, wanted: NetworkState) -> None:
@@ -71,10 +75,23 @@ class NftNetwork:
             if shutil.which("nft") and _table_exists():
                 run("nft", "delete", "table", "ip", TABLE)
             _close_doors()
-            _remove_outsiders()
-            for device in (EXTERNAL_BRIDGE, NAT_DEVICE):
-                if _device_exists(device):
-                    run("ip", "link", "delete", device)
+            if shutil.which("ip"):
+                _remove_outsiders()
+                for device in (EXTERNAL_BRIDGE, NAT_DEVICE):
+                    if _device_exists(device):
+                        run("ip", "link", "delete", device)
+            sysctls.put_back(self._home)
+
+    @staticmethod
+    def left() -> list[str]:
+        """What is on the host of any local cloud's network, in words; nothing after a remove, but for Docker's part."""
+        found = [f"nftables table {TABLE}"] if shutil.which("nft") and _table_exists() else []
+        if shutil.which("ip"):
+            links = json.loads(run("ip", "-json", "link", "show") or "[]")
+            names = [str(link["ifname"]) for link in links]
+            found += [f"interface {name}" for name in names if name.startswith(BRIDGE_PREFIX)]
+            found += [f"network namespace {name}" for name in _outsiders()]
+        return found
 
     @staticmethod
     def _set_routes(wanted: set[str]) -> None:
@@ -143,20 +160,11 @@ def _require_programs() -> None:
         raise EngineError(f"missing on this host: apt-get install {' '.join(missing)}")
 
 
-def _write_sysctl(path: str, value: str, *, required: bool = True) -> None:
-    try:
-        if Path(path).read_text().strip() != value:
-            Path(path).write_text(value)
-    except OSError as error:
-        if required:
-            raise EngineError(f"cannot set {path} to {value}: {error} (the local cloud needs root)") from error
-
-
 def _ensure_bridge_netfilter() -> None:
     """Machines of one subnetwork share a bridge: the firewall sees their packets only through br_netfilter."""
     with contextlib.suppress(OSError):
         subprocess.run(["modprobe", "br_netfilter"], capture_output=True, check=False)
-    _write_sysctl(_BRIDGE_NETFILTER, "1")
+    sysctls.write(sysctls.BRIDGE_FILTER, "1")
 
 
 def _device_exists(device: str) -> bool:
@@ -204,7 +212,10 @@ def _close_doors() -> None:
 
 def _remove_outsiders() -> None:
     """What a killed test may have left behind."""
+    for name in _outsiders():
+        run("ip", "netns", "delete", name)
+
+
+def _outsiders() -> list[str]:
     listed = subprocess.run(["ip", "netns", "list"], capture_output=True, text=True, check=False).stdout
-    for line in listed.splitlines():
-        if line.startswith(f"{TABLE}-"):
-            run("ip", "netns", "delete", line.split()[0])
+    return [line.split()[0] for line in listed.splitlines() if line.startswith(f"{TABLE}-")]

@@ -11,13 +11,15 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
+from unittest import mock
 
 import pytest
 
 from localcloud import locks
 from localcloud.__main__ import main
-from localcloud.commands import _process
-from localcloud.engine import dockerd
+from localcloud.commands import _process, down
+from localcloud.engine import docker_common, dockerd, sysctls
 from localcloud.engine.dockerd import is_process
 from tests.localcloud.harness import Local
 
@@ -45,8 +47,37 @@ def taken() -> Iterator[int]:
         yield int(other.getsockname()[1])
 
 
+@dataclass(frozen=True)
+class Kernel:
+    """The settings of a kernel that is not the host's."""
+
+    root: pathlib.Path
+
+    def path(self, name: str) -> pathlib.Path:
+        """Where a setting is."""
+        return self.root / name
+
+    def set(self, name: str, value: str) -> None:
+        """Give one a value."""
+        self.path(name).parent.mkdir(parents=True, exist_ok=True)
+        self.path(name).write_text(f"{value}\n")
+
+    def get(self, name: str) -> str:
+        """What it is now."""
+        return self.path(name).read_text().strip()
+
+
+@pytest.fixture
+def kernel(monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path) -> Kernel:
+    """One that forwards, as any host of machines does, and has no filter for bridges."""
+    monkeypatch.setattr(sysctls, "_ROOT", tmp_path / "sys")
+    made = Kernel(tmp_path / "sys")
+    made.set(sysctls.FORWARDING, "1")
+    return made
+
+
 @pytest.fixture(autouse=True)
-def host(monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path) -> None:
+def host(kernel: Kernel, monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path) -> None:
     """Root on a host without systemd, without Docker engine, and with no other local cloud."""
     monkeypatch.setattr("os.geteuid", lambda: 0)
     monkeypatch.setattr(dockerd, "answers", lambda: False)
@@ -108,17 +139,95 @@ def test_no_docker_engine_is_installed(home: pathlib.Path, port: int, capsys: py
     assert not home.exists()
 
 
+def program(folder: pathlib.Path, name: str, script: str) -> None:
+    """Put a program into the host's only directory of programs."""
+    path = folder / "bin" / name
+    path.parent.mkdir(exist_ok=True)
+    path.write_text(f"#!/bin/sh\n{script}\n")
+    path.chmod(0o755)
+
+
+@pytest.mark.parametrize(
+    ("words", "remedy"),
+    [
+        (
+            "failed to create NAT chain DOCKER: iptables failed: iptables v1.8.9 (nf_tables): Could not fetch rule set",
+            "update-alternatives --set iptables /usr/sbin/iptables-legacy",
+        ),
+        ("failed to start daemon: error initializing graphdriver: driver not supported", "Mount one that can there"),
+        ("failed to mount overlay: invalid argument", "Mount one that can there"),
+        ("write /var/lib/docker/tmp: no space left on device", "Make room under /var/lib/docker"),
+        ("failed to start daemon: pid file found, ensure docker is not running", "put right what its last words name"),
+    ],
+)
 def test_a_docker_engine_that_does_not_start(
-    home: pathlib.Path, port: int, capsys: pytest.CaptureFixture[str], tmp_path: pathlib.Path
+    words: str,
+    remedy: str,
+    home: pathlib.Path,
+    port: int,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: pathlib.Path,
+    kernel: Kernel,
 ) -> None:
-    program = tmp_path / "bin" / "dockerd"
-    program.parent.mkdir()
-    program.write_text("#!/bin/sh\necho 'failed to start daemon: no room on this device' >&2\nexit 1\n")
-    program.chmod(0o755)
+    kernel.set(sysctls.FORWARDING, "0")
+    # The engine switches forwarding on before it finds what is in its way.
+    program(tmp_path, "dockerd", f"echo 1 >{kernel.path(sysctls.FORWARDING)}\necho '{words}' >&2\nexit 1")
     message = refused(capsys, "up", home, port)
     assert "the Docker engine did not start" in message
-    assert "no room on this device" in message
+    assert words in message
+    assert remedy in message
+    assert str(home / "dockerd.log") in message
     assert [path.name for path in home.iterdir()] == ["dockerd.log"]
+    assert kernel.get(sysctls.FORWARDING) == "0"
+
+
+@pytest.mark.parametrize(
+    ("installed", "systemctl", "said"),
+    [
+        (
+            False,
+            "echo 'Unit docker.service not found.' >&2; exit 5",
+            ["Unit docker.service not found.", "apt-get inst"],
+        ),
+        (True, "echo 'Unit is masked.' >&2; exit 1", ["Unit is masked.", "journalctl -u docker", "systemctl unmask"]),
+        (True, "exit 0", ["succeeded, but nothing answers", "journalctl -u docker"]),
+    ],
+    ids=["not installed", "does not start", "does not answer"],
+)
+def test_systemd_does_not_start_the_docker_engine(
+    installed: bool,
+    systemctl: str,
+    said: list[str],
+    home: pathlib.Path,
+    port: int,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: pathlib.Path,
+) -> None:
+    monkeypatch.setattr(dockerd, "_SYSTEMD", tmp_path)
+    monkeypatch.setattr(dockerd, "_SECONDS", 0)
+    program(tmp_path, "systemctl", f'[ "$*" = "start docker" ] || exit 9\n{systemctl}')
+    if installed:
+        program(tmp_path, "dockerd", "exit 1")
+    message = refused(capsys, "up", home, port)
+    for words in said:
+        assert words in message
+    assert ("apt-get install" in message) is not installed
+    assert not home.exists()
+
+
+def test_systemd_starts_the_docker_engine(
+    home: pathlib.Path, monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path, kernel: Kernel
+) -> None:
+    kernel.set(sysctls.FORWARDING, "0")
+    started = tmp_path / "started"
+    monkeypatch.setattr(dockerd, "_SYSTEMD", tmp_path)
+    monkeypatch.setattr(dockerd, "answers", started.exists)
+    program(tmp_path, "systemctl", f"echo 1 >{kernel.path(sysctls.FORWARDING)}\n: >{started}")
+    assert dockerd.ensure(home) == "started by systemd"
+    # It stays after a down, and what it needs with it: nothing to put back, and nobody to stop.
+    assert not home.exists()
+    assert not dockerd.stop(home)
 
 
 def test_another_local_cloud_on_this_host(home: pathlib.Path, port: int, capsys: pytest.CaptureFixture[str]) -> None:
@@ -128,6 +237,89 @@ def test_another_local_cloud_on_this_host(home: pathlib.Path, port: int, capsys:
             assert "python -m localcloud down --home /srv/other" in message
         assert not home.exists()
     assert locks.holder(locks.MACHINE) is None
+
+
+IP = """case "$*" in
+    "-json link show") echo "$LINKS" ;;
+    "netns list") ;;
+    *) exit 1 ;;
+esac"""
+
+
+@pytest.fixture
+def nobody_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For interfaces that are on their way out."""
+    monkeypatch.setattr(down, "_SECONDS", 0)
+
+
+@pytest.fixture
+def was_up(home: pathlib.Path, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> pathlib.Path:
+    """The home of a local cloud whose network, which is Docker's and the kernel's, is gone already."""
+    home.mkdir()
+    (home / "state.sqlite").touch()
+    program(tmp_path, "ip", IP)
+    program(tmp_path, "nft", "exit 1")
+    monkeypatch.setenv("LINKS", '[{"ifname": "lo"}, {"ifname": "docker0"}]')
+    return home
+
+
+def test_down_leaves_nothing(was_up: pathlib.Path, port: int, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["down", "--home", str(was_up), "--port", str(port)]) == 0
+    assert capsys.readouterr().out == f"Removed {was_up}\n"
+    assert not was_up.exists()
+
+
+@pytest.mark.usefixtures("nobody_waits")
+def test_down_says_what_would_not_go(
+    was_up: pathlib.Path, port: int, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Bridges of Docker's networks, for one, when their engine was killed. The state stays, for another try."""
+    monkeypatch.setenv("LINKS", '[{"ifname": "lo"}, {"ifname": "mlc0123456789"}]')
+    message = refused(capsys, "down", was_up, port)
+    assert "there is still: interface mlc0123456789. See that the Docker engine runs" in message
+    assert (was_up / "state.sqlite").exists()
+
+
+@pytest.mark.usefixtures("nobody_waits")
+def test_down_says_what_docker_would_not_let_go(
+    was_up: pathlib.Path, port: int, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = mock.MagicMock()
+    network = mock.Mock()
+    network.name = "mlflow-localcloud-0123456789"
+    client.networks.list.return_value = [network]
+    monkeypatch.setattr(dockerd, "answers", lambda: True)
+    monkeypatch.setattr(docker_common, "connect", lambda: client)
+    assert main(["down", "--keep-images", "--home", str(was_up), "--port", str(port)]) == 1
+    assert "there is still: Docker network mlflow-localcloud-0123456789." in capsys.readouterr().err
+    assert network.remove.called
+    assert (was_up / "state.sqlite").exists()
+
+
+def test_down_needs_the_engine_that_had_the_machines(
+    was_up: pathlib.Path, port: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """After the host was booted, say: they are on its disk, and would stay there."""
+    (was_up / "serve.log").touch()
+    assert "there is no Docker engine" in refused(capsys, "down", was_up, port)
+    assert (was_up / "state.sqlite").exists()
+
+
+@pytest.mark.parametrize(
+    ("found", "after"), [(("0", None), ("0", "0")), (("1", "0"), ("1", "0")), (("0", "1"), ("0", "1"))]
+)
+def test_down_puts_the_settings_of_the_kernel_back(
+    found: tuple[str, str | None], after: tuple[str, str], was_up: pathlib.Path, port: int, kernel: Kernel
+) -> None:
+    for name, value in zip(sysctls.SHARED, found, strict=True):
+        if value is not None:
+            kernel.set(name, value)
+    for _ in range(2):  # of a second `up` the local cloud's own values are not how the host was found
+        sysctls.remember(was_up)
+        for name in sysctls.SHARED:
+            kernel.set(name, "1")
+    assert main(["down", "--home", str(was_up), "--port", str(port)]) == 0
+    assert tuple(kernel.get(name) for name in sysctls.SHARED) == after
 
 
 def test_one_process_serves_a_home(home: pathlib.Path, port: int, capsys: pytest.CaptureFixture[str]) -> None:

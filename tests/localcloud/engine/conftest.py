@@ -75,7 +75,7 @@ def world(client: docker.DockerClient, tmp_path_factory: pytest.TempPathFactory)
             "startup-script": "#!/bin/sh\necho from-startup-script >>/var/startup-script-ran\n",
         }
     )
-    machines, databases, network = DockerMachines(client, authority.path), DockerDatabases(client), NftNetwork()
+    machines, databases, network = DockerMachines(client, authority.path), DockerDatabases(client), NftNetwork(home)
     try:
         network.apply(STATE)
         server = MetadataServer(directory, Tokens())
