@@ -14,9 +14,12 @@ export PYTHONDONTWRITEBYTECODE=1
 
 # What a command run by sudo must still see: the way to the package indexes, and which certificates to trust on it.
 kept_environment=ANSIBLE_CONFIG,PYTHONDONTWRITEBYTECODE,DOCKER_HOST,TERM,COLUMNS
-kept_environment+=,MLFLOW_LOCALCLOUD_BASE_IMAGE,MLFLOW_LOCALCLOUD_HOME
+kept_environment+=,MLFLOW_LOCALCLOUD_BASE_IMAGE,MLFLOW_LOCALCLOUD_HOME,MLFLOW_LOCALCLOUD_PORT
 kept_environment+=,http_proxy,https_proxy,no_proxy,HTTP_PROXY,HTTPS_PROXY,NO_PROXY
 kept_environment+=,SSL_CERT_FILE,SSL_CERT_DIR,REQUESTS_CA_BUNDLE,CURL_CA_BUNDLE,PIP_CERT,PIP_INDEX_URL,PIP_EXTRA_INDEX_URL,PIP_FIND_LINKS
+
+# Where the local cloud keeps its state, as `python -m localcloud` has it.
+local_cloud_home=${MLFLOW_LOCALCLOUD_HOME:-$repo/.localcloud}
 
 say() { printf '%s\n' "$*" >&2; }
 

@@ -1,4 +1,4 @@
-"""What a person wants to know of a deployment: its URL, the password, a snippet that uses it, whether it answers.
+"""What one wants to know of a deployment: its URL, the password, a snippet that uses it, its files, whether it answers.
 
 Asks the cloud the environment points at (Google's, or the local one after `make env`), through the same endpoints and
 credentials as everything else here, so the answers hold on both.
@@ -118,9 +118,14 @@ class Deployment:
         return base64.b64decode(payload["data"]).decode()
 
     @property
+    def state(self) -> Path:
+        """The deployment's files on this host (infrastructure_state_directory)."""
+        return state_root() / f"{self.project}-{self.name}"
+
+    @property
     def ca_file(self) -> Path | None:
         """Certificate authority to trust; None when the certificate is one the public trusts already."""
-        candidate = state_root() / f"{self.project}-{self.name}" / "ca.pem"
+        candidate = self.state / "ca.pem"
         return candidate.resolve() if candidate.is_file() else None
 
     @property
@@ -210,7 +215,7 @@ Log a run (this is what `{make} snippet | .venv/bin/python -` runs):
 def main() -> int:
     """Print the one thing asked for."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("what", choices=["url", "password", "snippet", "status", "summary"])
+    parser.add_argument("what", choices=["url", "password", "snippet", "state", "status", "summary"])
     parser.add_argument(
         "--name",
         default=os.environ.get("NAME") or setting("infrastructure_name") or "mlflow",
@@ -233,6 +238,8 @@ def main() -> int:
                 print(deployment.password)
             case "snippet":
                 print(snippet(deployment), end="")
+            case "state":
+                print(deployment.state)
             case "status":
                 print(f"{deployment.name} in {deployment.project}: {deployment.url}: {answers(deployment)}")
             case "summary":

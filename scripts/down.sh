@@ -8,9 +8,12 @@
 [ $# -eq 0 ] || fail "$(basename "$0") takes no arguments and removes a lot; these were given: $*"
 
 local_cloud_down() {
+  local state
   as_root "$repo/.venv/bin/python" -m localcloud down || return
-  # The keys and certificates of deployments on the local cloud are worth nothing without it.
-  rm -rf "${MLFLOW_GCP_STATE_DIRECTORY:-${XDG_STATE_HOME:-$HOME/.local/state}/mlflow-gcp}"/mlflow-local-*
+  # The deployment's keys and certificates are worth nothing without the local cloud. Only that directory: one of a project on Google
+  # may begin with the same letters. NAME is for `make url` and the like; `make up` does not know it.
+  state=$(env -u NAME GOOGLE_CLOUD_PROJECT=mlflow-local python scripts/deployment.py state) || return
+  rm -rf "$state"
 }
 
 [ -x .venv/bin/python ] || fail "there is no .venv, so nothing was started from here"

@@ -21,8 +21,13 @@ mkdir -p artifacts
 code=0
 as_root "$repo/.venv/bin/python" -m pytest "$@" || code=$?
 if [ "$ours" = yes ]; then
-  as_root find .localcloud -name '*.log' -exec cp -t artifacts {} + 2>/dev/null || true
-  localcloud down --keep-images >artifacts/down.log 2>&1 || say "the local cloud could not be removed: artifacts/down.log"
+  as_root find "$local_cloud_home" -name '*.log' -exec cp -t artifacts {} + 2>/dev/null || true
+  # It says so itself when something of it is left.
+  if ! localcloud down --keep-images >artifacts/down.log 2>&1; then
+    say "error: the local cloud could not be removed; the end of artifacts/down.log:"
+    tail -n 5 artifacts/down.log >&2
+    [ "$code" -ne 0 ] || code=1
+  fi
 fi
-give_back artifacts .cache .localcloud
+give_back artifacts .cache
 exit "$code"

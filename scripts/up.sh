@@ -7,7 +7,7 @@ begun=$SECONDS
 local_cloud() {
   as_root "$repo/.venv/bin/python" -m localcloud up || return
   # The user's tools read the credentials; all else in there is root's.
-  [ "$(id -u)" -eq 0 ] || as_root chown "$(id -u)" .localcloud .localcloud/credentials.json
+  [ "$(id -u)" -eq 0 ] || as_root chown "$(id -u)" "$local_cloud_home" "$local_cloud_home/credentials.json"
 }
 
 scripts/install.sh

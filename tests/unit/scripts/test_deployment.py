@@ -136,3 +136,10 @@ def test_says_that_a_project_is_needed(monkeypatch: pytest.MonkeyPatch, capsys: 
     monkeypatch.delenv("CLOUDSDK_CORE_PROJECT", raising=False)
     assert run(monkeypatch, "url") == 1
     assert "GOOGLE_CLOUD_PROJECT" in capsys.readouterr().err
+
+
+def test_state_is_where_the_playbooks_keep_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(monkeypatch, "state", "--name", "team") == 0
+    assert capsys.readouterr().out == f"{tmp_path}/p-team\n"
