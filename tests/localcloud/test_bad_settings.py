@@ -1,0 +1,128 @@
+# Copyright (c) 2026, the mlops.mlflow_gcp authors
+# SPDX-License-Identifier: Apache-2.0
+"""A value that a role on the machine would refuse ends a playbook before it changes anything.
+
+Each run would be killed at its first changing call, so its status tells whether there was one. The settings are in a
+`group_vars/all.yml`, where people have them.
+"""
+
+from __future__ import annotations
+
+import json
+import pathlib
+import shutil
+import signal
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from tests.localcloud.harness import Local
+from tests.localcloud.test_killed_playbook import REPOSITORY, Door, Playbook
+
+SECRET = "correct-horse"
+# Playbook, settings, and what is said: setting, value, remedy.
+CASES: dict[str, tuple[str, dict[str, Any], list[str]]] = {
+    "two of mlflow's together": (
+        "provision",
+        {"mlflow_database_max_overflow": 5},
+        ["mlflow_database_max_overflow must be above 40 (now 10 + 5"],
+    ),
+    "mlflow, type": ("provision", {"mlflow_workers": "many"}, ["mlflow_workers", "'many'", "to an int"]),
+    "mlflow, release": ("provision", {"mlflow_version": "9.9.9"}, ["mlflow_version", "9.9.9", "Choose a version"]),
+    "mlflow, nothing secret is shown": (
+        "provision",
+        {"mlflow_environment": {"token": SECRET}},
+        ["mlflow_environment: token holds a name that is not upper case"],
+    ),
+    "nginx, number": ("provision", {"nginx_timeout_seconds": 5}, ["nginx_timeout_seconds (5) at least 60"]),
+    "nginx, choice": (
+        "provision",
+        {"nginx_certificate_source": "sky"},
+        ["nginx_certificate_source must be one of: credential, files, generated, got: sky"],
+    ),
+    "credentials": (
+        "provision",
+        {"credentials_items": [{"name": "noprefix", "secret": "x"}]},
+        ["credentials_items", '"name": "noprefix"', "a name such as mlflow.database-uri"],
+    ),
+    "configure": ("configure", {"mlflow_start_timeout": 5}, ["mlflow_start_timeout (5) at least 30"]),
+    "infrastructure, type": (
+        "provision",
+        {"infrastructure_boot_disk_size_gb": "big"},
+        ["infrastructure_boot_disk_size_gb", "'big'", "to an int"],
+    ),
+    "rotate": ("rotate", {"rotate_database_patience": 0}, ["rotate_database_patience (0) at least 1"]),
+    "upgrade": ("upgrade", {"upgrade_channel": "newest"}, ["upgrade_channel must be one of", "got: newest"]),
+    "rollback": ("rollback", {"upgrade_timeout_seconds": "long"}, ["upgrade_timeout_seconds", "'long'", "to an int"]),
+}
+
+
+@pytest.fixture(scope="module")
+def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Local, Door]]:
+    """An empty project, which stays empty, behind a door that ends a run that changes something."""
+    door = Door()
+    running = Local(tmp_path_factory.mktemp("bad-settings") / "home", door=door)
+    running.start()
+    yield running, door
+    running.stop()
+
+
+@pytest.fixture
+def door(cloud: tuple[Local, Door]) -> Door:
+    """Tells of this test's runs alone."""
+    cloud[1].killed_at.clear()
+    return cloud[1]
+
+
+@pytest.fixture
+def playbook(cloud: tuple[Local, Door], door: Door, tmp_path: pathlib.Path) -> Playbook:
+    """Playbooks on a control host without state."""
+    return Playbook(cloud[0], door, tmp_path)
+
+
+@pytest.fixture
+def inventory(tmp_path: pathlib.Path) -> pathlib.Path:
+    """The repository's, with other settings."""
+    folder = tmp_path / "inventory"
+    (folder / "group_vars").mkdir(parents=True)
+    shutil.copy(REPOSITORY / "inventory" / "mlflow.gcp.yml", folder)
+    shutil.copy(REPOSITORY / "group_vars" / "mlflow.yml", folder / "group_vars")
+    return folder
+
+
+def run(playbook: Playbook, inventory: pathlib.Path, name: str, settings: dict[str, Any], *more: str) -> int:
+    (inventory / "group_vars" / "all.yml").write_text(json.dumps(settings))
+    return playbook.run("--inventory", str(inventory), *more, playbook=name, kill_at=1)
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_a_bad_value_is_refused_before_anything_is_changed(
+    playbook: Playbook, door: Door, inventory: pathlib.Path, case: str
+) -> None:
+    name, settings, words = CASES[case]
+    status = run(playbook, inventory, name, settings)
+    said = " ".join(playbook.output.split())  # the callback folds long lines
+    assert (status, door.killed_at) == (2, []), playbook.output[-3000:]
+    assert all(word in said for word in words), playbook.output[-3000:]
+    assert SECRET not in said
+    assert not playbook.state.exists()
+
+
+def test_good_values_are_not_in_the_way(playbook: Playbook, door: Door, inventory: pathlib.Path) -> None:
+    """Settings that are good only as they will be wired on the machine, with the release that an upgrade went to."""
+    lock = REPOSITORY / "roles" / "mlflow" / "files" / "requirements-3.17.2.txt"
+    releases = playbook.state / "mlflow-local-mlflow" / "releases"
+    releases.mkdir(parents=True)
+    shutil.copy(lock, releases / "requirements-3.99.0.txt")
+    kept = {"version": "3.99.0", "release": "3.99.0-0", "requirements": "releases/requirements-3.99.0.txt"}
+    (releases.parent / "release.yml").write_text(json.dumps(kept))
+    settings = {
+        "mlflow_version": "3.99.0",
+        "mlflow_database_pool_size": 36,
+        "mlflow_database_max_overflow": 5,
+        "credentials_items": [{"name": "mlflow.database-uri", "secret": "{{ infrastructure_name }}-database-uri"}],
+        "mlflow_artifacts_destination": "gs://{{ infrastructure_bucket }}/here",
+    }
+    assert run(playbook, inventory, "provision", settings) == -signal.SIGKILL, playbook.output[-3000:]
+    assert len(door.killed_at) == 1
