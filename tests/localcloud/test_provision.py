@@ -1,0 +1,112 @@
+# Copyright (c) 2026, the mlops.mlflow_gcp authors
+# SPDX-License-Identifier: Apache-2.0
+"""The first run of playbooks/provision.yml: in which order it asks for things, and what it says of them."""
+
+from __future__ import annotations
+
+import base64
+import pathlib
+import urllib.parse
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from tests.localcloud.harness import Local
+from tests.localcloud.test_killed_playbook import Door, Playbook
+
+COMPUTE = "/compute/v1/projects/mlflow-local"
+SQL = "/sqladmin/v1/projects/mlflow-local"
+SECRETS = "/secretmanager/v1/projects/mlflow-local/secrets"
+
+
+@dataclass
+class Notes:
+    """Stands between the playbook and the cloud, and notes what is asked for."""
+
+    calls: list[str] = field(default_factory=list)
+
+    def __call__(self, application: Any) -> Any:
+        async def asgi(scope: Any, receive: Any, send: Any) -> None:
+            self.calls.append(f"{scope['method']} {scope['path']}")
+            await application(scope, receive, send)
+
+        return asgi
+
+
+@dataclass
+class Run:
+    """One that came to its end."""
+
+    calls: list[str]
+    output: str
+    secrets: dict[str, str]
+
+
+@pytest.fixture(scope="module")
+def first(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
+    """The first run in a new project, as talkative as people make it to find a fault."""
+    folder, notes = tmp_path_factory.mktemp("provision"), Notes()
+    local = Local(folder / "home", door=notes)
+    local.start()
+    try:
+        playbook = Playbook(local, Door(), folder)
+        assert playbook.run("-vvv", "--diff") == 0, playbook.output[-5000:]
+        yield Run(list(notes.calls), playbook.output, secrets(local))
+    finally:
+        local.stop()
+
+
+def secrets(local: Local) -> dict[str, str]:
+    """What each secret holds."""
+    session = local.session()
+    names = [pathlib.PurePath(each["name"]).name for each in session.call("GET", SECRETS)["secrets"]]
+    answers = {name: session.call("GET", f"{SECRETS}/{name}/versions/latest:access") for name in names}
+    return {name: base64.b64decode(answer["payload"]["data"]).decode() for name, answer in answers.items()}
+
+
+def changing(first: Run) -> list[str]:
+    """The calls that make something."""
+    return [call for call in first.calls if call.startswith("POST") and not call.endswith(("/token", "/wait"))]
+
+
+def test_the_database_is_started_as_soon_as_the_network_can_take_it(first: Run) -> None:
+    made = changing(first)
+    assert made[: made.index(f"POST {SQL}/instances")] == [
+        "POST /serviceusage/v1/projects/mlflow-local/services:batchEnable",
+        f"POST {COMPUTE}/global/networks",
+        # Before Google chooses the range of the private services access, which must not be the subnetwork's.
+        f"POST {COMPUTE}/regions/europe-west1/subnetworks",
+        f"POST {COMPUTE}/global/addresses",
+        "POST /servicenetworking/v1/services/servicenetworking.googleapis.com/connections",
+    ]
+
+
+def test_only_what_needs_the_database_waits_for_it(first: Run) -> None:
+    made, machine = changing(first), f"POST {COMPUTE}/zones/europe-west1-b/instances"
+    assert made[made.index(machine) + 1 :] == [
+        f"POST {SQL}/instances/mlflow-database/databases",
+        f"POST {SQL}/instances/mlflow-database/databases",
+        f"POST {SECRETS}/mlflow-database-ca:addVersion",
+        f"POST {SQL}/instances/mlflow-database/users",
+        f"POST {SECRETS}/mlflow-database-uri:addVersion",
+    ]
+    waits = [call for call in first.calls[: first.calls.index(machine)] if call.startswith(f"GET {SQL}/operations")]
+    assert waits == []
+
+
+def test_the_user_of_the_database_is_named(first: Run) -> None:
+    _, _, said = first.output.partition("\n+++ after: user mlflow of Cloud SQL instance mlflow-database\n")
+    assert "password: (hidden)" in said.partition("\nTASK ")[0]
+
+
+def test_no_secret_is_shown(first: Run) -> None:
+    passwords = {name: first.secrets[name] for name in ("mlflow-admin-password", "mlflow-flask-secret-key")}
+    passwords["mlflow-database-uri"] = str(urllib.parse.urlsplit(first.secrets["mlflow-database-uri"]).password)
+    assert {name: len(password) for name, password in passwords.items()} == dict.fromkeys(passwords, 40)
+    assert [name for name, password in passwords.items() if password in first.output] == []
+    assert all("PRIVATE KEY" in first.secrets[name] for name in ("mlflow-ca", "mlflow-certificate"))
+    assert "PRIVATE KEY" not in first.output
+    # It did tell what it gave to the modules.
+    assert "password: VALUE_SPECIFIED_IN_NO_LOG_PARAMETER" in first.output
