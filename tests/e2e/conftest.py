@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.deployment import REPO, Deployment
+from tests.e2e.deployment import FIRST_RUN, REPO, Deployment
 from tests.programs import Background
 
 # Run by test_own.py, in the background; by hand: pytest tests/e2e/own.
@@ -57,8 +57,8 @@ def deployment(local_cloud: None) -> Iterator[Deployment]:
 
 @pytest.fixture(scope="session")
 def site(deployment: Deployment) -> Deployment:
-    """The deployment after one run of site.yml."""
-    deployment.playbook("site.yml", log="site")
+    """The deployment after one run of site.yml. That makes all secrets, so it says as much as it can of them."""
+    deployment.playbook("site.yml", "-vvv", log=FIRST_RUN)
     return deployment
 
 

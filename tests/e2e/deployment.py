@@ -24,6 +24,8 @@ from google.oauth2 import service_account
 REPO = Path(__file__).resolve().parents[2]
 BIN = Path(sys.executable).parent
 SCOPES = ["https://www.googleapis.com/auth/cloud-platform"]
+# The name of its log, which is searched for secrets.
+FIRST_RUN = "site-vvv"
 
 CHANGED = re.compile(r"^(\S+)\s+: ok=(\d+)\s+changed=(\d+)\s+unreachable=(\d+)\s+failed=(\d+)", re.MULTILINE)
 
