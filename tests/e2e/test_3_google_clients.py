@@ -70,7 +70,7 @@ def test_google_cloud_storage_reads_the_bucket(site: Deployment) -> None:
     assert bucket.versioning_enabled
 
 
-def test_google_cloud_compute_reads_instance_and_rule(site: Deployment) -> None:
+def test_google_cloud_compute_reads_instance_network_address_and_rule(site: Deployment) -> None:
     endpoint = site.environment["CLOUDSDK_API_ENDPOINT_OVERRIDES_COMPUTE"].removesuffix("/compute/v1/")
     options = {"api_endpoint": endpoint}
     instances = compute_v1.InstancesClient(credentials=site.credentials, client_options=options)
@@ -80,3 +80,11 @@ def test_google_cloud_compute_reads_instance_and_rule(site: Deployment) -> None:
     rules = compute_v1.FirewallsClient(credentials=site.credentials, client_options=options)
     rule = rules.get(project=site.project, firewall="mlflow-allow-https")
     assert list(rule.allowed[0].ports) == ["80", "443"]
+    networks = compute_v1.NetworksClient(credentials=site.credentials, client_options=options)
+    network = networks.get(project=site.project, network="mlflow-network")
+    assert not network.auto_create_subnetworks
+    assert [link.rpartition("/")[2] for link in network.subnetworks] == ["mlflow-subnetwork"]
+    assert rule.network == network.self_link == machine.network_interfaces[0].network
+    addresses = compute_v1.AddressesClient(credentials=site.credentials, client_options=options)
+    address = addresses.get(project=site.project, region="europe-west1", address="mlflow-address")
+    assert (address.address, address.status, list(address.users)) == (site.address, "IN_USE", [machine.self_link])

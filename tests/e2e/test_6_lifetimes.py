@@ -1,10 +1,11 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""Machines come and go; address, runs, artifacts, users and trust stay."""
+"""Machines come and go; address, runs, artifacts, users, their permissions and trust stay."""
 
 from __future__ import annotations
 
 import time
+from typing import Any
 
 import mlflow
 import pytest
@@ -13,6 +14,7 @@ import requests
 from tests.e2e.deployment import Deployment
 
 INSTANCE = "projects/{project}/zones/europe-west1-b/instances/mlflow-server"
+ADA = ("ada", "a-long-password-of-ada")
 
 
 @pytest.fixture(autouse=True)
@@ -33,6 +35,30 @@ def log_run(name: str) -> str:
 def assert_run(run_id: str, name: str) -> None:
     assert mlflow.MlflowClient().get_run(run_id).data.params["name"] == name
     assert mlflow.artifacts.load_text(f"runs:/{run_id}/note.txt") == name * 1000
+
+
+def ask(site: Deployment, path: str, body: dict[str, Any], user: tuple[str, str]) -> requests.Response:
+    """Posts to MLflow's API as a user."""
+    return requests.post(f"{site.url}/api/{path}", json=body, auth=user, verify=str(site.ca), timeout=30)
+
+
+def make_ada(site: Deployment) -> str:
+    """A user, and an experiment that she may write to though it is not hers; its ID."""
+    user = {"username": ADA[0], "password": ADA[1]}
+    experiment = mlflow.create_experiment("ada-may-write")
+    grant = {"username": ADA[0], "resource_type": "experiment", "resource_id": experiment, "permission": "EDIT"}
+    for path, body in [("2.0/mlflow/users/create", user), ("3.0/mlflow/users/permissions/grant", grant)]:
+        answer = ask(site, path, body, site.admin)
+        assert answer.ok, f"{path}: {answer.text}"
+    return experiment
+
+
+def assert_ada_writes_only_to(site: Deployment, experiment: str) -> None:
+    """She reads everything, as everybody does; writing takes the permission."""
+    other = mlflow.get_experiment_by_name("lifetimes").experiment_id
+    assert ask(site, "2.0/mlflow/runs/search", {"experiment_ids": [other]}, ADA).status_code == 200
+    assert ask(site, "2.0/mlflow/runs/create", {"experiment_id": other}, ADA).status_code == 403
+    assert ask(site, "2.0/mlflow/runs/create", {"experiment_id": experiment}, ADA).status_code == 200
 
 
 def act(site: Deployment, verb: str) -> None:
@@ -70,14 +96,8 @@ def test_power_cut_loses_no_finished_run(site: Deployment) -> None:
 def test_a_deleted_machine_is_made_anew(site: Deployment) -> None:
     run_id = log_run("before-delete")
     password, trusted = site.admin[1], site.ca.read_bytes()
-    created = requests.post(
-        f"{site.url}/api/2.0/mlflow/users/create",
-        json={"username": "ada", "password": "a-long-password-of-ada"},
-        auth=site.admin,
-        verify=str(site.ca),
-        timeout=30,
-    )
-    assert created.ok, created.text
+    experiment = make_ada(site)
+    assert_ada_writes_only_to(site, experiment)
 
     operation = site.call("DELETE", "compute", INSTANCE.format(project=site.project))
     wait_for(site, operation["name"])
@@ -87,11 +107,4 @@ def test_a_deleted_machine_is_made_anew(site: Deployment) -> None:
     assert site.admin[1] == password
     assert site.ca.read_bytes() == trusted
     assert_run(run_id, "before-delete")
-    answer = requests.get(
-        f"{site.url}/api/2.0/mlflow/users/get",
-        params={"username": "ada"},
-        auth=("ada", "a-long-password-of-ada"),
-        verify=str(site.ca),
-        timeout=30,
-    )
-    assert answer.ok, answer.text
+    assert_ada_writes_only_to(site, experiment)
