@@ -40,8 +40,6 @@ venv_package() {
   esac
 }
 
-browser_present() { command -v chromium || compgen -G "$HOME/.cache/ms-playwright/chromium-*"; }
-
 debian_packages() {
   local index
   need "$(venv_package "$python")" "$python" -c 'import ensurepip, venv'
@@ -57,7 +55,7 @@ debian_packages() {
   fi
   # On Ubuntu `chromium` is a snap; playwright brings its own there (below).
   if [ "$purpose" = test ] && ! grep -q '^ID=ubuntu' /etc/os-release; then
-    need chromium browser_present
+    need chromium scripts/browser.sh
   fi
   [ ${#missing[@]} -gt 0 ] || return 0
   command -v apt-get >/dev/null || fail "these Debian packages are missing and there is no apt-get to install them: ${missing[*]}. Install their like by hand."
@@ -87,7 +85,7 @@ python_environment() {
 }
 
 browser() {
-  browser_present >/dev/null || .venv/bin/playwright install --with-deps chromium >&2
+  scripts/browser.sh >/dev/null 2>&1 || scripts/browser.sh install >&2
 }
 
 if [ "$purpose" = python ] && environment_ready; then

@@ -4,19 +4,29 @@
 
 from __future__ import annotations
 
+import subprocess
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Error, sync_playwright
 
-from tests.e2e.deployment import Deployment
+from tests.e2e.deployment import REPO, Deployment
 
-CHROMIUM = "/usr/bin/chromium"
 QUIET = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
 QUIET += ["--disable-component-update", "--disable-sync"]
 
 
-def test_sign_in_and_see_the_run(site: Deployment, screenshots: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def chromium() -> str:
+    """The one that scripts/install.sh provides."""
+    found = subprocess.run([REPO / "scripts/browser.sh"], capture_output=True, text=True)
+    assert found.returncode == 0, found.stderr
+    return found.stdout.strip()
+
+
+def test_sign_in_and_see_the_run(
+    site: Deployment, chromium: str, screenshots: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for name, value in site.client_environment.items():
         monkeypatch.setenv(name, value)
     import mlflow
@@ -29,7 +39,7 @@ def test_sign_in_and_see_the_run(site: Deployment, screenshots: Path, monkeypatc
 
     user, password = site.admin
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=QUIET)
+        browser = playwright.chromium.launch(executable_path=chromium, args=QUIET)
         # Every other client here checks the deployment's own authority; Chromium would want it in a system store.
         stranger = browser.new_context(ignore_https_errors=True).new_page()
         with pytest.raises(Error, match="ERR_INVALID_AUTH_CREDENTIALS"):
