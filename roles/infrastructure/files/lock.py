@@ -16,6 +16,7 @@ import itertools
 import json
 import os
 import select
+import signal
 import socket
 import sys
 import time
@@ -72,6 +73,9 @@ def holder(path: Path) -> dict[str, object]:
 
 def keep(handle: int, watched: int) -> None:
     """Hold the lock until the watched process ends. Does not return."""
+    # systemd signals all processes of a unit whose time is up, and the playbook takes its time to end.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
     os.setsid()
     null = os.open(os.devnull, os.O_RDWR)
     for number in (0, 1, 2):

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -68,6 +69,31 @@ def test_one_playbook_at_a_time(playbooks: list[Playbook], tmp_path: Path) -> No
     while (code := second.take()[0]) == 3 and time.monotonic() < deadline:
         time.sleep(0.05)
     assert code == 0
+
+
+def keeper_of(lock: Path) -> int:
+    """The process that holds the lock on behalf of a playbook."""
+    running = [int(each.name) for each in Path("/proc").iterdir() if each.name.isdigit()]
+    (found,) = (each for each in running if str(lock) in LOCK.command_of(each))
+    return found
+
+
+def test_it_is_kept_while_an_interrupted_playbook_unwinds(playbooks: list[Playbook], tmp_path: Path) -> None:
+    """At the end of its time systemd signals the whole unit, and ansible-playbook says goodbye for a while."""
+    first, second = playbooks
+    _code, mine = first.take()
+    keeper = keeper_of(tmp_path / "lock")
+    for number in (signal.SIGINT, signal.SIGTERM):
+        os.kill(keeper, number)
+    time.sleep(0.2)
+    assert second.take() == (3, {"holder": mine})
+
+    first.process.kill()
+    first.process.wait()
+    deadline = time.monotonic() + 10
+    while (tmp_path / "lock").read_text() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert second.take()[0] == 0
 
 
 def test_only_a_playbook_can_hold_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
