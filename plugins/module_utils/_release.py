@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 PACKAGE = "mlflow"
 CHANNELS = ("pinned", "patch", "minor", "latest")
+EXCLUDED = "excluded"
 ACCEPT = "application/vnd.pypi.simple.v1+json, application/vnd.pypi.simple.v1+html;q=0.2, text/html;q=0.1"
 ATTEMPTS = 4  # with pauses of 1, 2 and 4 seconds between them, or what Retry-After says
 RETRIED_CODES = frozenset({429, 500, 502, 503, 504})
@@ -175,6 +176,7 @@ class Asked:
     version: Version | None  # mlflow_version: the release to go to when pinned, else the oldest to go to
     current: Version | None  # what is served
     minimum: Version | None  # nothing older is ever chosen
+    exclude: frozenset[Version] = frozenset()  # what no channel leads to
 
     @property
     def base(self) -> Version | None:
@@ -218,11 +220,17 @@ def choose(asked: Asked, index: Index) -> tuple[Version, dict[str, str]]:
     passed: dict[str, str] = {}
     for version in sorted(filter(asked.follows, page(PACKAGE)), reverse=True):
         # What is served is no news, and stays even where the index lost it.
-        why = "" if version == asked.current else obstacle(version, page(PACKAGE)[version], page)
+        if version == asked.current:
+            why = ""
+        elif version in asked.exclude:
+            why = EXCLUDED
+        else:
+            why = obstacle(version, page(PACKAGE)[version], page)
         if not why:
             return version, passed
         passed[str(version)] = why
-    if asked.current and asked.current == asked.base:
+    # What is excluded could be installed: that it is not wanted is no error.
+    if asked.current and (asked.current == asked.base or EXCLUDED in passed.values()):
         return asked.current, passed
     raise ReleaseError(
         f"The package index {index.shown} has no release of {PACKAGE} for the channel {asked.channel} from "

@@ -37,6 +37,14 @@ options:
   minimum:
     description: No release older than this is chosen.
     type: str
+  exclude:
+    description:
+      - Releases that no channel leads to, such as those that were tried and gone back from. They are among
+        RV(passed_over), with the reason V(excluded), and the newest of the others is chosen.
+      - Has no say where O(channel=pinned), and none about O(current).
+    type: list
+    elements: str
+    default: []
   index_url:
     description:
       - Package index, PEP 503 or 691. User and password may be part of it; the password is shown nowhere.
@@ -78,6 +86,15 @@ EXAMPLES = r"""
   mlops.mlflow_gcp.mlflow_release:
     channel: minor
     current: 3.16.0
+    source: /opt/mlflow-gcp/roles/mlflow/files
+    directory: /var/lib/mlflow-gcp/my-project-mlflow/releases
+  register: release
+
+- name: The newest release, but not the one that was gone back from
+  mlops.mlflow_gcp.mlflow_release:
+    channel: latest
+    current: 3.17.2
+    exclude: [3.18.0]
     source: /opt/mlflow-gcp/roles/mlflow/files
     directory: /var/lib/mlflow-gcp/my-project-mlflow/releases
   register: release
@@ -132,6 +149,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "version": {"type": "str"},
     "current": {"type": "str"},
     "minimum": {"type": "str"},
+    "exclude": {"type": "list", "elements": "str", "default": []},
     "index_url": {"type": "str", "default": ""},
     "requirements_file": {"type": "path"},
     "source": {"type": "path", "required": True},
@@ -254,7 +272,8 @@ def release(params: dict[str, Any], *, check_mode: bool) -> dict[str, Any]:
     index = Index(
         params["index_url"], _release.new_session(), python=params["python_version"], timeout=params["timeout"]
     )
-    chosen, passed = _release.choose(Asked(params["channel"], **versions), index)
+    excluded = frozenset(filter(None, (parse("exclude", each) for each in params["exclude"])))
+    chosen, passed = _release.choose(Asked(params["channel"], **versions, exclude=excluded), index)
     result = {
         "version": str(chosen),
         "upgrade": chosen != versions["current"],

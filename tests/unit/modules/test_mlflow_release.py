@@ -124,6 +124,38 @@ def test_the_channel_starts_from_the_newer_of_served_and_wanted(index: Any, run:
     assert run(channel="patch", version="3.16.0", current="3.17.1")["version"] == "3.17.2"
 
 
+def test_what_is_excluded_is_passed_over_for_the_newest_of_the_others(index: Any, run: Any) -> None:
+    """3.18.0 was gone back from; the security fix of what serves is taken all the same."""
+    index("3.17.2", "3.17.3", "3.18.0")
+    result = run(channel="latest", version="3.17.2", current="3.17.2", exclude=["3.18.0"], check=True)
+    assert (result["version"], result["upgrade"]) == ("3.17.3", True)
+    assert result["passed_over"] == {"3.18.0": "excluded"}
+
+
+def test_what_comes_after_the_excluded_one_is_taken(index: Any, run: Any) -> None:
+    index("3.17.2", "3.18.0", "3.18.1")
+    result = run(channel="minor", current="3.17.2", exclude=["3.18"], check=True)
+    assert (result["version"], result["passed_over"]) == ("3.18.1", {})
+
+
+@pytest.mark.parametrize("wanted", ["3.17.2", "3.18.0"])
+def test_with_nothing_but_what_is_excluded_the_served_one_stays(index: Any, run: Any, wanted: str) -> None:
+    """Also where mlflow_version asks for it, which makes it the oldest that a channel leads to."""
+    index("3.17.2", "3.18.0")
+    result = run(
+        channel="patch" if wanted == "3.18.0" else "minor", version=wanted, current="3.17.2", exclude=["3.18.0"]
+    )
+    assert (result["version"], result["upgrade"]) == ("3.17.2", False)
+    assert result["passed_over"] == {"3.18.0": "excluded"}
+
+
+def test_what_serves_and_what_is_pinned_cannot_be_excluded(index: Any, run: Any) -> None:
+    index("3.17.2", "3.18.0")
+    assert not run(channel="latest", current="3.18.0", exclude=["3.18.0"])["upgrade"]
+    assert run(channel="pinned", version="3.18.0", current="3.17.2", exclude=["3.18.0"], check=True)["upgrade"]
+    assert "exclude is 'three'" in run(channel="latest", current="3.17.2", exclude=["three"], fails=True)["msg"]
+
+
 def test_mlflow_2_has_no_tracing_part(web: responses.RequestsMock, run: Any) -> None:
     page(web, "mlflow", link("mlflow", "2.22.5"))
     page(web, "mlflow-skinny", link("mlflow-skinny", "2.22.5"))
