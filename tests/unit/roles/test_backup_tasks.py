@@ -15,32 +15,9 @@ from typing import Any
 
 import pytest
 
+from tests.unit.roles.noting import ACTION, PLAYBOOK
+
 ROOT = Path(__file__).resolve().parents[3]
-PLAYBOOK = str(Path(sys.executable).parent / "ansible-playbook")
-# Action plugins, which run in Ansible's own process: a module each would take minutes for all these tasks.
-ACTION = """
-import json
-from pathlib import Path
-
-from ansible.plugins.action import ActionBase
-
-FOLDER = Path({folder!r})
-
-
-class ActionModule(ActionBase):
-    _supports_check_mode = True
-
-    def run(self, tmp=None, task_vars=None):
-        asked = self._task.args | {{"module": {name!r}, "check": self._task.check_mode}}
-        with (FOLDER / "asked.jsonl").open("a") as notes:
-            print(json.dumps(asked), file=notes)
-        answer = {{}}
-        for wanted, given in json.loads((FOLDER / "answers.json").read_text()):
-            if all(json.dumps(value).strip('"') in json.dumps(asked.get(key)) for key, value in wanted.items()):
-                answer = given
-                break
-        return {{"changed": False, **answer}}
-"""
 STOPPED = "ActiveState=inactive\nInactiveEnterTimestamp=Sat 2026-11-21 13:00:00 UTC"
 RUNS = "ActiveState=active\nInactiveEnterTimestamp=Sat 2026-11-21 13:00:00 UTC"
 ROWS = {"mlflow": {"tables": {"runs": [3, "7"]}, "revision": "r1"}}

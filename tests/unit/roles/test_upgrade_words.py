@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from ansible.parsing.dataloader import DataLoader
 from ansible.template import Templar, trust_as_template
 
@@ -40,13 +41,13 @@ def render(template: Any, *variables: dict[str, Any]) -> Any:
 
 
 def test_only_backups_that_succeeded_are_counted_as_kept() -> None:
-    removal = task("finish.yml", "Remove backups of earlier upgrades")
+    removal = task("tidy.yml", "Remove backups of earlier upgrades")
     states = ["SUCCESSFUL", "FAILED", "DELETED", "SUCCESSFUL", "SUCCESSFUL"]
     runs = [{"description": f"mlflow upgrade {number}", "status": state} for number, state in enumerate(states)]
     others = [{"status": "SUCCESSFUL"}, {"description": "by hand", "status": "SUCCESSFUL"}]
     facts = {
         "__upgrade_backup_prefix": "mlflow upgrade ",
-        "__upgrade_backup": {"backups": [*others, *runs]},
+        "__upgrade_listed": {"backups": [*others, *runs]},
         "upgrade_keep_backups": 2,
     }
     assert render(removal["loop"], removal["vars"], facts) == ["mlflow upgrade 4"]
@@ -241,21 +242,33 @@ def test_a_server_that_is_not_ready_comes_first() -> None:
     assert ending(ended(), ready=1) == words
 
 
+# What was gone back from
+
+
+@pytest.mark.parametrize(
+    "release",
+    [
+        {"upgrade": True, "version": "3.18.0", "passed_over": {}},
+        {"upgrade": False, "version": "3.17.2", "passed_over": {"3.18.0": "excluded"}},
+    ],
+    ids=["pinned", "a channel"],
+)
 @pytest.mark.parametrize(
     ("machine", "host", "again", "stays"),
     [
         (None, {}, False, False),
         ({"version": "3.18.0"}, {}, False, True),
         (None, {"rolled_back_from": "3.18.0"}, False, True),
+        (None, {"passed_over": ["3.18.0"]}, False, True),
         ({"version": "3.18.0"}, {"rolled_back_from": "3.18.0"}, True, False),
         ({"version": "3.17.3"}, {"rolled_back_from": "3.17.4"}, False, False),
     ],
 )
 def test_what_was_gone_back_from_stays_whoever_knows_it(
-    machine: dict[str, str] | None, host: dict[str, str], again: bool, stays: bool
+    machine: dict[str, str] | None, host: dict[str, Any], again: bool, stays: bool, release: dict[str, Any]
 ) -> None:
     facts = {
-        "__upgrade_release": {"upgrade": True, "version": "3.18.0"},
+        "__upgrade_release": release,
         "__upgrade_status": {"rolled_back": machine},
         "__upgrade_kept": host,
         "upgrade_again": again,
@@ -263,19 +276,83 @@ def test_what_was_gone_back_from_stays_whoever_knows_it(
     assert render(trust_as_template("{{ __upgrade_stays }}"), load("vars/main.yml"), facts) is stays
 
 
+def test_another_release_is_gone_to_where_one_was_gone_back_from() -> None:
+    facts = {
+        "__upgrade_release": {"upgrade": True, "version": "3.17.3", "passed_over": {"3.18.0": "excluded"}},
+        "__upgrade_status": {"rolled_back": {"version": "3.18.0"}},
+        "__upgrade_kept": {"passed_over": ["3.19.0"]},
+        "upgrade_again": False,
+    }
+    variables = load("vars/main.yml")
+    assert render(trust_as_template("{{ __upgrade_stays }}"), variables, facts) is False
+    asked = task("main.yml", "Find the release to go to")["mlops.mlflow_gcp.mlflow_release"]
+    assert render(asked["exclude"], variables, facts) == ["3.18.0", "3.19.0"]
+    assert render(asked["exclude"], variables, facts, {"upgrade_again": True}) == []
+
+
 @pytest.mark.parametrize(
-    ("machine", "host"),
-    [({"version": "3.18.0", "since": "today"}, {}), (None, {"rolled_back_from": "3.18.0", "since": "today"})],
+    ("now", "machine", "host", "written"),
+    [
+        ({"version": "3.17.3"}, {"version": "3.18.0"}, {}, {"passed_over": ["3.18.0"]}),
+        (
+            {"version": "3.17.4"},
+            None,
+            {"rolled_back_from": "3.18.1", "passed_over": ["3.17.10", "3.18.0"]},
+            {"passed_over": ["3.18.1", "3.17.10", "3.18.0"]},
+        ),
+        ({"version": "3.18.0"}, {"version": "3.18.0"}, {"rolled_back_from": "3.18.0"}, {}),
+        (
+            {"version": "3.17.2", "rolled_back_from": "3.18.1"},
+            None,
+            {"passed_over": ["3.18.0"]},
+            {"rolled_back_from": "3.18.1", "passed_over": ["3.18.0"]},
+        ),
+    ],
+    ids=["the machine knew", "this host knew", "gone to again", "gone back once more"],
 )
-def test_it_says_since_when_it_stays(machine: dict[str, str] | None, host: dict[str, str]) -> None:
+def test_what_was_gone_back_from_is_not_forgotten_after_another_upgrade(
+    now: dict[str, str], machine: dict[str, str] | None, host: dict[str, Any], written: dict[str, Any]
+) -> None:
+    """The machine forgets it then, and 3.18.0 would be next."""
+    keep = next(
+        each
+        for each in load("tasks/keep.yml")
+        if "__upgrade_now" in str(each.get("ansible.builtin.copy", {}).get("content"))
+    )
+    facts = {"__upgrade_now": now, "__upgrade_status": {"rolled_back": machine}, "__upgrade_kept": host}
+    document = yaml.safe_load(
+        render(keep["ansible.builtin.copy"]["content"], load("vars/main.yml"), keep["vars"], facts)
+    )
+    del document["since"]
+    assert document == {
+        "version": now["version"],
+        "requirements": f"releases/requirements-{now['version']}.txt",
+        **written,
+    }
+
+
+@pytest.mark.parametrize(
+    ("machine", "host", "way"),
+    [
+        ({"version": "3.18.0", "since": "today"}, {}, "was gone back to from 3.18.0 on today"),
+        (None, {"rolled_back_from": "3.18.0", "since": "today"}, "was gone back to from 3.18.0 on today"),
+        (None, {"passed_over": ["3.18.0"], "since": "today"}, "3.18.0 was gone back from before it came"),
+    ],
+)
+def test_it_says_since_when_it_stays(machine: dict[str, str] | None, host: dict[str, Any], way: str) -> None:
     facts = {
         "__upgrade_from": "3.17.2",
-        "__upgrade_to": "3.18.0",
+        "__upgrade_release": {"upgrade": False, "version": "3.17.2", "passed_over": {"3.18.0": "excluded"}},
         "__upgrade_status": {"rolled_back": machine},
         "__upgrade_kept": host,
+        "upgrade_again": False,
     }
-    message = task("main.yml", "Tell that the way there was taken back")["ansible.builtin.debug"]["msg"]
-    assert "was gone back to from 3.18.0 on today. It stays" in render(message, load("vars/main.yml"), facts)
+    tell = task("main.yml", "Tell that the way there was taken back")
+    message = render(tell["ansible.builtin.debug"]["msg"], load("vars/main.yml"), tell["vars"], facts)
+    assert message == (
+        f"MLflow 3.17.2 is served, and {way}. It stays until there is another release;"
+        " to go to 3.18.0 again: -e upgrade_again=true"
+    )
 
 
 # The schedule

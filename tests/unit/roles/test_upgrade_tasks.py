@@ -1,0 +1,172 @@
+# Copyright (c) 2026, the mlops.mlflow_gcp authors
+# SPDX-License-Identifier: Apache-2.0
+"""What a run of the role upgrade does where there is nothing newer: what an earlier one has left undone."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.unit.roles.noting import ACTION, PLAYBOOK
+
+ROOT = Path(__file__).resolve().parents[3]
+LOCK = "mlflow==3.18.0 --hash=sha256:00\n"
+
+
+@dataclass
+class Role:
+    """The role in a collection of its own, in which Google and the machine answer what a test says."""
+
+    folder: Path
+    serves: str = "3.18.0"
+    release: dict[str, Any] = field(default_factory=lambda: {"version": "3.18.0", "upgrade": False, "passed_over": {}})
+    rolled_back: dict[str, str] | None = None
+    removed: list[str] = field(default_factory=list)
+    builds: bool = False
+    backups: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        collection = self.folder / "ansible_collections" / "mlops" / "mlflow_gcp"
+        roles, actions = collection / "roles", collection / "plugins" / "action"
+        actions.mkdir(parents=True)
+        shutil.copytree(ROOT / "meta", collection / "meta")
+        shutil.copytree(ROOT / "roles" / "upgrade", roles / "upgrade")
+        for role in ("infrastructure", "mlflow", "settings"):
+            (roles / role).symlink_to(ROOT / "roles" / role)
+        for path in (*(roles / "upgrade" / "tasks").iterdir(), roles / "upgrade" / "vars" / "main.yml"):
+            text = path.read_text(encoding="utf-8").replace("/opt/mlflow/", f"{self.machine}/")
+            path.write_text(text.replace("ansible.builtin.command:", "mlops.mlflow_gcp.command:"), encoding="utf-8")
+        for name in ("command", "gcp_sql_backup", "mlflow_release"):
+            (actions / f"{name}.py").write_text(ACTION.format(folder=str(self.folder), name=name))
+        for name in ("libexec/switch.py", "release/requirements.txt"):
+            (self.machine / name).parent.mkdir(parents=True)
+            (self.machine / name).write_text(LOCK)
+        self.state.mkdir()
+        local = f"ansible_connection=local ansible_python_interpreter={sys.executable} ansible_become=false"
+        (self.folder / "hosts").write_text(f"localhost {local}\nmlflow-server {local}\n")
+
+    @property
+    def machine(self) -> Path:
+        return self.folder / "machine"
+
+    @property
+    def state(self) -> Path:
+        return self.folder / "state"
+
+    def asked(self, module: str) -> list[dict[str, Any]]:
+        """What a module was asked, in order."""
+        calls = [json.loads(line) for line in (self.folder / "asked.jsonl").read_text().splitlines()]
+        return [call for call in calls if call["module"] == module]
+
+    def prunes(self) -> list[list[str]]:
+        """The options that the machine was asked to remove releases with."""
+        commands = [call["argv"] for call in self.asked("command")]
+        return [words[words.index("prune") + 1 :] for words in commands if "prune" in words]
+
+    def __call__(self, *, check: bool = False, **settings: Any) -> tuple[int, str]:
+        """Run it; returns how much it changed, and what was printed, on one line."""
+        slot = {"version": self.serves, "release": str(self.machine / "release")}
+        status = {"active": "blue", "slots": {"blue": slot}, "rolled_back": self.rolled_back, "previous": None}
+        runs = [{"description": name, "status": "SUCCESSFUL"} for name in self.backups]
+        removes = {"module": "gcp_sql_backup", "state": "absent"}
+        answers = [
+            ({"module": "mlflow_release"}, self.release),
+            ({"argv": "status"}, {"stdout": json.dumps(status)}),
+            ({"argv": "pgrep"}, {"rc": 0 if self.builds else 1}),
+            ({"argv": "prune"}, {"stdout": json.dumps({"removed": self.removed})}),
+            ({"argv": "wait"}, {"rc": 0}),
+            *((removes | {"description": name}, {"changed": True, "backups": runs}) for name in self.backups),
+            ({"module": "gcp_sql_backup"}, {"backups": runs}),
+        ]
+        (self.folder / "answers.json").write_text(json.dumps(answers))
+        (self.folder / "asked.jsonl").write_text("")
+        names = {"name": "mlops.mlflow_gcp.infrastructure", "tasks_from": "names", "public": True}
+        tasks = [{"include_role": names}, {"include_role": {"name": "mlops.mlflow_gcp.upgrade"}}]
+        play = {"hosts": "mlflow-server", "gather_facts": False, "tasks": tasks}
+        (self.folder / "play.yml").write_text(json.dumps([play]))
+        given = {"infrastructure_project": "my-project", "infrastructure_state_directory": str(self.state), **settings}
+        command = [PLAYBOOK, "-i", "hosts", "play.yml", "-e", json.dumps(given), *(["--check"] if check else [])]
+        environment = {key: value for key, value in os.environ.items() if not key.startswith("ANSIBLE_")}
+        environment |= {
+            "ANSIBLE_COLLECTIONS_PATH": str(self.folder),
+            "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
+            "ANSIBLE_HOME": str(self.folder / "home"),
+            "ANSIBLE_NOCOLOR": "1",
+        }
+        done = subprocess.run(command, cwd=self.folder, env=environment, capture_output=True, text=True)
+        print(done.stdout + done.stderr)
+        assert done.returncode == 0
+        (changed,) = re.findall(r"mlflow-server +:.* changed=(\d+)", done.stdout)
+        return int(changed), " ".join(done.stdout.split())
+
+
+@pytest.fixture
+def role(tmp_path: Path) -> Role:
+    return Role(tmp_path)
+
+
+def test_a_run_that_was_killed_after_the_switch_is_brought_to_its_end(role: Role) -> None:
+    """The release is pinned, and locked by uv: site.yml finds its lock only where this leaves it."""
+    role.removed = ["3.16.0-0"]
+    role.backups = [f"mlflow upgrade {number}" for number in range(4)]
+    changed, said = role(mlflow_version="3.18.0", upgrade_keep_backups=3)
+    assert "MLflow 3.18.0 is served, and the channel pinned leads to nothing newer." in said
+    kept = yaml.safe_load((role.state / "release.yml").read_text())
+    assert kept["version"] == "3.18.0"
+    assert (role.state / kept["requirements"]).read_text() == LOCK
+    (options,) = role.prunes()
+    assert options[-1] == "--interrupted"
+    removed = [call["description"] for call in role.asked("gcp_sql_backup") if not call["check"]]
+    assert removed == ["mlflow upgrade 3"]
+    assert changed == 5  # directory, lock, record, releases, backup
+
+    role.removed, role.backups = [], role.backups[:3]
+    assert role(mlflow_version="3.18.0", upgrade_keep_backups=3)[0] == 0
+    assert role(mlflow_version="3.18.0", upgrade_keep_backups=3, check=True)[0] == 0
+
+
+def test_what_the_role_ships_or_somebody_gave_is_not_kept(role: Role) -> None:
+    role.serves = role.release["version"] = "3.17.2"
+    assert role(mlflow_version="3.17.2")[0] == 0
+    assert role(mlflow_version="3.18.0", mlflow_requirements_file="/srv/lock.txt", check=True)[0] == 0
+    assert not (role.state / "release.yml").exists()
+
+
+def test_check_mode_removes_nothing_and_says_which_backups_would_go(role: Role) -> None:
+    role.backups = ["mlflow upgrade 1", "mlflow upgrade 0"]
+    changed, said = role(check=True, mlflow_version="3.18.0", upgrade_keep_backups=1)
+    assert changed == 1
+    assert "(item=mlflow upgrade 0)" in said
+    assert all(call["check"] for call in role.asked("gcp_sql_backup"))
+    assert not role.prunes()
+    assert not list(role.state.iterdir())
+
+
+def test_a_build_that_a_killed_run_left_at_work_is_let_be(role: Role) -> None:
+    role.builds = True
+    role(mlflow_version="3.18.0", upgrade_backup=False)
+    (options,) = role.prunes()
+    assert "--interrupted" not in options
+    assert not role.asked("gcp_sql_backup")
+
+
+@pytest.mark.parametrize("again", [False, True])
+def test_a_channel_is_told_what_was_gone_back_from(role: Role, again: bool) -> None:
+    role.serves, role.rolled_back = "3.17.2", {"version": "3.18.0", "since": "today"}
+    role.release = {"version": "3.17.2", "upgrade": False, "passed_over": {"3.18.0": "excluded"}}
+    _changed, said = role(mlflow_version="3.17.2", upgrade_channel="latest", upgrade_again=again)
+    (asked,) = role.asked("mlflow_release")
+    assert asked["exclude"] == ([] if again else ["3.18.0"])
+    assert ("It stays until there is another release" in said) is not again
+    assert ("leads to nothing newer" in said) is again
+    assert asked["source"] == str(ROOT / "roles" / "mlflow" / "files")
