@@ -276,6 +276,17 @@ def test_what_was_gone_back_from_stays_whoever_knows_it(
     assert render(trust_as_template("{{ __upgrade_stays }}"), load("vars/main.yml"), facts) is stays
 
 
+def test_of_several_the_newest_is_named() -> None:
+    passed = {"3.18.2": "yanked", "3.18.1": "excluded", "3.18.0": "excluded"}
+    facts = {
+        "__upgrade_release": {"upgrade": False, "version": "3.17.2", "passed_over": passed},
+        "__upgrade_status": {"rolled_back": {"version": "3.18.0"}},
+        "__upgrade_kept": {"passed_over": ["3.18.1"]},
+        "upgrade_again": False,
+    }
+    assert render(trust_as_template("{{ __upgrade_refused }}"), load("vars/main.yml"), facts) == "3.18.1"
+
+
 def test_another_release_is_gone_to_where_one_was_gone_back_from() -> None:
     facts = {
         "__upgrade_release": {"upgrade": True, "version": "3.17.3", "passed_over": {"3.18.0": "excluded"}},
