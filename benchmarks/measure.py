@@ -15,6 +15,9 @@ from benchmarks.background import Target, background
 from benchmarks.machine import SWITCH, Machine
 from benchmarks.probe import PATH
 
+# Seconds that the downtime as told and as seen may differ: the interval of the probe, and slow answers right after it.
+TOLERANCE = 2.5
+
 
 def upgrade(
     machine: Machine, target: Target, version: str, *, clients: int = 3, around: float = 5, limit: float = 600

@@ -12,7 +12,7 @@ import pytest
 
 from benchmarks.background import Target, background
 from benchmarks.machine import SWITCH, Machine, Original
-from benchmarks.measure import switches, upgrade
+from benchmarks.measure import TOLERANCE, switches, upgrade
 
 OLD, NEW = "2.22.5", "3.17.2"
 SWITCHES = int(os.environ.get("MLFLOW_GCP_SWITCHES", "5"))
@@ -34,7 +34,7 @@ def test_upgrade_under_load(
     assert original.lost() == {}
     assert probe["away_times"] == 1
     assert set(probe["causes"]) == {"HTTP 503"}
-    assert probe["away_seconds"] == pytest.approx(result["held_seconds"], abs=2.5)
+    assert probe["away_seconds"] == pytest.approx(result["held_seconds"], abs=TOLERANCE)
 
 
 def test_switches_under_load(machine: Machine, target: Target, record_property: Callable[[str, object], None]) -> None:

@@ -1,0 +1,55 @@
+# Copyright (c) 2026, the mlops.mlflow_gcp authors
+# SPDX-License-Identifier: Apache-2.0
+"""When `make bench` ends with an error."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from benchmarks.__main__ import broken
+
+SWITCHES = 200
+
+
+def report() -> dict[str, Any]:
+    """A run that kept all promises."""
+    return {
+        "upgrade": {
+            "result": {"ok": True, "cause": None},
+            "changed_tables": {},
+            "downtime_told_seconds": 26.5,
+            "downtime_seen_seconds": 26.4,
+            "load": {"lost": 0, "wrong": [], "twice": 0},
+        },
+        "switches": {
+            "switches": SWITCHES,
+            "probe": {"failed": 0},
+            "load": {"lost": 0, "wrong": [], "twice": 0},
+        },
+    }
+
+
+def test_a_run_that_kept_all_promises() -> None:
+    assert broken(report(), SWITCHES) == []
+
+
+@pytest.mark.parametrize(
+    ("part", "changes", "words"),
+    [
+        ("upgrade", {"result": {"ok": False, "cause": "no room"}}, "the upgrade failed: no room"),
+        ("upgrade", {"changed_tables": {"runs": "x"}}, "tables or artifacts changed: runs"),
+        ("upgrade", {"downtime_seen_seconds": 30.0}, "the upgrade was away 30.0 s and told 26.5 s"),
+        ("upgrade", {"downtime_seen_seconds": 0.0}, "the upgrade was away 0.0 s and told 26.5 s"),
+        ("upgrade", {"load": {"lost": 1, "wrong": [], "twice": 0}}, "calls of clients, upgrade: {'lost': 1}"),
+        ("switches", {"load": {"lost": 0, "wrong": ["r"], "twice": 2}}, "switches: {'wrong': ['r'], 'twice': 2}"),
+        ("switches", {"probe": {"failed": 3}}, "3 requests failed in a switch"),
+        ("switches", {"switches": 143}, "143 of 200 switches in the time"),
+    ],
+)
+def test_each_promise_that_is_broken_is_told(part: str, changes: dict[str, Any], words: str) -> None:
+    measured = report()
+    measured[part] |= changes
+    (told,) = broken(measured, SWITCHES)
+    assert words in told
