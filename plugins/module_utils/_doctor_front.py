@@ -244,7 +244,7 @@ def authority(path: str, own: bool, now: float, warn_days: float, fail_days: flo
     except (OSError, ValueError) as error:
         return fail("authority", f"{path}: {one_line(error)}", f"{SITE} reads it from Secret Manager")
     days, left = _days(found, now)
-    remedy = "make another authority and hand its certificate to the clients: docs/operations.md, Rotate secrets"
+    remedy = "make another authority and hand its certificate to the clients: docs/operations.md, A new authority"
     return graded("authority", left, (days < warn_days, days < fail_days), remedy)
 
 

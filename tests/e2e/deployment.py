@@ -125,7 +125,7 @@ class Deployment:
             timeout=300,
         )
         assert done.returncode == 0, f"gcloud {shlex.join(arguments)}: {done.stderr}"
-        return json.loads(done.stdout or "null")
+        return json.loads(done.stdout.strip() or "null")
 
     # The server
 

@@ -48,6 +48,36 @@ done = subprocess.run(['/opt/mlflow/current/bin/python', '-c', code], input=uri 
 
 
 @dataclass
+class Form:
+    """MLflow's sign-up form as the administrator's browser has it open: its cookie, and the token in the page."""
+
+    site: Deployment
+    browser: requests.Session = field(default_factory=requests.Session)
+    token: str = ""
+
+    def __post_init__(self) -> None:
+        answer = self.ask("GET", "/signup")
+        found = re.search(r'name="csrf_token" value="([^"]+)"', answer.text)
+        assert found, f"{answer.status_code}: {answer.text[-2000:]}"
+        self.token = found[1]
+
+    def ask(self, method: str, path: str, **options: Any) -> requests.Response:
+        return self.browser.request(
+            method, self.site.url + path, auth=self.site.admin, verify=str(self.site.ca), timeout=30, **options
+        )
+
+    def send(self, user: str, token: str) -> requests.Response:
+        """Sign a user up."""
+        return self.ask(
+            "POST",
+            "/api/2.0/mlflow/users/create-ui",
+            data={"csrf_token": token, "username": user, "password": PASSWORD},
+            # As a browser does; over TLS the server wants it.
+            headers={"Referer": f"{self.site.url}/signup"},
+        )
+
+
+@dataclass
 class Rotation:
     """One rotation and what clients saw of it."""
 
@@ -55,6 +85,7 @@ class Rotation:
     before: dict[str, str]
     serial: int
     authority: bytes
+    form: Form
     load: dict[str, Any] = field(default_factory=dict)
     admin: dict[str, Any] = field(default_factory=dict)
 
@@ -188,6 +219,7 @@ def rotated(site: Deployment) -> Rotation:
         before={name: site.secret(name) for name in SECRETS},
         serial=certificate(site).serial_number,
         authority=site.ca.read_bytes(),
+        form=Form(site),
     )
     with clients(site, rotation.load), administrator(site, log, rotation.admin):
         rotation.output = rotate(site, log)
@@ -226,6 +258,16 @@ def test_forms_are_signed_with_the_new_key(site: Deployment, rotated: Rotation) 
     keys = {line.partition("=")[2] for line in environment if line.startswith("MLFLOW_FLASK_SERVER_SECRET_KEY=")}
     assert keys == {site.secret("mlflow-flask-secret-key")}
     assert keys != {rotated.before["mlflow-flask-secret-key"]}
+
+
+def test_what_the_old_key_signed_is_refused(site: Deployment, rotated: Rotation) -> None:
+    """The cookie of a form that was open before, and its token beside a new cookie; a new form works."""
+    old, new = rotated.form, Form(site)
+    for form, token in ((old, old.token), (old, new.token), (new, old.token)):
+        answer = form.send("heidi", token)
+        assert (answer.status_code, "CSRF" in answer.text) == (400, True), answer.text
+    answer = new.send("heidi", new.token)
+    assert (answer.status_code, "Successfully signed up user: heidi" in answer.text) == (200, True), answer.text
 
 
 @pytest.mark.parametrize("name", SECRETS)
@@ -269,6 +311,26 @@ def test_killed_and_run_again(site: Deployment, rotated: Rotation, tmp_path: Pat
     for uri in {old, middle} - {new}:
         assert "password authentication failed" in sql(site, uri, "select 1")
     assert sql(site, new, "select 1") == "[(1,)]\n"
+
+
+def trusts(site: Deployment, authority: Path) -> bool:
+    """Whether a client that knows these authorities accepts the server."""
+    try:
+        return requests.get(f"{site.url}/health", verify=str(authority), timeout=30).ok
+    except requests.exceptions.SSLError:
+        return False
+
+
+def test_another_authority_comes_before_its_certificate(site: Deployment, rotated: Rotation, tmp_path: Path) -> None:
+    """As docs/operations.md has it: clients have time to learn of it."""
+    old, both = tmp_path / "old.pem", tmp_path / "both.pem"
+    old.write_bytes(site.ca.read_bytes())
+    site.gcloud("secrets", "delete", "mlflow-ca")
+    site.playbook("playbooks/provision.yml", "-e", "infrastructure_certificate_renew_days=398", log="authority")
+    both.write_bytes(old.read_bytes() + site.ca.read_bytes())
+    assert [trusts(site, authority) for authority in (old, both, site.ca)] == [True, True, False]
+    site.playbook("playbooks/configure.yml", log="authority-shown")
+    assert [trusts(site, authority) for authority in (old, both, site.ca)] == [False, True, True]
 
 
 def test_site_finds_nothing_to_change(site: Deployment, rotated: Rotation) -> None:

@@ -107,6 +107,8 @@ def test_gcloud(gcloud: Gcloud) -> None:
     )
     assert any(b["role"] == "roles/viewer" for b in policy["bindings"])
     gcloud("secrets", "add-iam-policy-binding", "by-gcloud", member, "--role=roles/secretmanager.secretAccessor")
+    gcloud("secrets", "delete", "by-gcloud")
+    assert gcloud("secrets", "list") == []
     assert len(gcloud("iam", "service-accounts", "list")) == 2
 
 

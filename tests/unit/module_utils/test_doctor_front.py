@@ -259,6 +259,12 @@ def test_authority_by_its_days(authority: Authority, days: int, state: str) -> N
     assert (row.state, row.value.split(" (")[0]) == (state, f"{days} days left")
 
 
+def test_the_way_to_another_authority_is_written_down(authority: Authority) -> None:
+    row = doctor.authority(str(authority.save(10.5)), True, datetime.now(UTC).timestamp(), 180, 30)
+    page, section = row.remedy.rpartition(": ")[2].split(", ")
+    assert f"# {section}\n" in (Path(__file__).parents[3] / page).read_text(encoding="utf-8")
+
+
 def test_no_authority_of_our_own() -> None:
     assert doctor.authority("", False, NOW, 180, 30).state == "ok"
 
