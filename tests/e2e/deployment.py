@@ -157,14 +157,15 @@ class Deployment:
             "MLFLOW_TRACKING_SERVER_CERT_PATH": str(self.ca),
         }
 
-    def ssh(self, command: str, *, check: bool = True) -> str:
-        """The output of a command on the machine, with the host key checked."""
+    def ssh(self, command: str, *, check: bool = True, given: str | None = None) -> str:
+        """The output of a command on the machine, with the host key checked; `given` is its standard input."""
         done = subprocess.run(
             [
                 *["ssh", "-i", str(self.state / "ssh/id_ed25519"), "-o", "StrictHostKeyChecking=yes"],
                 *["-o", f"UserKnownHostsFile={self.state / 'ssh/known_hosts'}"],
                 *["-o", "BatchMode=yes", "-o", "ConnectTimeout=10", f"deployer@{self.address}", command],
             ],
+            input=given,
             capture_output=True,
             text=True,
             timeout=120,

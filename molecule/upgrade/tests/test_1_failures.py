@@ -17,6 +17,7 @@ import requests
 
 from benchmarks.background import Target
 from benchmarks.machine import SWITCH, Machine, Original
+from benchmarks.planted import crash
 
 OLD, NEW = "2.22.5", "3.17.2"
 
@@ -43,21 +44,6 @@ def broken(function):
     return replacement
 
 os.replace, os.rename, os.link = broken(os.replace), broken(os.rename), broken(os.link)
-"""
-
-# Every process of the slot dies half a minute after requests come to it.
-CRASH = """
-import os, threading, time
-
-def die():
-    while os.path.realpath("/run/mlflow/mlflow.sock") != own:
-        time.sleep(0.1)
-    time.sleep(30)
-    os._exit(70)
-
-own = os.environ.get("RUNTIME_DIRECTORY", "/none") + "/mlflow.sock"
-if own.startswith("/run/mlflow-"):
-    threading.Thread(target=die, daemon=True).start()
 """
 
 # The migration begins and does not end.
@@ -145,7 +131,8 @@ def test_nobody_gives_the_word(machine: Machine) -> None:
 
 def test_new_version_crashes_after_it_got_the_traffic(machine: Machine, target: Target) -> None:
     """What was accepted meanwhile is not thrown away: it is in the databases that are kept aside."""
-    with machine.planted(NEW, CRASH):
+    # Time for a client to write something.
+    with machine.planted(NEW, crash(after=30)):
         name = machine.ask(NEW, "--go-timeout", "60", "--watch", "60")
         assert machine.wait("ready", name)["step"] == "ready"
         machine.run(*SWITCH, "go")

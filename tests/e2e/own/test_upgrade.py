@@ -4,7 +4,8 @@
 
 Whatever fails on the way ends on the old version with the old data, and the run after it goes on from there. The
 failures are real: an index where nobody listens, a lock that somebody changed, a full disk, a backup that Cloud SQL
-refuses, a control host that dies. What fails on the machine itself is in molecule/upgrade.
+refuses, a control host that dies, a release that crashes. What else fails on the machine is in molecule/upgrade. In the
+end a new deployment gets the data of this one, by a backup.
 """
 
 from __future__ import annotations
@@ -21,15 +22,17 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-import mlflow
 import pytest
 import requests
 import yaml
 from mlflow import MlflowClient
 
 from benchmarks.background import Target, background
+from benchmarks.measure import TOLERANCE
+from benchmarks.planted import crash
 from tests.e2e.control_host import ControlHost, control_host
 from tests.e2e.deployment import BIN, REPO, Deployment, changes
+from tests.e2e.own.data import Data, client_of, make
 
 OLD, NEW = "2.22.5", "3.17.2"
 LOCK = REPO / "molecule" / "upgrade" / f"requirements-{OLD}.txt"
@@ -81,11 +84,16 @@ class Run:
         self.process.wait()
 
 
+def words(output: str) -> str:
+    """What Ansible printed, on one line; a text in double quotes has a backslash where it was folded."""
+    return re.sub(r"(?:\\\n\s*\\?|\s)+", " ", output)
+
+
 def upgrade(deployment: Deployment, log: str, *arguments: str, check: bool = True) -> str:
     """Run upgrade.yml; where it is to fail, exit code and recap say so."""
     done = deployment.playbook(PLAYBOOK, *arguments, check=check, log=log)
     assert check or (done.returncode != 0 and re.search(r"failed=1\b", done.stdout)), done.stdout[-3000:]
-    return re.sub(r"\s+", " ", done.stdout) if not check else done.stdout
+    return words(done.stdout) if not check else done.stdout
 
 
 def status(deployment: Deployment) -> dict[str, Any]:
@@ -107,29 +115,36 @@ def serving(deployment: Deployment) -> str:
     return answer.text.strip()
 
 
-@pytest.fixture(scope="module")
-def old(local_cloud: None) -> Iterator[Deployment]:
-    """A deployment of MLflow 2.22."""
+@contextmanager
+def deployed(*arguments: str, **settings: Any) -> Iterator[Deployment]:
+    """A deployment in a project of its own, while the block runs."""
     project = f"mlflow-e2e-{uuid.uuid4().hex[:8]}"
-    made = Deployment(project=project, artifacts=REPO / "artifacts" / "e2e" / project, settings=dict(SETTINGS))
+    made = Deployment(project=project, artifacts=REPO / "artifacts" / "e2e" / project, settings=SETTINGS | settings)
     made.create_project()
-    first = {"mlflow_version": OLD, "mlflow_requirements_file": str(LOCK)}
-    made.playbook("site.yml", "-e", json.dumps(first), log="site")
+    made.playbook("site.yml", *arguments, log="site")
     yield made
     confirm = f"infrastructure_destroy_confirm={project}/mlflow"
     made.playbook("playbooks/destroy.yml", "-e", confirm, "-e", "infrastructure_destroy_data=true", log="destroy")
 
 
 @pytest.fixture(scope="module")
+def old(local_cloud: None) -> Iterator[Deployment]:
+    """A deployment of MLflow 2.22."""
+    with deployed("-e", json.dumps({"mlflow_version": OLD, "mlflow_requirements_file": str(LOCK)})) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
 def client(old: Deployment) -> Iterator[MlflowClient]:
-    """A real client of the deployment, in this process; other tests' clients find theirs afterwards."""
-    others = mlflow.get_tracking_uri()
-    with pytest.MonkeyPatch.context() as patch:
-        for name, value in old.client_environment.items():
-            patch.setenv(name, value)
-        mlflow.set_tracking_uri(old.url)
-        yield MlflowClient(old.url)
-        mlflow.set_tracking_uri(others)
+    """A real client of the deployment."""
+    with client_of(old) as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def data(old: Deployment, client: MlflowClient) -> Data:
+    """Much more than that one run, made before the first switch that moves the traffic."""
+    return make(old, client)
 
 
 @pytest.fixture(scope="module")
@@ -270,21 +285,61 @@ def test_a_control_host_killed_during_the_switch(stays_old: Deployment) -> None:
     assert "no word from the control host" in result["cause"]
 
 
-def test_the_upgrade_under_load(old: Deployment, client: MlflowClient, run_id: str, tmp_path: Path) -> None:
+@contextmanager
+def planted(deployment: Deployment, code: str) -> Iterator[None]:
+    """Have each Python process of the new release, which earlier tests have built, run something at its start."""
+    release = f"$(dirname /opt/mlflow/releases/{NEW}-*/.complete)"
+    place = deployment.ssh(f"sudo sh -c 'ls -d {release}/lib/python3*/site-packages'").strip()
+    deployment.ssh(f"sudo tee {place}/planted.py", given=code)
+    deployment.ssh(f"sudo tee {place}/planted.pth", given="import planted\n")
+    try:
+        yield
+    finally:
+        deployment.ssh(f"sudo rm {place}/planted.pth {place}/planted.py")
+
+
+def test_a_release_that_crashes_when_it_gets_the_traffic(
+    stays_old: Deployment, client: MlflowClient, data: Data, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The machine goes back by itself; this run ends with the cause, and the next one does not try it again."""
+    monkeypatch.setitem(stays_old.settings, "upgrade_watch_seconds", 60)
+    with planted(stays_old, crash(after=5)):
+        output = upgrade(stays_old, "upgrade-crash", check=False)
+    for part in (
+        f"The upgrade from MLflow {OLD} to {NEW} failed at",
+        "switch, watch",
+        "the new server crashed",
+        f"MLflow {OLD} serves with the data of before the switch",
+        "The server did not answer for",
+        "upgrade_again=true",
+    ):
+        assert part in output, output[-3000:]
+    assert data.differences(stays_old, client) == {}
+    assert status(stays_old)["rolled_back"]["version"] == NEW
+    output = upgrade(stays_old, "upgrade-stays")
+    assert f"MLflow {OLD} is served" in words(output)
+    assert "upgrade_again=true" in output
+    assert set(changes(output).values()) == {0}
+
+
+def test_the_upgrade_under_load(old: Deployment, client: MlflowClient, run_id: str, data: Data, tmp_path: Path) -> None:
     """The run after all of these goes through, and clients that work meanwhile lose nothing."""
     user, password = old.admin
     target = Target(url=old.url, ca=old.ca, password=password, username=user)
     with background("load", target, 900, "--clients", "3") as load, background("probe", target, 900) as probe:
-        output = upgrade(old, "upgrade")
+        # It was gone back from.
+        output = upgrade(old, "upgrade", "-e", "upgrade_again=true")
         clients, outside = load.report(), probe.report()
-    assert clients["lost"] == 0, clients
+    assert (clients["lost"], clients["wrong"], clients["twice"]) == (0, [], 0), clients
     assert clients["calls"] > 100
     assert serving(old) == NEW
     said = re.search(r"Downtime:\s+([\d.]+) s measured from this host", output)
     assert said, output[-3000:]
     (old.artifacts / "upgrade.json").write_text(json.dumps({"clients": clients, "probe": outside, "said": said[1]}))
+    assert float(said[1]) == pytest.approx(outside["away_seconds"], abs=TOLERANCE), outside
     assert f"{OLD} → {NEW}" in output
     assert "playbooks/rollback.yml" in output
+    assert data.differences(old, client) == {}
     assert client.get_run(run_id).data.metrics == {"accuracy": 0.75}
     assert Path(client.download_artifacts(run_id, "note.txt", str(tmp_path))).read_text() == "from 2.22"
     kept = yaml.safe_load((old.state / "release.yml").read_text())
@@ -316,7 +371,9 @@ def test_the_site_keeps_what_the_upgrade_went_to(old: Deployment) -> None:
     assert changes(output)["mlflow-server"] == 0
 
 
-def test_the_way_back_says_what_it_costs_and_asks(old: Deployment, client: MlflowClient, run_id: str) -> None:
+def test_the_way_back_says_what_it_costs_and_asks(
+    old: Deployment, client: MlflowClient, run_id: str, data: Data
+) -> None:
     later = client.create_run("0").info.run_id
     asked = old.playbook("playbooks/rollback.yml", check=False, log="rollback-asked")
     assert asked.returncode != 0
@@ -330,6 +387,7 @@ def test_the_way_back_says_what_it_costs_and_asks(old: Deployment, client: Mlflo
     assert int(lost[1]) - int(lost[2]) == int(lost[3]) > 0
     assert serving(old) == OLD
     assert client.get_run(run_id).data.metrics == {"accuracy": 0.75}
+    assert data.differences(old, client) == {}
     with pytest.raises(Exception, match="not found"):
         client.get_run(later)
 
@@ -415,3 +473,38 @@ def test_the_timer_tells_a_failure_and_can_be_removed(old: Deployment, control: 
     control.run(*install, "-e", "schedule_state=absent")
     assert control.show(f"{unit}.timer", "LoadState") == "not-found"
     assert control.show(f"{unit}.service", "LoadState") == "not-found"
+
+
+@pytest.fixture(scope="module")
+def new(local_cloud: None) -> Iterator[Deployment]:
+    """Another deployment, in another project."""
+    with deployed(infrastructure_subnetwork_range="10.152.0.0/20") as made:
+        yield made
+
+
+def test_a_backup_comes_back_in_a_new_deployment(old: Deployment, data: Data, new: Deployment) -> None:
+    """From another project, by the playbook alone; each deployment keeps its administrator's password."""
+    old.playbook("playbooks/backup.yml", log="backup")
+    # There is nothing that could be lost, and so nothing to go back to.
+    asked = [f"backup_restore_from={old.project}/mlflow", "backup_restore_backup_first=false"]
+    asked += [f"backup_restore_confirm={new.project}/mlflow"]
+    options = [word for each in asked for word in ("-e", each)]
+    said = words(new.playbook("playbooks/restore.yml", *options, log="restore").stdout)
+    assert f"{new.project}/mlflow is back at" in said, said[-3000:]
+    assert re.search(r"\d+ rows in (\d+) tables, \1 tables equal to the backup", said), said[-3000:]
+    brought = re.search(r"(\d+) artifacts of [\d.]+ \w+ brought back", said)
+    assert brought, said[-3000:]
+    assert int(brought[1]) >= sum(len(run["artifacts"]) for run in data.runs.values())
+    assert serving(new) == NEW
+    with client_of(new) as client:
+        assert data.differences(new, client) == {}
+        client.log_metric(client.create_run("0").info.run_id, "after", 1)
+    path = "/api/2.0/mlflow/users/get?username=admin"
+    answers = [
+        requests.get(each.url + path, auth=who.admin, verify=str(each.ca), timeout=30).status_code
+        for each in (new, old)
+        for who in (new, old)
+    ]
+    assert answers == [200, 401, 401, 200]
+    plan = new.playbook("playbooks/provision.yml", "--check", log="after-restore").stdout
+    assert set(changes(plan).values()) == {0}, plan[-3000:]
