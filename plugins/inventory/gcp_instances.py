@@ -35,9 +35,9 @@ options:
   project:
     description: The Google Cloud project's ID. Without one the inventory is empty.
     type: str
-    env:
-      - name: GOOGLE_CLOUD_PROJECT
+    env:  # the last one that is set counts: the same as for the modules
       - name: CLOUDSDK_CORE_PROJECT
+      - name: GOOGLE_CLOUD_PROJECT
   zones:
     description: Take machines of these zones only.
     type: list
@@ -81,6 +81,14 @@ options:
     type: str
     env:
       - name: CLOUDSDK_AUTH_IMPERSONATE_SERVICE_ACCOUNT
+  on_error:
+    description:
+      - What happens where the machines cannot be listed, for example because credentials have expired.
+      - V(fail) is an error of the inventory, to which Ansible adds what other plugins think of the file.
+      - V(warn) is one warning, and the inventory is empty. For playbooks that check their credentials themselves.
+    type: str
+    default: fail
+    choices: [fail, warn]
   timeout:
     description: How many seconds it may take, with all repeated requests.
     type: int
@@ -115,7 +123,7 @@ from ansible.plugins.inventory import BaseInventoryPlugin, Cacheable, Constructa
 from ansible.vars.reserved import is_reserved_name
 
 from ..module_utils import _auth
-from ..module_utils._advice import LOGIN, advice
+from ..module_utils._advice import advice, login
 from ..module_utils._client import Client, GoogleError, Json
 from ..module_utils._fields import get_at
 
@@ -146,7 +154,14 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):  # type: i
                 f"{path}: no project is set (option project, GOOGLE_CLOUD_PROJECT), so there are no machines."
             )
             return
-        for instance in self._instances(project, self.get_cache_key(path), cache):
+        try:
+            instances = self._instances(project, self.get_cache_key(path), cache)
+        except AnsibleParserError as error:
+            if self.get_option("on_error") == "fail":
+                raise
+            self.display.warning(f"The inventory has no machines. {error}")
+            return
+        for instance in instances:
             self._add(_variables(instance, project))
 
     def _instances(self, project: str, key: str, cache: bool) -> list[Json]:
@@ -168,10 +183,11 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):  # type: i
                 f"The inventory needs the Python libraries google-auth and requests: {_auth.IMPORT_ERROR}"
             )
         names = ("auth_kind", "service_account_file", "access_token", "impersonate_service_account")
+        auth = _auth.AuthOptions.of({name: self.get_option(name) for name in names})
         try:
-            session = _auth.session(_auth.AuthOptions.of({name: self.get_option(name) for name in names}))
+            session = _auth.session(auth)
         except Exception as error:  # google-auth raises its own, OSError and ValueError; all mean the same to the user
-            raise AnsibleParserError(f"No usable Google credentials: {error} {LOGIN}") from error
+            raise AnsibleParserError(f"No usable Google credentials: {error} {login(auth)}") from error
         client = Client(session, timeout=float(self.get_option("timeout")))
         try:
             return list(self._list(client, project))
@@ -181,7 +197,7 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):  # type: i
                     f"The Compute Engine API is not enabled in project {project} yet, so there are no machines."
                 )
                 return []
-            message = f"Cannot list the instances of project {project}: {error} {advice(error, project)}".rstrip()
+            message = f"Cannot list the instances of project {project}: {error} {advice(error, project, auth)}".rstrip()
             raise AnsibleParserError(message) from error
 
     def _list(self, client: Client, project: str) -> Iterator[Json]:

@@ -4,24 +4,61 @@
 
 from __future__ import annotations
 
+import json
+import os
 import re
+from collections.abc import Mapping
+from pathlib import Path
 
+from ._auth import AuthOptions
 from ._client import GoogleError
-
-LOGIN = (
-    "Log in with `gcloud auth application-default login`, or set auth_kind with service_account_file or access_token. "
-    "Access tokens live for one hour."
-)
 
 # Google quotes it ("Permission 'compute.networks.create' denied") or says "does not have storage.buckets.get access".
 _PERMISSION = r"(?:'|\bpermission:? |\bhave )([a-z]+\.\w+\.\w+)(?:'|\b)"
 
 
-def advice(error: GoogleError, project: str) -> str:
+def login(auth: AuthOptions, environ: Mapping[str, str] | None = None) -> str:
+    """Where the credentials that do not work came from, and how to get others that count instead of them."""
+    environ = os.environ if environ is None else environ
+    key = environ.get("GOOGLE_APPLICATION_CREDENTIALS", "")
+    if auth.auth_kind == "access_token":
+        said = (
+            "They came from auth_kind access_token. Set access_token, or export CLOUDSDK_AUTH_ACCESS_TOKEN, to what "
+            "`gcloud auth print-access-token` prints; a token lives for one hour."
+        )
+    elif auth.auth_kind == "service_account_file":
+        file = auth.service_account_file or ""
+        said = (
+            f"They came from service_account_file '{file}'{_account(file)}. "
+            "Set it, or export GCP_SERVICE_ACCOUNT_FILE, to the file of a key that is valid."
+        )
+    elif key:  # it goes before a login with gcloud
+        said = (
+            f"They came from GOOGLE_APPLICATION_CREDENTIALS '{key}'{_account(key)}. Export the file of a key that is "
+            "valid, or unset it and log in with `gcloud auth application-default login`."
+        )
+    else:
+        said = (
+            "They came from the login of gcloud or from this machine, since neither GOOGLE_APPLICATION_CREDENTIALS nor "
+            "auth_kind (GCP_AUTH_KIND) is set. Log in with `gcloud auth application-default login`."
+        )
+    target = auth.impersonate_service_account
+    return f"{said} The account must be allowed to act as {target} (impersonate_service_account)." if target else said
+
+
+def _account(path: str) -> str:
+    try:
+        account = json.loads(Path(path).expanduser().read_text())["client_email"]
+    except (OSError, ValueError, KeyError, TypeError):  # what is wrong with the file says who could not use it
+        return ""
+    return f" (account {account})"
+
+
+def advice(error: GoogleError, project: str, auth: AuthOptions | None = None) -> str:
     """Return one or two sentences, or an empty string where the service's own words are the best there is."""
     code, reason, text = error.code, error.reason, error.message
     if code == 401:
-        return LOGIN
+        return login(auth or AuthOptions())
     if error.service_disabled:
         service = (
             error.metadata("service") or _found(r"([a-z]+\.googleapis\.com)", text) or f"{error.api}.googleapis.com"

@@ -11,6 +11,7 @@ from datetime import datetime
 from urllib.parse import quote
 
 from ._advice import advice
+from ._auth import AuthOptions
 from ._client import Client, GoogleError, Json
 from ._doctor_rows import FAIL, WARN, Row, UnexaminedError, fail, graded, ok, one_line, warn
 
@@ -36,6 +37,7 @@ class Cloud:
     project: str
     region: str
     zone: str
+    auth: AuthOptions | None = None  # for messages
 
     def get(self, api: str, path: str, **params: str) -> Json:
         """GET; an error is told with what to do about it."""
@@ -52,7 +54,7 @@ class Cloud:
             raise UnexaminedError(one_line(error), self._remedy(error)) from error
 
     def _remedy(self, error: GoogleError) -> str:
-        return f"it is not there: {SITE}" if error.code == 404 else advice(error, self.project)
+        return f"it is not there: {SITE}" if error.code == 404 else advice(error, self.project, self.auth)
 
     def address(self, name: str) -> str:
         """The static address."""

@@ -16,6 +16,7 @@ from . import _doctor_front as front_side
 from . import _doctor_machine as machine_side
 from . import _doctor_plan as plan_side
 from . import _doctor_release as release_side
+from ._auth import AuthOptions
 from ._client import Client, Json
 from ._doctor_rows import Row, UnexaminedError, guarded, ok, warn
 
@@ -55,7 +56,8 @@ class Examination:
 
     def cloud(self) -> cloud_side.Cloud:
         """Google's APIs, with a deadline of their own for each use."""
-        return cloud_side.Cloud(self.client(), self.params["project"], self.params["region"], self.params["zone"])
+        project, region, zone = (self.params[name] for name in ("project", "region", "zone"))
+        return cloud_side.Cloud(self.client(), project, region, zone, AuthOptions.of(self.params))
 
     def database(self) -> Json:
         """The Cloud SQL instance, read once."""

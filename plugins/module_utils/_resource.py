@@ -18,7 +18,7 @@ from typing import Any, ClassVar, NoReturn, TypeVar
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 
 from . import _auth, _operation, _options
-from ._advice import LOGIN, advice
+from ._advice import advice, login
 from ._client import Client, GoogleError, Json
 from ._fields import Field, camel, get_at, make_link, merge_patch, merged, put_at, same, seen, shown, to_api
 
@@ -179,6 +179,17 @@ class Resource:
             clock.sleep(pause)
             attempt += 1
 
+    def enabled_lately(self, error: GoogleError) -> bool:
+        """Whether it passes: an API's servers hear of being enabled up to minutes after Service Usage has done it."""
+        service = error.metadata("service")
+        if not error.service_disabled or not service:
+            return False
+        try:
+            path = f"v1/projects/{self.params['project']}/services/{service}"
+            return bool(self.client.get("serviceusage", path).get("state") == "ENABLED")
+        except GoogleError:
+            return False
+
     def int64(self, value: int) -> str:
         """The API's int64 travels as a string; use as ``Field(convert="int64")``."""
         return str(value)
@@ -317,15 +328,7 @@ class Machine:
         return current
 
     def _enabled_lately(self, error: GoogleError) -> bool:
-        # An API's servers hear of its being enabled up to minutes after Service Usage has done it.
-        service = error.metadata("service")
-        if self.check_mode or not error.service_disabled or not service:
-            return False
-        try:
-            path = f"v1/projects/{self.resource.params['project']}/services/{service}"
-            return bool(self.resource.client.get("serviceusage", path).get("state") == "ENABLED")
-        except GoogleError:
-            return False
+        return not self.check_mode and self.resource.enabled_lately(error)
 
     def _present(self) -> Result:
         resource = self.resource
@@ -535,16 +538,17 @@ def _start(options: Mapping[str, Any], **kwargs: Any) -> tuple[AnsibleModule, Cl
         module.fail_json(msg=f"{' and '.join(empty)} must not be empty.")
     if _auth.IMPORT_ERROR:
         module.fail_json(msg=missing_required_lib("google-auth and requests"), exception=_auth.IMPORT_ERROR)
+    auth = _auth.AuthOptions.of(module.params)
     try:
-        session = _auth.session(_auth.AuthOptions.of(module.params))
+        session = _auth.session(auth)
     except Exception as error:  # google-auth raises its own, OSError and ValueError; all mean the same to the user
-        module.fail_json(msg=f"No usable Google credentials: {error} {LOGIN}")
+        module.fail_json(msg=f"No usable Google credentials: {error} {login(auth)}")
     return module, Client(session, timeout=float(module.params["timeout"]))
 
 
 def _fail(module: AnsibleModule, error: GoogleError, what: str, changed: bool) -> NoReturn:
-    project = module.params["project"]
-    message = f"Cannot {what} in project {project}: {error} {advice(error, project)}".rstrip()
+    project, auth = module.params["project"], _auth.AuthOptions.of(module.params)
+    message = f"Cannot {what} in project {project}: {error} {advice(error, project, auth)}".rstrip()
     module.fail_json(msg=message, changed=changed, code=error.code, reason=error.reason)
     raise AssertionError  # fail_json does not return
 

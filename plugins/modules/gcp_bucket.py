@@ -147,6 +147,7 @@ resource:
     projectNumber: "100000000001"
 """
 
+from functools import cached_property
 from urllib.parse import quote
 
 from ..module_utils._client import GoogleError, Json
@@ -233,6 +234,18 @@ class Bucket(Resource):
                 f"lacks the permission storage.buckets.get in project {self.params['project']} (role "
                 "roles/storage.admin has it)."
             ) from error
+
+    @cached_property
+    def project_number(self) -> str:
+        """Wanted on a new project too, which has Cloud Storage and not yet Resource Manager."""
+        try:
+            return super().project_number
+        except GoogleError as error:
+            if not error.service_disabled:
+                raise
+        # Service Usage, which every project has, puts the number into its names.
+        path = f"v1/projects/{self.params['project']}/services/cloudresourcemanager.googleapis.com"
+        return str(self.client.get("serviceusage", path)["name"]).split("/")[1]
 
     def check(self, current: Json) -> None:
         """Whoever owns a bucket reads what is in it: never take somebody else's for ours."""

@@ -109,6 +109,7 @@ import subprocess
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 
 from ..module_utils import _auth, _options
+from ..module_utils._advice import login
 from ..module_utils._client import Client
 from ..module_utils._doctor_cloud import Cloud
 from ..module_utils._doctor_rows import UnexaminedError, one_line
@@ -166,13 +167,14 @@ def main() -> None:
         module.fail_json(msg=missing_required_lib("google-auth and requests"), exception=_auth.IMPORT_ERROR)
     if module.check_mode:
         module.exit_json(changed=params["keep"])
+    auth = _auth.AuthOptions.of(params)
     try:
-        client = Client(_auth.session(_auth.AuthOptions.of(params)), timeout=float(params["timeout"]))
-        known = environment(Cloud(client, params["project"], params["region"], ""), params)
+        client = Client(_auth.session(auth), timeout=float(params["timeout"]))
+        known = environment(Cloud(client, params["project"], params["region"], "", auth), params)
     except UnexaminedError as error:
         module.fail_json(msg=f"Cannot find the deployment: {error} {error.remedy}")
     except Exception as error:  # google-auth raises its own, OSError and ValueError; all mean the same to the user
-        module.fail_json(msg=f"No usable Google credentials: {one_line(error)}")
+        module.fail_json(msg=f"No usable Google credentials: {one_line(error)} {login(auth)}")
     seconds = str(params["timeout"] * DEMO_PART)
     argv = [params["python"], params["program"], seconds, *(["keep"] if params["keep"] else [])]
     try:

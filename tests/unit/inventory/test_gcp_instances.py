@@ -158,6 +158,15 @@ def test_metadata_is_no_template(cloud: Cloud, parse: Parse) -> None:
     assert inventory.hosts["a"].get_vars()["copied"] == evil
 
 
+def test_looks_into_the_project_that_the_modules_work_on(
+    cloud: Cloud, parse: Parse, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GOOGLE_CLOUD_PROJECT", "my-project")
+    monkeypatch.setenv("CLOUDSDK_CORE_PROJECT", "another-project")
+    cloud.get("compute", LIST, page(instance("a")))
+    assert set(parse({key: value for key, value in CONFIG.items() if key != "project"}).hosts) == {"a"}
+
+
 def test_without_a_project_there_are_no_hosts(parse: Parse, told: list[str]) -> None:
     assert not parse({"plugin": NAME}).hosts
     assert "no project is set" in told[0]
@@ -195,6 +204,13 @@ def test_an_error_is_one_and_says_what_to_do(cloud: Cloud, parse: Parse, status:
     with pytest.raises(AnsibleParserError, match="Cannot list the instances of project my-project") as caught:
         parse(CONFIG)
     assert advice in str(caught.value)
+
+
+def test_warns_once_where_the_playbooks_check_the_rest(cloud: Cloud, parse: Parse, told: list[str]) -> None:
+    cloud.fails("GET", "compute", LIST, 401, "authError")
+    assert not parse(CONFIG | {"on_error": "warn"}).hosts
+    assert len(told) == 1
+    assert told[0].startswith("The inventory has no machines. Cannot list the instances of project my-project")
 
 
 def test_says_that_there_are_no_credentials(parse: Parse) -> None:

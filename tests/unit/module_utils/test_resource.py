@@ -239,7 +239,8 @@ def test_an_expired_access_token_is_told(cloud: Cloud, play: Play) -> None:
     cloud.fails("GET", "compute", ONE, 401, "authError", "Invalid Credentials")
     result = play(thing, fails=True, name="t")
     assert "Google refused the credentials" in result["msg"]
-    assert "gcloud auth application-default login" in result["msg"]
+    assert "They came from auth_kind access_token" in result["msg"]
+    assert "gcloud auth print-access-token" in result["msg"]
     assert result["code"] == 401
 
 

@@ -151,6 +151,15 @@ def test_never_touches_somebody_elses_bucket(cloud: Cloud, play: Play, state: st
     assert "choose another name" in result["msg"]
 
 
+def test_knows_somebody_elses_bucket_on_a_new_project_too(cloud: Cloud, play: Play) -> None:
+    cloud.get("storage", ONE, {"name": "artifacts", "projectNumber": "42"})
+    cloud.fails("GET", "cloudresourcemanager", f"v1/projects/{PROJECT}", 403, "SERVICE_DISABLED")
+    manager = "services/cloudresourcemanager.googleapis.com"
+    cloud.get("serviceusage", f"v1/projects/{PROJECT}/{manager}", {"name": f"projects/43/{manager}"})
+    result = play(gcp_bucket, fails=True, name="artifacts", check=True)
+    assert "belongs to another project (number 42; project my-project has number 43)" in result["msg"]
+
+
 @pytest.mark.parametrize("readable", [True, False])
 def test_a_409_may_be_somebody_elses_bucket(cloud: Cloud, play: Play, readable: bool) -> None:
     cloud.get("storage", ONE, None)
