@@ -11,141 +11,17 @@ single changing call.
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
-import pathlib
-import re
 import signal
-import subprocess
-import sys
-import uuid
-from collections.abc import Iterator
 from typing import Any
 
-import pytest
 import requests
 
-from localcloud.commands.env import variables
 from tests.localcloud.harness import Local, Session
+from tests.localcloud.playbook import Door, Playbook
 
-REPOSITORY = pathlib.Path(__file__).parents[2]
 KILL_EVERY = int(os.environ.get("MLFLOW_GCP_TEST_KILL_EVERY", "7"))
-RECAP = re.compile(r"^localhost\s+: ok=(\d+)\s+changed=(\d+)\s+unreachable=0\s+failed=(\d+)", re.MULTILINE)
-_MARK = "MLFLOW_GCP_TEST_RUN"
-
-
-class Door:
-    """Stands between the playbook and the cloud: counts changing calls and kills the run at one of them."""
-
-    def __init__(self) -> None:
-        self.left = 0
-        self.killed_at: list[str] = []
-        self.run = ""
-
-    def __call__(self, application: Any) -> Any:
-        async def asgi(scope: Any, receive: Any, send: Any) -> None:
-            async def answer(message: Any) -> None:
-                if message["type"] == "http.response.start" and self._is_the_one(scope):
-                    self.killed_at.append(f"{scope['method']} {scope['path']}")
-                    kill(self.run)
-                await send(message)
-
-            await application(scope, receive, answer)
-
-        return asgi
-
-    def _is_the_one(self, scope: Any) -> bool:
-        reads = scope["method"] in ("GET", "HEAD") or scope["path"].endswith(("/token", ":getIamPolicy", "/wait"))
-        if self.left == 0 or reads:
-            return False
-        self.left -= 1
-        return self.left == 0
-
-
-def kill(run: str) -> None:
-    """SIGKILL to every process of a run: Ansible's workers and modules are in sessions of their own."""
-    mark = f"{_MARK}={run}".encode()
-    found = True
-    while found:  # until no new one has appeared meanwhile
-        found = False
-        for process in pathlib.Path("/proc").glob("[0-9]*"):
-            with contextlib.suppress(OSError):
-                state = (process / "stat").read_text().rpartition(")")[2].split()[0]
-                if state != "Z" and mark in (process / "environ").read_bytes().split(b"\0"):
-                    os.kill(int(process.name), signal.SIGKILL)
-                    found = True
-
-
-class Playbook:
-    """provision.yml, or another, as a person runs it after `eval "$(make -s env)"`."""
-
-    def __init__(self, local: Local, door: Door, folder: pathlib.Path) -> None:
-        self._door = door
-        self.state = folder / "state"
-        self._log = folder / "playbook.log"
-        path = f"{pathlib.Path(sys.executable).parent}:{os.environ['PATH']}"
-        self._environment = {
-            **os.environ,
-            **variables(local.settings),
-            "ANSIBLE_NOCOLOR": "1",
-            "MLFLOW_GCP_STATE_DIRECTORY": str(self.state),
-            "PATH": path,
-        }
-
-    def run(self, *arguments: str, playbook: str = "provision", kill_at: int = 0) -> int:
-        """Run it; its exit status, negative when it was killed (at the changing call of this number)."""
-        self._door.run, self._door.left = uuid.uuid4().hex, kill_at
-        command = ["ansible-playbook", f"playbooks/{playbook}.yml", *arguments]
-        with self._log.open("wb") as log:
-            return subprocess.run(
-                command,
-                cwd=REPOSITORY,
-                env=self._environment | {_MARK: self._door.run},
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                timeout=240,
-                check=False,
-            ).returncode
-
-    @property
-    def output(self) -> str:
-        """What the last run said."""
-        return self._log.read_text()
-
-    def changed(self) -> int:
-        """How many tasks of the last run changed something; none may have failed."""
-        found = RECAP.search(self.output)
-        assert found, self.output[-3000:]
-        assert found[3] == "0", self.output[-3000:]
-        return int(found[2])
-
-    def to_the_end(self) -> int:
-        """Run it to its end; how many tasks changed something."""
-        assert self.run() == 0, self.output[-5000:]
-        return self.changed()
-
-
-@pytest.fixture
-def door() -> Door:
-    """Open, until told otherwise."""
-    return Door()
-
-
-@pytest.fixture
-def local(tmp_path: pathlib.Path, door: Door) -> Iterator[Local]:
-    """A local cloud behind the door, its project as empty as a new one: no API is enabled."""
-    running = Local(tmp_path / "home", door=door)
-    running.start()
-    yield running
-    running.stop()
-
-
-@pytest.fixture
-def playbook(local: Local, door: Door, tmp_path: pathlib.Path) -> Playbook:
-    """The playbook, against it."""
-    return Playbook(local, door, tmp_path)
 
 
 def test_killed_again_and_again_it_converges(playbook: Playbook, door: Door) -> None:
@@ -180,8 +56,8 @@ FAULTS: list[dict[str, Any]] = [
 ]
 
 
-def test_faults_of_the_cloud_do_not_stop_it(local: Local, playbook: Playbook) -> None:
-    session = Session(local, requests.Session())
+def test_faults_of_the_cloud_do_not_stop_it(empty: Local, playbook: Playbook) -> None:
+    session = Session(empty, requests.Session())
     for fault in FAULTS:
         session.call("POST", "/localcloud/faults", json=fault)
     assert playbook.to_the_end() > 0
@@ -190,10 +66,10 @@ def test_faults_of_the_cloud_do_not_stop_it(local: Local, playbook: Playbook) ->
     assert playbook.to_the_end() == 0, playbook.output[-5000:]
 
 
-def test_what_a_killed_drill_left_goes_with_the_deployment(local: Local, playbook: Playbook) -> None:
+def test_what_a_killed_drill_left_goes_with_the_deployment(empty: Local, playbook: Playbook) -> None:
     """It holds the network, and nobody else would ever look for it: its name is in the state that goes, too."""
     playbook.to_the_end()
-    session = local.session()
+    session = empty.session()
     instances = "/sqladmin/v1/projects/mlflow-local/instances"
     network = "projects/mlflow-local/global/networks/mlflow-network"
     addresses = {"ipv4Enabled": False, "privateNetwork": network}

@@ -1,0 +1,117 @@
+# Copyright (c) 2026, the mlops.mlflow_gcp authors
+# SPDX-License-Identifier: Apache-2.0
+"""The project's own playbooks against a local cloud in this process."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pathlib
+import re
+import signal
+import subprocess
+import sys
+import uuid
+from typing import Any
+
+from localcloud.commands.env import variables
+from tests.localcloud.harness import Local
+
+REPOSITORY = pathlib.Path(__file__).parents[2]
+RECAP = re.compile(r"^localhost\s+: ok=(\d+)\s+changed=(\d+)\s+unreachable=0\s+failed=(\d+)", re.MULTILINE)
+_MARK = "MLFLOW_GCP_TEST_RUN"
+
+
+class Door:
+    """Stands between the playbook and the cloud: notes changing calls and kills the run at one of them."""
+
+    def __init__(self) -> None:
+        self.changing: list[str] = []
+        self.left = 0
+        self.killed_at: list[str] = []
+        self.run = ""
+
+    def __call__(self, application: Any) -> Any:
+        async def asgi(scope: Any, receive: Any, send: Any) -> None:
+            async def answer(message: Any) -> None:
+                if message["type"] == "http.response.start" and self._is_the_one(scope):
+                    self.killed_at.append(f"{scope['method']} {scope['path']}")
+                    kill(self.run)
+                await send(message)
+
+            await application(scope, receive, answer)
+
+        return asgi
+
+    def _is_the_one(self, scope: Any) -> bool:
+        reads = scope["method"] in ("GET", "HEAD") or scope["path"].endswith(("/token", ":getIamPolicy", "/wait"))
+        if not reads:
+            self.changing.append(f"{scope['method']} {scope['path']}")
+        if self.left == 0 or reads:
+            return False
+        self.left -= 1
+        return self.left == 0
+
+
+def kill(run: str) -> None:
+    """SIGKILL to every process of a run: Ansible's workers and modules are in sessions of their own."""
+    mark = f"{_MARK}={run}".encode()
+    found = True
+    while found:  # until no new one has appeared meanwhile
+        found = False
+        for process in pathlib.Path("/proc").glob("[0-9]*"):
+            with contextlib.suppress(OSError):
+                state = (process / "stat").read_text().rpartition(")")[2].split()[0]
+                if state != "Z" and mark in (process / "environ").read_bytes().split(b"\0"):
+                    os.kill(int(process.name), signal.SIGKILL)
+                    found = True
+
+
+class Playbook:
+    """provision.yml, or another, as a person runs it after `eval "$(make -s env)"`."""
+
+    def __init__(self, local: Local, door: Door, folder: pathlib.Path) -> None:
+        self._door = door
+        self.state = folder / "state"
+        self._log = folder / "playbook.log"
+        path = f"{pathlib.Path(sys.executable).parent}:{os.environ['PATH']}"
+        self.environment = {
+            **os.environ,
+            **variables(local.settings),
+            "ANSIBLE_NOCOLOR": "1",
+            "MLFLOW_GCP_STATE_DIRECTORY": str(self.state),
+            "PATH": path,
+        }
+
+    def run(self, *arguments: str, playbook: str = "provision", kill_at: int = 0) -> int:
+        """Run it; its exit status, negative when it was killed (at the changing call of this number)."""
+        self._door.run, self._door.left, self._door.changing = uuid.uuid4().hex, kill_at, []
+        command = ["ansible-playbook", f"playbooks/{playbook}.yml", *arguments]
+        with self._log.open("wb") as log:
+            return subprocess.run(
+                command,
+                cwd=REPOSITORY,
+                env=self.environment | {_MARK: self._door.run},
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                timeout=240,
+                check=False,
+            ).returncode
+
+    @property
+    def output(self) -> str:
+        """What the last run said."""
+        return self._log.read_text()
+
+    def changed(self) -> int:
+        """How many tasks of the last run changed something; none may have failed."""
+        found = RECAP.search(self.output)
+        assert found, self.output[-3000:]
+        assert found[3] == "0", self.output[-3000:]
+        return int(found[2])
+
+    def to_the_end(self) -> int:
+        """Run it to its end; how many tasks changed something."""
+        assert self.run() == 0, self.output[-5000:]
+        return self.changed()

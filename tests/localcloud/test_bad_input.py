@@ -1,0 +1,209 @@
+# Copyright (c) 2026, the mlops.mlflow_gcp authors
+# SPDX-License-Identifier: Apache-2.0
+"""Bad input ends before anything is changed, with one message that names the setting, the value and the remedy.
+
+The real playbooks on a project as empty as a new one, where the first thing that is made would show: no changing call
+reaches the cloud, and there is no directory of a deployment's state.
+"""
+
+from __future__ import annotations
+
+import json
+import pathlib
+import re
+
+import pytest
+
+from tests.localcloud.harness import Local
+from tests.localcloud.playbook import RECAP, Door, Playbook
+
+PROJECT = "mlflow-local"
+ERROR = re.compile(r"^\[ERROR\]: (.*)$", re.MULTILINE)
+BUCKET = "//storage.googleapis.com/projects/_/buckets/taken-by-somebody"
+ENABLE = f"POST /serviceusage/v1/projects/{PROJECT}/services:batchEnable"
+
+
+@pytest.fixture(autouse=True)
+def _elsewhere(playbook: Playbook, tmp_path: pathlib.Path) -> None:
+    """Nobody's login."""
+    playbook.environment |= {"HOME": str(tmp_path), "CLOUDSDK_CONFIG": str(tmp_path / "gcloud")}
+
+
+def refused(playbook: Playbook, *arguments: str, name: str = "site") -> str:
+    """Run a playbook that must fail, once and without having changed anything; what it said."""
+    assert playbook.run(*arguments, playbook=name) == 2, playbook.output[-5000:]
+    recap = RECAP.search(playbook.output)
+    assert recap, playbook.output[-5000:]
+    assert recap.groups()[1:] == ("0", "1"), playbook.output[-5000:]
+    assert not playbook.state.exists()
+    errors = ERROR.findall(playbook.output)
+    assert len(errors) == 1, playbook.output[-5000:]
+    return str(errors[0])
+
+
+SETTINGS = {
+    "malformed project": (
+        {"infrastructure_project": "My Project"},
+        ["infrastructure_project is 'My Project'", "export GOOGLE_CLOUD_PROJECT"],
+    ),
+    "mistyped project": (
+        {"infrastructure_project": "mlflow-lokal"},
+        ["infrastructure_project is 'mlflow-lokal'", "no such project", "export GOOGLE_CLOUD_PROJECT"],
+    ),
+    "zone of another region": (
+        {"infrastructure_zone": "us-central1-a"},
+        ["infrastructure_zone 'us-central1-a'", "infrastructure_region 'europe-west1'", "for example europe-west1-b"],
+    ),
+    "ranges of clients": (
+        {"infrastructure_client_source_ranges": ["10.0.0.1/8"]},
+        ["infrastructure_client_source_ranges holds '10.0.0.1/8'", "such as 10.128.0.0/20"],
+    ),
+    "range of the subnetwork": (
+        {"infrastructure_subnetwork_range": "10.128.0.0"},
+        ["infrastructure_subnetwork_range holds '10.128.0.0'", "such as 10.128.0.0/20"],
+    ),
+    "SSH for everybody": (
+        {"infrastructure_ssh_source_ranges": ["0.0.0.0/0"]},
+        ["infrastructure_ssh_source_ranges is ['0.0.0.0/0']", "such as 203.0.113.7/32"],
+    ),
+    "unknown setting": (
+        {"infrastructure_machine_typ": "e2-small"},
+        ['infrastructure_machine_typ: "e2-small"', "Correct the spelling", "infrastructure_machine_type,"],
+    ),
+    "unknown setting of a role on the machine": (
+        {"mlflow_worker": 3, "mlflow_admin_pasword_token": "hunter2"},
+        ["mlflow_worker: 3", "mlflow_admin_pasword_token: (hidden)", "Correct the spelling", "mlflow_workers"],
+    ),
+    "key without certificate": (
+        {"infrastructure_certificate_key_file": "/nowhere/key.pem"},
+        ["infrastructure_certificate_key_file is '/nowhere/key.pem'", "Give both, or neither"],
+    ),
+}
+
+
+@pytest.mark.parametrize("case", SETTINGS)
+def test_bad_setting(playbook: Playbook, door: Door, case: str) -> None:
+    settings, words = SETTINGS[case]
+    said = refused(playbook, "-e", json.dumps(settings))
+    assert [word for word in words if word not in said] == []
+    assert "hunter2" not in playbook.output
+    assert door.changing == []
+
+
+@pytest.mark.parametrize("name", ["site", "configure", "upgrade", "rollback", "rotate", "backup", "restore", "destroy"])
+def test_missing_project(playbook: Playbook, door: Door, name: str) -> None:
+    del playbook.environment["GOOGLE_CLOUD_PROJECT"], playbook.environment["CLOUDSDK_CORE_PROJECT"]
+    said = refused(playbook, name=name)
+    assert "infrastructure_project is " in said
+    assert "export GOOGLE_CLOUD_PROJECT" in said
+    assert door.changing == []
+
+
+def test_mistyped_project_where_it_is_exported(empty: Local, playbook: Playbook, door: Door) -> None:
+    """The inventory asks for it too, and no other plugin says what it thinks of the inventory's file."""
+    empty.enable("compute")
+    playbook.environment["GOOGLE_CLOUD_PROJECT"] = "mlflow-lokal"
+    said = refused(playbook)
+    assert "infrastructure_project is 'mlflow-lokal': there is no such project" in said
+    assert door.changing == []
+    quiet(playbook)
+
+
+def quiet(playbook: Playbook) -> None:
+    """Before the message, no more than one warning of ours says that the inventory is empty for the same cause."""
+    before = playbook.output.partition("PLAY [")[0]
+    assert before.count("The inventory has no machines.") == 1
+    assert "Failed to parse" not in before
+    assert "Unable to parse" not in before
+
+
+PLACES = {
+    "zone": (
+        {"infrastructure_zone": "europe-west1-a"},
+        ["infrastructure_zone is 'europe-west1-a'", "europe-west1-b, europe-west1-c, europe-west1-d. Set them"],
+    ),
+    "region": (
+        {"infrastructure_region": "europe-west99"},
+        ["infrastructure_region 'europe-west99'", "The regions are asia-east1", "Set them in group_vars/all.yml"],
+    ),
+}
+
+
+@pytest.mark.parametrize("case", PLACES)
+def test_place_that_is_not_there(empty: Local, playbook: Playbook, door: Door, case: str) -> None:
+    settings, words = PLACES[case]
+    empty.enable("compute")
+    said = refused(playbook, "-e", json.dumps(settings))
+    assert [word for word in words if word not in said] == []
+    assert door.changing == []
+
+
+def test_zone_that_only_an_enabled_api_can_tell(playbook: Playbook, door: Door) -> None:
+    """A project without Compute Engine cannot be asked for zones: its APIs are enabled, and nothing else is done."""
+    assert playbook.run("-e", "infrastructure_zone=europe-west1-a", playbook="site") == 2
+    assert all(word in ERROR.findall(playbook.output)[0] for word in PLACES["zone"][1]), playbook.output[-5000:]
+    assert door.changing == [ENABLE]
+    assert not playbook.state.exists()
+
+
+@pytest.mark.parametrize("seen", [True, False])
+def test_bucket_of_somebody_else(empty: Local, playbook: Playbook, door: Door, seen: bool) -> None:
+    """One that this account may look at, since both projects are its own, and one that it may not."""
+    session, manager = empty.session(), "cloudresourcemanager"
+    empty.enable(manager)
+    session.call("POST", f"/{manager}/v3/projects", json={"projectId": "somebody-else"})
+    empty.cloud.projects.disable(PROJECT, f"{manager}.googleapis.com")
+    session.call("POST", "/storage/v1/b?project=somebody-else", json={"name": "taken-by-somebody"})
+    if not seen:
+        for resource in (f"//{manager}.googleapis.com/projects/somebody-else", BUCKET):
+            policy = empty.cloud.permissions.policy(resource, 3)
+            empty.cloud.permissions.set_policy(resource, policy | {"bindings": []})
+    said = refused(playbook, "-e", "infrastructure_bucket=taken-by-somebody")
+    assert "infrastructure_bucket is 'taken-by-somebody'" in said
+    assert ("belongs to another project" if seen else "may not look at it") in said
+    assert "choose another name" in said
+    assert door.changing == []
+
+
+def test_bucket_in_another_place(empty: Local, playbook: Playbook, door: Door) -> None:
+    bucket = {"name": f"{PROJECT}-mlflow-artifacts", "location": "US"}
+    empty.session().call("POST", f"/storage/v1/b?project={PROJECT}", json=bucket)
+    said = refused(playbook)
+    assert f"infrastructure_bucket is '{bucket['name']}' and infrastructure_bucket_location 'EUROPE-WEST1'" in said
+    assert "cannot change location (it is 'US'" in said
+    assert door.changing == []
+
+
+def test_revoked_key(empty: Local, playbook: Playbook, door: Door) -> None:
+    key = empty.home / "credentials.json"
+    document = json.loads(key.read_text())
+    account = f"/iam/v1/projects/{PROJECT}/serviceAccounts/{document['client_email']}"
+    empty.enable("iam")
+    empty.session().call("DELETE", f"{account}/keys/{document['private_key_id']}")
+    said = refused(playbook)
+    assert "Google refused the credentials" in said
+    assert f"GOOGLE_APPLICATION_CREDENTIALS '{key}' (account {document['client_email']})" in said
+    assert "Export the file of a key that is valid" in said
+    assert door.changing == []
+    quiet(playbook)
+
+
+def test_expired_token(playbook: Playbook, door: Door) -> None:
+    playbook.environment |= {"GCP_AUTH_KIND": "access_token", "CLOUDSDK_AUTH_ACCESS_TOKEN": "ya29.expired"}
+    said = refused(playbook)
+    assert "auth_kind access_token" in said
+    assert "export CLOUDSDK_AUTH_ACCESS_TOKEN" in said
+    assert "gcloud auth print-access-token" in said
+    assert "ya29.expired" not in playbook.output
+    assert door.changing == []
+    quiet(playbook)
+
+
+def test_missing_key_file(playbook: Playbook, door: Door) -> None:
+    playbook.environment["GOOGLE_APPLICATION_CREDENTIALS"] = "/nowhere/key.json"
+    said = refused(playbook)
+    assert "No usable Google credentials" in said
+    assert "GOOGLE_APPLICATION_CREDENTIALS '/nowhere/key.json'" in said
+    assert "gcloud auth application-default login" in said
+    assert door.changing == []
+    quiet(playbook)
