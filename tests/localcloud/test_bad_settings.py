@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 from tests.localcloud.harness import Local
-from tests.localcloud.test_killed_playbook import REPOSITORY, Door, Playbook
+from tests.localcloud.playbook import REPOSITORY, Door, Playbook
 
 SECRET = "correct-horse"
 # Playbook, settings, and what is said: setting, value, remedy.
