@@ -46,6 +46,11 @@ CASES: dict[str, tuple[str, dict[str, Any], list[str]]] = {
         {"credentials_items": [{"name": "noprefix", "secret": "x"}]},
         ["credentials_items", '"name": "noprefix"', "a name such as mlflow.database-uri"],
     ),
+    "nginx, text": (
+        "provision",
+        {"nginx_content_security_policy": "$x"},
+        ["nginx_content_security_policy must not hold", '"$x"'],
+    ),
     "configure": ("configure", {"mlflow_start_timeout": 5}, ["mlflow_start_timeout (5) at least 30"]),
     "infrastructure, type": (
         "provision",
