@@ -319,7 +319,9 @@ def test_a_release_that_crashes_when_it_gets_the_traffic(
     output = upgrade(stays_old, "upgrade-stays")
     assert f"MLflow {OLD} is served" in words(output)
     assert "upgrade_again=true" in output
-    assert set(changes(output).values()) == {0}
+    # What the failures before this one left half built goes now.
+    changed = re.findall(r"^TASK \[mlops\.mlflow_gcp\.(.+)\] \**\nchanged", output, re.MULTILINE)
+    assert changed == ["upgrade : Remove releases that nobody can go back to"]
 
 
 def test_the_upgrade_under_load(old: Deployment, client: MlflowClient, run_id: str, data: Data, tmp_path: Path) -> None:
