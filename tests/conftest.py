@@ -20,13 +20,13 @@ init_plugin_loader([str(REPOSITORY / "collections")])
 
 @pytest.fixture(scope="session", autouse=True)
 def background(request: pytest.FixtureRequest) -> Iterator[Background]:
-    """All programs that this session tests run here, two at a time."""
+    """All programs that this session tests run here, one at a time beside other tests, else two."""
     parameters = [item.callspec.params if hasattr(item, "callspec") else {} for item in request.session.items]
     programs = [each["program"] for each in parameters if isinstance(each.get("program"), Program)]
     if any(program.kind == "molecule" for program in programs):
         subprocess.run([sys.executable, "-m", "localcloud", "image", "debian-13"], cwd=REPOSITORY, check=True)
     # The environment as it is now: tests that run meanwhile may change theirs.
-    made = Background(programs, dict(os.environ), at_once=2)
+    made = Background(programs, dict(os.environ), at_once=1 if len(programs) < len(parameters) else 2)
     # Those with a deployment of their own wait for the local cloud.
     made.start("molecule", "lint")
     try:
