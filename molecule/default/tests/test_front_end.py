@@ -100,14 +100,17 @@ def test_every_flask_and_native_route_is_closed(host: Host, server: Server) -> N
     session = requests.Session()
     open_routes = set()
     for method, path in routes:
-        answer = session.request(
-            method, server.url + path, verify=str(server.ca), timeout=60, json={} if method != "GET" else None
-        )
-        if answer.status_code not in (401, 405):
+        # An open route answers again on a connection of its own; a machine that had too much to do does not.
+        for ask in (session.request, requests.request):
+            body = {} if method != "GET" else None
+            answer = ask(method, server.url + path, verify=str(server.ca), timeout=60, json=body)
+            if answer.status_code in (401, 405):
+                break
+        else:
             open_routes.add((method, path, answer.status_code))
     # Health says OK and no more; static files are those of the public release.
     public = {("GET", "/health"), ("GET", "/static-files/x"), ("GET", "/js/build/x")}
-    assert {(method, path) for method, path, _ in open_routes} <= public
+    assert {each for each in open_routes if each[:2] not in public} == set()
 
 
 def test_health_is_open_and_says_nothing(server: Server) -> None:
