@@ -137,7 +137,7 @@ class World:
         return self.machines.run(spec.id, "python3", "-I", "-c", script)[0] == 0
 
 
-def eventually(check: Callable[[], object], seconds: float = 90) -> None:
+def eventually(check: Callable[[], object], seconds: float = 30) -> None:
     """Poll until a check is true or fail with what it last said."""
     deadline = time.monotonic() + seconds
     while not (last := check()):
