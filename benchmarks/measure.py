@@ -57,7 +57,6 @@ def keepalive(machine: Machine, target: Target, *, count: int = 7, size: int = 2
     place = "/etc/nginx/conf.d/mlflow.conf"
     original = machine.run("cat", place) + "\n"
     with_keepalive, found = re.subn(r"^( *)server unix:.*$", r"\g<0>\n\1keepalive 16;", original, flags=re.M)
-    with_keepalive = with_keepalive.replace("proxy_set_header Connection close;", 'proxy_set_header Connection "";')
     if not found:
         raise RuntimeError(f"{place} has no upstream on a socket")
     taken: dict[str, list[float]] = {"anew": [], "kept": []}

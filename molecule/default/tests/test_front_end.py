@@ -214,6 +214,32 @@ def test_upload_in_parts_is_declined_so_that_clients_stream(server: Server) -> N
         assert answer.json()["error_code"] == "NOT_IMPLEMENTED"
 
 
+def test_a_refused_upload_is_told_so_while_it_is_still_passed_on(host: Host, server: Server) -> None:
+    """MLflow refuses an upload that it has not read; that must not become "try again later"."""
+
+    def signal(name: str, unit: str) -> None:
+        host.check_output("systemctl kill --kill-whom=all --signal=%s %s", name, unit)
+
+    context = ssl.create_default_context(cafile=str(server.ca))
+    connection = http.client.HTTPSConnection(server.address, context=context, timeout=60)
+    # Both stand still in turns, so that nginx finds the rest of the upload first and the refusal second.
+    try:
+        signal("STOP", "mlflow@*.service")
+        connection.putrequest("PUT", f"{ARTIFACTS}/artifacts/0/x")
+        connection.putheader("Content-Length", "100")
+        connection.endheaders()
+        time.sleep(1)
+        signal("STOP", "nginx.service")
+        connection.send(b"x" * 100)
+        time.sleep(0.5)
+        signal("CONT", "mlflow@*.service")
+        time.sleep(2)
+    finally:
+        signal("CONT", "mlflow@*.service")
+        signal("CONT", "nginx.service")
+    assert connection.getresponse().status == 401
+
+
 def test_uploads_are_passed_on_while_they_come(host: Host, server: Server) -> None:
     """Half of a large upload must have reached MLflow before the other half is sent."""
     size, path = 64 * 1024 * 1024, f"{ARTIFACTS}/artifacts/streamed/blob"
