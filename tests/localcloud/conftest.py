@@ -4,14 +4,30 @@
 
 from __future__ import annotations
 
+import os
 import pathlib
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import docker
 import pytest
+from docker.errors import DockerException
 
 from tests.localcloud.harness import APIS, Local, Session
 from tests.localcloud.playbook import Door, Playbook
+
+
+@pytest.fixture(scope="session")
+def client() -> docker.DockerClient:
+    """The Docker engine. Only its absence is a reason to skip."""
+    try:
+        engine = docker.from_env(timeout=180)
+        engine.ping()
+    except DockerException as error:
+        pytest.skip(f"no Docker engine answers: {error}")
+    if os.geteuid() != 0:
+        pytest.skip("machines need root")
+    return engine
 
 
 @pytest.fixture

@@ -19,7 +19,6 @@ from collections.abc import Iterator
 
 import docker
 import pytest
-from docker.errors import DockerException
 
 from localcloud import locks
 from localcloud.commands import _process
@@ -53,23 +52,10 @@ class Cloud(Local):
 
 
 @pytest.fixture
-def client() -> docker.DockerClient:
-    """The Docker engine, of which no local cloud has anything."""
-    try:
-        engine = docker.from_env(timeout=60)
-        engine.ping()
-    except DockerException as error:
-        pytest.skip(f"no Docker engine answers: {error}")
-    if os.geteuid() != 0:
-        pytest.skip("machines need root")
-    if locks.holder(locks.MACHINE) is not None or docker_common.left(engine):
-        pytest.skip("there is a local cloud on this host, and this would take it down: `make down` first")
-    return engine
-
-
-@pytest.fixture
 def found(client: docker.DockerClient) -> dict[str, str]:
-    """The host's settings before."""
+    """The host's settings before, while no local cloud has anything on it."""
+    if locks.holder(locks.MACHINE) is not None or docker_common.left(client):
+        pytest.skip("there is a local cloud on this host, and this would take it down: `make down` first")
     return host_settings()
 
 

@@ -5,13 +5,12 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import subprocess
 from collections.abc import Iterator
 
 import docker
 import pytest
-from docker.errors import APIError, DockerException
+from docker.errors import APIError
 
 from localcloud.cloud import Settings
 from localcloud.commands import _home, _process
@@ -44,19 +43,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if "world" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.engine)
-
-
-@pytest.fixture(scope="package")
-def client() -> docker.DockerClient:
-    """The Docker engine. Only its absence is a reason to skip."""
-    try:
-        docker_client = docker.from_env(timeout=180)
-        docker_client.ping()
-    except DockerException as error:
-        pytest.skip(f"no Docker engine answers: {error}")
-    if os.geteuid() != 0:
-        pytest.skip("machines need root")
-    return docker_client
 
 
 @pytest.fixture(scope="package")

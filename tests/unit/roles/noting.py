@@ -4,9 +4,15 @@
 
 from __future__ import annotations
 
+import json
+import os
+import subprocess
 import sys
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
+ROOT = Path(__file__).parents[3]
 PLAYBOOK = str(Path(sys.executable).parent / "ansible-playbook")
 # Action plugins, which run in Ansible's own process: a module each would take minutes for all these tasks.
 ACTION = """
@@ -32,3 +38,35 @@ class ActionModule(ActionBase):
                 break
         return {{"changed": False, **answer}}
 """
+
+
+def note(folder: Path, names: Iterable[str]) -> None:
+    """Have the modules of these names note, in the collection below `folder`."""
+    actions = folder / "ansible_collections" / "mlops" / "mlflow_gcp" / "plugins" / "action"
+    actions.mkdir(parents=True)
+    for name in names:
+        (actions / f"{name}.py").write_text(ACTION.format(folder=str(folder), name=name))
+
+
+def play(
+    folder: Path, hosts: str, role: dict[str, str], answers: list[Any], settings: dict[str, Any], *, check: bool
+) -> subprocess.CompletedProcess[str]:
+    """Run a role of the collection below `folder`, for localhost or mlflow-server, both of which are this machine."""
+    local = f"ansible_connection=local ansible_python_interpreter={sys.executable} ansible_become=false"
+    (folder / "hosts").write_text(f"localhost {local}\nmlflow-server {local}\n")
+    (folder / "answers.json").write_text(json.dumps(answers))
+    (folder / "asked.jsonl").write_text("")
+    names = {"name": "mlops.mlflow_gcp.infrastructure", "tasks_from": "names", "public": True}
+    tasks = [{"include_role": names}, {"include_role": role}]
+    (folder / "play.yml").write_text(json.dumps([{"hosts": hosts, "gather_facts": False, "tasks": tasks}]))
+    command = [PLAYBOOK, "-i", "hosts", "play.yml", "-e", json.dumps(settings), *(["--check"] if check else [])]
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("ANSIBLE_")}
+    environment |= {
+        "ANSIBLE_COLLECTIONS_PATH": str(folder),
+        "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
+        "ANSIBLE_HOME": str(folder / "home"),
+        "ANSIBLE_NOCOLOR": "1",
+    }
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
+    print(done.stdout + done.stderr)
+    return done

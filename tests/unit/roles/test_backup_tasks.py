@@ -5,19 +5,15 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import subprocess
-import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.unit.roles.noting import ACTION, PLAYBOOK
+from tests.unit.roles.noting import ROOT, note, play
 
-ROOT = Path(__file__).resolve().parents[3]
 STOPPED = "ActiveState=inactive\nInactiveEnterTimestamp=Sat 2026-11-21 13:00:00 UTC"
 RUNS = "ActiveState=active\nInactiveEnterTimestamp=Sat 2026-11-21 13:00:00 UTC"
 ROWS = {"mlflow": {"tables": {"runs": [3, "7"]}, "revision": "r1"}}
@@ -53,8 +49,7 @@ class Role:
 
     def __post_init__(self) -> None:
         collection = self.folder / "ansible_collections" / "mlops" / "mlflow_gcp"
-        roles, actions = collection / "roles", collection / "plugins" / "action"
-        actions.mkdir(parents=True)
+        roles = collection / "roles"
         shutil.copytree(ROOT / "meta", collection / "meta")
         shutil.copytree(ROOT / "roles" / "backup", roles / "backup")
         for kind in ("defaults", "files", "meta", "vars"):
@@ -73,11 +68,8 @@ class Role:
                 text = text.replace(f"ansible.builtin.{builtin}:", f"mlops.mlflow_gcp.{builtin}:")
             path.write_text(text, encoding="utf-8")
         real = (path.stem for path in (ROOT / "plugins" / "modules").glob("gcp_*.py"))
-        for name in (*real, "command", "systemd_service"):
-            (actions / f"{name}.py").write_text(ACTION.format(folder=str(self.folder), name=name))
+        note(self.folder, (*real, "command", "systemd_service"))
         self.state.mkdir()
-        local = f"ansible_connection=local ansible_python_interpreter={sys.executable} ansible_become=false"
-        (self.folder / "hosts").write_text(f"localhost {local}\nmlflow-server {local}\n")
 
     @property
     def state(self) -> Path:
@@ -124,55 +116,25 @@ class Role:
             ({"module": "gcp_bucket_objects_info", "prefix": made["name"] + "/"}, {"objects": [one]})
             for made, one in zip(self.records, listed, strict=True)
         ]
-        self.folder.joinpath("answers.json").write_text(
-            json.dumps(
-                [
-                    *self.answers,
-                    *there,
-                    ({"module": "gcp_bucket_objects_info", "prefix": "backups/"}, {"objects": []}),
-                    ({"module": "gcp_bucket_objects_info"}, {"objects": listed}),
-                    ({"module": "gcp_secret"}, {"payload": uri, "version": "1"}),
-                    ({"module": "gcp_sql_backup"}, {"resource": run, "backups": []}),
-                    ({"module": "gcp_sql_instance"}, {"resource": {"settings": settings_of, **settings_of_instance()}}),
-                    ({"module": "gcp_bucket_manifest"}, {"manifest": {"objects": 1, "bytes": 1}}),
-                    ({"module": "gcp_bucket_restore"}, {"objects": counts}),
-                    ({"module": "gcp_sql_user"}, {"resource": {}}),
-                    ({"argv": "mlflow-switch.service"}, {"stdout": "inactive"}),
-                    ({"argv": "InactiveEnterTimestamp"}, {"stdout": self.server}),
-                    ({"argv": "--auth-database"}, {"stdout": json.dumps(self.rows)}),
-                    ({"argv": "mlflow-credentials/fetch.py"}, {"stdout": '{"changed": []}'}),
-                ]
-            )
-        )
-        (self.folder / "asked.jsonl").write_text("")
-        play = {
-            "hosts": "localhost",
-            "gather_facts": False,
-            "tasks": [
-                {"include_role": {"name": "mlops.mlflow_gcp.infrastructure", "tasks_from": "names", "public": True}},
-                {"include_role": {"name": "mlops.mlflow_gcp.backup", "tasks_from": tasks}},
-            ],
-        }
-        (self.folder / "play.yml").write_text(json.dumps([play]))
+        answers = [
+            *self.answers,
+            *there,
+            ({"module": "gcp_bucket_objects_info", "prefix": "backups/"}, {"objects": []}),
+            ({"module": "gcp_bucket_objects_info"}, {"objects": listed}),
+            ({"module": "gcp_secret"}, {"payload": uri, "version": "1"}),
+            ({"module": "gcp_sql_backup"}, {"resource": run, "backups": []}),
+            ({"module": "gcp_sql_instance"}, {"resource": {"settings": settings_of, **settings_of_instance()}}),
+            ({"module": "gcp_bucket_manifest"}, {"manifest": {"objects": 1, "bytes": 1}}),
+            ({"module": "gcp_bucket_restore"}, {"objects": counts}),
+            ({"module": "gcp_sql_user"}, {"resource": {}}),
+            ({"argv": "mlflow-switch.service"}, {"stdout": "inactive"}),
+            ({"argv": "InactiveEnterTimestamp"}, {"stdout": self.server}),
+            ({"argv": "--auth-database"}, {"stdout": json.dumps(self.rows)}),
+            ({"argv": "mlflow-credentials/fetch.py"}, {"stdout": '{"changed": []}'}),
+        ]
         given = {"infrastructure_project": "my-project", "infrastructure_state_directory": str(self.state), **settings}
-        environment = {key: value for key, value in os.environ.items() if not key.startswith("ANSIBLE_")}
-        done = subprocess.run(
-            [
-                *(PLAYBOOK, "-i", "hosts", "play.yml", "-e", json.dumps(given)),
-                *(["--check"] if check else []),
-            ],
-            cwd=self.folder,
-            env=environment
-            | {
-                "ANSIBLE_COLLECTIONS_PATH": str(self.folder),
-                "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
-                "ANSIBLE_HOME": str(self.folder / "home"),
-                "ANSIBLE_NOCOLOR": "1",
-            },
-            capture_output=True,
-            text=True,
-        )
-        print(done.stdout + done.stderr)
+        role = {"name": "mlops.mlflow_gcp.backup", "tasks_from": tasks}
+        done = play(self.folder, "localhost", role, answers, given, check=check)
         assert (done.returncode != 0) is fails
         return " ".join((done.stdout + done.stderr).split())
 

@@ -5,11 +5,8 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
-import subprocess
-import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,9 +14,8 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.unit.roles.noting import ACTION, PLAYBOOK
+from tests.unit.roles.noting import ROOT, note, play
 
-ROOT = Path(__file__).resolve().parents[3]
 LOCK = "mlflow==3.18.0 --hash=sha256:00\n"
 
 
@@ -37,8 +33,7 @@ class Role:
 
     def __post_init__(self) -> None:
         collection = self.folder / "ansible_collections" / "mlops" / "mlflow_gcp"
-        roles, actions = collection / "roles", collection / "plugins" / "action"
-        actions.mkdir(parents=True)
+        roles = collection / "roles"
         shutil.copytree(ROOT / "meta", collection / "meta")
         shutil.copytree(ROOT / "roles" / "upgrade", roles / "upgrade")
         for role in ("infrastructure", "mlflow", "settings"):
@@ -46,14 +41,11 @@ class Role:
         for path in (*(roles / "upgrade" / "tasks").iterdir(), roles / "upgrade" / "vars" / "main.yml"):
             text = path.read_text(encoding="utf-8").replace("/opt/mlflow/", f"{self.machine}/")
             path.write_text(text.replace("ansible.builtin.command:", "mlops.mlflow_gcp.command:"), encoding="utf-8")
-        for name in ("command", "gcp_sql_backup", "mlflow_release"):
-            (actions / f"{name}.py").write_text(ACTION.format(folder=str(self.folder), name=name))
+        note(self.folder, ("command", "gcp_sql_backup", "mlflow_release"))
         for name in ("libexec/switch.py", "release/requirements.txt"):
             (self.machine / name).parent.mkdir(parents=True)
             (self.machine / name).write_text(LOCK)
         self.state.mkdir()
-        local = f"ansible_connection=local ansible_python_interpreter={sys.executable} ansible_become=false"
-        (self.folder / "hosts").write_text(f"localhost {local}\nmlflow-server {local}\n")
 
     @property
     def machine(self) -> Path:
@@ -88,23 +80,9 @@ class Role:
             *((removes | {"description": name}, {"changed": True, "backups": runs}) for name in self.backups),
             ({"module": "gcp_sql_backup"}, {"backups": runs}),
         ]
-        (self.folder / "answers.json").write_text(json.dumps(answers))
-        (self.folder / "asked.jsonl").write_text("")
-        names = {"name": "mlops.mlflow_gcp.infrastructure", "tasks_from": "names", "public": True}
-        tasks = [{"include_role": names}, {"include_role": {"name": "mlops.mlflow_gcp.upgrade"}}]
-        play = {"hosts": "mlflow-server", "gather_facts": False, "tasks": tasks}
-        (self.folder / "play.yml").write_text(json.dumps([play]))
         given = {"infrastructure_project": "my-project", "infrastructure_state_directory": str(self.state), **settings}
-        command = [PLAYBOOK, "-i", "hosts", "play.yml", "-e", json.dumps(given), *(["--check"] if check else [])]
-        environment = {key: value for key, value in os.environ.items() if not key.startswith("ANSIBLE_")}
-        environment |= {
-            "ANSIBLE_COLLECTIONS_PATH": str(self.folder),
-            "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
-            "ANSIBLE_HOME": str(self.folder / "home"),
-            "ANSIBLE_NOCOLOR": "1",
-        }
-        done = subprocess.run(command, cwd=self.folder, env=environment, capture_output=True, text=True)
-        print(done.stdout + done.stderr)
+        role = {"name": "mlops.mlflow_gcp.upgrade"}
+        done = play(self.folder, "mlflow-server", role, answers, given, check=check)
         assert done.returncode == 0
         (changed,) = re.findall(r"mlflow-server +:.* changed=(\d+)", done.stdout)
         return int(changed), " ".join(done.stdout.split())
