@@ -20,15 +20,16 @@ init_plugin_loader([str(REPOSITORY / "collections")])
 
 @pytest.fixture(scope="session", autouse=True)
 def background(request: pytest.FixtureRequest) -> Iterator[Background]:
-    """All programs that this session tests run here, one at a time beside other tests, else two."""
+    """All programs that this session tests run here, beside the other tests."""
     parameters = [item.callspec.params if hasattr(item, "callspec") else {} for item in request.session.items]
     programs = [each["program"] for each in parameters if isinstance(each.get("program"), Program)]
     if any(program.kind == "molecule" for program in programs):
         subprocess.run([sys.executable, "-m", "localcloud", "image", "debian-13"], cwd=REPOSITORY, check=True)
     # The environment as it is now: tests that run meanwhile may change theirs.
-    made = Background(programs, dict(os.environ), at_once=1 if len(programs) < len(parameters) else 2)
-    # Those with a deployment of their own wait for the local cloud.
-    made.start("molecule", "lint")
+    made = Background(programs, dict(os.environ))
+    # Two at a time where there is nothing else. Those with a deployment of their own wait for the local cloud, and so
+    # for the end of the engine's tests, whose time limits do not bear three programs on two cores.
+    made.start("molecule", "lint", at_once=1 if len(programs) < len(parameters) else 2)
     try:
         yield made
     finally:

@@ -40,17 +40,19 @@ class Program:
 class Background:
     """Where programs run while tests do."""
 
-    def __init__(self, programs: Iterable[Program], environment: Mapping[str, str], at_once: int) -> None:
+    def __init__(self, programs: Iterable[Program], environment: Mapping[str, str]) -> None:
         self._programs = tuple(programs)
         self._environment = environment
-        self._pool = ThreadPoolExecutor(at_once)
+        self._pools: list[ThreadPoolExecutor] = []
         self._codes: dict[Program, Future[int]] = {}
 
-    def start(self, *kinds: str) -> None:
-        """Have all of these kinds run, each when its turn comes."""
+    def start(self, *kinds: str, at_once: int = 1) -> None:
+        """Have all of these kinds run, each when its turn comes, beside those that were started before."""
+        pool = ThreadPoolExecutor(at_once)
+        self._pools.append(pool)
         for program in self._programs:
             if program.kind in kinds and program not in self._codes:
-                self._codes[program] = self._pool.submit(program.run, self._environment)
+                self._codes[program] = pool.submit(program.run, self._environment)
 
     def code(self, program: Program) -> int:
         """The exit code of one that was started; waits for it."""
@@ -58,7 +60,10 @@ class Background:
 
     def close(self) -> None:
         """Wait for those that run; the others never will."""
-        self._pool.shutdown(cancel_futures=True)
+        for pool in self._pools:
+            pool.shutdown(wait=False, cancel_futures=True)
+        for pool in self._pools:
+            pool.shutdown()
 
 
 def linters() -> list[Program]:
