@@ -12,6 +12,7 @@ import pytest
 import yaml
 from ansible.parsing.dataloader import DataLoader
 from ansible.template import Templar, trust_as_template
+from ansible_collections.mlops.mlflow_gcp.plugins.module_utils import _options
 
 ROLES = Path(__file__).resolve().parents[3] / "roles"
 
@@ -392,6 +393,29 @@ def test_the_timer_finds_the_package_index_as_its_installer_did(monkeypatch: pyt
     )
     assert keep["ansible.builtin.template"]["mode"] == "0600"
     assert keep["no_log"] is True
+
+
+def test_the_timer_asks_as_its_installer_did(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With all variables that modules take credentials from, but for a token, which lasts an hour."""
+    options = _options.common()
+    taken = {name for option in options.values() for name in option.get("fallback", (None, []))[1]}
+    for name in taken:
+        monkeypatch.setenv(name, "/given")
+    variables = load("vars/main.yml", "schedule")
+    found = render(variables["__schedule_environment"], variables, {"schedule_environment": {}})
+    assert taken - found.keys() == {"CLOUDSDK_AUTH_ACCESS_TOKEN"}
+    check = next(
+        each for each in load("tasks/validate.yml", "schedule") if each["name"] == "Check that the credentials last"
+    )
+    condition = trust_as_template("{{ " + check["ansible.builtin.assert"]["that"] + " }}")
+    for kind, more, lasts in [
+        ("application", {}, True),
+        ("service_account_file", {}, True),
+        ("access_token", {}, False),
+        ("access_token", {"CLOUDSDK_AUTH_ACCESS_TOKEN": "mine"}, True),
+    ]:
+        monkeypatch.setenv("GCP_AUTH_KIND", kind)
+        assert render(condition, variables, {"schedule_environment": more}) is lasts
 
 
 def test_a_schedule_is_removed_without_asking_the_cloud() -> None:
