@@ -18,6 +18,7 @@ import configparser
 import json
 import os
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -142,6 +143,15 @@ def follow_admin_password() -> None:
         print(f"The password of {username} now is the one of the credential mlflow.admin-password", flush=True)
 
 
+def check_temporary_directory(directory: str) -> None:
+    """Raise ConfigurationError where no file can be made: Python would silently take another place, maybe memory."""
+    try:
+        with tempfile.TemporaryFile(dir=directory):
+            pass
+    except OSError as error:
+        raise ConfigurationError(f"mlflow_temporary_directory: {directory}: {error.strerror}") from None
+
+
 def server_arguments(settings: dict[str, Any], runtime: Path, major: int) -> list[str]:
     """Return the arguments of `mlflow` that make it serve on the socket in `runtime`."""
     path, graceful = runtime / "mlflow.sock", settings["graceful_shutdown_timeout"]
@@ -176,6 +186,7 @@ def main() -> None:
     runtime = Path(os.environ["RUNTIME_DIRECTORY"])
     credentials = Path(os.environ["CREDENTIALS_DIRECTORY"])
     try:
+        check_temporary_directory(os.environ["TMPDIR"])
         secrets = read_credentials(credentials)
         uri, auth_uri, line = split_database_uri(secrets["mlflow.database-uri"], settings["auth_database"])
     except ConfigurationError as error:

@@ -140,6 +140,14 @@ def test_goes_on_in_the_release_with_the_slots_environment(
     assert not calls
 
 
+def test_a_temporary_directory_that_cannot_be_written_is_refused(launch: ModuleType, tmp_path: Path) -> None:
+    """Python would take /tmp, which may be memory, and say nothing."""
+    launch.check_temporary_directory(str(tmp_path))
+    assert not list(tmp_path.iterdir())
+    with pytest.raises(launch.ConfigurationError, match=r"mlflow_temporary_directory: /.*/none: No such"):
+        launch.check_temporary_directory(str(tmp_path / "none"))
+
+
 def database(path: Path, table: str, revision: str) -> str:
     with sqlite3.connect(path) as connection:
         connection.execute(f"CREATE TABLE {table} (version_num TEXT)")
