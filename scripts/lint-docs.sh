@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Every module, the inventory plugin and every role must render in ansible-doc.
+# Every module, filter, the inventory plugin and every role must render in ansible-doc.
 # shellcheck source=scripts/common.sh
 . "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
@@ -7,6 +7,7 @@ shopt -s nullglob
 names() { local file; for file in "$@"; do file=$(basename "$file" .py); [[ $file == _* ]] || echo "mlops.mlflow_gcp.$file"; done; }
 mapfile -t modules < <(names plugins/modules/*.py)
 mapfile -t inventories < <(names plugins/inventory/*.py)
+mapfile -t filters < <(names plugins/filter/*.py)
 mapfile -t roles < <(names roles/*)
 [ ${#modules[@]} -gt 0 ] || fail "no modules in plugins/modules"
 
@@ -18,7 +19,8 @@ done
 
 ansible-doc -t module "${modules[@]}" >/dev/null
 [ ${#inventories[@]} -eq 0 ] || ansible-doc -t inventory "${inventories[@]}" >/dev/null
+[ ${#filters[@]} -eq 0 ] || ansible-doc -t filter "${filters[@]}" >/dev/null
 for role in "${roles[@]}"; do
   NO_COLOR=1 ansible-doc -t role "$role" | grep -q "ENTRY POINT" || fail "role $role has no meta/argument_specs.yml"
 done
-say "${#modules[@]} modules, ${#inventories[@]} inventory plugins, ${#roles[@]} roles documented"
+say "${#modules[@]} modules, ${#inventories[@]} inventory plugins, ${#filters[@]} filters, ${#roles[@]} roles documented"

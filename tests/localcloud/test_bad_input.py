@@ -70,6 +70,10 @@ SETTINGS = {
         {"infrastructure_machine_typ": "e2-small"},
         ['infrastructure_machine_typ: "e2-small"', "Correct the spelling", "infrastructure_machine_type,"],
     ),
+    "mistyped beginning": (
+        {"mlfow_version": "3.17.2", "infrastucture_name": "x"},
+        ["No role knows infrastucture_name, mlfow_version.", "infrastructure_name, mlflow_version may be meant"],
+    ),
     "unknown setting of a role on the machine": (
         {"mlflow_worker": 3, "mlflow_admin_pasword_token": "hunter2"},
         ["mlflow_worker: 3", "mlflow_admin_pasword_token: (hidden)", "Correct the spelling", "mlflow_workers"],
