@@ -19,10 +19,11 @@ RUNS = "ActiveState=active\nInactiveEnterTimestamp=Sat 2026-11-21 13:00:00 UTC"
 ROWS = {"mlflow": {"tables": {"runs": [3, "7"]}, "revision": "r1"}}
 
 
-def record(name: str, day: int) -> dict[str, Any]:
+def record(name: str, day: int, deployment: str = "my-project/mlflow") -> dict[str, Any]:
     return {
         "format": "mlops.mlflow_gcp/backup/1",
         "name": name,
+        "deployment": deployment,
         "time": f"2020-11-{day:02}T00:00:00.000Z",
         "release": {"version": "3.1.0"},
         "database": {
@@ -282,6 +283,60 @@ def test_another_deployment_s_bucket_is_told_and_no_other_is_pruned(role: Role) 
     role("prune", **other)
     assert {call["bucket"] for call in role.asked if "bucket" in call} == {"my-project-mlflow-backups"}
     assert "Give PROJECT/NAME" in role("drill", fails=True, backup_restore_from="old-project")
+
+
+SIBLING = "my-project/sibling"
+THEIRS = "my-project-mlflow-backups/backups is of my-project/sibling"
+
+
+def test_another_deployment_s_backup_is_restored_only_where_it_is_meant(role: Role) -> None:
+    """The newest of the bucket is a sibling's."""
+    role.records = [record("theirs", 9, SIBLING), record("monday", 8)]
+    assert "go back to backup monday of my-project/mlflow" in role("restore", check=True)
+    assert "Backup monday of my-project/mlflow" in role("drill", check=True)
+
+    meant = "-e backup_restore_from=my-project/sibling -e backup_restore_bucket=my-project-mlflow-backups to the"
+    for tasks in ("restore", "drill"):
+        said = role(tasks, fails=True, backup_name="theirs", **CONFIRM)
+        assert "There is no backup 'theirs' of my-project/mlflow in gs://my-project-mlflow-backups/backups." in said
+        assert f"The one of that name is of my-project/sibling. Where that is meant, add {meant}" in said
+        assert "There are: monday." in said
+        assert {call["module"] for call in role.asked} == {"gcp_bucket_objects_info"}
+    options = {"backup_restore_from": SIBLING, "backup_restore_bucket": "my-project-mlflow-backups"}
+    assert "go back to backup theirs of my-project/sibling" in role("restore", check=True, **options)
+
+    # A sibling's bucket without its name.
+    role.records = [record("theirs", 9, SIBLING)]
+    said = role("restore", fails=True, backup_restore_bucket="sibling-backups", **CONFIRM)
+    assert "There are others, of my-project/sibling. Where one of those is meant, add -e backup_restore_from=" in said
+
+
+def test_a_new_deployment_goes_back_to_the_backup_of_the_old_one(role: Role) -> None:
+    role.records = [record("monday", 8, "old-project/mlflow")]
+    role("restore", backup_restore_from="old-project/mlflow", backup_restore_backup_first=False, **CONFIRM)
+    read = [call["bucket"] for call in role.asked if call["module"] == "gcp_bucket_objects_info"]
+    assert read == ["old-project-mlflow-backups"]
+    assert role.restored() == ["8"]
+
+
+def test_another_deployment_s_backups_are_neither_counted_nor_deleted(role: Role) -> None:
+    role.records = [
+        *(record(name, day, SIBLING) for name, day in (("x", 20), ("y", 19), ("before-restore-x", 1))),
+        *(record(name, day) for name, day in (("c", 9), ("b", 8), ("a", 7))),
+    ]
+    # Older than all records of this deployment, and younger than the sibling's oldest.
+    role.answers = [({"module": "gcp_sql_backup"}, {"backups": [run_of("mlflow backup of another bucket", 3)]})]
+    role("prune", backup_keep=2)
+    assert role.deleted() == ["mlflow backup a", "backups/a/artifacts.ndjson.gz", "backups/a/backup.json"]
+
+
+def test_another_deployment_s_name_is_not_taken(role: Role) -> None:
+    role.records = [record("monday", 8, SIBLING)]
+    said = role("main", fails=True, backup_name="monday")
+    assert f"Backup 'monday' in gs://{THEIRS}, and my-project/mlflow cannot have one of the same name there" in said
+    assert {call["module"] for call in role.asked} == {"gcp_bucket_objects_info"}
+    role.records = [record("monday", 8)]
+    assert "Backup monday of my-project/mlflow is there since" in role("main", backup_name="monday")
 
 
 def test_what_waits_may_take_its_time_and_what_is_lost_may_be_left_out(role: Role) -> None:
