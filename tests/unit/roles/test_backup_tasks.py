@@ -237,6 +237,35 @@ def test_what_restores_replaced_takes_no_place(
     ]
 
 
+def test_check_mode_names_what_a_real_run_deletes(role: Role) -> None:
+    there = [record("b", 9), record("a", 8), record("before-restore-1", 7)]
+    orphans = [{"description": "mlflow backup orphan"}, {"description": "mlflow backup c"}]
+    backups = {"backups": [run_of(**one) for one in orphans]}
+
+    def named(*, check: bool) -> list[str]:
+        """What is too old, and so asked for after the records were read."""
+        calls = role.asked
+        while "match" not in calls.pop(0):
+            pass
+        gone = [call for call in calls if call.get("state") == "absent" and call["check"] is check]
+        names = [call.get("description") or call["name"] for call in gone]
+        return [name for name in names if name != "mlflow backup "]  # the list of them all
+
+    role.answers = [({"module": "gcp_sql_backup", "state": "absent"}, backups)]
+    for keep in (1, 2, 3):
+        role.records = there
+        role("main", check=True, backup_name="c", backup_keep=keep)
+        planned = named(check=True)
+        role.records = [record("c", 10), *there]
+        role("prune", backup_keep=keep)
+        assert planned == named(check=False)
+        assert ("backups/a/backup.json" in planned) is (keep < 3)
+
+        # It is there: nothing comes on top.
+        role("main", check=True, backup_name="c", backup_keep=keep)
+        assert planned == named(check=True)
+
+
 def test_what_a_killed_run_left_is_no_part_of_the_backup(role: Role) -> None:
     role("main", backup_name="monday")
     assert role.deleted() == ["mlflow backup monday", "backups/monday/artifacts.ndjson.gz"]
