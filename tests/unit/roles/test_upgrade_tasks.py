@@ -41,7 +41,7 @@ class Role:
         for path in (*(roles / "upgrade" / "tasks").iterdir(), roles / "upgrade" / "vars" / "main.yml"):
             text = path.read_text(encoding="utf-8").replace("/opt/mlflow/", f"{self.machine}/")
             path.write_text(text.replace("ansible.builtin.command:", "mlops.mlflow_gcp.command:"), encoding="utf-8")
-        note(self.folder, ("command", "gcp_sql_backup", "mlflow_release"))
+        note(self.folder, ("command", "gcp_bucket", "gcp_sql_backup", "gcp_sql_instance", "mlflow_release"))
         for name in ("libexec/switch.py", "release/requirements.txt"):
             (self.machine / name).parent.mkdir(parents=True)
             (self.machine / name).write_text(LOCK)
@@ -77,6 +77,12 @@ class Role:
             ({"argv": "pgrep"}, {"rc": 0 if self.builds else 1}),
             ({"argv": "prune"}, {"stdout": json.dumps({"removed": self.removed})}),
             ({"argv": "wait"}, {"rc": 0}),
+            ({"argv": "libexec/ready.py"}, {"rc": 0, "stderr": "", "msg": ""}),
+            ({"argv": "--summarize"}, {"stdout": "500 release"}),
+            ({"argv": "--output=avail"}, {"stdout_lines": ["Avail", "90000"]}),
+            ({"argv": "schema"}, {"stdout": json.dumps({"connections": {"allowed": 100, "used": 10}, "bytes": 9})}),
+            ({"module": "gcp_sql_instance", "state": "absent"}, {"changed": True}),
+            ({"module": "gcp_sql_instance"}, {"resource": {"settings": {"dataDiskSizeGb": "10"}}}),
             *((removes | {"description": name}, {"changed": True, "backups": runs}) for name in self.backups),
             ({"module": "gcp_sql_backup"}, {"backups": runs}),
         ]
@@ -136,6 +142,27 @@ def test_a_build_that_a_killed_run_left_at_work_is_let_be(role: Role) -> None:
     (options,) = role.prunes()
     assert "--interrupted" not in options
     assert not role.asked("gcp_sql_backup")
+
+
+def test_what_a_killed_rehearsal_made_goes_though_nobody_rehearses_again(role: Role) -> None:
+    left = role.state / "throwaway-rehearsal.json"
+    left.write_text('{"instance": "mlflow-rehearsal-20261121"}')
+    newer = {"version": "3.18.1", "upgrade": True, "passed_over": {}, "requirements_file": ""}
+    same = role.release
+    for role.release in (newer, same):
+        changed, said = role(check=True, mlflow_version="3.18.0")
+        assert changed == (3 if role.release is newer else 2), said  # the upgrade itself; the instance, its file
+        assert said.count("changed: [mlflow-server -> localhost]") == 2
+        (asked,) = [call for call in role.asked("gcp_sql_instance") if call.get("state") == "absent"]
+        assert (asked["name"], asked["check"]) == ("mlflow-rehearsal-20261121", True)
+        assert left.exists()
+
+    assert role(mlflow_version="3.18.0")[0] == 5  # directory, lock, record; the instance, its file
+    (asked,) = role.asked("gcp_sql_instance")
+    assert (asked["name"], asked["check"]) == ("mlflow-rehearsal-20261121", False)
+    assert not left.exists()
+    assert role(mlflow_version="3.18.0")[0] == 0
+    assert not role.asked("gcp_sql_instance")
 
 
 @pytest.mark.parametrize("again", [False, True])
