@@ -156,6 +156,7 @@ def test_a_restore_that_is_run_again_neither_takes_nor_repeats_what_it_replaced(
     role.records = [record("before-restore-old", 9), record("monday", 8)]
     said = role("restore", fails=True)
     assert "-e backup_name=monday -e backup_restore_confirm=my-project/mlflow" in said
+    assert "What there is now is backed up first; what clients log during that backup is lost. The server" in said
     assert not role.made()
 
     role.answers = [({"module": "gcp_bucket_restore", "check": False}, {"failed": True, "msg": "cut off"})]
