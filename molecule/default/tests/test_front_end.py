@@ -168,7 +168,9 @@ def test_unknown_host(server: Server) -> None:
         requests.get(f"http://{server.address}/", headers=headers, timeout=10)
 
 
-@pytest.mark.parametrize("name", ["mlflow.test", "mlflow.test:443"])
+@pytest.mark.parametrize(
+    "name", ["mlflow.test", "mlflow.test:443", "mlflow.machine-learning-platform.research-department.eu.test"]
+)
 def test_other_hostname_of_the_list(server: Server, name: str) -> None:
     assert server.ask("GET", "/version", signed_in=True, headers={"Host": name}).status_code == 200
 
