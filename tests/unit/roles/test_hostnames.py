@@ -1,0 +1,59 @@
+# Copyright (c) 2026, the mlops.mlflow_gcp authors
+# SPDX-License-Identifier: Apache-2.0
+"""Hostnames as people write them become what MLflow and nginx compare with."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from ansible.parsing.dataloader import DataLoader
+from ansible.template import Templar, trust_as_template
+
+ROLES = Path(__file__).resolve().parents[3] / "roles"
+
+
+def load(role: str, kind: str) -> dict[str, Any]:
+    texts: dict[str, Any] = yaml.safe_load((ROLES / role / kind / "main.yml").read_text(encoding="utf-8"))
+    return {name: trust_as_template(text) if isinstance(text, str) else text for name, text in texts.items()}
+
+
+def evaluated(text: str, role: str, **settings: Any) -> Any:
+    """A template of a role, with these settings."""
+    variables = load(role, "defaults") | load(role, "vars") | settings
+    return Templar(DataLoader(), variables=variables).template(trust_as_template(text))
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"mlflow_hostnames": [], "nginx_hostnames": ["MLflow.Example.com", "192.0.2.7"]},
+        {"mlflow_hostnames": ["MLflow.Example.com", "192.0.2.7"]},
+    ],
+)
+def test_mlflow_is_told_hosts_and_origins_in_small_letters(settings: dict[str, Any]) -> None:
+    """nginx passes the Host header on so, whatever the client wrote, and MLflow compares letter by letter."""
+    environment = load("mlflow", "vars")["__mlflow_environment"]
+    hosts = evaluated(environment["MLFLOW_SERVER_ALLOWED_HOSTS"], "mlflow", **settings)
+    assert hosts == "mlflow.example.com,192.0.2.7,mlflow.example.com:443,192.0.2.7:443,localhost"
+    origins = evaluated(environment["MLFLOW_SERVER_CORS_ALLOWED_ORIGINS"], "mlflow", **settings)
+    assert origins == "https://mlflow.example.com,https://192.0.2.7"
+
+
+def test_a_name_that_is_given_twice_is_one() -> None:
+    """nginx refuses a map that names an origin twice, and takes capital letters for no difference."""
+    settings = {
+        "nginx_hostnames": ["MLflow.Example.com", "mlflow.example.com", "192.0.2.7", "192.0.2.7"],
+        "ansible_facts": {"distribution": "Debian", "distribution_major_version": "13"},
+        "ansible_managed": "",
+    }
+    site = evaluated(
+        (ROLES / "nginx" / "templates" / "mlflow.conf.j2").read_text(encoding="utf-8"), "nginx", **settings
+    )
+    assert site.lower().count('"https://mlflow.example.com" 0;') == 1
+    assert site.count('"https://192.0.2.7" 0;') == 1
+    assert "server_name mlflow.example.com 192.0.2.7;" in site
+    names = evaluated("{{ __nginx_subject_alt_names }}", "nginx", **settings)
+    assert names == ["IP:192.0.2.7", "DNS:mlflow.example.com"]
