@@ -13,9 +13,14 @@ import pathlib
 import shutil
 import signal
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, Encoding, NoEncryption, PrivateFormat
 
 from tests.localcloud.harness import Local
 from tests.localcloud.playbook import REPOSITORY, Door, Playbook
@@ -114,7 +119,43 @@ def test_a_bad_value_is_refused_before_anything_is_changed(
     assert not playbook.state.exists()
 
 
-def test_good_values_are_not_in_the_way(playbook: Playbook, door: Door, inventory: pathlib.Path) -> None:
+def make_pair(folder: pathlib.Path, passphrase: str = "") -> tuple[str, str]:
+    """The files of a certificate and of its key."""
+    folder.mkdir()
+    key, name = ec.generate_private_key(ec.SECP256R1()), x509.Name([])
+    today, day = datetime.now(UTC), timedelta(days=1)
+    made = x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key())
+    made = made.serial_number(1).not_valid_before(today - day).not_valid_after(today + day)
+    encryption = BestAvailableEncryption(passphrase.encode()) if passphrase else NoEncryption()
+    files = folder / "chain.pem", folder / "key.pem"
+    files[0].write_bytes(made.sign(key, SHA256()).public_bytes(Encoding.PEM))
+    files[1].write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, encryption))
+    return str(files[0]), str(files[1])
+
+
+@pytest.mark.parametrize(
+    ("role", "passphrase"), [("infrastructure", ""), ("infrastructure", SECRET), ("nginx", "")], ids=str
+)
+def test_a_certificate_that_nginx_cannot_use_is_refused_before_it_is_stored(
+    playbook: Playbook, door: Door, inventory: pathlib.Path, tmp_path: pathlib.Path, role: str, passphrase: str
+) -> None:
+    chain, key = make_pair(tmp_path / "one", passphrase)
+    if not passphrase:
+        _, key = make_pair(tmp_path / "another")
+    settings = {f"{role}_certificate_file": chain, f"{role}_certificate_key_file": key}
+    if role == "nginx":
+        settings["nginx_certificate_source"] = "files"
+    status = run(playbook, inventory, "provision", settings)
+    said = "".join(playbook.output.split())  # paths are folded too
+    assert (status, door.killed_at) == (2, []), playbook.output[-3000:]
+    assert f"{role}_certificate_key_fileis'{key}',which" in said, playbook.output[-3000:]
+    assert ("hasapassphrase" if passphrase else "isnotthekeyofthecertificate") in said
+    assert not playbook.state.exists()
+
+
+def test_good_values_are_not_in_the_way(
+    playbook: Playbook, door: Door, inventory: pathlib.Path, tmp_path: pathlib.Path
+) -> None:
     """Settings that are good only as they will be wired on the machine, with the release that an upgrade went to."""
     lock = REPOSITORY / "roles" / "mlflow" / "files" / "requirements-3.17.2.txt"
     releases = playbook.state / "mlflow-local-mlflow" / "releases"
@@ -122,7 +163,10 @@ def test_good_values_are_not_in_the_way(playbook: Playbook, door: Door, inventor
     shutil.copy(lock, releases / "requirements-3.99.0.txt")
     kept = {"version": "3.99.0", "release": "3.99.0-0", "requirements": "releases/requirements-3.99.0.txt"}
     (releases.parent / "release.yml").write_text(json.dumps(kept))
+    chain, key = make_pair(tmp_path / "certificate")
     settings = {
+        "infrastructure_certificate_file": chain,
+        "infrastructure_certificate_key_file": key,
         "mlflow_version": "3.99.0",
         "mlflow_database_pool_size": 36,
         "mlflow_database_max_overflow": 5,

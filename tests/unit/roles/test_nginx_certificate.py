@@ -1,0 +1,148 @@
+# Copyright (c) 2026, the mlops.mlflow_gcp authors
+# SPDX-License-Identifier: Apache-2.0
+"""A certificate and a key that are given: what nginx could not start with, or no client would accept, is refused."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    KeySerializationEncryption,
+    NoEncryption,
+    PrivateFormat,
+)
+
+from tests.unit.roles.noting import PLAYBOOK, ROOT
+
+NOW = datetime.now(UTC)
+DAY = timedelta(days=1)
+KEY, OTHER = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
+
+
+def certificate(name: str, key: ec.EllipticCurvePrivateKey, begin: datetime, end: datetime) -> x509.Certificate:
+    """One that the authority of these tests signed."""
+    subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
+    made = x509.CertificateBuilder().subject_name(subject).issuer_name(subject).public_key(key.public_key())
+    made = made.serial_number(x509.random_serial_number()).not_valid_before(begin).not_valid_after(end)
+    return made.sign(OTHER, SHA256())
+
+
+def private(layout: PrivateFormat = PrivateFormat.PKCS8, encryption: KeySerializationEncryption | None = None) -> bytes:
+    return KEY.private_bytes(Encoding.PEM, layout, encryption or NoEncryption())
+
+
+PASSPHRASE = BestAvailableEncryption(b"correct-horse")
+SERVER = certificate("server", KEY, NOW - DAY, NOW + DAY)
+PEM = SERVER.public_bytes(Encoding.PEM)
+# One that has ended may be left in a chain, for old clients.
+AUTHORITY = certificate("authority", OTHER, NOW - 2 * DAY, NOW - DAY).public_bytes(Encoding.PEM)
+ENDED = certificate("server", KEY, NOW - 2 * DAY, NOW - DAY).public_bytes(Encoding.PEM)
+LATER = certificate("server", KEY, NOW + DAY, NOW + 2 * DAY).public_bytes(Encoding.PEM)
+FOREIGN = certificate("server", OTHER, NOW - DAY, NOW + DAY).public_bytes(Encoding.PEM)
+# Chain, key, and what is said, if anything.
+CASES: dict[str, tuple[bytes, bytes, list[str]]] = {
+    "good": (PEM + AUTHORITY, private(), []),
+    "good, in the older form": (b"Bag Attributes\n" + PEM, private(PrivateFormat.TraditionalOpenSSL), []),
+    "of another key": (
+        FOREIGN + AUTHORITY,
+        private(),
+        ["nginx_certificate_key_file is '{key}'", "not the key of", "'{chain}' (nginx_certificate_file)", "Give two"],
+    ),
+    "authority first": (FOREIGN + PEM, private(), ["not the key of", "own certificate"]),
+    "passphrase": (
+        PEM,
+        private(encryption=PASSPHRASE),
+        ["nginx_certificate_key_file is '{key}', which has a passphrase", "openssl pkey -in {key} -out"],
+    ),
+    "passphrase, in the older form": (
+        PEM,
+        private(PrivateFormat.TraditionalOpenSSL, PASSPHRASE),
+        ["which has a passphrase"],
+    ),
+    "key in another form": (
+        PEM,
+        private(PrivateFormat.OpenSSH),
+        ["nginx_certificate_key_file is '{key}', which is no private key in PEM form", "Give the key"],
+    ),
+    "no key": (PEM, PEM, ["no private key"]),
+    "no certificate": (
+        private(),
+        private(),
+        ["nginx_certificate_file is '{chain}', which is no chain", "it holds none", "Give a file that holds"],
+    ),
+    "not in PEM form": (SERVER.public_bytes(Encoding.DER), private(), ["no chain of certificates in PEM form"]),
+    "cut off": (PEM + AUTHORITY[:200], private(), ["number 2 cannot be read"]),
+    "ended": (
+        ENDED,
+        private(),
+        ["nginx_certificate_file is '{chain}'", f"to {NOW - DAY:%Y-%m-%d %H:%M:%S} UTC", "Give one that is valid"],
+    ),
+    "not yet valid": (LATER, private(), [f"valid only from {NOW + DAY:%Y-%m-%d %H:%M:%S}"]),
+}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("given")
+
+
+@pytest.fixture(scope="module")
+def output(folder: Path) -> dict[str, Any]:
+    """All of them in one run: machines that cannot be reached, as the files are looked at on the control host."""
+    hosts = {}
+    for number, (chain, key, _) in enumerate(CASES.values()):
+        paths = {"nginx_certificate_file": f"{number}.crt", "nginx_certificate_key_file": f"{number}.key"}
+        for (name, file), content in zip(paths.items(), (chain, key), strict=True):
+            (folder / file).write_bytes(content)
+            paths[name] = str(folder / file)
+        hosts[f"case-{number}"] = {"ansible_host": "192.0.2.1", "ansible_python_interpreter": "/nowhere", **paths}
+    # Some people list their control host, without a Python that has cryptography.
+    localhost = {"ansible_connection": "local", "ansible_python_interpreter": "/nowhere"}
+    inventory = {"cases": {"hosts": hosts}, "ungrouped": {"hosts": {"localhost": localhost}}}
+    (folder / "hosts.json").write_text(json.dumps(inventory))
+    given = {"certificate": "nginx_certificate_file", "key": "nginx_certificate_key_file"}
+    role = {"name": "mlops.mlflow_gcp.nginx", "tasks_from": "validate_certificate"}
+    play = {"hosts": "cases", "gather_facts": False, "become": True}
+    play["tasks"] = [{"include_role": role, "vars": {"__nginx_given": given}}]
+    (folder / "play.yml").write_text(json.dumps([play]))
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("ANSIBLE_")}
+    environment |= {
+        "ANSIBLE_ANY_ERRORS_FATAL": "false",
+        "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
+        "ANSIBLE_HOME": str(folder / "home"),
+        "ANSIBLE_STDOUT_CALLBACK": "ansible.posix.json",
+    }
+    command = [PLAYBOOK, "-vvv", "-i", "hosts.json", "play.yml"]
+    done = subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True)
+    print(done.stdout[-10000:] + done.stderr)
+    output: dict[str, Any] = json.loads(done.stdout[done.stdout.index("\n{") :])
+    return output
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_a_pair_is_refused_or_taken(folder: Path, output: dict[str, Any], case: str) -> None:
+    number = list(CASES).index(case)
+    results = [task["hosts"].get(f"case-{number}", {}) for task in output["plays"][0]["tasks"]]
+    failed = [result for result in results if result.get("failed") or result.get("unreachable")]
+    words = CASES[case][2]
+    assert len(failed) == bool(words), failed
+    for word in words:
+        assert word.format(chain=folder / f"{number}.crt", key=folder / f"{number}.key") in failed[0]["msg"]
+
+
+def test_no_key_is_shown(output: dict[str, Any]) -> None:
+    everything = json.dumps(output)
+    for layout in (PrivateFormat.PKCS8, PrivateFormat.TraditionalOpenSSL):
+        # The first line has the private part, or most of it; the public one, which is shown, comes after it.
+        assert private(layout).decode().splitlines()[1] not in everything
