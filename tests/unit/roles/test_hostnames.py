@@ -4,26 +4,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
-from ansible.parsing.dataloader import DataLoader
-from ansible.template import Templar, trust_as_template
 
-ROLES = Path(__file__).resolve().parents[3] / "roles"
-
-
-def load(role: str, kind: str) -> dict[str, Any]:
-    texts: dict[str, Any] = yaml.safe_load((ROLES / role / kind / "main.yml").read_text(encoding="utf-8"))
-    return {name: trust_as_template(text) if isinstance(text, str) else text for name, text in texts.items()}
-
-
-def evaluated(text: str, role: str, **settings: Any) -> Any:
-    """A template of a role, with these settings."""
-    variables = load(role, "defaults") | load(role, "vars") | settings
-    return Templar(DataLoader(), variables=variables).template(trust_as_template(text))
+from tests.unit.roles.evaluated import ROLES, evaluated, load
 
 
 @pytest.mark.parametrize(

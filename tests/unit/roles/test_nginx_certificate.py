@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -23,7 +24,8 @@ from cryptography.hazmat.primitives.serialization import (
     PrivateFormat,
 )
 
-from tests.unit.roles.noting import PLAYBOOK, ROOT
+from tests.unit.roles.evaluated import evaluated
+from tests.unit.roles.noting import PLAYBOOK, ROOT, note, play
 
 NOW = datetime.now(UTC)
 DAY = timedelta(days=1)
@@ -113,9 +115,9 @@ def output(folder: Path) -> dict[str, Any]:
     (folder / "hosts.json").write_text(json.dumps(inventory))
     given = {"certificate": "nginx_certificate_file", "key": "nginx_certificate_key_file"}
     role = {"name": "mlops.mlflow_gcp.nginx", "tasks_from": "validate_certificate"}
-    play = {"hosts": "cases", "gather_facts": False, "become": True}
-    play["tasks"] = [{"include_role": role, "vars": {"__nginx_given": given}}]
-    (folder / "play.yml").write_text(json.dumps([play]))
+    checks = {"hosts": "cases", "gather_facts": False, "become": True}
+    checks["tasks"] = [{"include_role": role, "vars": {"__nginx_given": given}}]
+    (folder / "play.yml").write_text(json.dumps([checks]))
     environment = {key: value for key, value in os.environ.items() if not key.startswith("ANSIBLE_")}
     environment |= {
         "ANSIBLE_ANY_ERRORS_FATAL": "false",
@@ -146,3 +148,27 @@ def test_no_key_is_shown(output: dict[str, Any]) -> None:
     for layout in (PrivateFormat.PKCS8, PrivateFormat.TraditionalOpenSSL):
         # The first line has the private part, or most of it; the public one, which is shown, comes after it.
         assert private(layout).decode().splitlines()[1] not in everything
+
+
+def test_a_pair_reaches_the_machine_in_one_piece(tmp_path: Path) -> None:
+    """With two files a run that is killed after the first one leaves a key and a certificate of different pairs."""
+    roles = tmp_path / "ansible_collections" / "mlops" / "mlflow_gcp" / "roles"
+    shutil.copytree(ROOT / "roles" / "nginx", roles / "nginx")
+    (roles / "infrastructure").symlink_to(ROOT / "roles" / "infrastructure")
+    tasks = roles / "nginx" / "tasks" / "certificate_files.yml"
+    tasks.write_text(tasks.read_text().replace("ansible.builtin.copy:", "mlops.mlflow_gcp.copy:"))
+    note(tmp_path, ["copy"])
+    (tmp_path / "chain.pem").write_bytes(PEM + AUTHORITY)
+    (tmp_path / "key.pem").write_bytes(private())
+    settings = {
+        "infrastructure_project": "my-project",
+        "nginx_certificate_source": "files",
+        "nginx_certificate_file": str(tmp_path / "chain.pem"),
+        "nginx_certificate_key_file": str(tmp_path / "key.pem"),
+    }
+    role = {"name": "mlops.mlflow_gcp.nginx", "tasks_from": "certificate_files"}
+    assert play(tmp_path, "localhost", role, [], settings, check=True).returncode == 0
+    (copied,) = [json.loads(line) for line in (tmp_path / "asked.jsonl").read_text().splitlines()]
+    assert (copied["content"].encode(), copied["mode"]) == (private() + PEM + AUTHORITY, "0600")
+    assert evaluated("{{ __nginx_certificate }}", "nginx", **settings) == copied["dest"]
+    assert evaluated("{{ __nginx_certificate_key }}", "nginx", **settings) == copied["dest"]
