@@ -136,6 +136,36 @@ def test_a_start_that_comes_too_late_is_refused(host: Host) -> None:
     assert host.run(f"{window} --window 1min --calendar '*-01-01 03:00'").rc == 0
 
 
+@pytest.mark.usefixtures("clean")
+def test_another_calendar_counts_from_when_it_came(host: Host) -> None:
+    """A time of it that has passed is not made up for: here, outside the window, that would be told as a failure."""
+    # It fired an hour ago. Not longer: the calendar of before has a time too, once a year, that would be made up for.
+    fired = f"systemctl stop {UNIT}.timer && touch -d '1 hour ago' /var/lib/systemd/timers/stamp-{UNIT}.timer"
+    host.check_output(f"{fired} && systemctl start {UNIT}.timer")
+    calendar = host.check_output("date -d '5 minutes ago' '+*-*-* %H:%M:%S'")
+    try:
+        converge(SCHEDULE_CALENDAR=calendar)
+        assert_waits_for_tomorrow(host)
+        # What a run leaves that was killed before it started the timer, when there is another an hour later.
+        host.check_output(fired)
+        converge(SCHEDULE_CALENDAR=calendar)
+        assert_waits_for_tomorrow(host)
+    finally:
+        converge()
+
+
+def assert_waits_for_tomorrow(host: Host) -> None:
+    # What fires does so within two seconds; the failure is told a second later.
+    time.sleep(10)
+    assert not host.file("/var/tmp/failures").exists, journal(host)
+    assert not host.file("/var/tmp/runs").exists
+    assert idle(host)
+    assert host.service(f"{UNIT}.timer").is_running
+    elapses = host.check_output("systemctl show -P NextElapseUSecRealtime %s.timer", UNIT)
+    left = int(host.check_output("date -d %s +%%s", elapses)) - int(host.check_output("date +%s"))
+    assert 23 * 3600 < left < 24 * 3600, elapses
+
+
 def test_all_of_it_can_be_removed(host: Host) -> None:
     converge(SCHEDULE_STATE="absent")
     assert host.check_output("systemctl list-unit-files --no-legend 'mlflow-upgrade-*' | wc -l") == "0"

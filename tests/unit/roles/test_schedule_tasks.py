@@ -1,0 +1,134 @@
+# Copyright (c) 2026, the mlops.mlflow_gcp authors
+# SPDX-License-Identifier: Apache-2.0
+"""What the role schedule does to a timer that is there: the role itself, with a systemd that notes what it is asked."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.unit.roles.noting import PLAYBOOK, ROOT, note, play
+
+UNIT = "mlflow-upgrade-molecule"
+AGO = 3 * 86400
+
+
+@dataclass
+class Role:
+    """The role in a collection of its own, which writes units and finds the stamp below a directory."""
+
+    folder: Path
+    active: bool = True
+    reload: bool = False
+
+    def __post_init__(self) -> None:
+        collection = self.folder / "ansible_collections" / "mlops" / "mlflow_gcp"
+        roles = collection / "roles"
+        shutil.copytree(ROOT / "meta", collection / "meta")
+        shutil.copytree(ROOT / "roles" / "schedule", roles / "schedule")
+        for role in ("infrastructure", "settings"):
+            (roles / role).symlink_to(ROOT / "roles" / role)
+        for path in (roles / "schedule").glob("*/*.yml"):
+            text = path.read_text(encoding="utf-8")
+            for name in ("command", "systemd_service"):
+                text = text.replace(f"ansible.builtin.{name}:", f"mlops.mlflow_gcp.{name}:")
+            path.write_text(text, encoding="utf-8")
+        note(self.folder, ("command", "systemd_service"))
+        (self.folder / "playbook.yml").touch()
+
+    @property
+    def timer(self) -> Path:
+        return self.folder / "units" / f"{UNIT}.timer"
+
+    @property
+    def stamp(self) -> Path:
+        return self.folder / f"stamp-{UNIT}.timer"
+
+    def fired_last(self, ago: float) -> None:
+        """As systemd leaves it when the timer fires."""
+        self.stamp.touch()
+        os.utime(self.stamp, (time.time() - ago,) * 2)
+
+    def counts_from(self) -> float:
+        """Seconds since the time that systemd would count from."""
+        return time.time() - self.stamp.stat().st_mtime
+
+    def __call__(self, calendar: str, killed: str = "", *, check: bool = False) -> list[str | None]:
+        """Run it, to its end or to what systemd is asked for and does not do; return what it is asked for."""
+        show = [
+            f"ActiveState={'active' if self.active else 'inactive'}",
+            f"NeedDaemonReload={'yes' if self.reload else 'no'}",
+        ]
+        answers = [
+            ({"argv": "show"}, {"stdout_lines": show}),
+            ({"argv": "systemd-analyze"}, {"rc": 0, "stderr": "", "msg": ""}),
+            *([({"state": killed}, {"failed": True, "msg": "killed"})] if killed else []),
+        ]
+        settings = {
+            "schedule_name": "molecule",
+            "schedule_calendar": calendar,
+            "schedule_directory": str(self.folder),
+            "schedule_playbook": "playbook.yml",
+            "schedule_ansible_playbook": PLAYBOOK,
+            "infrastructure_project": "my-project",
+            "__schedule_units": str(self.timer.parent),
+            "__schedule_configuration": str(self.folder / "configuration"),
+            "__schedule_stamp": str(self.stamp),
+        }
+        role = {"name": "mlops.mlflow_gcp.schedule"}
+        done = play(self.folder, "localhost", role, answers, settings, check=check)
+        assert (done.returncode != 0) == bool(killed)
+        calls = [json.loads(line) for line in (self.folder / "asked.jsonl").read_text().splitlines()]
+        assert all(call["daemon_reload"] for call in calls if call.get("state") == "started")
+        return [call["state"] for call in calls if call["module"] == "systemd_service"]
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Role:
+    role = Role(tmp_path_factory.mktemp("schedule"), active=False)
+    assert "stopped" not in role("Sun 03:00")
+    assert not role.stamp.exists()
+    return role
+
+
+@pytest.fixture
+def role(installed: Role) -> Iterator[Role]:
+    """A timer that waits, and fired three days ago."""
+    before = installed.timer.read_text()
+    installed.active, installed.reload = True, False
+    installed.fired_last(AGO)
+    yield installed
+    installed.timer.write_text(before)
+
+
+def test_what_did_not_change_is_let_be(role: Role) -> None:
+    """It makes up for what the host slept through."""
+    assert role("Sun 03:00") == ["started"]
+    assert role.counts_from() > AGO - 1
+
+
+def test_another_calendar_counts_from_when_it_came(role: Role) -> None:
+    """Whenever the run that brings it is killed."""
+    assert role("Mon 03:00", check=True) == ["stopped", "started"]
+    assert role("Mon 03:00", killed="stopped") == ["stopped"]
+    assert "Sun 03:00" in role.timer.read_text(), "it is stopped before there is a file that systemd could read"
+    assert role.counts_from() > AGO - 1
+
+    assert role("Mon 03:00", killed="started") == ["stopped", "started"]
+    assert "Mon 03:00" in role.timer.read_text()
+    assert AGO / 2 > role.counts_from() >= time.time() - role.timer.stat().st_mtime, "before there is the file"
+
+
+@pytest.mark.parametrize(("active", "reload"), [(False, False), (True, True)], ids=["stopped", "not read"])
+def test_what_a_killed_run_left_counts_from_the_next_run(role: Role, active: bool, reload: bool) -> None:
+    """The file is as it shall be, and systemd has never read it."""
+    role.active, role.reload = active, reload
+    assert role("Sun 03:00") == [*(["stopped"] if active else []), "started"]
+    assert role.counts_from() < AGO / 2
