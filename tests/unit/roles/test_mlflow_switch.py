@@ -181,6 +181,55 @@ def test_a_crash_while_it_is_watched_leads_back(machine: FakeMachine) -> None:
     assert "crashed" in str(result(machine)["cause"])
 
 
+def busy(machine: FakeMachine, slot: str) -> None:
+    """A slot has a request to answer that does not come to an end."""
+    table = machine.paths.root / "proc/net/unix"
+    table.parent.mkdir(parents=True)
+    table.write_text(f"0: 00000003 00000000 00000000 0001 03 1002 /run/mlflow-{slot}/mlflow.sock\n", encoding="utf-8")
+
+
+def test_a_crash_while_the_old_one_drains_leads_back(machine: FakeMachine) -> None:
+    """systemd has started it again, and it is ready, long before it is watched."""
+    busy(machine, "blue")
+
+    def crash() -> None:
+        switch = machine.switch()
+        if switch.traffic.target() == "green" and switch.traffic.connections("blue"):
+            machine.running["green"] = 99
+
+    machine.on_sleep = crash
+    machine.want(path(SAME))
+    machine.ask("upgrade", watch=10)
+    machine.switch().run()
+    assert serving(machine) == ("blue", OLD)
+    told = result(machine)
+    assert (told["ok"], told["step"], told["moved"], told["kept_failed"]) == (False, "watch", True, False)
+    assert "crashed" in str(told["cause"])
+    assert rolled_back(machine) == SAME
+    # What was asked of the old one before is answered by it: it was never stopped.
+    assert "systemctl stop mlflow@blue.service" not in machine.log
+
+
+@pytest.mark.parametrize("version", [SAME, NEW])
+def test_a_crash_with_the_first_request_leads_back(
+    machine: FakeMachine, monkeypatch: pytest.MonkeyPatch, version: str
+) -> None:
+    link = machine.link
+
+    def crash(place: Path, target: str) -> None:
+        link(place, target)
+        if target == "/run/mlflow-green/mlflow.sock":
+            machine.running["green"] = 99
+
+    monkeypatch.setattr(machine, "link", crash)
+    machine.want(path(version))
+    machine.ask("upgrade", watch=10)
+    machine.switch().run()
+    assert serving(machine) == ("blue", OLD)
+    assert (result(machine)["step"], result(machine)["kept_failed"]) == ("watch", version == NEW)
+    assert "crashed" in str(result(machine)["cause"])
+
+
 def test_without_go_it_leads_back(machine: FakeMachine) -> None:
     machine.want(path(SAME))
     machine.ask("upgrade", go_timeout=60)

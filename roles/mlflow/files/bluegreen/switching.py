@@ -92,14 +92,16 @@ class Switch:
         self.slots.start(new)
         self.journal.step(entry, "check")
         self._ready(new, *(["--smoke"] if entry.kind != "reload" else ["--artifacts"]), timeout=60)
+        # One life to the end of the watch: what dies while the old one drains has been started again, and is ready.
+        life = self.slots.life(new)
         if options.get("go_timeout"):
-            self._wait_for_go(entry)
+            self._wait_for_go(entry, life)
         self.journal.step(entry, "move", moved=True)
         self._release_hold(entry, new)
         if not migration:
             self._drain(entry, "drain")
         if options.get("watch"):
-            self._watch(entry)
+            self._watch(entry, life)
         self.journal.step(entry, "finish", committed=True)
         self._finish(entry)
 
@@ -183,9 +185,8 @@ class Switch:
         command = ["/usr/bin/python3", "/opt/mlflow/libexec/ready.py", "--socket", f"/run/mlflow-{slot}/mlflow.sock"]
         self._machine.run(*command, "--username", username, "--timeout", f"{timeout:.0f}", *arguments)
 
-    def _wait_for_go(self, entry: Entry) -> None:
+    def _wait_for_go(self, entry: Entry, life: str | None) -> None:
         timeout = float(entry.options["go_timeout"])
-        life = self.slots.life(entry.new)
         self.journal.step(entry, "ready")
         deadline = self._machine.now() + timeout
         while (self.journal.load("go") or {}).get("id") != entry.id:
@@ -198,8 +199,7 @@ class Switch:
         if life is None or self.slots.life(entry.new) != life:
             raise FailedError(f"the new server crashed: {self.slots.last_words(entry.new)}")
 
-    def _watch(self, entry: Entry) -> None:
-        life = self.slots.life(entry.new)
+    def _watch(self, entry: Entry, life: str | None) -> None:
         self.journal.step(entry, "watch")
         start = self._machine.now()
         rounds = 0
