@@ -29,6 +29,12 @@ def test_runs_now_and_at_boot(host: Host, name: str) -> None:
     assert service.is_enabled
 
 
+def test_a_stop_lasts_until_the_server_has_stopped(host: Host, unit: str) -> None:
+    """The slot alone has a bound: mlflow_graceful_shutdown_timeout and 15 s. systemd's default may be less."""
+    assert host.check_output("systemctl show -P TimeoutStopUSec mlflow.service") == "infinity"
+    assert host.check_output("systemctl show -P TimeoutStopUSec %s", unit) == "20s"
+
+
 def test_is_ready(host: Host) -> None:
     assert host.run(READY).rc == 0
 
