@@ -7,20 +7,23 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import yaml
 from ansible.parsing.dataloader import DataLoader
 from ansible.template import Templar, trust_as_template
 
 ROLES = Path(__file__).resolve().parents[3] / "roles"
 
 
-def load(role: str, kind: str) -> dict[str, Any]:
-    """The role's `defaults` or `vars`."""
-    texts: dict[str, Any] = yaml.safe_load((ROLES / role / kind / "main.yml").read_text(encoding="utf-8"))
-    return {name: trust_as_template(text) if isinstance(text, str) else text for name, text in texts.items()}
+def load(name: str, role: str) -> Any:
+    """A file of a role, with its templates as Ansible trusts them."""
+    return DataLoader().load_from_file(str(ROLES / role / name), trusted_as_template=True)
+
+
+def render(template: Any, *variables: dict[str, Any]) -> Any:
+    """What Ansible makes of a template; later variables go before earlier ones."""
+    merged = {name: value for each in variables for name, value in each.items()}
+    return Templar(DataLoader(), variables=merged).template(template)
 
 
 def evaluated(text: str, role: str, **settings: Any) -> Any:
     """A template of a role, with these settings."""
-    variables = load(role, "defaults") | load(role, "vars") | settings
-    return Templar(DataLoader(), variables=variables).template(trust_as_template(text))
+    return render(trust_as_template(text), load("defaults/main.yml", role), load("vars/main.yml", role), settings)

@@ -20,7 +20,7 @@ from tests.unit.roles.evaluated import ROLES, evaluated, load
 )
 def test_mlflow_is_told_hosts_and_origins_in_small_letters(settings: dict[str, Any]) -> None:
     """nginx passes the Host header on so, whatever the client wrote, and MLflow compares letter by letter."""
-    environment = load("mlflow", "vars")["__mlflow_environment"]
+    environment = load("vars/main.yml", "mlflow")["__mlflow_environment"]
     hosts = evaluated(environment["MLFLOW_SERVER_ALLOWED_HOSTS"], "mlflow", **settings)
     assert hosts == "mlflow.example.com,192.0.2.7,mlflow.example.com:443,192.0.2.7:443,localhost"
     origins = evaluated(environment["MLFLOW_SERVER_CORS_ALLOWED_ORIGINS"], "mlflow", **settings)

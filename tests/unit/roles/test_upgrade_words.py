@@ -5,37 +5,25 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
-from ansible.parsing.dataloader import DataLoader
-from ansible.template import Templar, trust_as_template
+from ansible.template import trust_as_template
 from ansible_collections.mlops.mlflow_gcp.plugins.module_utils import _options
 
-ROLES = Path(__file__).resolve().parents[3] / "roles"
-
-
-def load(name: str, role: str = "upgrade") -> Any:
-    return DataLoader().load_from_file(str(ROLES / role / name), trusted_as_template=True)
+from tests.unit.roles.evaluated import load, render
 
 
 def task(file: str, name: str) -> dict[str, Any]:
     """A task by its name, one inside a block too."""
-    waiting = list(load(f"tasks/{file}"))
+    waiting = list(load(f"tasks/{file}", "upgrade"))
     while waiting:
         each = waiting.pop(0)
         if each["name"] == name:
             return dict(each)
         waiting += [inner for part in ("block", "rescue", "always") for inner in each.get(part, [])]
     raise AssertionError(f"{file} has no task '{name}'")
-
-
-def render(template: Any, *variables: dict[str, Any]) -> Any:
-    """What Ansible makes of a template; later variables go before earlier ones."""
-    merged = {name: value for each in variables for name, value in each.items()}
-    return Templar(DataLoader(), variables=merged).template(template)
 
 
 # Backups
@@ -107,7 +95,7 @@ def test_the_rehearsal_migrates_the_database_that_serves(given: dict[str, str], 
     script = task("rehearse.yml", "Migrate it with the new release")["ansible.builtin.script"]["cmd"]
     known = dict.fromkeys(("__upgrade_address", "__upgrade_target", "__upgrade_authority"), "x")
     defaults = {"__upgrade_mlflow": {"mlflow_auth_database": "mlflow_auth"}}
-    assert f"--auth-database {used} " in render(script, load("vars/main.yml"), known, defaults, given)
+    assert f"--auth-database {used} " in render(script, load("vars/main.yml", "upgrade"), known, defaults, given)
 
 
 # The way back by hand
@@ -274,7 +262,7 @@ def test_what_was_gone_back_from_stays_whoever_knows_it(
         "__upgrade_kept": host,
         "upgrade_again": again,
     }
-    assert render(trust_as_template("{{ __upgrade_stays }}"), load("vars/main.yml"), facts) is stays
+    assert render(trust_as_template("{{ __upgrade_stays }}"), load("vars/main.yml", "upgrade"), facts) is stays
 
 
 def test_of_several_the_newest_is_named() -> None:
@@ -285,7 +273,7 @@ def test_of_several_the_newest_is_named() -> None:
         "__upgrade_kept": {"passed_over": ["3.18.1"]},
         "upgrade_again": False,
     }
-    assert render(trust_as_template("{{ __upgrade_refused }}"), load("vars/main.yml"), facts) == "3.18.1"
+    assert render(trust_as_template("{{ __upgrade_refused }}"), load("vars/main.yml", "upgrade"), facts) == "3.18.1"
 
 
 def test_another_release_is_gone_to_where_one_was_gone_back_from() -> None:
@@ -295,7 +283,7 @@ def test_another_release_is_gone_to_where_one_was_gone_back_from() -> None:
         "__upgrade_kept": {"passed_over": ["3.19.0"]},
         "upgrade_again": False,
     }
-    variables = load("vars/main.yml")
+    variables = load("vars/main.yml", "upgrade")
     assert render(trust_as_template("{{ __upgrade_stays }}"), variables, facts) is False
     asked = task("main.yml", "Find the release to go to")["mlops.mlflow_gcp.mlflow_release"]
     assert render(asked["exclude"], variables, facts) == ["3.18.0", "3.19.0"]
@@ -328,12 +316,12 @@ def test_what_was_gone_back_from_is_not_forgotten_after_another_upgrade(
     """The machine forgets it then, and 3.18.0 would be next."""
     keep = next(
         each
-        for each in load("tasks/keep.yml")
+        for each in load("tasks/keep.yml", "upgrade")
         if "__upgrade_now" in str(each.get("ansible.builtin.copy", {}).get("content"))
     )
     facts = {"__upgrade_now": now, "__upgrade_status": {"rolled_back": machine}, "__upgrade_kept": host}
     document = yaml.safe_load(
-        render(keep["ansible.builtin.copy"]["content"], load("vars/main.yml"), keep["vars"], facts)
+        render(keep["ansible.builtin.copy"]["content"], load("vars/main.yml", "upgrade"), keep["vars"], facts)
     )
     del document["since"]
     assert document == {
@@ -360,7 +348,7 @@ def test_it_says_since_when_it_stays(machine: dict[str, str] | None, host: dict[
         "upgrade_again": False,
     }
     tell = task("main.yml", "Tell that the way there was taken back")
-    message = render(tell["ansible.builtin.debug"]["msg"], load("vars/main.yml"), tell["vars"], facts)
+    message = render(tell["ansible.builtin.debug"]["msg"], load("vars/main.yml", "upgrade"), tell["vars"], facts)
     assert message == (
         f"MLflow 3.17.2 is served, and {way}. It stays until there is another release;"
         " to go to 3.18.0 again: -e upgrade_again=true"
