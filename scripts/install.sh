@@ -79,8 +79,10 @@ python_environment() {
     rm -rf .venv
     "$python" -m venv .venv || fail "$python could not make .venv; its own message is above"
   fi
-  .venv/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock ||
+  .venv/bin/python -m pip install --quiet --disable-pip-version-check --no-compile --require-hashes -r requirements.lock ||
     fail "pip could not install requirements.lock. If no package index is reachable, set PIP_INDEX_URL to one that is."
+  # pip would compile one file after the other. Some are templates, which no Python compiles.
+  .venv/bin/python -m compileall -qq -j 0 .venv/lib || true
   printf '%s' "$wanted" >.venv/.installed
 }
 

@@ -22,14 +22,13 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Print the name of each image, built if need be."""
     from localcloud.engine import dockerd
-    from localcloud.engine.docker_common import connect
 
     home = _home.settings(arguments).home
     try:
         home.mkdir(parents=True, exist_ok=True, mode=0o700)
         dockerd.ensure(home)
-        for name in arguments.name:
-            print(image.ensure(name, connect(), rebuild=arguments.rebuild))
+        for tag in image.ensure_all(arguments.name, rebuild=arguments.rebuild):
+            print(tag)
     except EngineError as error:
         print(f"localcloud: {error}", file=sys.stderr)
         return 1

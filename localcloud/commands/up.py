@@ -23,7 +23,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Idempotent; every step says what it does, and a failure says what to do."""
     # Imported late: `--help` needs no engine.
-    from localcloud.engine import docker_common, dockerd, image
+    from localcloud.engine import dockerd, image
     from localcloud.engine.nft_network import NftNetwork
     from localcloud.server import listening
 
@@ -37,9 +37,8 @@ def run(arguments: argparse.Namespace) -> int:
             listening(arguments.port).close()
         _say(f"Docker engine: {dockerd.ensure(settings.home)}")
         settings.home.mkdir(parents=True, exist_ok=True, mode=0o700)
-        client = docker_common.connect()
-        for name in (*IMAGES, *arguments.image):
-            _say(f"Image: {image.ensure(name, client)}")
+        for tag in image.ensure_all((*IMAGES, *arguments.image)):
+            _say(f"Image: {tag}")
         pid = _process.find(settings)
         if pid is not None and not _process.healthy(settings):
             _process.stop(settings)

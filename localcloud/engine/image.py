@@ -20,7 +20,8 @@ import sys
 import tarfile
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, cast
@@ -28,6 +29,7 @@ from typing import IO, cast
 import docker
 from docker.errors import APIError, BuildError, ImageNotFound
 
+from localcloud.engine import docker_common
 from localcloud.engine.base import EngineError
 
 PREFIX = "mlflow-localcloud"
@@ -103,6 +105,12 @@ def ensure(name: str, client: docker.DockerClient | None = None, *, rebuild: boo
             _build_from_packages(engine, name, recipe, wanted)
         print(f"Built image {tag(name)} in {time.monotonic() - began:.0f} s", file=sys.stderr, flush=True)
     return tag(name)
+
+
+def ensure_all(names: Iterable[str], *, rebuild: bool = False) -> list[str]:
+    """The same for several, side by side; returns their tags. An error is raised when none is being built any more."""
+    with ThreadPoolExecutor() as pool:
+        return list(pool.map(lambda name: ensure(name, docker_common.connect(), rebuild=rebuild), names))
 
 
 def recipe_hash(recipe: Recipe) -> str:
