@@ -54,6 +54,10 @@ class Background:
             if program.kind in kinds and program not in self._codes:
                 self._codes[program] = pool.submit(program.run, self._environment)
 
+    def waiting(self, kind: str) -> bool:
+        """Whether there is a program of this kind that was not started."""
+        return any(program.kind == kind and program not in self._codes for program in self._programs)
+
     def code(self, program: Program) -> int:
         """The exit code of one that was started; waits for it."""
         return self._codes[program].result()

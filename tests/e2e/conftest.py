@@ -7,8 +7,6 @@ Tests that change what others rely on have a deployment of their own, and a proc
 
 from __future__ import annotations
 
-import subprocess
-import sys
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,20 +14,12 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.deployment import FIRST_RUN, REPO, Deployment
-from tests.programs import Background
 
 # Run by test_own.py, in the background; by hand: pytest tests/e2e/own.
 collect_ignore = ["own"]
 
 # A range of its own, so that a demo made by `make up` and the deployment under test live side by side.
 SUBNETWORK_RANGE = "10.144.0.0/20"
-
-
-@pytest.fixture(scope="session")
-def local_cloud(background: Background) -> None:
-    """The local cloud is up; whoever started the tests decides whether it stays."""
-    subprocess.run([sys.executable, "-m", "localcloud", "up"], cwd=REPO, check=True)
-    background.start("own")
 
 
 @pytest.fixture(scope="session")
