@@ -13,10 +13,12 @@ from __future__ import annotations
 import json
 import os
 import re
+import shlex
 import signal
 import subprocess
 import time
 import uuid
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -79,7 +81,7 @@ class Run:
         os.killpg(self.process.pid, signal.SIGSTOP)
 
     def kill(self) -> None:
-        """The control host loses its power: nothing of it says goodbye."""
+        """Nothing of it says goodbye. Its workers, which have sessions of their own, end what they are at."""
         os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
 
@@ -100,6 +102,23 @@ def status(deployment: Deployment) -> dict[str, Any]:
     """What the machine says about its slots."""
     found: dict[str, Any] = json.loads(deployment.ssh(f"{SWITCH} status"))
     return found
+
+
+BUILD = "^/opt/mlflow/releases/[^ ]+/bin/python -m pip install "
+
+
+def watch_builds(deployment: Deployment) -> None:
+    """Have the machine write down which installations are at work, twice a second."""
+    loop = f"while sleep 0.5; do pgrep --full '{BUILD}' | xargs; done >/run/builds"
+    deployment.ssh(f"sudo systemd-run --quiet --unit=builds sh -c {shlex.quote(loop)}")
+
+
+def watched_builds(deployment: Deployment) -> list[set[str]]:
+    """What was seen each time; a process that was not seen for two seconds is none of the installations."""
+    deployment.ssh("sudo systemctl stop builds")
+    seen = [set(line.split()) for line in deployment.ssh("sudo cat /run/builds").splitlines()]
+    times = Counter(process for processes in seen for process in processes)
+    return [{process for process in processes if times[process] > 3} for processes in seen]
 
 
 def holder(deployment: Deployment) -> str:
@@ -234,12 +253,17 @@ def test_a_control_host_killed_while_the_release_is_built(stays_old: Deployment)
         time.sleep(5)
     finally:
         run.kill()
-    assert "-m pip install" in stays_old.ssh("pgrep --full --list-full '^/opt/mlflow/releases/[^ ]+/bin/python -m pip'")
+    watch_builds(stays_old)
+    assert "-m pip install" in stays_old.ssh(f"pgrep --full --list-full '{BUILD}'")
 
 
 def test_a_backup_that_fails(stays_old: Deployment) -> None:
+    """And a release that is built once, though a worker of the killed run misses its pip and starts another."""
     with fault(stays_old, method="sql.backupRuns.insert", code=403, reason="notAuthorized"):
         output = upgrade(stays_old, "upgrade-backup", check=False)
+    builds = watched_builds(stays_old)
+    assert len(set().union(*builds)) > 1, builds
+    assert max(map(len, builds)) == 1, builds
     assert 'failed at "Make the backup and wait for it"' in output
     assert "notAuthorized" in output
     assert f"MLflow {OLD} serves, with the data as before" in output
