@@ -40,6 +40,8 @@ OLD, NEW = "2.22.5", "3.17.2"
 LOCK = REPO / "molecule" / "upgrade" / f"requirements-{OLD}.txt"
 PLAYBOOK = "playbooks/upgrade.yml"
 SWITCH = "sudo python3 /opt/mlflow/libexec/switch.py"
+# How the role tells the process that builds a release from others.
+BUILD = yaml.safe_load((REPO / "roles" / "mlflow" / "vars" / "main.yml").read_text())["__mlflow_build"]
 # Short, so that the tests are; the machine waits this long for a control host that is dead.
 SETTINGS = {
     "infrastructure_subnetwork_range": "10.150.0.0/20",
@@ -102,9 +104,6 @@ def status(deployment: Deployment) -> dict[str, Any]:
     """What the machine says about its slots."""
     found: dict[str, Any] = json.loads(deployment.ssh(f"{SWITCH} status"))
     return found
-
-
-BUILD = "^/opt/mlflow/releases/[^ ]+/bin/python -m pip install "
 
 
 def watch_builds(deployment: Deployment) -> None:
