@@ -18,17 +18,23 @@ from tests.programs import REPOSITORY, Background, Program
 init_plugin_loader([str(REPOSITORY / "collections")])
 
 
+def _program(item: pytest.Item) -> Program | None:
+    """The program that this test is, if it is one."""
+    program = item.callspec.params.get("program") if hasattr(item, "callspec") else None
+    return program if isinstance(program, Program) else None
+
+
 @pytest.fixture(scope="session", autouse=True)
 def background(request: pytest.FixtureRequest) -> Iterator[Background]:
     """All programs that this session tests run here, beside the other tests."""
-    parameters = [item.callspec.params if hasattr(item, "callspec") else {} for item in request.session.items]
-    programs = [each["program"] for each in parameters if isinstance(each.get("program"), Program)]
+    items = request.session.items
+    programs = [program for program in map(_program, items) if program]
     if any(program.kind == "molecule" for program in programs):
         subprocess.run([sys.executable, "-m", "localcloud", "image", "debian-13"], cwd=REPOSITORY, check=True)
     # The environment as it is now: tests that run meanwhile may change theirs.
     made = Background(programs, dict(os.environ))
     # Two at a time where there is nothing else. Those with a deployment of their own wait for the local cloud.
-    made.start("molecule", "lint", at_once=1 if len(programs) < len(parameters) else 2)
+    made.start("molecule", "lint", at_once=1 if len(programs) < len(items) else 2)
     try:
         yield made
     finally:
@@ -37,19 +43,26 @@ def background(request: pytest.FixtureRequest) -> Iterator[Background]:
 
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """First what has this host's network for itself: from then on the local cloud has it."""
-    items.sort(key=lambda item: item.get_closest_marker("engine") is None)
+    """First what needs the network that the local cloud has afterwards, last what runs beside others."""
+
+    def place(item: pytest.Item) -> int:
+        return 0 if item.get_closest_marker("engine") else 2 if _program(item) else 1
+
+    items.sort(key=place)
 
 
 @pytest.fixture(scope="session")
 def local_cloud(background: Background) -> None:
     """The local cloud is up; whoever started the tests decides whether it stays."""
     subprocess.run([sys.executable, "-m", "localcloud", "up"], cwd=REPOSITORY, check=True)
-    background.start("own")
+    background.start("own", "playbooks")
 
 
 @pytest.fixture(autouse=True)
-def _deployments_beside(request: pytest.FixtureRequest, background: Background) -> None:
-    """Those with a deployment of their own run beside all other tests, not only beside those of the common one."""
-    if background.waiting("own") and request.node.get_closest_marker("engine") is None:
-        request.getfixturevalue("local_cloud")
+def _others_beside(request: pytest.FixtureRequest, background: Background) -> None:
+    """What needs nothing of other tests runs beside all of them but the engine's."""
+    if request.node.get_closest_marker("engine") is None:
+        if background.waiting("own"):
+            request.getfixturevalue("local_cloud")
+        if background.waiting("playbooks"):
+            background.start("playbooks")

@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""Linters, molecule's scenarios, tests with a deployment of their own: programs that are a test each."""
+"""Linters, molecule's scenarios, tests that share nothing with others: programs that are a test each."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Program:
     """A program that is a test."""
 
     kind: str
-    """molecule, lint or own; also the folder of its log."""
+    """molecule, lint, own or playbooks; also the folder of its log."""
     name: str
     command: tuple[str, ...]
 
@@ -47,12 +47,13 @@ class Background:
         self._codes: dict[Program, Future[int]] = {}
 
     def start(self, *kinds: str, at_once: int = 1) -> None:
-        """Have all of these kinds run, each when its turn comes, beside those that were started before."""
+        """Have all of these kinds run, one kind after the other, beside those that were started before."""
         pool = ThreadPoolExecutor(at_once)
         self._pools.append(pool)
-        for program in self._programs:
-            if program.kind in kinds and program not in self._codes:
-                self._codes[program] = pool.submit(program.run, self._environment)
+        for kind in kinds:
+            for program in self._programs:
+                if program.kind == kind and program not in self._codes:
+                    self._codes[program] = pool.submit(program.run, self._environment)
 
     def waiting(self, kind: str) -> bool:
         """Whether there is a program of this kind that was not started."""
@@ -84,5 +85,14 @@ def scenarios() -> list[Program]:
 
 def own_deployments() -> list[Program]:
     """End-to-end tests that do not use the common deployment."""
-    files = sorted(path.relative_to(REPOSITORY) for path in REPOSITORY.glob("tests/e2e/own/test_*.py"))
-    return [Program("own", path.stem, (sys.executable, "-m", "pytest", str(path))) for path in files]
+    return _files("own", "tests/e2e/own")
+
+
+def playbook_tests() -> list[Program]:
+    """Tests of playbooks against local clouds that nobody else uses."""
+    return _files("playbooks", "tests/localcloud/playbooks")
+
+
+def _files(kind: str, folder: str) -> list[Program]:
+    files = sorted(path.relative_to(REPOSITORY) for path in REPOSITORY.glob(f"{folder}/test_*.py"))
+    return [Program(kind, path.stem, (sys.executable, "-m", "pytest", str(path))) for path in files]

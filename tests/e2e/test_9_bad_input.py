@@ -1,6 +1,9 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""Bad input leaves a working site as it is. tests/localcloud/test_bad_input.py has the rest, in an empty project."""
+"""Bad input leaves a working site as it is.
+
+tests/localcloud/playbooks/test_bad_input.py has the rest, in an empty project.
+"""
 
 from __future__ import annotations
 

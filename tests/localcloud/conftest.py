@@ -14,7 +14,9 @@ import pytest
 from docker.errors import DockerException
 
 from tests.localcloud.harness import APIS, Local, Session
-from tests.localcloud.playbook import Door, Playbook
+
+# Run by test_playbooks.py, in the background; by hand: pytest tests/localcloud/playbooks.
+collect_ignore = ["playbooks"]
 
 
 @pytest.fixture(scope="session")
@@ -50,24 +52,3 @@ def owner(local: Local) -> Session:
 def call(owner: Session) -> Callable[..., Any]:
     """`call("GET", "/secretmanager/…", 200)` as the owner."""
     return owner.call
-
-
-@pytest.fixture
-def door() -> Door:
-    """Open, until told otherwise."""
-    return Door()
-
-
-@pytest.fixture
-def empty(tmp_path: pathlib.Path, door: Door) -> Iterator[Local]:
-    """A local cloud behind the door, its project as empty as a new one: no API is enabled."""
-    running = Local(tmp_path / "home", door=door)
-    running.start()
-    yield running
-    running.stop()
-
-
-@pytest.fixture
-def playbook(empty: Local, door: Door, tmp_path: pathlib.Path) -> Playbook:
-    """The playbooks, against it."""
-    return Playbook(empty, door, tmp_path)

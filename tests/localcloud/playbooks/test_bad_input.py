@@ -15,7 +15,7 @@ import re
 import pytest
 
 from tests.localcloud.harness import Local
-from tests.localcloud.playbook import RECAP, Door, Playbook
+from tests.localcloud.playbooks.playbook import RECAP, Door, Playbook
 
 PROJECT = "mlflow-local"
 ERROR = re.compile(r"^\[ERROR\]: (.*)$", re.MULTILINE)

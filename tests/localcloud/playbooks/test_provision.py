@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from tests.localcloud.harness import Local
-from tests.localcloud.playbook import Door, Playbook
+from tests.localcloud.playbooks.playbook import Door, Playbook
 
 COMPUTE = "/compute/v1/projects/mlflow-local"
 SQL = "/sqladmin/v1/projects/mlflow-local"

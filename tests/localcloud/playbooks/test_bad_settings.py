@@ -23,7 +23,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, Encoding, NoEncryption, PrivateFormat
 
 from tests.localcloud.harness import Local
-from tests.localcloud.playbook import REPOSITORY, Door, Playbook
+from tests.localcloud.playbooks.playbook import REPOSITORY, Door, Playbook
 
 SECRET = "correct-horse"
 # Playbook, settings, and what is said: setting, value, remedy.

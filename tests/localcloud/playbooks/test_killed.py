@@ -19,7 +19,7 @@ from typing import Any
 import requests
 
 from tests.localcloud.harness import Local, Session
-from tests.localcloud.playbook import Door, Playbook
+from tests.localcloud.playbooks.playbook import Door, Playbook
 
 KILL_EVERY = int(os.environ.get("MLFLOW_GCP_TEST_KILL_EVERY", "7"))
 

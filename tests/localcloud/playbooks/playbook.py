@@ -17,7 +17,7 @@ from typing import Any
 from localcloud.commands.env import variables
 from tests.localcloud.harness import Local
 
-REPOSITORY = pathlib.Path(__file__).parents[2]
+REPOSITORY = pathlib.Path(__file__).parents[3]
 RECAP = re.compile(r"^localhost\s+: ok=(\d+)\s+changed=(\d+)\s+unreachable=0\s+failed=(\d+)", re.MULTILINE)
 _MARK = "MLFLOW_GCP_TEST_RUN"
 
