@@ -173,8 +173,28 @@ with engine.begin() as connection:
 """
 
 
+# The workers that have answered a search, of all that there are.
+ANSWERED = """
+for worker in $(pgrep --uid mlflow --full multiprocessing.spawn); do
+  sudo journalctl --quiet _PID=$worker --output cat | grep -q 'experiments/search.* 200' && echo yes || echo no
+done
+"""
+
+
+def let_every_worker_answer(site: Deployment) -> None:
+    """A worker looks at the schema at its first search; what has answered one goes on with any."""
+    for _ in range(60):
+        site.ssh("sudo python3 /opt/mlflow/libexec/ready.py")
+        answered = site.ssh(ANSWERED).split()
+        if answered.count("yes") == len(answered) > 0:
+            return
+    pytest.fail(f"after 60 searches not every worker has answered one: {answered}")
+
+
 @contextmanager
 def other_schema(site: Deployment) -> Iterator[None]:
+    let_every_worker_answer(site)
+
     def set_head(head: str) -> str:
         return site.ssh(f"sudo /opt/mlflow/current/bin/python - <<'EOF'\n{SET_HEAD.format(head=head)}EOF").strip()
 
