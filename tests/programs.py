@@ -6,10 +6,11 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Iterable, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Lock, Thread
 
 REPOSITORY = Path(__file__).parents[1]
 
@@ -41,34 +42,51 @@ class Background:
     """Where programs run while tests do."""
 
     def __init__(self, programs: Iterable[Program], environment: Mapping[str, str]) -> None:
-        self._programs = tuple(programs)
         self._environment = environment
-        self._pools: list[ThreadPoolExecutor] = []
-        self._codes: dict[Program, Future[int]] = {}
+        self._codes: dict[Program, Future[int]] = {program: Future() for program in programs}
+        self._left = list(self._codes)
+        self._taking = Lock()
+        self._kinds: set[str] = set()
+        self._rows: list[Thread] = []
 
-    def start(self, *kinds: str, at_once: int = 1) -> None:
-        """Have all of these kinds run, one kind after the other, beside those that were started before."""
-        pool = ThreadPoolExecutor(at_once)
-        self._pools.append(pool)
-        for kind in kinds:
-            for program in self._programs:
-                if program.kind == kind and program not in self._codes:
-                    self._codes[program] = pool.submit(program.run, self._environment)
+    def start(self, *kinds: str) -> None:
+        """Have one more row of programs run: these kinds, one after the other, then what other rows have left."""
+        self._kinds.update(kinds)
+        row = Thread(target=self._run, args=kinds)
+        self._rows.append(row)
+        row.start()
+
+    def _run(self, *kinds: str) -> None:
+        while program := self._take(kinds):
+            try:
+                self._codes[program].set_result(program.run(self._environment))
+            except OSError as error:
+                self._codes[program].set_exception(error)
+
+    def _take(self, kinds: Sequence[str]) -> Program | None:
+        with self._taking:
+            order = [*kinds, *self._kinds.difference(kinds)]
+            mine = [each for kind in order for each in self._left if each.kind == kind]
+            if not mine:
+                return None
+            self._left.remove(mine[0])
+            return mine[0]
 
     def waiting(self, kind: str) -> bool:
-        """Whether there is a program of this kind that was not started."""
-        return any(program.kind == kind and program not in self._codes for program in self._programs)
+        """Whether there is a program of this kind, and no row for it."""
+        return kind not in self._kinds and any(program.kind == kind for program in self._codes)
 
     def code(self, program: Program) -> int:
-        """The exit code of one that was started; waits for it."""
+        """The exit code of one that a row is there for; waits for it."""
+        assert program.kind in self._kinds, program
         return self._codes[program].result()
 
     def close(self) -> None:
         """Wait for those that run; the others never will."""
-        for pool in self._pools:
-            pool.shutdown(wait=False, cancel_futures=True)
-        for pool in self._pools:
-            pool.shutdown()
+        with self._taking:
+            self._left.clear()
+        for row in self._rows:
+            row.join()
 
 
 def linters() -> list[Program]:
