@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterable
@@ -47,6 +48,22 @@ def note(folder: Path, names: Iterable[str]) -> None:
     (actions.parent / "filter").symlink_to(ROOT / "plugins" / "filter")
     for name in names:
         (actions / f"{name}.py").write_text(ACTION.format(folder=str(folder), name=name))
+
+
+def collection(folder: Path, role: str, others: Iterable[str] = (), *, noted: Iterable[str] = ()) -> Path:
+    """A collection with a copy of a role, in which builtin modules of these names note; returns where its roles are."""
+    roles = folder / "ansible_collections" / "mlops" / "mlflow_gcp" / "roles"
+    roles.mkdir(parents=True)
+    (roles.parent / "meta").symlink_to(ROOT / "meta")
+    shutil.copytree(ROOT / "roles" / role, roles / role)
+    for other in others:
+        (roles / other).symlink_to(ROOT / "roles" / other)
+    for path in (roles / role).glob("*/*.yml"):
+        text = path.read_text(encoding="utf-8")
+        for name in noted:
+            text = text.replace(f"ansible.builtin.{name}:", f"mlops.mlflow_gcp.{name}:")
+        path.write_text(text, encoding="utf-8")
+    return roles
 
 
 def play(

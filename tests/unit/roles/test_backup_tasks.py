@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from tests.unit.roles.noting import ROOT, note, play
+from tests.unit.roles.noting import ROOT, collection, note, play
 
 STOPPED = "ActiveState=inactive\nInactiveEnterTimestamp=Sat 2026-11-21 13:00:00 UTC"
 RUNS = "ActiveState=active\nInactiveEnterTimestamp=Sat 2026-11-21 13:00:00 UTC"
@@ -49,25 +49,16 @@ class Role:
     answers: list[tuple[dict[str, Any], dict[str, Any]]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        collection = self.folder / "ansible_collections" / "mlops" / "mlflow_gcp"
-        roles = collection / "roles"
-        shutil.copytree(ROOT / "meta", collection / "meta")
-        shutil.copytree(ROOT / "roles" / "backup", roles / "backup")
+        others = ("settings", "credentials", "mlflow", "nginx")
+        roles = collection(self.folder, "backup", others, noted=("command", "systemd_service"))
         for kind in ("defaults", "files", "meta", "vars"):
             shutil.copytree(ROOT / "roles" / "infrastructure" / kind, roles / "infrastructure" / kind)
-        for role in ("settings", "credentials", "mlflow", "nginx"):
-            (roles / role).symlink_to(ROOT / "roles" / role)
         tasks = roles / "infrastructure" / "tasks"
         tasks.mkdir()
         for name in ("backups_bucket.yml", "lock.yml", "names.yml"):
             shutil.copy(ROOT / "roles" / "infrastructure" / "tasks" / name, tasks)
         for name in ("access.yml", "inventory.yml"):
             (tasks / name).write_text("[]\n")
-        for path in (roles / "backup" / "tasks").iterdir():
-            text = path.read_text(encoding="utf-8")
-            for builtin in ("command", "systemd_service"):
-                text = text.replace(f"ansible.builtin.{builtin}:", f"mlops.mlflow_gcp.{builtin}:")
-            path.write_text(text, encoding="utf-8")
         real = (path.stem for path in (ROOT / "plugins" / "modules").glob("gcp_*.py"))
         note(self.folder, (*real, "command", "systemd_service"))
         self.state.mkdir()

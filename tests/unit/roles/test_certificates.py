@@ -10,7 +10,7 @@ from typing import Any
 
 from cryptography import x509
 
-from tests.unit.roles.noting import ROOT, note, play
+from tests.unit.roles.noting import collection, note, play
 
 HOSTNAME = ".".join(["MLflow", "a" * 60, "b" * 60, "c" * 60, "eu.test"])
 
@@ -20,10 +20,7 @@ class Issuer:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        collection = folder / "ansible_collections" / "mlops" / "mlflow_gcp"
-        (collection / "roles").mkdir(parents=True)
-        (collection / "meta").symlink_to(ROOT / "meta")
-        (collection / "roles" / "infrastructure").symlink_to(ROOT / "roles" / "infrastructure")
+        collection(folder, "infrastructure")
         note(folder, ["gcp_secret"])
         (folder / "state").mkdir()
 

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -25,7 +24,7 @@ from cryptography.hazmat.primitives.serialization import (
 )
 
 from tests.unit.roles.evaluated import evaluated
-from tests.unit.roles.noting import PLAYBOOK, ROOT, note, play
+from tests.unit.roles.noting import PLAYBOOK, ROOT, collection, note, play
 
 NOW = datetime.now(UTC)
 DAY = timedelta(days=1)
@@ -152,11 +151,7 @@ def test_no_key_is_shown(output: dict[str, Any]) -> None:
 
 def test_a_pair_reaches_the_machine_in_one_piece(tmp_path: Path) -> None:
     """With two files a run that is killed after the first one leaves a key and a certificate of different pairs."""
-    roles = tmp_path / "ansible_collections" / "mlops" / "mlflow_gcp" / "roles"
-    shutil.copytree(ROOT / "roles" / "nginx", roles / "nginx")
-    (roles / "infrastructure").symlink_to(ROOT / "roles" / "infrastructure")
-    tasks = roles / "nginx" / "tasks" / "certificate_files.yml"
-    tasks.write_text(tasks.read_text().replace("ansible.builtin.copy:", "mlops.mlflow_gcp.copy:"))
+    collection(tmp_path, "nginx", ["infrastructure"], noted=["copy"])
     note(tmp_path, ["copy"])
     (tmp_path / "chain.pem").write_bytes(PEM + AUTHORITY)
     (tmp_path / "key.pem").write_bytes(private())

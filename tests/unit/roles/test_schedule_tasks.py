@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.unit.roles.noting import PLAYBOOK, ROOT, note, play
+from tests.unit.roles.noting import PLAYBOOK, collection, note, play
 
 UNIT = "mlflow-upgrade-molecule"
 AGO = 3 * 86400
@@ -29,18 +28,9 @@ class Role:
     reload: bool = False
 
     def __post_init__(self) -> None:
-        collection = self.folder / "ansible_collections" / "mlops" / "mlflow_gcp"
-        roles = collection / "roles"
-        shutil.copytree(ROOT / "meta", collection / "meta")
-        shutil.copytree(ROOT / "roles" / "schedule", roles / "schedule")
-        for role in ("infrastructure", "settings"):
-            (roles / role).symlink_to(ROOT / "roles" / role)
-        for path in (roles / "schedule").glob("*/*.yml"):
-            text = path.read_text(encoding="utf-8")
-            for name in ("command", "systemd_service"):
-                text = text.replace(f"ansible.builtin.{name}:", f"mlops.mlflow_gcp.{name}:")
-            path.write_text(text, encoding="utf-8")
-        note(self.folder, ("command", "systemd_service"))
+        noted = ("command", "systemd_service")
+        collection(self.folder, "schedule", ("infrastructure", "settings"), noted=noted)
+        note(self.folder, noted)
         (self.folder / "playbook.yml").touch()
 
     @property

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.unit.roles.noting import ROOT, note, play
+from tests.unit.roles.noting import ROOT, collection, note, play
 
 LOCK = "mlflow==3.18.0 --hash=sha256:00\n"
 
@@ -32,15 +31,10 @@ class Role:
     backups: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        collection = self.folder / "ansible_collections" / "mlops" / "mlflow_gcp"
-        roles = collection / "roles"
-        shutil.copytree(ROOT / "meta", collection / "meta")
-        shutil.copytree(ROOT / "roles" / "upgrade", roles / "upgrade")
-        for role in ("infrastructure", "mlflow", "settings"):
-            (roles / role).symlink_to(ROOT / "roles" / role)
+        roles = collection(self.folder, "upgrade", ("infrastructure", "mlflow", "settings"), noted=["command"])
         for path in (*(roles / "upgrade" / "tasks").iterdir(), roles / "upgrade" / "vars" / "main.yml"):
             text = path.read_text(encoding="utf-8").replace("/opt/mlflow/", f"{self.machine}/")
-            path.write_text(text.replace("ansible.builtin.command:", "mlops.mlflow_gcp.command:"), encoding="utf-8")
+            path.write_text(text, encoding="utf-8")
         note(self.folder, ("command", "gcp_bucket", "gcp_sql_backup", "gcp_sql_instance", "mlflow_release"))
         for name in ("libexec/switch.py", "release/requirements.txt"):
             (self.machine / name).parent.mkdir(parents=True)
