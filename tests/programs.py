@@ -36,7 +36,14 @@ class Program:
         self.log.parent.mkdir(parents=True, exist_ok=True)
         with self.log.open("w") as output:
             return subprocess.run(
-                command, cwd=REPOSITORY, env=environment, check=False, stdout=output, stderr=subprocess.STDOUT
+                command,
+                cwd=REPOSITORY,
+                env=environment,
+                check=False,
+                # Each its own: ssh changes how what it shares with others is read, and ansible-playbook refuses that.
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
             ).returncode
 
 

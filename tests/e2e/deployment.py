@@ -157,7 +157,7 @@ class Deployment:
             "MLFLOW_TRACKING_SERVER_CERT_PATH": str(self.ca),
         }
 
-    def ssh(self, command: str, *, check: bool = True, given: str | None = None) -> str:
+    def ssh(self, command: str, *, check: bool = True, given: str = "") -> str:
         """The output of a command on the machine, with the host key checked; `given` is its standard input."""
         done = subprocess.run(
             [
@@ -165,6 +165,7 @@ class Deployment:
                 *["-o", f"UserKnownHostsFile={self.state / 'ssh/known_hosts'}"],
                 *["-o", "BatchMode=yes", "-o", "ConnectTimeout=10", f"deployer@{self.address}", command],
             ],
+            # Never our own, which others have too: ssh would change how it is read, and ansible-playbook refuses that.
             input=given,
             capture_output=True,
             text=True,

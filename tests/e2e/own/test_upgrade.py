@@ -470,6 +470,8 @@ def test_the_timer_upgrades_and_a_second_start_is_refused(old: Deployment, contr
     while control.show(f"{unit}.service", "ActiveState") == "activating":
         assert time.monotonic() < deadline
         time.sleep(2)
+    # The unit's last lines may still be on their way.
+    control.run("journalctl", "--sync")
     journal = control.run("journalctl", "--unit", f"{unit}.service", "--output", "cat", "--no-pager")
     (old.artifacts / "timer.log").write_text(journal)
     assert control.show(f"{unit}.service", "Result") == "success", journal[-3000:]
