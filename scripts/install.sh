@@ -82,8 +82,9 @@ packages() {
   local install=("${pip[@]}" install --quiet --disable-pip-version-check --no-compile --require-hashes)
   "${install[@]}" --no-deps -r <(locked uv) || return
   index=${PIP_INDEX_URL:-$("${pip[@]}" config get global.index-url 2>/dev/null || true)}
-  .venv/bin/uv pip install --quiet --system-certs ${index:+--default-index "$index"} --python .venv/bin/python --require-hashes \
-    -r requirements.lock && return
+  # Not as an argument: it may hold a password.
+  [ -z "$index" ] || export UV_DEFAULT_INDEX=$index
+  .venv/bin/uv pip install --quiet --system-certs --python .venv/bin/python --require-hashes -r requirements.lock && return
   say "    uv could not, pip may"
   "${install[@]}" -r requirements.lock
 }

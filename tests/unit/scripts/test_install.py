@@ -21,7 +21,7 @@ case "$*" in
   *"-r /dev/fd/"*) cat "${@: -1}" >>"$CALLS" ;;
 esac
 """
-_UV = '#!/bin/bash\necho "uv $*" >>"$CALLS"\nexit "$UV_CODE"\n'
+_UV = '#!/bin/bash\necho "uv $* index=$UV_DEFAULT_INDEX" >>"$CALLS"\nexit "$UV_CODE"\n'
 LOCK = """\
 uv==1.2.3 \\
     --hash=sha256:aa \\
@@ -40,7 +40,7 @@ def install(folder: Path, *, uv_code: int = 0, **settings: str) -> list[str]:
     for name, text in {"python": _PYTHON, "uv": _UV}.items():
         (tools / name).write_text(text)
         (tools / name).chmod(0o755)
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("PIP_")}
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("PIP_", "UV_"))}
     environment |= {"CALLS": str(folder / "calls"), "CONFIGURED": "", "UV_CODE": str(uv_code), "PYTHON": sys.executable}
     command = ["bash", "scripts/install.sh", "python"]
     done = subprocess.run(
@@ -62,18 +62,19 @@ def test_uv_comes_from_the_lock_with_its_hashes_and_installs_the_rest(tmp_path: 
     assert len(called(calls, "pip install", "--require-hashes", "--no-deps")) == 1
     assert [line for line in calls if "==" in line or "--hash" in line] == LOCK.splitlines()[:3]
     (by_uv,) = called(calls, "uv pip install")
-    assert by_uv.endswith("--python .venv/bin/python --require-hashes -r requirements.lock")
-    assert "--default-index" not in by_uv
+    assert by_uv.endswith("--python .venv/bin/python --require-hashes -r requirements.lock index=")
     assert not called(calls, "pip install", "python -m", "requirements.lock")
 
 
-@pytest.mark.parametrize(
-    "settings", [{"CONFIGURED": "https://index.test/simple"}, {"PIP_INDEX_URL": "https://index.test/simple"}]
-)
-def test_uv_asks_the_index_that_pip_would(tmp_path: Path, settings: dict[str, str]) -> None:
-    (by_uv,) = called(install(tmp_path, **settings), "uv pip install")
+@pytest.mark.parametrize("setting", ["CONFIGURED", "PIP_INDEX_URL"])
+def test_uv_asks_the_index_that_pip_would(tmp_path: Path, setting: str) -> None:
+    """And no process list has its password."""
+    index = "https://grace:secret@index.test/simple"
+    calls = install(tmp_path, **{setting: index})
 
-    assert "--default-index https://index.test/simple" in by_uv
+    (by_uv,) = called(calls, "uv pip install")
+    assert by_uv.endswith(f" index={index}")
+    assert [call.partition(" index=")[0] for call in calls if "secret" in call.partition(" index=")[0]] == []
 
 
 def test_pip_installs_what_uv_cannot(tmp_path: Path) -> None:

@@ -20,8 +20,6 @@ GOOD = {
     "gid": 0,
     "mode": "0644",
 }
-
-
 CHANGES = pytest.mark.parametrize(
     ("change", "installed"),
     [
