@@ -15,6 +15,7 @@ from localcloud.app import App
 from localcloud.cloud import Cloud, Settings
 from localcloud.engine.base import Engine, EngineError
 from localcloud.locks import Taken, hold
+from localcloud.sockets import bound
 
 _log = logging.getLogger(__name__)
 
@@ -46,17 +47,13 @@ def load_engine(name: str) -> EngineModule:
 
 def listening(port: int) -> socket.socket:
     """A socket bound to a port of 127.0.0.1; an EngineError that says what to do when it is taken."""
-    door = socket.socket()
-    door.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
-        door.bind(("127.0.0.1", port))
+        return bound("127.0.0.1", port)
     except OSError as error:
-        door.close()
         raise EngineError(
             f"port {port} of 127.0.0.1 cannot be had ({error.strerror}): end the program that has it, or choose "
             "another port with --port or MLFLOW_LOCALCLOUD_PORT"
         ) from error
-    return door
 
 
 def _only_one(settings: Settings) -> IO[str]:

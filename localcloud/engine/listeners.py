@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import logging
-import socket
 import threading
 import time
 from collections.abc import Callable
@@ -16,6 +15,7 @@ import uvicorn
 
 from localcloud.engine.authority import Authority
 from localcloud.engine.base import EngineError
+from localcloud.sockets import bound
 
 
 class _NotHttp(logging.Filter):
@@ -61,12 +61,9 @@ class AsgiListener:
 
     def start(self) -> None:
         """Listen; returns once it does."""
-        listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            listening.bind(self._address)
+            listening = bound(*self._address)
         except OSError as error:
-            listening.close()
             raise EngineError(f"cannot listen on {self._address[0]}:{self._address[1]}: {error.strerror}") from error
         self._thread = threading.Thread(
             target=self._server.run, kwargs={"sockets": [listening]}, name=f"listener-{self._address[1]}", daemon=True

@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import pathlib
-import socket
 import threading
 import time
 from collections.abc import Callable
@@ -22,6 +21,7 @@ from localcloud.app import App
 from localcloud.cloud import PROJECT, Cloud, Settings
 from localcloud.engine.fake import fake_engine, listeners
 from localcloud.server import Listener
+from localcloud.sockets import bound
 
 PLATFORM = "https://www.googleapis.com/auth/cloud-platform"
 APIS = ("cloudresourcemanager", "compute", "iam", "iamcredentials", "secretmanager", "servicenetworking", "sqladmin")
@@ -50,9 +50,7 @@ class Local:
         return Settings(self.home, self.url)
 
     def start(self) -> None:
-        listening = socket.socket()
-        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listening.bind(("127.0.0.1", self.port))
+        listening = bound("127.0.0.1", self.port)
         self.port = listening.getsockname()[1]
         self.cloud = Cloud(self.settings, fake_engine())
         self.app = App(self.cloud)
