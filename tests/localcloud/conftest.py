@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import pathlib
 from collections.abc import Callable, Iterator
@@ -11,6 +12,7 @@ from typing import Any
 
 import docker
 import pytest
+from cryptography.hazmat.primitives.asymmetric import rsa
 from docker.errors import DockerException
 
 from tests.localcloud.harness import APIS, Local, Session
@@ -30,6 +32,16 @@ def client() -> docker.DockerClient:
     if os.geteuid() != 0:
         pytest.skip("machines need root")
     return engine
+
+
+@pytest.fixture(scope="session", autouse=True)
+def few_keys() -> Iterator[None]:
+    """RSA keys out of a few that were made once: making them was most of the work of many a test."""
+    make = rsa.generate_private_key
+    made = itertools.cycle([make(65537, 2048) for _ in range(3)])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(rsa, "generate_private_key", lambda *_, **__: next(made))
+        yield
 
 
 @pytest.fixture

@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+import functools
+import json
 import pathlib
 import threading
 import time
@@ -14,6 +16,8 @@ from typing import Any
 import google.auth.transport.requests
 import requests
 import uvicorn
+from cryptography.hazmat.primitives import serialization
+from google.auth.crypt import RSASigner
 from google.oauth2 import credentials as user_credentials
 from google.oauth2 import service_account
 
@@ -25,6 +29,12 @@ from localcloud.sockets import bound
 
 PLATFORM = "https://www.googleapis.com/auth/cloud-platform"
 APIS = ("cloudresourcemanager", "compute", "iam", "iamcredentials", "secretmanager", "servicenetworking", "sqladmin")
+
+
+@functools.cache
+def checked(key: str) -> Any:
+    """A private key, loaded once: each time it would be checked at length."""
+    return serialization.load_pem_private_key(key.encode(), password=None)
 
 
 @dataclass
@@ -83,8 +93,13 @@ class Local:
 
     def credentials(self) -> service_account.Credentials:
         """The owner's, for google-auth."""
-        file = str(self.home / "credentials.json")
-        return service_account.Credentials.from_service_account_file(file, scopes=[PLATFORM])
+        info = json.loads((self.home / "credentials.json").read_text())
+        return service_account.Credentials(
+            RSASigner(checked(info["private_key"]), info["private_key_id"]),
+            info["client_email"],
+            info["token_uri"],
+            scopes=[PLATFORM],
+        )
 
     def session(self) -> Session:
         """A session as the owner."""
