@@ -1,0 +1,170 @@
+# Copyright (c) 2026, the mlops.mlflow_gcp authors
+# SPDX-License-Identifier: Apache-2.0
+"""A file on the machine is let be only where content, owner and mode are the role's."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.unit.roles.evaluated import ROLES, evaluated, load
+
+OWNED = {"uid": 0, "gid": 0, "mode": "0644", "isreg": True, "isdir": False}
+DIRECTORY = OWNED | {"mode": "0755", "isreg": False, "isdir": True}
+# What of a file that is as it should be has changed, and whether the task runs then.
+CHANGES = pytest.mark.parametrize(
+    ("change", "installed"),
+    [
+        ({}, False),
+        ({"checksum": "0" * 64}, True),
+        ({"uid": 1000}, True),
+        ({"gid": 1000}, True),
+        ({"mode": "0664"}, True),
+        ({"path": "/opt/mlflow/libexec/slots.py"}, True),
+        ({"isreg": False, "islnk": True}, True),
+    ],
+    ids=str,
+)
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a role installs files, after it has looked which are there."""
+
+    role: str
+    tasks: str
+    settings: dict[str, Any] = field(default_factory=dict)
+
+    def load(self) -> Any:
+        return load(f"tasks/{self.tasks}.yml", self.role)
+
+    def task(self, name: str) -> Any:
+        (found,) = [task for task in self.load() if task["name"] == name]
+        return found
+
+    def evaluated(self, text: str, **settings: Any) -> Any:
+        path = str(ROLES / self.role)
+        around = {"role_path": path, "ansible_search_path": [path], "ansible_check_mode": False}
+        return evaluated(text, self.role, **around, **self.settings, **settings)
+
+    def runs(self, task: Any, found: dict[str, Any], **settings: Any) -> bool:
+        """Whether a task runs where this is all that was found."""
+        conditions = task["when"] if isinstance(task["when"], list) else [task["when"]]
+        settings[f"__{self.role}_found"] = {"files": [found]}
+        return all(self.evaluated("{{ " + each + " }}", **settings) for each in conditions)
+
+
+MLFLOW = Place(
+    "mlflow",
+    "configure",
+    {
+        "mlflow_artifacts_destination": "/srv/artifacts",
+        "nginx_hostnames": ["mlflow.test"],
+        "ansible_facts": {"processor_vcpus": 2},
+    },
+)
+CREDENTIALS = Place("credentials", "secret_manager")
+NGINX = Place(
+    "nginx",
+    "configure",
+    {
+        "nginx_hostnames": ["mlflow.test"],
+        "ansible_facts": {"distribution": "Debian", "distribution_major_version": "13"},
+        "__nginx_present": {"stdout_lines": []},
+    },
+)
+PLACES = pytest.mark.parametrize("place", [MLFLOW, CREDENTIALS, NGINX], ids=lambda place: str(place.role))
+
+
+@CHANGES
+@pytest.mark.parametrize(
+    ("place", "name", "program"),
+    [
+        (MLFLOW, "Install the programs that are not, or not as they should be", "bluegreen/slots.py"),
+        (CREDENTIALS, "Install the fetcher", "fetch.py"),
+    ],
+)
+def test_programs_are_installed_where_they_are_not_as_they_should_be(
+    place: Place, name: str, program: str, change: dict[str, Any], installed: bool
+) -> None:
+    task = place.task(name)
+    good = OWNED | {
+        "path": place.evaluated(task["ansible.builtin.copy"]["dest"], item=program),
+        "checksum": hashlib.sha256((ROLES / place.role / "files" / program).read_bytes()).hexdigest(),
+    }
+    assert place.runs(task, good | change, item=program) is installed
+
+
+@CHANGES
+@pytest.mark.parametrize(
+    ("place", "name", "template"),
+    [
+        (MLFLOW, "Write the server's settings", "server.json"),
+        (MLFLOW, "Write the server's settings", "unit.conf"),
+        (MLFLOW, "Install the units", "mlflow@.service"),
+        (MLFLOW, "Install the units", "mlflow-switch.service"),
+        (MLFLOW, "Install the units", "mlflow.service"),
+        (MLFLOW, "Say which directories there are in memory", "tmpfiles.conf"),
+        (CREDENTIALS, "Write which secrets to fetch", "credentials.json"),
+        (CREDENTIALS, "Install the unit", "mlflow-credentials.service"),
+        (NGINX, "Write the site", "mlflow.conf"),
+        (NGINX, "Let nginx come back by itself", "restart.conf"),
+    ],
+)
+def test_what_is_made_of_templates_too(
+    place: Place, name: str, template: str, change: dict[str, Any], installed: bool
+) -> None:
+    task = place.task(name)
+    assert place.evaluated(task["ansible.builtin.template"]["src"], item=template) == f"{template}.j2"
+    text = place.evaluated("{{ lookup('ansible.builtin.template', '" + template + ".j2') }}", item=template)
+    good = OWNED | {
+        "path": place.evaluated(task["ansible.builtin.template"]["dest"], item=template),
+        "checksum": hashlib.sha256(text.encode()).hexdigest(),
+    }
+    assert place.runs(task, good | change, item=template) is installed
+
+
+@pytest.mark.parametrize(
+    ("change", "made"),
+    [
+        ({}, False),
+        ({"uid": 1000}, True),
+        ({"mode": "0775"}, True),
+        ({"path": "/etc"}, True),
+        ({"isdir": False, "islnk": True}, True),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize(
+    ("place", "name"),
+    [(CREDENTIALS, "Make the directory of the fetcher"), (NGINX, "Make the directory of the unit's settings")],
+)
+def test_directories_too(place: Place, name: str, change: dict[str, Any], made: bool) -> None:
+    task = place.task(name)
+    good = DIRECTORY | {"path": task["ansible.builtin.file"]["path"]}
+    assert place.runs(task, good | change) is made
+
+
+@PLACES
+def test_every_one_of_them_is_looked_for(place: Place) -> None:
+    (look,) = [task["ansible.builtin.find"] for task in place.load() if "ansible.builtin.find" in task]
+    written = [
+        task[module]["dest"].replace("{{ item }}", item)
+        for task in place.load()
+        for module in ("ansible.builtin.template", "ansible.builtin.copy")
+        if module in task
+        for item in (task.get("loop", [""]) if isinstance(task.get("loop", [""]), list) else [])
+    ]
+    written += [
+        task["ansible.builtin.file"]["path"]
+        for task in place.load()
+        if "ansible.builtin.file" in task and f"__{place.role}_good_files" in str(task.get("when"))
+    ]
+    assert written
+    for path in map(Path, written):
+        assert str(path.parent) in look["paths"]
+        assert any(path.match(pattern) for pattern in look["patterns"])
