@@ -151,21 +151,30 @@ def status(site: Deployment, password: str) -> int:
 
 @contextlib.contextmanager
 def clients(site: Deployment, results: dict[str, Any]) -> Iterator[None]:
-    """Clients of a user with a password of her own, at work all the while; and one that never tries again."""
+    """Clients of a user with a password of her own, at work all the while; and two that never try again.
+
+    The clients take breaks, which leave the machine to the rotation: one request is under way at each moment for sure.
+    """
     target = Target(site.url, site.ca, PASSWORD, USER)
-    with background("load", target, 900) as load, background("probe", target, 900) as probe:
+    with (
+        background("load", target, 900, "--pause", "2") as load,
+        background("probe", target, 900) as probe,
+        background("upload", target, 900) as upload,
+    ):
         time.sleep(3)
         yield
         time.sleep(3)
-        results.update({"load": load.report(), "probe": probe.report()})
+        results.update({"load": load.report(), "probe": probe.report(), "upload": upload.report()})
     print(json.dumps(results))
 
 
 def assert_nothing_was_lost(results: dict[str, Any]) -> None:
-    load, probe = results["load"], results["probe"]
+    load, probe, upload = results["load"], results["probe"], results["upload"]
     assert (load["lost"], load["wrong"], load["twice"]) == (0, [], 0), load
     assert load["calls"] > 50
     assert probe["failed"] == 0, probe
+    assert (upload["failed"], upload["wrong"]) == (0, []), upload
+    assert upload["uploads"] > 3
 
 
 @contextlib.contextmanager
