@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import re
 
-from tests.e2e.deployment import Deployment, changes
+from tests.e2e.deployment import FIRST_RUN, Deployment, changes
 
 SERVICES = ("cloudresourcemanager", "compute", "iam", "secretmanager", "servicenetworking", "sqladmin", "storage")
 # What the machine may read; the certificate authority's key is not among it.
@@ -65,6 +65,14 @@ def test_the_first_run_starts_one_server(site: Deployment) -> None:
     started = site.ssh("systemctl show --property ActiveEnterTimestampMonotonic --value mlflow@blue mlflow@green")
     assert sorted(started.split())[0] == "0"
     assert len(set(started.split())) == 2
+
+
+def test_the_first_run_warns_of_nothing_that_has_to_be_so(site: Deployment) -> None:
+    (log,) = site.artifacts.glob(f"{FIRST_RUN}-*.log")
+    warnings = re.findall(r"^\[WARNING\]: (.+)$", log.read_text(), re.MULTILINE)
+    expected = (f"The Compute Engine API is not enabled in project {site.project} yet", "provided hosts list is empty")
+    assert [warning for warning in warnings if not warning.startswith(expected)] == []
+    assert len(warnings) == len(expected)
 
 
 def test_second_run_changes_nothing(site: Deployment) -> None:
