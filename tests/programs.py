@@ -116,8 +116,9 @@ def own_deployments() -> list[Program]:
 
 
 def playbook_tests() -> list[Program]:
-    """Tests of playbooks against local clouds that nobody else uses."""
-    return _files("playbooks", "tests/localcloud/playbooks")
+    """Tests of playbooks against local clouds that nobody else uses, those that take longest first."""
+    programs = _files("playbooks", "tests/localcloud/playbooks")
+    return sorted(programs, key=lambda program: program.name != "test_killed")
 
 
 def _files(kind: str, folder: str) -> list[Program]:
