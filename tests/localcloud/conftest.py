@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import os
 import pathlib
@@ -34,13 +35,23 @@ def client() -> docker.DockerClient:
     return engine
 
 
-@pytest.fixture(scope="session", autouse=True)
-def few_keys() -> Iterator[None]:
-    """RSA keys out of a few that were made once: making them was most of the work of many a test."""
-    make = rsa.generate_private_key
-    made = itertools.cycle([make(65537, 2048) for _ in range(3)])
+@functools.cache
+def few_keys() -> Iterator[rsa.RSAPrivateKey]:
+    """RSA keys that were made once, over and over."""
+    return itertools.cycle([rsa.generate_private_key(65537, 2048) for _ in range(3)])
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _no_key_is_made() -> Iterator[None]:
+    """To make keys was most of the work of many a test."""
+    keys = few_keys()
+
+    def take(public_exponent: int, key_size: int) -> rsa.RSAPrivateKey:
+        assert (public_exponent, key_size) == (65537, 2048)
+        return next(keys)
+
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(rsa, "generate_private_key", lambda *_, **__: next(made))
+        patch.setattr(rsa, "generate_private_key", take)
         yield
 
 

@@ -51,6 +51,12 @@ class Place:
         around = {"role_path": path, "ansible_search_path": [path], "ansible_check_mode": False}
         return evaluated(text, self.role, **around, **self.settings, **settings)
 
+    def items(self, task: Any) -> list[str]:
+        """What a task is repeated for; one empty item where it is not."""
+        loop = task.get("loop", [""])
+        items: list[str] = self.evaluated(loop) if isinstance(loop, str) else loop
+        return items
+
     def runs(self, task: Any, found: dict[str, Any], **settings: Any) -> bool:
         """Whether a task runs where this is all that was found."""
         conditions = task["when"] if isinstance(task["when"], list) else [task["when"]]
@@ -152,20 +158,26 @@ def test_directories_too(place: Place, name: str, change: dict[str, Any], made: 
 @PLACES
 def test_every_one_of_them_is_looked_for(place: Place) -> None:
     (look,) = [task["ansible.builtin.find"] for task in place.load() if "ansible.builtin.find" in task]
+    patterns = look["patterns"]
+    patterns = place.evaluated(patterns) if isinstance(patterns, str) else patterns
     written = [
-        task[module]["dest"].replace("{{ item }}", item)
+        place.evaluated(task[module]["dest"], item=item)
         for task in place.load()
         for module in ("ansible.builtin.template", "ansible.builtin.copy")
         if module in task
-        for item in (task.get("loop", [""]) if isinstance(task.get("loop", [""]), list) else [])
+        for item in place.items(task)
     ]
-    written += [
+    directories = [
         task["ansible.builtin.file"]["path"]
         for task in place.load()
         if "ansible.builtin.file" in task and f"__{place.role}_good_files" in str(task.get("when"))
     ]
     assert written
-    for path in map(Path, written):
+    for path in map(Path, written + directories):
         (base,) = [base for base in look["paths"] if path.is_relative_to(base)]
         assert len(path.relative_to(base).parts) <= look["depth"]
-        assert any(path.match(pattern) for pattern in look["patterns"])
+        assert any(path.match(pattern) for pattern in patterns)
+    assert look["recurse"]
+    assert look["get_checksum"]
+    assert look["checksum_algorithm"] == "sha256"
+    assert look.get("file_type", "file") == ("any" if directories else "file")
