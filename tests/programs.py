@@ -116,7 +116,7 @@ def own_deployments() -> list[Program]:
 
 
 def playbook_tests() -> list[Program]:
-    """Tests of playbooks against local clouds that nobody else uses, those that take longest first."""
+    """Tests of playbooks against local clouds that nobody else uses, the one that takes longest first."""
     programs = _files("playbooks", "tests/localcloud/playbooks")
     return sorted(programs, key=lambda program: program.name != "test_killed")
 

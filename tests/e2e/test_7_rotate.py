@@ -151,13 +151,10 @@ def status(site: Deployment, password: str) -> int:
 
 @contextlib.contextmanager
 def clients(site: Deployment, results: dict[str, Any]) -> Iterator[None]:
-    """Clients of a user with a password of her own, at work all the while; and two that never try again.
-
-    The clients take breaks, which leave the machine to the rotation: one request is under way at each moment for sure.
-    """
+    """Clients of a user with a password of her own, at work all the while; and two that never try again."""
     target = Target(site.url, site.ca, PASSWORD, USER)
     with (
-        background("load", target, 900, "--pause", "2") as load,
+        background("load", target, 900) as load,
         background("probe", target, 900) as probe,
         background("upload", target, 900) as upload,
     ):
