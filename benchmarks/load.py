@@ -100,6 +100,17 @@ def work(client: MlflowClient, experiment: str, record: Record, stop: threading.
                 one_run(client, experiment, record, Path(name))
 
 
+def wait(stop: threading.Event, seconds: float) -> None:
+    """Wait until told to stop, or for this long.
+
+    In short pieces: a signal may be another thread's to receive, which does not wake this one, and only this one
+    handles it.
+    """
+    deadline = time.monotonic() + seconds
+    while (left := deadline - time.monotonic()) > 0 and not stop.wait(min(left, 0.5)):
+        pass
+
+
 def all_runs(client: MlflowClient, experiment: str) -> Iterator[Any]:
     """Every run of the experiment."""
     token = None
@@ -182,7 +193,7 @@ def main() -> int:
     for thread in clients:
         thread.start()
     print("started", file=sys.stderr, flush=True)
-    stop.wait(options.seconds)
+    wait(stop, options.seconds)
     stop.set()
     for thread in clients:
         thread.join()

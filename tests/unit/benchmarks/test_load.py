@@ -1,9 +1,12 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""What the clients of a measurement report in the end."""
+"""When the clients of a measurement end, and what they report then."""
 
 from __future__ import annotations
 
+import signal
+import threading
+import time
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -42,3 +45,24 @@ def test_a_run_that_is_gone_is_told_and_the_others_are_looked_at() -> None:
     record.runs = {"gone": b"content", "whole": b"content", "other": b"else"}
     told = load.verify(Client("whole", "other"), "1", record)  # type: ignore[arg-type]
     assert told == {"runs": 3, "wrong": ["gone is missing", "other has another artifact"], "twice": -1}
+
+
+def test_a_signal_that_another_thread_receives_ends_it() -> None:
+    stop = threading.Event()
+    before = signal.signal(signal.SIGTERM, lambda *_: stop.set())
+    other = threading.Timer(0.2, lambda: signal.pthread_kill(threading.get_ident(), signal.SIGTERM))
+    other.start()
+    started = time.monotonic()
+    try:
+        load.wait(stop, 20)
+    finally:
+        other.join()
+        signal.signal(signal.SIGTERM, before)
+    assert stop.is_set()
+    assert time.monotonic() - started < 10
+
+
+def test_it_ends_by_itself() -> None:
+    stop = threading.Event()
+    load.wait(stop, 0.1)
+    assert not stop.is_set()
