@@ -12,6 +12,7 @@ from collections.abc import Iterator
 import pytest
 from ansible.plugins.loader import init_plugin_loader
 
+from tests import quicker
 from tests.programs import REPOSITORY, Background, Program
 
 # Before anything of the collection is imported: Ansible's loader does not go on with what Python's own has begun.
@@ -25,7 +26,14 @@ def _program(item: pytest.Item) -> Program | None:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def background(request: pytest.FixtureRequest) -> Iterator[Background]:
+def _quicker(tmp_path_factory: pytest.TempPathFactory) -> None:
+    """Also for the programs that this session starts, pytest among them, which share it."""
+    if quicker.FOLDER not in os.environ:
+        os.environ.update(quicker.environment(tmp_path_factory.mktemp("quicker")))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def background(request: pytest.FixtureRequest, _quicker: None) -> Iterator[Background]:
     """All programs that this session tests run here, beside the other tests."""
     items = request.session.items
     programs = [program for program in map(_program, items) if program]

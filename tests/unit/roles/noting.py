@@ -13,6 +13,8 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from tests import quicker
+
 ROOT = Path(__file__).parents[3]
 PLAYBOOK = str(Path(sys.executable).parent / "ansible-playbook")
 # Action plugins, which run in Ansible's own process: a module each would take minutes for all these tasks.
@@ -79,7 +81,7 @@ def play(
     (folder / "play.yml").write_text(json.dumps([{"hosts": hosts, "gather_facts": False, "tasks": tasks}]))
     command = [PLAYBOOK, "-i", "hosts", "play.yml", "-e", json.dumps(settings), *(["--check"] if check else [])]
     environment = {key: value for key, value in os.environ.items() if not key.startswith("ANSIBLE_")}
-    environment |= {
+    environment |= quicker.ansible() | {
         "ANSIBLE_COLLECTIONS_PATH": str(folder),
         "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
         "ANSIBLE_HOME": str(folder / "home"),
