@@ -14,6 +14,7 @@ from typing import Any
 
 import docker
 
+from tests import quicker
 from tests.e2e.deployment import BIN, REPO, Deployment
 
 IMAGE = "mlflow-localcloud/debian-13"
@@ -52,6 +53,9 @@ class ControlHost:
         """What a command prints."""
         environment = {k: v for k, v in os.environ.items() if k.startswith(INDEX)}
         environment |= {k: v for k, v in self.deployment.environment.items() if k.startswith(PASSED)}
+        # What is kept for this host's Python is not there.
+        for name in (quicker.FOLDER, *quicker.ansible()):
+            environment.pop(name, None)
         path = f"{ENVIRONMENT}/bin:/usr/bin:/bin:/usr/sbin:/sbin"
         done = self.container.exec_run(
             list(command),
