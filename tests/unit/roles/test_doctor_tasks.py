@@ -15,8 +15,9 @@ from typing import Any
 
 import pytest
 import yaml
-from ansible.parsing.dataloader import DataLoader
-from ansible.template import Templar, trust_as_template
+from ansible.template import trust_as_template
+
+from tests.unit.roles.evaluated import render
 
 ROLE = Path(__file__).resolve().parents[3] / "roles" / "doctor"
 
@@ -28,7 +29,7 @@ def task(file: str, name: str) -> dict[str, Any]:
 
 
 def evaluated(text: str, **variables: Any) -> Any:
-    return Templar(DataLoader(), variables=variables).template(trust_as_template(text))
+    return render(trust_as_template(text), variables)
 
 
 @pytest.fixture
