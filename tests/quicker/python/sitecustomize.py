@@ -8,6 +8,7 @@ Python itself does so twice for each import. Where a file cannot be read or writ
 from __future__ import annotations
 
 import os
+import sys
 import zipimport
 from types import CodeType
 
@@ -23,7 +24,8 @@ def compile_once(pathname: str, source: bytes) -> CodeType:
     import marshal
     from pathlib import Path
 
-    kept = Path(f"{FOLDER}/compiled/{importlib.util.source_hash(source).hex()}")
+    # By Python too: what one compiled another cannot read.
+    kept = Path(f"{FOLDER}/compiled/{sys.implementation.cache_tag}-{importlib.util.source_hash(source).hex()}")
     with contextlib.suppress(OSError):
         return marshal.loads(kept.read_bytes())
     code = compile_source(pathname, source)
