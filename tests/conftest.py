@@ -41,10 +41,10 @@ def background(request: pytest.FixtureRequest, _quicker: None) -> Iterator[Backg
         subprocess.run([sys.executable, "-m", "localcloud", "image", "debian-13"], cwd=REPOSITORY, check=True)
     # The environment as it is now: tests that run meanwhile may change theirs.
     made = Background(programs, dict(os.environ))
-    # Those with a deployment of their own wait for the local cloud. Two rows where there is nothing else.
-    made.start("molecule", "lint")
-    if len(programs) == len(items):
-        made.start("molecule", "lint")
+    # Those with a deployment of their own wait for the local cloud. Two rows of scenarios where there is nothing else.
+    alone = len(programs) == len(items)
+    made.start("lint", *(["molecule"] if alone else []), helps=False)
+    made.start("molecule")
     try:
         yield made
     finally:

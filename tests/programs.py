@@ -32,7 +32,9 @@ class Program:
     def run(self, environment: Mapping[str, str]) -> int:
         """Run it to its end; its exit code."""
         # Tests of a deployment come one after the other and take longest; small pieces fill the time they leave.
-        command = self.command if self.kind == "own" else ("nice", "-n", "5", *self.command)
+        # Linters fill what is left even of that, beside tests of machines that would not bear more work.
+        niceness = {"own": "0", "lint": "19"}.get(self.kind, "5")
+        command = ("nice", "-n", niceness, *self.command)
         self.log.parent.mkdir(parents=True, exist_ok=True)
         with self.log.open("w") as output:
             return subprocess.run(
@@ -58,23 +60,23 @@ class Background:
         self._kinds: set[str] = set()
         self._rows: list[Thread] = []
 
-    def start(self, *kinds: str) -> None:
-        """Have one more row of programs run: these kinds, one after the other, then what other rows have left."""
+    def start(self, *kinds: str, helps: bool = True) -> None:
+        """Have one more row of programs run: these kinds, one after the other, then (`helps`) what others have left."""
         self._kinds.update(kinds)
-        row = Thread(target=self._run, args=kinds)
+        row = Thread(target=self._run, args=(kinds, helps))
         self._rows.append(row)
         row.start()
 
-    def _run(self, *kinds: str) -> None:
-        while program := self._take(kinds):
+    def _run(self, kinds: Sequence[str], helps: bool) -> None:
+        while program := self._take(kinds, helps):
             try:
                 self._codes[program].set_result(program.run(self._environment))
             except OSError as error:
                 self._codes[program].set_exception(error)
 
-    def _take(self, kinds: Sequence[str]) -> Program | None:
+    def _take(self, kinds: Sequence[str], helps: bool) -> Program | None:
         with self._taking:
-            order = [*kinds, *self._kinds.difference(kinds)]
+            order = [*kinds, *(self._kinds.difference(kinds) if helps else ())]
             mine = [each for kind in order for each in self._left if each.kind == kind]
             if not mine:
                 return None
