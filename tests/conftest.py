@@ -65,7 +65,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def local_cloud(background: Background) -> None:
     """The local cloud is up; whoever started the tests decides whether it stays."""
     subprocess.run([sys.executable, "-m", "localcloud", "up"], cwd=REPOSITORY, check=True)
-    background.start("own", "playbooks")
+    background.start("own")
 
 
 @pytest.fixture(autouse=True)
@@ -75,4 +75,5 @@ def _others_beside(request: pytest.FixtureRequest, background: Background) -> No
         if background.waiting("own"):
             request.getfixturevalue("local_cloud")
         if background.waiting("playbooks"):
-            background.start("playbooks")
+            # Done before the common deployment is under load, and helping nobody then.
+            background.start("playbooks", helps=False)

@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""One deployment for the whole session; the test files are numbered in the order of its life.
+"""One deployment for all these files; they are numbered in the order of its life.
 
 Tests that change what others rely on have a deployment of their own, and a process: they are in own/.
 """
@@ -22,7 +22,8 @@ collect_ignore = ["own"]
 SUBNETWORK_RANGE = "10.144.0.0/20"
 
 
-@pytest.fixture(scope="session")
+# Not until the session ends: it is destroyed while programs in the background are still at work.
+@pytest.fixture(scope="package")
 def deployment(local_cloud: None) -> Iterator[Deployment]:
     project = f"mlflow-e2e-{uuid.uuid4().hex[:8]}"
     made = Deployment(
@@ -45,7 +46,7 @@ def deployment(local_cloud: None) -> Iterator[Deployment]:
     )
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def site(deployment: Deployment) -> Deployment:
     """The deployment after one run of site.yml. That makes all secrets, so it says as much as it can of them."""
     deployment.playbook("site.yml", "-vvv", log=FIRST_RUN)
