@@ -96,8 +96,9 @@ python_environment() {
     "$python" -m venv .venv || fail "$python could not make .venv; its own message is above"
   fi
   packages || fail "pip could not install requirements.lock. If no package index is reachable, set PIP_INDEX_URL to one that is."
-  # Without packages' own tests and Ansible's modules, which travel as source. Some files are templates, which no Python compiles.
-  .venv/bin/python -m compileall -qq -j 0 -x '/(tests?|plugins/modules)/' .venv/lib || true
+  # Without packages' own tests, and without Ansible's modules and collections: modules travel as source, and of a hundred collections a few are
+  # used. Some files are templates, which no Python compiles.
+  .venv/bin/python -m compileall -qq -j 0 -x '/(tests?|plugins/modules|ansible_collections)/' .venv/lib || true
   printf '%s' "$wanted" >.venv/.installed
 }
 

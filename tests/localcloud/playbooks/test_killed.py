@@ -64,30 +64,3 @@ def test_faults_of_the_cloud_do_not_stop_it(empty: Local, playbook: Playbook) ->
     left = session.call("GET", "/localcloud/faults")["scripted"]
     assert left == [], json.dumps(left)
     assert playbook.to_the_end() == 0, playbook.output[-5000:]
-
-
-def test_what_a_killed_drill_left_goes_with_the_deployment(empty: Local, playbook: Playbook) -> None:
-    """It holds the network, and nobody else would ever look for it: its name is in the state that goes, too."""
-    playbook.to_the_end()
-    session = empty.session()
-    instances = "/sqladmin/v1/projects/mlflow-local/instances"
-    network = "projects/mlflow-local/global/networks/mlflow-network"
-    addresses = {"ipv4Enabled": False, "privateNetwork": network}
-    settings = {"tier": "db-g1-small", "edition": "ENTERPRISE", "ipConfiguration": addresses}
-    left = {"region": "europe-west1", "databaseVersion": "POSTGRES_17", "settings": settings}
-    session.call("POST", instances, json={"name": "mlflow-drill-left"} | left)
-    session.call("POST", instances, json={"name": "mlflow-rehearsal-left"} | left)
-    session.call("POST", "/storage/v1/b?project=mlflow-local", json={"name": "mlflow-local-mlflow-drill-left"})
-    state = playbook.state / "mlflow-local-mlflow"
-    drill = {"instance": "mlflow-drill-left", "bucket": "mlflow-local-mlflow-drill-left"}
-    (state / "throwaway-drill.json").write_text(json.dumps(drill))
-    (state / "throwaway-rehearsal.json").write_text(json.dumps({"instance": "mlflow-rehearsal-left"}))
-
-    confirmed = ["-e", "infrastructure_destroy_confirm=mlflow-local/mlflow", "-e", "infrastructure_destroy_data=true"]
-    assert playbook.run(*confirmed, playbook="destroy") == 0, playbook.output[-5000:]
-    assert playbook.changed() > 0
-    assert "items" not in session.call("GET", instances)
-    assert "items" not in session.call("GET", "/storage/v1/b?project=mlflow-local")
-    assert not state.exists()
-    assert playbook.run(*confirmed, playbook="destroy") == 0, playbook.output[-5000:]
-    assert playbook.changed() == 0

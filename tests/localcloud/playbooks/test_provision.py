@@ -1,10 +1,11 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""The first run of playbooks/provision.yml: in which order it asks for things, and what it says of them."""
+"""The first run of playbooks/provision.yml: in which order it asks, what it says of it, and how all of it goes again."""
 
 from __future__ import annotations
 
 import base64
+import json
 import pathlib
 import urllib.parse
 from collections.abc import Iterator
@@ -39,6 +40,8 @@ class Notes:
 class Run:
     """One that came to its end."""
 
+    local: Local
+    playbook: Playbook
     calls: list[str]
     output: str
     secrets: dict[str, str]
@@ -53,7 +56,7 @@ def first(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
     try:
         playbook = Playbook(local, Door(), folder)
         assert playbook.run("-vvv", "--diff") == 0, playbook.output[-5000:]
-        yield Run(list(notes.calls), playbook.output, secrets(local))
+        yield Run(local, playbook, list(notes.calls), playbook.output, secrets(local))
     finally:
         local.stop()
 
@@ -110,3 +113,29 @@ def test_no_secret_is_shown(first: Run) -> None:
     assert "PRIVATE KEY" not in first.output
     # It did tell what it gave to the modules.
     assert "password: VALUE_SPECIFIED_IN_NO_LOG_PARAMETER" in first.output
+
+
+def test_what_a_killed_drill_left_goes_with_the_deployment(first: Run) -> None:
+    """It holds the network, and nobody else would ever look for it: its name is in the state that goes, too."""
+    playbook, session = first.playbook, first.local.session()
+    instances = "/sqladmin/v1/projects/mlflow-local/instances"
+    network = "projects/mlflow-local/global/networks/mlflow-network"
+    addresses = {"ipv4Enabled": False, "privateNetwork": network}
+    settings = {"tier": "db-g1-small", "edition": "ENTERPRISE", "ipConfiguration": addresses}
+    left = {"region": "europe-west1", "databaseVersion": "POSTGRES_17", "settings": settings}
+    session.call("POST", instances, json={"name": "mlflow-drill-left"} | left)
+    session.call("POST", instances, json={"name": "mlflow-rehearsal-left"} | left)
+    session.call("POST", "/storage/v1/b?project=mlflow-local", json={"name": "mlflow-local-mlflow-drill-left"})
+    state = playbook.state / "mlflow-local-mlflow"
+    drill = {"instance": "mlflow-drill-left", "bucket": "mlflow-local-mlflow-drill-left"}
+    (state / "throwaway-drill.json").write_text(json.dumps(drill))
+    (state / "throwaway-rehearsal.json").write_text(json.dumps({"instance": "mlflow-rehearsal-left"}))
+
+    confirmed = ["-e", "infrastructure_destroy_confirm=mlflow-local/mlflow", "-e", "infrastructure_destroy_data=true"]
+    assert playbook.run(*confirmed, playbook="destroy") == 0, playbook.output[-5000:]
+    assert playbook.changed() > 0
+    assert "items" not in session.call("GET", instances)
+    assert "items" not in session.call("GET", "/storage/v1/b?project=mlflow-local")
+    assert not state.exists()
+    assert playbook.run(*confirmed, playbook="destroy") == 0, playbook.output[-5000:]
+    assert playbook.changed() == 0
