@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""The first run of playbooks/provision.yml: in which order it asks, what it says of it, and how all of it goes."""
+"""The first run of playbooks/provision.yml: in which order it asks, what it says, and that all it made can go."""
 
 from __future__ import annotations
 
