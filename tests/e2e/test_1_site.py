@@ -75,6 +75,13 @@ def test_the_first_run_warns_only_of_what_cannot_be_there_yet(site: Deployment) 
     assert len(warnings) == len(expected)
 
 
+def test_each_core_has_a_worker_and_jobs_have_no_process(site: Deployment) -> None:
+    """What nobody has set: mlflow_workers is 0, and jobs are off."""
+    processes = site.ssh("ps -u mlflow -o args=").splitlines()
+    assert len([line for line in processes if "spawn_main" in line]) == int(site.ssh("nproc"))
+    assert not [line for line in processes if "huey" in line]
+
+
 def test_second_run_changes_nothing(site: Deployment) -> None:
     again = site.playbook("site.yml", "-vvv", log="again-vvv").stdout
     assert changes(again) == {"localhost": 0, "mlflow-server": 0}
