@@ -1,4 +1,4 @@
-"""Stands in for get-pip.py where ansible-test looks for it: ensurepip, then the wanted pip from the index.
+"""Stands in for get-pip.py where ansible-test looks for it: the pip of another Python installs the wanted one.
 
 Called like the original: get_pip.py [pip options] pip==VERSION --no-setuptools --no-wheel
 """
@@ -6,7 +6,9 @@ Called like the original: get_pip.py [pip options] pip==VERSION --no-setuptools 
 import subprocess
 import sys
 
+# scripts/lint-sanity.sh puts its own Python here. Without it each of ten environments would unpack and compile the pip
+# that is bundled with Python, to replace it.
+PYTHON = "python3"
+
 arguments = [argument for argument in sys.argv[1:] if argument not in ("--no-setuptools", "--no-wheel")]
-# In a process of its own: it switches pip's configuration off for the one it runs in.
-subprocess.check_call([sys.executable, "-m", "ensurepip", "--default-pip"], stdout=subprocess.DEVNULL)
-sys.exit(subprocess.call([sys.executable, "-m", "pip", "install", "--quiet", *arguments]))
+sys.exit(subprocess.call([PYTHON, "-m", "pip", "--python", sys.executable, "install", "--quiet", *arguments]))

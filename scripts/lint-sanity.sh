@@ -19,7 +19,7 @@ mkdir -p "$home/.config/pip"
   python -m pip config list | sed -nE "s/^(:env:|global|install)\.(index-url|extra-index-url|find-links|proxy|timeout|trusted-host)='(.*)'$/\2 = \3/p" |
     sort -u -t= -k1,1
 } >"$home/.config/pip/pip.conf"
-# It fetches get-pip.py from a site that is not a package index and may be out of reach. Python has the means within.
+# It fetches get-pip.py from a site that is not a package index and may be out of reach. The pip of this Python does as well.
 pip_version=$(python - "$version" <<'PYTHON'
 import sys
 from types import SimpleNamespace
@@ -29,7 +29,7 @@ from ansible_test._internal.python_requirements import get_venv_packages
 print(get_venv_packages(SimpleNamespace(version=sys.argv[1]))["pip"])
 PYTHON
 )
-cp scripts/get_pip.py "$home/.ansible/test/cache/get_pip_${pip_version//./_}.py"
+sed "s|^PYTHON = .*|PYTHON = \"$(command -v python)\"|" scripts/get_pip.py >"$home/.ansible/test/cache/get_pip_${pip_version//./_}.py"
 
 # Else the repository itself, found through the committed symlink, counts as the collection installed already.
 export ANSIBLE_COLLECTIONS_PATH=$work
