@@ -80,27 +80,6 @@ def test_version_is_the_locked_one(host: Host) -> None:
     assert host.check_output("/opt/mlflow/current/bin/mlflow --version").split()[-1] == "3.17.2"
 
 
-# Prints the modules of the release that no file of compiled code is there for, and how many there are in all.
-UNCOMPILED = """
-import importlib.util, os, sys
-os.environ["_MLFLOW_SERVER_FILE_STORE"] = "sqlite:////tmp/uncompiled.db"
-import mlflow.server.fastapi_app, mlflow.server.auth
-import google.cloud.storage, psycopg2
-files = {name: getattr(module, "__file__", None) or "" for name, module in sys.modules.items()}
-files = {name: file for name, file in files.items() if file.startswith(sys.prefix) and file.endswith(".py")}
-cached = {name: importlib.util.cache_from_source(file) for name, file in files.items()}
-print(len(files), *(name for name in files if not os.path.exists(cached[name])))
-"""
-
-
-def test_all_that_a_server_imports_is_compiled(host: Host) -> None:
-    """Its user may write nothing there: each process would compile it again."""
-    code = ("cd / && runuser -u mlflow -- /opt/mlflow/current/bin/python -c %s", UNCOMPILED)
-    count, *uncompiled = host.check_output(*code).splitlines()[-1].split()
-    assert int(count) > 1000
-    assert uncompiled == []
-
-
 def test_no_process_is_there_for_jobs(host: Host) -> None:
     processes = host.check_output("ps -u mlflow -o args=").splitlines()
     assert [line for line in processes if "-m uvicorn" in line]
