@@ -7,11 +7,12 @@ For contract tests, and for a local cloud on a machine without Docker. Everythin
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from localcloud.engine.base import DatabaseSpec, Engine, MachineSpec, NetworkState, NotFound
@@ -27,12 +28,12 @@ if TYPE_CHECKING:
 class FakeMachines:
     """Machines that are only rows: ``specs`` by id, the set of ids ``on``, and the ``log`` of what was asked.
 
-    Each has an SSH host key on its disk (``host_keys``); ``on_boot`` is called with a machine whenever it boots.
+    Each has SSH host keys on its disk (``host_keys``); ``on_boot`` is called with a machine whenever it boots.
     """
 
     def __init__(self) -> None:
         self.specs: dict[str, MachineSpec] = {}
-        self.host_keys: dict[str, str] = {}
+        self.host_keys: dict[str, list[str]] = {}
         self.on: set[str] = set()
         self.log: list[tuple[str, str]] = []
         self.on_boot: Callable[[MachineSpec], None] | None = None
@@ -40,7 +41,7 @@ class FakeMachines:
     def create(self, spec: MachineSpec) -> None:
         self.log.append(("create", spec.id))
         self.specs[spec.id] = spec
-        self.host_keys[spec.id] = _public_key()
+        self.host_keys[spec.id] = _public_keys()
         self._boot(spec.id)
 
     def start(self, id: str) -> None:
@@ -188,13 +189,20 @@ class GuestAgent:
             return
         project = self._directory.project(project_id(instance))
         if guest_attributes_enabled(instance, project):
-            kind, _, key = self._machines.host_keys[spec.id].partition(" ")
-            self._directory.put_guest_attribute(instance, "hostkeys", kind, key)
+            for kind, key in map(str.split, self._machines.host_keys[spec.id]):
+                self._directory.put_guest_attribute(instance, "hostkeys", kind, key)
 
 
-def _public_key() -> str:
-    key = Ed25519PrivateKey.generate().public_key()
-    return key.public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH).decode()
+def _public_keys() -> list[str]:
+    """Of the types that Google's guest agent makes."""
+    keys = (ec.generate_private_key(ec.SECP256R1()), ed25519.Ed25519PrivateKey.generate(), _rsa_key())
+    return [key.public_key().public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH).decode() for key in keys]
+
+
+@functools.cache
+def _rsa_key() -> rsa.RSAPrivateKey:
+    """One for all machines: making it takes long."""
+    return rsa.generate_private_key(public_exponent=65537, key_size=2048)
 
 
 def fake_engine() -> Engine:

@@ -141,6 +141,8 @@ options:
   wait_for_host_keys:
     description:
       - Whether to wait until the machine has published its SSH host keys, and return them.
+      - The guest agent publishes them one by one. Where an ECDSA, an Ed25519 and an RSA key, which it makes by default,
+        are not all there, they count as complete once no other has come for 10 seconds.
       - It needs the metadata C(enable-guest-attributes=TRUE) and Google's guest agent, which public images have.
     type: bool
     default: false
@@ -224,6 +226,11 @@ COMES_TO = {
 }
 TOOLS_METADATA = frozenset({"ssh-keys", "sshKeys", "windows-keys", "created-by", "instance-template"})
 HOST_KEYS_SECONDS = 600.0
+# What Google's guest agent makes and publishes, one after the other,
+# unless its configuration says otherwise (host_key_types).
+HOST_KEY_TYPES = frozenset({"ecdsa-sha2-nistp256", "ssh-ed25519", "ssh-rsa"})
+# Longer than a small machine takes to make one of them.
+BETWEEN_HOST_KEYS_SECONDS = 10.0
 NIC = "nic0"
 NAT_NAME = "External NAT"
 
@@ -522,9 +529,19 @@ class Instance(Resource):
     # Host keys --------------------------------------------------------------------------------------------------------
 
     def more(self, current: Json) -> Json:
-        """The SSH host keys, once the guest agent has published them."""
+        """The SSH host keys, once the guest agent has published all of them."""
         if not self.params["wait_for_host_keys"]:
             return {}
+        keys: dict[str, str] = {}
+        while True:
+            found = self._host_keys(current)
+            if found == keys or found.keys() >= HOST_KEY_TYPES:
+                return {"host_keys": sorted(f"{kind} {key}" for kind, key in found.items())}
+            keys = found
+            self.client.clock.sleep(min(BETWEEN_HOST_KEYS_SECONDS, self.client.deadline.left()))
+
+    def _host_keys(self, current: Json) -> dict[str, str]:
+        """Those that the guest agent has published so far, by their type; waits for the first."""
         path, query = f"{self.self_path}/getGuestAttributes", {"queryPath": "hostkeys/"}
         try:
             answer = self.insist(
@@ -541,8 +558,8 @@ class Instance(Resource):
                 f"serial console: `gcloud compute instances get-serial-port-output {self.params['name']} "
                 f"--zone={self.params['zone']} --project={self.params['project']}`."
             ) from error
-        found = (answer.get("queryValue") or {}).get("items") or ()
-        return {"host_keys": sorted(f"{item['key']} {item['value'].strip()}" for item in found)}
+        items = (answer.get("queryValue") or {}).get("items") or ()
+        return {item["key"]: item["value"].strip() for item in items}
 
 
 def _first(items: list[Json] | None) -> Json:

@@ -283,7 +283,7 @@ def test_guest_attributes_and_directory(compute: Compute) -> None:
     assert directory.project("mlflow-local")["numericProjectId"] == 100000000001
     # What a machine's agent publishes at boot.
     host_keys = compute("GET", f"{VM}/getGuestAttributes?queryPath=hostkeys/")["queryValue"]["items"]
-    assert [item["key"] for item in host_keys] == ["ssh-ed25519"]
+    assert {item["key"] for item in host_keys} == {"ecdsa-sha2-nistp256", "ssh-ed25519", "ssh-rsa"}
     path = f"{VM}/getGuestAttributes?queryPath=own/"
     compute("GET", path, code=404)
     directory.put_guest_attribute(found, "own", "a", "AAAA")

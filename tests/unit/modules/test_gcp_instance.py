@@ -397,24 +397,49 @@ def test_plans_an_update_without_it(cloud: Cloud, play: Play) -> None:
 
 
 KEYS = f"{ONE}/getGuestAttributes"
-PUBLISHED = {
-    "queryValue": {
-        "items": [
-            {"namespace": "hostkeys", "key": "ssh-rsa", "value": "AAAAB3"},
-            {"namespace": "hostkeys", "key": "ssh-ed25519", "value": "AAAAC3\n"},
-        ]
-    }
-}
+RSA, ED25519, ECDSA = ("ssh-rsa", "AAAAB3"), ("ssh-ed25519", "AAAAC3\n"), ("ecdsa-sha2-nistp256", "AAAAE2")
+
+
+def publishes(cloud: Cloud, *keys: tuple[str, str]) -> None:
+    """Expect a look at the host keys that finds these."""
+    items = [{"namespace": "hostkeys", "key": kind, "value": key} for kind, key in keys]
+    cloud.get("compute", KEYS, {"queryValue": {"items": items}} if items else None, query={"queryPath": "hostkeys/"})
 
 
 def test_waits_for_the_host_keys(cloud: Cloud, play: Play, clock: FakeClock) -> None:
     cloud.get("compute", ONE, INSTANCE)
-    cloud.get("compute", KEYS, None, query={"queryPath": "hostkeys/"})
-    cloud.get("compute", KEYS, PUBLISHED, query={"queryPath": "hostkeys/"})
+    publishes(cloud)
+    publishes(cloud, RSA, ED25519, ECDSA)
     result = play(gcp_instance, wait_for_host_keys=True, **WHO)
     assert not result["changed"]
-    assert result["host_keys"] == ["ssh-ed25519 AAAAC3", "ssh-rsa AAAAB3"]
-    assert clock.sleeps
+    assert result["host_keys"] == ["ecdsa-sha2-nistp256 AAAAE2", "ssh-ed25519 AAAAC3", "ssh-rsa AAAAB3"]
+    assert len(clock.sleeps) == 1
+
+
+def test_all_the_host_keys_are_there_at_once(cloud: Cloud, play: Play, clock: FakeClock) -> None:
+    cloud.get("compute", ONE, INSTANCE)
+    publishes(cloud, RSA, ED25519, ECDSA)
+    assert len(play(gcp_instance, wait_for_host_keys=True, **WHO)["host_keys"]) == 3
+    assert not clock.sleeps
+
+
+def test_host_keys_come_one_by_one(cloud: Cloud, play: Play, clock: FakeClock) -> None:
+    """What is returned must not depend on how far the guest agent is."""
+    cloud.get("compute", ONE, INSTANCE)
+    publishes(cloud, ECDSA)
+    publishes(cloud, ECDSA, ED25519)
+    publishes(cloud, ECDSA, ED25519, RSA)
+    result = play(gcp_instance, wait_for_host_keys=True, **WHO)
+    assert result["host_keys"] == ["ecdsa-sha2-nistp256 AAAAE2", "ssh-ed25519 AAAAC3", "ssh-rsa AAAAB3"]
+    assert clock.sleeps == [10.0, 10.0]
+
+
+def test_an_agent_may_be_told_to_make_other_host_keys(cloud: Cloud, play: Play, clock: FakeClock) -> None:
+    cloud.get("compute", ONE, INSTANCE)
+    publishes(cloud, ED25519)
+    publishes(cloud, ED25519)
+    assert play(gcp_instance, wait_for_host_keys=True, **WHO)["host_keys"] == ["ssh-ed25519 AAAAC3"]
+    assert clock.sleeps == [10.0]
 
 
 def test_does_not_wait_for_ever(cloud: Cloud, play: Play, clock: FakeClock) -> None:
