@@ -31,7 +31,17 @@ CASES: dict[str, tuple[str, dict[str, Any], list[str]]] = {
     "two of mlflow's together": (
         "provision",
         {"mlflow_database_max_overflow": 5},
-        ["mlflow_database_max_overflow must be above 40 (now 10 + 5"],
+        ["mlflow_database_pool_size (0) and mlflow_database_max_overflow (5) must both be 0"],
+    ),
+    "mlflow, more connections than the database allows": (
+        "provision",
+        {"mlflow_workers": 8},
+        ["database allows 200", "8 workers * 3 pools * 9 connections", "= 442", "Lower mlflow_workers"],
+    ),
+    "mlflow, more connections than the tier allows": (
+        "provision",
+        {"infrastructure_database_tier": "db-f1-micro", "infrastructure_database_flags": {}},
+        ["database allows 25", "1 worker * 3 pools", "= 64", "infrastructure_database_tier"],
     ),
     "mlflow, type": ("provision", {"mlflow_workers": "many"}, ["mlflow_workers", "'many'", "to an int"]),
     "mlflow, release": ("provision", {"mlflow_version": "9.9.9"}, ["mlflow_version", "9.9.9", "Choose a version"]),
@@ -168,7 +178,7 @@ def test_good_values_are_not_in_the_way(
         "infrastructure_certificate_file": chain,
         "infrastructure_certificate_key_file": key,
         "mlflow_version": "3.99.0",
-        "mlflow_database_pool_size": 36,
+        "mlflow_database_pool_size": 9,
         "mlflow_database_max_overflow": 5,
         "credentials_items": [{"name": "mlflow.database-uri", "secret": "{{ infrastructure_name }}-database-uri"}],
         "mlflow_artifacts_destination": "gs://{{ infrastructure_bucket }}/here",

@@ -1,0 +1,122 @@
+# Copyright (c) 2026, the mlops.mlflow_gcp authors
+# SPDX-License-Identifier: Apache-2.0
+"""How many workers, threads and database connections the MLflow server gets, and whether the database has as many.
+
+Each worker process of MLflow holds one SQLAlchemy pool for runs, one for the model registry and one for users; one more
+for background jobs where they are on. While one server hands over to the next, both hold theirs.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+POOLS = 3
+"""Connection pools of a worker process: tracking store, registry store, auth store."""
+JOB_CONNECTIONS = 30
+"""Connections of the processes that run background jobs, estimated: three for each of ten."""
+SERVERS = 2
+"""Servers that hold connections during a cutover."""
+RESERVED = 10
+"""Connections that are left to Cloud SQL itself, backups, upgrades and the doctor."""
+THREADS = 40
+"""Threads of a worker process, by the default of AnyIO. More connections than one above that are never used."""
+MINIMAL_THREADS = 8
+"""Fewer threads than this serve too few requests at a time."""
+KEPT_OPEN = 10
+"""Connections of a pool that stay open while nothing uses them."""
+
+# Machine types whose name does not hold their number of CPUs:
+# https://cloud.google.com/compute/docs/general-purpose-machines
+_SHARED_CORE = {"e2-micro": 2, "e2-small": 2, "e2-medium": 2, "f1-micro": 1, "g1-small": 1}
+
+# Default of max_connections by GiB of memory: https://cloud.google.com/sql/docs/postgres/flags
+_MAX_CONNECTIONS = ((120, 1000), (60, 800), (30, 600), (15, 500), (7.5, 400), (6, 200), (3.75, 100), (1.5, 50), (0, 25))
+_TIER_MEMORY = {"db-f1-micro": 0.6, "db-g1-small": 1.7}
+
+
+@dataclass(frozen=True)
+class ServerPlan:
+    """What the server is started with."""
+
+    workers: int
+    """Worker processes."""
+    threads: int
+    """Threads of each worker. One fewer than the connections of a pool, or requests would wait for each other."""
+    pool_size: int
+    """Connections of a pool that stay open."""
+    max_overflow: int
+    """Connections of a pool that are opened on top."""
+    connections: int
+    """Connections that the deployment may hold at most."""
+    sum: str
+    """How `connections` comes about, as text."""
+    fits: bool
+    """Whether max_connections allows them; true where it is not known."""
+
+
+def machine_cpus(machine_type: str) -> int:
+    """Return the number of vCPUs of a Compute Engine machine type by its name, 0 where the name does not tell."""
+    if machine_type in _SHARED_CORE:
+        return _SHARED_CORE[machine_type]
+    if custom := re.fullmatch(r"(?:[a-z0-9]+-)?custom-(\d+)-\d+(?:-ext)?", machine_type):
+        return int(custom[1])
+    if named := re.fullmatch(r"[a-z0-9]+-[a-z]+-(\d+)(?:-[a-z]+)*", machine_type):
+        return int(named[1])
+    return 0
+
+
+def default_max_connections(tier: str) -> int:
+    """Return the default of max_connections of a Cloud SQL for PostgreSQL tier, 0 where its name does not tell."""
+    memory = _TIER_MEMORY.get(tier)
+    if custom := re.fullmatch(r"db-custom-\d+-(\d+)", tier):
+        memory = int(custom[1]) / 1024
+    # 8 GiB for each vCPU of Enterprise Plus.
+    elif performance := re.fullmatch(r"db-perf-optimized-N-(\d+)", tier):
+        memory = int(performance[1]) * 8
+    if memory is None:
+        return 0
+    return next(connections for least, connections in _MAX_CONNECTIONS if memory >= least)
+
+
+def server_plan(
+    *,
+    workers: int = 0,
+    pool_size: int = 0,
+    max_overflow: int = 0,
+    cpus: int = 0,
+    max_connections: int = 0,
+    jobs: bool = False,
+) -> ServerPlan:
+    """Return what the server is started with. A number that is 0 is computed, or is not known.
+
+    Args:
+        workers: Worker processes. Computed: one for each CPU, fewer where the database allows no more.
+        pool_size: Connections of each pool that stay open.
+        max_overflow: Connections of each pool that are opened on top.
+        cpus: CPUs of the VM.
+        max_connections: What the database allows.
+        jobs: Whether background jobs run.
+    """
+    pools = POOLS + 1 if jobs else POOLS
+    reserved = RESERVED + (SERVERS * JOB_CONNECTIONS if jobs else 0)
+    room = max_connections - reserved
+    each = pool_size + max_overflow
+    if not workers:
+        workers = max(1, cpus)
+        if max_connections:
+            workers = max(1, min(workers, room // (pools * (each or MINIMAL_THREADS + 1) * SERVERS)))
+    if not each:
+        each = THREADS + 1
+        if max_connections:
+            each = max(MINIMAL_THREADS + 1, min(each, room // (workers * pools * SERVERS)))
+        # MLflow takes an overflow of 0 for SQLAlchemy's default, which is 10.
+        pool_size = min(KEPT_OPEN, each - 1)
+        max_overflow = each - pool_size
+    connections = workers * pools * each * SERVERS + reserved
+    text = (
+        f"{workers} worker{'s' if workers > 1 else ''} * {pools} pools * {each} connections"
+        f" * {SERVERS} servers during a cutover + {reserved} reserved = {connections}"
+    )
+    fits = not max_connections or connections <= max_connections
+    return ServerPlan(workers, min(THREADS, each - 1), pool_size, max_overflow, connections, text, fits)
