@@ -116,3 +116,32 @@ def test_plain_http_only_redirects(site: Deployment) -> None:
     answer = requests.get(f"http://{site.address}/", timeout=30, allow_redirects=False)
     assert answer.status_code in (301, 308)
     assert answer.headers["Location"].startswith(site.url)
+
+
+def test_a_missing_artifact_is_not_found_at_once(site: Deployment) -> None:
+    """It was 500, which clients repeat for minutes."""
+    url = f"{site.url}/api/2.0/mlflow-artifacts/artifacts/0/{'0' * 32}/artifacts/nope.txt"
+    answer = requests.get(url, auth=site.admin, verify=str(site.ca), timeout=60)
+    assert answer.status_code == 404
+    assert answer.json()["error_code"] == "RESOURCE_DOES_NOT_EXIST"
+    assert f"{site.project}-mlflow-artifacts" in answer.json()["message"]
+
+
+def test_a_missing_permission_on_the_bucket_is_named(site: Deployment) -> None:
+    bucket = f"{site.project}-mlflow-artifacts"
+    policy = site.call("GET", "storage", f"b/{bucket}/iam")
+    ours = [each for each in policy["bindings"] if any("mlflow-server@" in member for member in each["members"])]
+    assert ours
+    others = [each for each in policy["bindings"] if each not in ours]
+    changed = site.call("PUT", "storage", f"b/{bucket}/iam", json={"bindings": others, "etag": policy["etag"]})
+    try:
+        url = f"{site.url}/api/2.0/mlflow-artifacts/artifacts/0/{'0' * 32}/artifacts/model.bin"
+        uploaded = requests.put(url, b"x", auth=site.admin, verify=str(site.ca), timeout=60)
+        downloaded = requests.get(url, auth=site.admin, verify=str(site.ca), timeout=60)
+    finally:
+        site.call("PUT", "storage", f"b/{bucket}/iam", json={"bindings": policy["bindings"], "etag": changed["etag"]})
+    for answer, permission in ((uploaded, "storage.objects.create"), (downloaded, "storage.objects.")):
+        assert answer.status_code == 403, answer.text
+        assert answer.json()["error_code"] == "PERMISSION_DENIED"
+        assert bucket in answer.json()["message"]
+        assert permission in answer.json()["message"]

@@ -161,11 +161,22 @@ def server_arguments(settings: dict[str, Any], runtime: Path, major: int) -> lis
     else:
         # gunicorn also binds what MLflow makes of host and port: so one more socket of ours instead of a TCP port.
         # Threads, and no time limit for a request: uploads of any size are served.
-        options = f"--bind unix:{path} --graceful-timeout {graceful} --timeout 0 --worker-class gthread --threads 40"
+        options = f"--bind unix:{path} --graceful-timeout {graceful} --timeout 0 --worker-class gthread"
+        options += f" --threads {settings['threads']}"
         listen = ["--gunicorn-opts", options, "--host", f"unix:{runtime / 'gunicorn'}", "--port", "1"]
     workers = str(settings["workers"])
     artifacts = ["--serve-artifacts", "--artifacts-destination", settings["artifacts_destination"]]
     return ["server", "--app-name", "basic-auth", *artifacts, "--workers", workers, *listen]
+
+
+def use_server_package(slot: Path, threads: int) -> None:
+    """Have MLflow find the package mlflow_gcp_server of the slot, here and in the processes that MLflow starts.
+
+    Before the release's own packages, so that its entry points come first.
+    """
+    os.environ["PYTHONPATH"] = str(slot)
+    os.environ["MLFLOW_GCP_SERVER_THREADS"] = str(threads)
+    sys.path.insert(0, str(slot))
 
 
 def enter_release(slot: Path, settings: dict[str, Any]) -> None:
@@ -209,7 +220,11 @@ def main() -> None:
     from mlflow.cli import cli
     from mlflow.version import VERSION
 
-    sys.argv = ["mlflow", *server_arguments(settings, runtime, int(VERSION.split(".")[0]))]
+    major = int(VERSION.split(".")[0])
+    # MLflow 2 serves no ASGI application.
+    if major >= 3:
+        use_server_package(slot, settings["threads"])
+    sys.argv = ["mlflow", *server_arguments(settings, runtime, major)]
     cli()
 
 

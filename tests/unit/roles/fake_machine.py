@@ -15,6 +15,7 @@ sys.path.insert(0, str(FILES))
 
 from bluegreen.journal import Journal  # noqa: E402
 from bluegreen.machine import FailedError, Machine  # noqa: E402
+from bluegreen.slots import SERVER_PACKAGE  # noqa: E402
 from bluegreen.switching import Switch  # noqa: E402
 from switch import status  # noqa: E402, F401
 
@@ -66,7 +67,10 @@ class FakeMachine(Machine):
         (self.paths.configuration / "server.json").write_text(server, encoding="utf-8")
         (self.paths.configuration / "unit.conf").write_text("[Service]\n", encoding="utf-8")
         self.paths.libexec.mkdir(parents=True, exist_ok=True)
-        (self.paths.libexec / "launch.py").write_text("launch\n", encoding="utf-8")
+        for name in ("launch.py", *SERVER_PACKAGE):
+            path = self.paths.libexec / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text("text\n", encoding="utf-8")
 
     def switch(self) -> Switch:
         """What a new process knows."""

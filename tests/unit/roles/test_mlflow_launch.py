@@ -23,6 +23,7 @@ SETTINGS = {
     "artifacts_destination": "gs://bucket/with space",
     "graceful_shutdown_timeout": 30,
     "workers": 2,
+    "threads": 14,
 }
 
 

@@ -18,6 +18,17 @@ from .machine import FailedError, Machine, read
 
 NAMES = ("blue", "green")
 
+SERVER_PACKAGE = (
+    "mlflow_gcp_server/__init__.py",
+    "mlflow_gcp_server/app.py",
+    "mlflow_gcp_server/artifacts.py",
+    "mlflow_gcp_server/credentials.py",
+    "mlflow_gcp_server/limit.py",
+    "mlflow_gcp_server.dist-info/METADATA",
+    "mlflow_gcp_server.dist-info/entry_points.txt",
+)
+"""Files that run in the server's processes."""
+
 
 def other(slot: str) -> str:
     """Return the other one of the two."""
@@ -55,7 +66,7 @@ class Slots:
         directory = self._paths.slots / slot
         return [
             (self._paths.configuration / "server.json", directory / "server.json"),
-            (self._paths.libexec / "launch.py", directory / "launch.py"),
+            *((self._paths.libexec / name, directory / name) for name in ("launch.py", *SERVER_PACKAGE)),
             # systemd must find it before /opt may be there.
             (self._paths.configuration / "unit.conf", self._paths.units / f"{unit(slot)}.d" / "settings.conf"),
         ]
