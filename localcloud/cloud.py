@@ -84,6 +84,7 @@ class Cloud:
         self.projects = Projects(self.store)
         self.auth = Auth(self.store, self.clock)
         self.permissions = Permissions(self.store, self.projects, self.clock)
+        self.custom_roles = self.permissions.custom_roles
         self.accounts = ServiceAccounts(self.store, self.projects, self.permissions, self.clock)
         self.operations = Operations(self)
 

@@ -11,6 +11,7 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from localcloud import conditions
+from localcloud.custom_roles import CustomRoles, is_custom
 from localcloud.errors import ApiError, error_info
 from localcloud.roles import ROLES, holds
 
@@ -44,6 +45,7 @@ class Permissions:
         self._accounts = store.collection("iam.serviceAccounts")
         self._projects = projects
         self._clock = clock
+        self.custom_roles = CustomRoles(store, clock)
 
     # -- policies
 
@@ -52,6 +54,7 @@ class Permissions:
         policy = self._policies.get(resource)
         if policy is None:
             return {"version": 1, "etag": EMPTY_ETAG}
+        policy = self._without_lost_roles(policy)
         if version >= 3 or not any("condition" in b for b in policy.get("bindings", ())):
             return policy
         # Older callers see that there is a condition without being able to lose it by writing back what they read.
@@ -64,11 +67,20 @@ class Permissions:
                 bindings.append(binding)
         return policy | {"version": 1, "bindings": bindings}
 
-    def set_policy(self, resource: str, policy: Json, *, mask: str | None = None, convenience: bool = False) -> Json:
+    def set_policy(
+        self,
+        resource: str,
+        policy: Json,
+        *,
+        mask: str | None = None,
+        convenience: bool = False,
+        project: str | None = None,
+    ) -> Json:
         """Replace a policy and return it. 409 ABORTED on another etag than the stored one,
         400 on unknown roles or members.
 
-        `convenience` lets `projectOwner:` and its kin in, which only buckets take.
+        `convenience` lets `projectOwner:` and its kin in, which only buckets take. `project` is the project whose
+        custom roles can be granted, where the resource's name does not contain it.
         """
         with self._store.transaction():
             current = self._policies.get(resource) or {"etag": EMPTY_ETAG}
@@ -84,6 +96,7 @@ class Permissions:
             merged: dict[tuple[str, str], Json] = {}
             for binding in policy.get("bindings") or ():
                 self._check_binding(binding, int(policy.get("version") or 1), convenience)
+                self._check_custom_role(binding, project or self._project_of(resource), current)
                 condition = binding.get("condition")
                 key = (binding["role"], json.dumps(condition, sort_keys=True))
                 into = merged.setdefault(key, {"role": binding["role"], "members": []})
@@ -112,7 +125,7 @@ class Permissions:
         role = binding.get("role") or ""
         if "_withcond_" in role:
             raise ApiError(400, None, f"Role {role} is not supported: write back what requestedPolicyVersion 3 reads.")
-        if role not in ROLES and not re.fullmatch(r"(projects|organizations)/[^/]+/roles/[\w.]+", role):
+        if role not in ROLES and not is_custom(role):
             raise ApiError(400, None, f"Role {role} is not supported for this resource.")
         if binding.get("condition") and version < 3:
             raise ApiError(400, None, "A policy with conditional role bindings must set version 3.")
@@ -127,7 +140,34 @@ class Permissions:
                 if not google_managed and self._accounts.get(email) is None:
                     raise ApiError(400, None, f"Service account {email} does not exist.")
 
+    def _check_custom_role(self, binding: Json, project: str, current: Json) -> None:
+        """400 for a custom role of another project, and for new members of a deleted one."""
+        role = binding.get("role") or ""
+        if not is_custom(role):
+            return
+        found = self.custom_roles.find(role)
+        if found is None or not role.startswith(f"projects/{project}/"):
+            raise ApiError(400, None, f"Role ({role}) does not exist in the resource's hierarchy.")
+        if found.get("deleted"):
+            old = {m for b in current.get("bindings", ()) if b["role"] == role for m in b["members"]}
+            if not set(binding.get("members") or ()) <= old:
+                message = f"Role ({role}) is in a deleted state: it cannot be granted until it is undeleted."
+                raise ApiError(400, "FAILED_PRECONDITION", message)
+
+    def _without_lost_roles(self, policy: Json) -> Json:
+        """Drop the bindings of custom roles whose deletion is final."""
+        bindings = policy.get("bindings", [])
+        left = [b for b in bindings if not is_custom(b["role"]) or self.custom_roles.find(b["role"])]
+        return policy if len(left) == len(bindings) else policy | {"bindings": left}
+
+    def _project_of(self, resource: str) -> str:
+        found = re.match(r"//[^/]+/projects/([^/]+)", resource)
+        return self._projects.id_of(found[1]) if found else ""
+
     # -- checks
+
+    def _grants(self, role: str, permission: str) -> bool:
+        return self.custom_roles.grants(role, permission) if is_custom(role) else holds(role, permission)
 
     def allowed(
         self, principal: Principal, permission: str, project: str | None = None, resource: str | None = None
@@ -143,7 +183,7 @@ class Permissions:
         for place in places:
             policy = self._policies.get(place)
             for binding in (policy or {}).get("bindings", ()):
-                if not holds(binding["role"], permission):
+                if not self._grants(binding["role"], permission):
                     continue
                 if not any(self._is(principal, member) for member in binding["members"]):
                     continue

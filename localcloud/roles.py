@@ -22,7 +22,8 @@ _ROLES = {
     "roles/owner": f"* {_NOT_IN_BASIC_ROLES}",
     "roles/editor": (
         "* !*.setIamPolicy !secretmanager.versions.access !resourcemanager.projects.delete "
-        f"!servicenetworking.services.addPeering {_NOT_IN_BASIC_ROLES}"
+        "!servicenetworking.services.addPeering !iam.roles.create !iam.roles.update !iam.roles.delete "
+        f"!iam.roles.undelete {_NOT_IN_BASIC_ROLES}"
     ),
     "roles/viewer": "*.get *.list *.getIamPolicy *.aggregatedList !storage.objects.*",
     "roles/browser": "resourcemanager.projects.get resourcemanager.projects.list resourcemanager.projects.getIamPolicy",
@@ -55,6 +56,7 @@ _ROLES = {
         "compute.firewalls.* compute.networks.updatePolicy compute.networks.get compute.*.get compute.*.list"
     ),
     "roles/compute.viewer": "compute.*.get compute.*.list",
+    "roles/iam.roleAdmin": "iam.roles.* resourcemanager.projects.get resourcemanager.projects.getIamPolicy",
     "roles/iam.roleViewer": "iam.roles.get iam.roles.list",
     "roles/iam.securityAdmin": "*.getIamPolicy *.setIamPolicy",
     "roles/iam.serviceAccountAdmin": (

@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""IAM: service accounts, their keys and policies, and the predefined roles."""
+"""IAM: service accounts, their keys and policies. Roles are in `iam_roles`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ from collections.abc import Callable
 
 from localcloud.accounts import account_resource
 from localcloud.errors import ApiError
-from localcloud.roles import ROLES, holds
 from localcloud.service import Call, Handler, Json, Service
 from localcloud.store import AlreadyExists
 
@@ -250,34 +249,3 @@ def disable_key(call: Call) -> Json:
 def enable_key(call: Call) -> Json:
     """Accept a disabled key again."""
     return _switch_key(call, disabled=False)
-
-
-# -- roles
-
-
-@api.method("iam.roles.get", permission=None)
-def get_role(call: Call) -> Json:
-    """A predefined role, with the permissions of it that the local cloud's methods ask for."""
-    name = str(call.params["name"])
-    if name not in ROLES:
-        raise ApiError(404, None, f"The role named {name} was not found.")
-    return _role(call, name) | {"includedPermissions": sorted(p for p in _permissions() if holds(name, p))}
-
-
-@api.method("iam.roles.list", permission=None)
-def list_roles(call: Call) -> Json:
-    """The predefined roles."""
-    page, token = call.page([_role(call, name) for name in sorted(ROLES)], default=300)
-    return {"roles": page} | ({"nextPageToken": token} if token else {})
-
-
-def _role(call: Call, name: str) -> Json:
-    title = name.removeprefix("roles/").replace(".", " ").title()
-    return {"name": name, "title": title, "stage": "GA", "etag": "AA=="}
-
-
-def _permissions() -> set[str]:
-    from localcloud.registry import Registry
-
-    asked = {b.permission for s in Registry.load().services for b in s.bound.values() if b.permission}
-    return asked | {p for patterns in ROLES.values() for p in patterns if "*" not in p and not p.startswith("!")}

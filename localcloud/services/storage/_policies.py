@@ -51,7 +51,9 @@ def set_policy(call: Call) -> Json:
             "enforced.",
         )
     try:
-        policy = call.cloud.permissions.set_policy(full_name(name), call.body, convenience=True)
+        policy = call.cloud.permissions.set_policy(
+            full_name(name), call.body, convenience=True, project=bucket["project"]
+        )
     except ApiError as error:
         if error.code == 409:
             raise condition_failed() from error
