@@ -31,6 +31,7 @@ OWNER = "owner"
 
 
 _AT_START: list[Callable[[Cloud], None]] = []
+_AT_ACTIVATION: dict[str, list[Callable[[Cloud, str], None]]] = {}
 
 
 def at_start(function: Callable[[Cloud], None]) -> Callable[[Cloud], None]:
@@ -40,6 +41,19 @@ def at_start(function: Callable[[Cloud], None]) -> Callable[[Cloud], None]:
     """
     _AT_START.append(function)
     return function
+
+
+def at_activation(host: str) -> Callable[[Callable[[Cloud, str], None]], Callable[[Cloud, str], None]]:
+    """Register what happens in a project when Service Usage enables an API: `@at_activation("compute.googleapis.com")`.
+
+    The function runs in the transaction that enables the API, each time anew.
+    """
+
+    def register(function: Callable[[Cloud, str], None]) -> Callable[[Cloud, str], None]:
+        _AT_ACTIVATION.setdefault(host, []).append(function)
+        return function
+
+    return register
 
 
 class Clock:
@@ -101,6 +115,12 @@ class Cloud:
         """Let every service bring its documents and the engine together: after a start, or when the engine was away."""
         for function in _AT_START:
             function(self)
+
+    def activate(self, project: str, host: str) -> None:
+        """Enable an API in a project, with what the API makes there; call it inside a transaction."""
+        self.projects.enable(project, host)
+        for function in _AT_ACTIVATION.get(host, ()):
+            function(self, project)
 
     def close(self) -> None:
         """Let go of the state; unfinished operations go on after the next start."""

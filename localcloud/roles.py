@@ -23,7 +23,7 @@ _ROLES = {
     "roles/editor": (
         "* !*.setIamPolicy !secretmanager.versions.access !resourcemanager.projects.delete "
         "!servicenetworking.services.addPeering !iam.roles.create !iam.roles.update !iam.roles.delete "
-        f"!iam.roles.undelete {_NOT_IN_BASIC_ROLES}"
+        f"!iam.roles.undelete !orgpolicy.policy.set {_NOT_IN_BASIC_ROLES}"
     ),
     "roles/viewer": "*.get *.list *.getIamPolicy *.aggregatedList !storage.objects.*",
     "roles/browser": "resourcemanager.projects.get resourcemanager.projects.list resourcemanager.projects.getIamPolicy",
@@ -69,6 +69,7 @@ _ROLES = {
     "roles/iap.tunnelResourceAccessor": "iap.tunnelInstances.accessViaIAP",
     "roles/logging.logWriter": "logging.logEntries.create",
     "roles/monitoring.metricWriter": "monitoring.timeSeries.create monitoring.metricDescriptors.create",
+    "roles/orgpolicy.policyAdmin": "orgpolicy.*",
     "roles/resourcemanager.projectIamAdmin": (
         "resourcemanager.projects.get resourcemanager.projects.getIamPolicy resourcemanager.projects.setIamPolicy"
     ),

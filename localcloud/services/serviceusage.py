@@ -142,7 +142,7 @@ def switch(work: Work) -> Json:
         for host in hosts:
             if work.args["enable"]:
                 for each in (host, *_COME_WITH.get(host, ())):
-                    work.cloud.projects.enable(project, each)
+                    work.cloud.activate(project, each)
             else:
                 work.cloud.projects.disable(project, host)
     services = [_document(work.args["number"], h, enabled=work.args["enable"]) for h in hosts]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 # Importing a file binds its handlers.
 from localcloud.services.compute import (  # noqa: F401
     addresses,
+    defaults,
     disks,
     firewalls,
     instance_changes,

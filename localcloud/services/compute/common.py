@@ -116,10 +116,15 @@ def place(call: Call) -> str:
 
 def new(call: Call, kind: str, name: str) -> Json:
     """The fields that every new resource has; `kind` is `compute#network`."""
+    return new_document(call.cloud, kind, name)
+
+
+def new_document(cloud: Cloud, kind: str, name: str) -> Json:
+    """Return the fields that every new resource has, for a resource that no call asks for."""
     document: Json = {
         "kind": kind,
-        "id": str(call.cloud.store.next_number("compute.id", 1_000_000_000_000_000_001)),
-        "creationTimestamp": call.cloud.clock.now(),
+        "id": str(cloud.store.next_number("compute.id", 1_000_000_000_000_000_001)),
+        "creationTimestamp": cloud.clock.now(),
         "name": last(name),
     }
     scope = name.split("/")[2]

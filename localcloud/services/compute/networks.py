@@ -18,7 +18,7 @@ from localcloud.services.compute.common import (
     last,
     link,
     listed,
-    new,
+    new_document,
     operation,
     place,
     ready,
@@ -28,6 +28,7 @@ from localcloud.services.compute.common import (
 if TYPE_CHECKING:
     from localcloud.cloud import Cloud
 
+_MTU = 1460
 _PATCHABLE = ("routingConfig", "mtu", "description", "networkFirewallPolicyEnforcementOrder")
 
 
@@ -51,31 +52,32 @@ def insert(call: Call) -> Json:
     name = f"{place(call)}/networks/{checked_name(body)}"
     if body.get("IPv4Range") or body.get("autoCreateSubnetworks") is None:
         raise ApiError(400, "badRequest", "Legacy networks are not supported anymore: set autoCreateSubnetworks.")
-    mtu = body.get("mtu") or 1460
+    mtu = body.get("mtu") or _MTU
     if not 1300 <= mtu <= 8896:
         raise invalid("resource.mtu", mtu, "Must be between 1300 and 8896.")
 
-    def create() -> Json:
-        document = new(call, "compute#network", name) | {
-            "autoCreateSubnetworks": body["autoCreateSubnetworks"],
-            "mtu": mtu,
-            "routingConfig": {"routingMode": "REGIONAL", "bgpBestPathSelectionMode": "LEGACY"}
-            | (body.get("routingConfig") or {}),
-            "networkFirewallPolicyEnforcementOrder": body.get("networkFirewallPolicyEnforcementOrder")
-            or "AFTER_CLASSIC_FIREWALL",
-        }
-        document["selfLinkWithId"] = link(f"{place(call)}/networks/{document['id']}")
-        if body.get("description"):
-            document["description"] = body["description"]
-        document = resources(call.cloud, "networks").create(name, document)
-        if document["autoCreateSubnetworks"]:
-            for region, (_, cidr) in catalog.REGIONS.items():
-                subnetworks.create(
-                    call, f"projects/{call.project}/regions/{region}/subnetworks/{last(name)}", name, cidr
-                )
-        return document
+    return operation(call, "insert", name, lambda: create(call.cloud, name, body))
 
-    return operation(call, "insert", name, create)
+
+def create(cloud: Cloud, name: str, body: Json) -> Json:
+    """Write a new network; one in auto mode with its subnetworks."""
+    document = new_document(cloud, "compute#network", name) | {
+        "autoCreateSubnetworks": body["autoCreateSubnetworks"],
+        "mtu": body.get("mtu") or _MTU,
+        "routingConfig": {"routingMode": "REGIONAL", "bgpBestPathSelectionMode": "LEGACY"}
+        | (body.get("routingConfig") or {}),
+        "networkFirewallPolicyEnforcementOrder": body.get("networkFirewallPolicyEnforcementOrder")
+        or "AFTER_CLASSIC_FIREWALL",
+    }
+    project = name.split("/")[1]
+    document["selfLinkWithId"] = link(f"projects/{project}/global/networks/{document['id']}")
+    if body.get("description"):
+        document["description"] = body["description"]
+    document = resources(cloud, "networks").create(name, document)
+    if document["autoCreateSubnetworks"]:
+        for region, (_, cidr) in catalog.REGIONS.items():
+            subnetworks.create(cloud, f"projects/{project}/regions/{region}/subnetworks/{last(name)}", name, cidr)
+    return document
 
 
 @api.method("compute.networks.get", permission="compute.networks.get")

@@ -114,8 +114,8 @@ def service_accounts(call: Call, given: list[Json]) -> list[Json]:
     found: list[Json] = []
     for account in given:
         email = str(account.get("email") or "default")
-        if email == "default":
-            email = default_account(call.cloud, call.project or "")
+        default = default_account(call.cloud, call.project or "")
+        email = default if email == "default" else email
         known = call.cloud.accounts.get(email)
         project = str(known["projectId"]) if known else call.project or ""
         permissions = call.cloud.permissions

@@ -1,9 +1,10 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""Operations: global, regional and zonal."""
+"""Operations: global, regional and zonal; batches of calls."""
 
 from __future__ import annotations
 
+from localcloud.batch import batch
 from localcloud.errors import ApiError
 from localcloud.operations import as_compute
 from localcloud.service import Call, Json
@@ -60,3 +61,7 @@ def aggregate(call: Call) -> Json:
     """The operations of all scopes."""
     found = [as_compute(o) for o in call.cloud.operations.list("compute", call.project)]
     return aggregated(call, "compute#operationAggregatedList", "operations", found, ("global", *catalog.SCOPES))
+
+
+# gcloud sends more than one call in a batch, for example to delete several firewall rules.
+api.route("POST", r"/batch/compute/v1", anonymous=True)(batch)

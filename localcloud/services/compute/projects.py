@@ -22,14 +22,16 @@ _TOTAL_LIMIT = 512 * 1024
 
 
 def default_account(cloud: Cloud, project: str) -> str:
-    """The email of a project's default service account, which is there once Compute Engine is used."""
+    """Return the email of a project's default service account, and make the account once: it can be deleted."""
     account = f"{cloud.projects.number_of(project)}-compute"
-    email = f"{account}@{_DOMAIN}"
-    if cloud.accounts.get(email) is None:
-        fields = {"displayName": "Compute Engine default service account"}
-        with contextlib.suppress(AlreadyExists):  # another call was faster
-            cloud.accounts.create(project, account, fields, domain=_DOMAIN)
-    return email
+    made = cloud.store.collection("compute.defaultAccounts")
+    with cloud.store.transaction():
+        if made.get(project) is None:
+            made.put(project, {})
+            fields = {"displayName": "Compute Engine default service account"}
+            with contextlib.suppress(AlreadyExists):  # an older local cloud made the account
+                cloud.accounts.create(project, account, fields, domain=_DOMAIN)
+    return f"{account}@{_DOMAIN}"
 
 
 def metadata_document(items: list[Json]) -> Json:

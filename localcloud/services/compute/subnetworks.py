@@ -19,7 +19,7 @@ from localcloud.services.compute.common import (
     invalid,
     link,
     listed,
-    new,
+    new_document,
     operation,
     place,
     ready,
@@ -30,6 +30,8 @@ from localcloud.services.compute.common import (
 if TYPE_CHECKING:
     from localcloud.cloud import Cloud
 
+# Auto mode networks keep this range for themselves.
+AUTO_MODE_RANGE = "10.128.0.0/9"
 _OPTIONS = ("description", "logConfig", "enableFlowLogs", "secondaryIpRanges")
 _PATCHABLE = (*_OPTIONS, "privateIpGoogleAccess", "ipCidrRange")
 
@@ -38,11 +40,11 @@ def _name(call: Call) -> str:
     return f"{place(call)}/subnetworks/{call.params['subnetwork']}"
 
 
-def create(call: Call, name: str, network: str, cidr: str, options: Json | None = None) -> Json:
+def create(cloud: Cloud, name: str, network: str, cidr: str, options: Json | None = None) -> Json:
     """Write a new subnetwork; its range must be free."""
-    taken = ranges.taken_in_network(call.cloud, network)
+    taken = ranges.taken_in_network(cloud, network)
     check_free(cidr, taken, "resource.ipCidrRange")
-    document = new(call, "compute#subnetwork", name) | {
+    document = new_document(cloud, "compute#subnetwork", name) | {
         "network": link(network),
         "ipCidrRange": cidr,
         "gatewayAddress": str(ipaddress.IPv4Network(cidr)[1]),
@@ -51,7 +53,7 @@ def create(call: Call, name: str, network: str, cidr: str, options: Json | None 
         "purpose": "PRIVATE",
         "stackType": "IPV4_ONLY",
     }
-    return resources(call.cloud, "subnetworks").create(name, document | (options or {}))
+    return resources(cloud, "subnetworks").create(name, document | (options or {}))
 
 
 def check_free(cidr: str, taken: list[tuple[ranges.Range, str]], field: str) -> None:
@@ -77,12 +79,12 @@ def insert(call: Call) -> Json:
         found = resources(call.cloud, "networks").get(network)
         ready(call.cloud, network)
         options = {k: v for k, v in body.items() if k in (*_OPTIONS, "privateIpGoogleAccess") and v is not None}
-        if found["autoCreateSubnetworks"] and ipaddress.IPv4Network("10.128.0.0/9").overlaps(
+        if found["autoCreateSubnetworks"] and ipaddress.IPv4Network(AUTO_MODE_RANGE).overlaps(
             ranges.parse(body["ipCidrRange"], "resource.ipCidrRange")
         ):
-            why = "Range overlaps 10.128.0.0/9, which auto mode networks keep for themselves."
+            why = f"Range overlaps {AUTO_MODE_RANGE}, which auto mode networks keep for themselves."
             raise invalid("resource.ipCidrRange", body["ipCidrRange"], why)
-        return create(call, name, network, body["ipCidrRange"], options)
+        return create(call.cloud, name, network, body["ipCidrRange"], options)
 
     return operation(call, "insert", name, write)
 

@@ -1,0 +1,86 @@
+# Copyright (c) 2026, the mlops.mlflow_gcp authors
+# SPDX-License-Identifier: Apache-2.0
+"""What a project gets when its Compute Engine API is enabled for the first time: a service account and a network."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from localcloud import constraints
+from localcloud.cloud import at_activation, at_start
+from localcloud.permissions import project_resource
+from localcloud.service import Json
+from localcloud.services.compute import networks, subnetworks
+from localcloud.services.compute.common import api, link, new_document, resources
+from localcloud.services.compute.projects import default_account
+
+if TYPE_CHECKING:
+    from localcloud.cloud import Cloud
+
+_NETWORK = "default"
+# Name, description, protocols with ports, source range: as Google makes them, all with the lowest priority but one.
+_FIREWALLS: tuple[tuple[str, str, list[Json], str], ...] = (
+    (
+        "internal",
+        "Allow internal traffic on the default network",
+        [
+            {"IPProtocol": "tcp", "ports": ["0-65535"]},
+            {"IPProtocol": "udp", "ports": ["0-65535"]},
+            {"IPProtocol": "icmp"},
+        ],
+        subnetworks.AUTO_MODE_RANGE,
+    ),
+    ("ssh", "Allow SSH from anywhere", [{"IPProtocol": "tcp", "ports": ["22"]}], "0.0.0.0/0"),
+    ("rdp", "Allow RDP from anywhere", [{"IPProtocol": "tcp", "ports": ["3389"]}], "0.0.0.0/0"),
+    ("icmp", "Allow ICMP from anywhere", [{"IPProtocol": "icmp"}], "0.0.0.0/0"),
+)
+_PRIORITY = 65534
+
+
+@at_activation(api.host)
+def activate(cloud: Cloud, project: str) -> None:
+    """Make the default service account and network, once in the life of a project: they can be deleted."""
+    made = cloud.store.collection("compute.activated")
+    email = default_account(cloud, project)
+    if made.get(project) is not None:
+        return
+    made.put(project, {})
+    if not constraints.enforced(cloud, project, constraints.NO_DEFAULT_GRANTS):
+        _grant_editor(cloud, project, email)
+    if not constraints.enforced(cloud, project, constraints.NO_DEFAULT_NETWORK):
+        _create_network(cloud, project)
+
+
+@at_start
+def complete(cloud: Cloud) -> None:
+    """Complete projects that enabled the API under an older local cloud: they get the account and no network."""
+    for document in cloud.projects.documents.list():
+        project = document["projectId"]
+        if cloud.projects.enabled(project, api.host):
+            default_account(cloud, project)
+            cloud.store.collection("compute.activated").put(project, {})
+
+
+def _grant_editor(cloud: Cloud, project: str, email: str) -> None:
+    resource = project_resource(project)
+    policy = cloud.permissions.policy(resource, 3)
+    binding = {"role": "roles/editor", "members": [f"serviceAccount:{email}"]}
+    cloud.permissions.set_policy(resource, policy | {"bindings": [*policy.get("bindings", []), binding]})
+
+
+def _create_network(cloud: Cloud, project: str) -> None:
+    network = f"projects/{project}/global/networks/{_NETWORK}"
+    networks.create(cloud, network, {"autoCreateSubnetworks": True, "description": "Default network for the project"})
+    for suffix, description, allowed, source in _FIREWALLS:
+        name = f"projects/{project}/global/firewalls/{_NETWORK}-allow-{suffix}"
+        rule = {
+            "description": description,
+            "network": link(network),
+            "priority": _PRIORITY,
+            "direction": "INGRESS",
+            "allowed": allowed,
+            "sourceRanges": [source],
+            "disabled": False,
+            "logConfig": {"enable": False},
+        }
+        resources(cloud, "firewalls").create(name, new_document(cloud, "compute#firewall", name) | rule)

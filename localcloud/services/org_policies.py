@@ -1,0 +1,83 @@
+# Copyright (c) 2026, the mlops.mlflow_gcp authors
+# SPDX-License-Identifier: Apache-2.0
+"""Resource Manager v1: organization policies of projects, for the few constraints that the local cloud follows."""
+
+from __future__ import annotations
+
+from localcloud import constraints
+from localcloud.errors import ApiError
+from localcloud.lifecycle import fingerprint
+from localcloud.service import Call, Json
+from localcloud.services.cloudresourcemanager import v1
+
+_ID = "cloudresourcemanager.projects."
+
+
+def _project(call: Call) -> str:
+    return call.cloud.projects.id_of(str(call.params["resource"]).removeprefix("projects/"))
+
+
+def _constraint(name: str) -> str:
+    name = name if name.startswith("constraints/") else f"constraints/{name}"
+    if name not in constraints.BOOLEAN:
+        known = ", ".join(sorted(constraints.BOOLEAN))
+        raise ApiError(501, None, f"The local cloud does not follow {name}. It follows {known}.")
+    return name
+
+
+def _stored(call: Call, constraint: str) -> Json:
+    found = constraints.policies(call.cloud).get(f"{_project(call)}/{constraint}") or {"constraint": constraint}
+    return found | {"etag": fingerprint(found)}
+
+
+def _check_etag(call: Call, constraint: str, etag: str | None) -> None:
+    if etag and etag.replace("-", "+").replace("_", "/") != _stored(call, constraint)["etag"]:
+        message = f"The policy of {constraint} has been changed meanwhile. Read it again and repeat the change."
+        raise ApiError(409, "ABORTED", message)
+
+
+@v1.method(_ID + "getOrgPolicy", permission="orgpolicy.policy.get", project=_project)
+def get(call: Call) -> Json:
+    """The policy that is set on the project; without a value if none is."""
+    return _stored(call, _constraint(call.body.get("constraint") or ""))
+
+
+@v1.method(_ID + "getEffectiveOrgPolicy", permission="orgpolicy.policy.get", project=_project)
+def get_effective(call: Call) -> Json:
+    """Whether the constraint holds in the project."""
+    constraint = _constraint(call.body.get("constraint") or "")
+    on = constraints.enforced(call.cloud, _project(call), constraint)
+    return {"constraint": constraint, "booleanPolicy": {"enforced": True} if on else {}}
+
+
+@v1.method(_ID + "listOrgPolicies", permission="orgpolicy.policy.get", project=_project)
+def list_policies(call: Call) -> Json:
+    """The policies that are set on the project."""
+    found = constraints.policies(call.cloud).list(f"{_project(call)}/")
+    return {"policies": [_stored(call, policy["constraint"]) for policy in found]} if found else {}
+
+
+@v1.method(_ID + "setOrgPolicy", permission="orgpolicy.policy.set", project=_project)
+def set_policy(call: Call) -> Json:
+    """Enforce a constraint in the project, or not."""
+    policy = call.body.get("policy") or {}
+    constraint = _constraint(policy.get("constraint") or "")
+    if policy.get("listPolicy"):
+        raise ApiError(400, None, f"{constraint} is a boolean constraint: set booleanPolicy.")
+    with call.cloud.store.transaction():
+        _check_etag(call, constraint, policy.get("etag"))
+        document: Json = {"constraint": constraint, "updateTime": call.cloud.clock.now()}
+        if "booleanPolicy" in policy:
+            document["booleanPolicy"] = policy["booleanPolicy"] or {}
+        constraints.policies(call.cloud).put(f"{_project(call)}/{constraint}", document)
+        return _stored(call, constraint)
+
+
+@v1.method(_ID + "clearOrgPolicy", permission="orgpolicy.policy.set", project=_project)
+def clear(call: Call) -> Json:
+    """Remove the project's policy."""
+    constraint = _constraint(call.body.get("constraint") or "")
+    with call.cloud.store.transaction():
+        _check_etag(call, constraint, call.body.get("etag"))
+        constraints.policies(call.cloud).delete(f"{_project(call)}/{constraint}")
+    return {}
