@@ -23,10 +23,9 @@ import pytest
 from localcloud import locks
 from localcloud.commands import _process
 from localcloud.engine import docker_common, sysctls
-from localcloud.engine.nft_network import HOST_ADDRESS
 from tests.localcloud.compute_client import ZONE, Compute
 from tests.localcloud.engine.world import eventually, host_connects
-from tests.localcloud.harness import Local
+from tests.localcloud.harness import PLATFORM, Local
 
 pytestmark = pytest.mark.engine
 REPOSITORY = pathlib.Path(__file__).parents[2]
@@ -113,16 +112,14 @@ class Shell:
 
 
 def machine(cloud: Cloud, shell: Shell) -> Compute:
-    """A machine that the deployer can log in to."""
+    """A VM that the deployer can log in to, on the project's network `default` and with its default account."""
     compute = Compute(cloud)
-    compute.network()
-    compute.subnetwork(cidr="10.214.0.0/24")
-    ssh = {"name": "ssh", "network": "global/networks/net", "sourceRanges": [f"{HOST_ADDRESS}/32"]}
-    compute.made("global/firewalls", ssh | {"allowed": [{"IPProtocol": "tcp", "ports": ["22"]}]})
     metadata = {"enable-guest-attributes": "TRUE", "ssh-keys": f"ada:{shell.public_key}"}
-    card = {"subnetwork": "regions/europe-west1/subnetworks/sub", "accessConfigs": [{"type": "ONE_TO_ONE_NAT"}]}
+    card = {"network": "global/networks/default", "accessConfigs": [{"type": "ONE_TO_ONE_NAT"}]}
     compute.instance(
-        metadata={"items": [{"key": key, "value": value} for key, value in metadata.items()]}, networkInterfaces=[card]
+        metadata={"items": [{"key": key, "value": value} for key, value in metadata.items()]},
+        networkInterfaces=[card],
+        serviceAccounts=[{"email": "default", "scopes": [PLATFORM]}],
     )
     shell.meets(compute)
     return compute
@@ -142,6 +139,11 @@ def test_machines_outlive_the_process_and_nothing_outlives_down(
     # /run does not survive a boot of the machine.
     eventually(lambda: shell("echo this-boot | sudo tee /run/note") == "this-boot", 60)
     before = compute("GET", VM)
+    assert before["networkInterfaces"][0]["networkIP"].startswith("10.132.0.")
+    account = "http://metadata.google.internal/computeMetadata/v1/instance/service-accounts/default"
+    email = shell(f"curl --silent --fail -H 'Metadata-Flavor: Google' {account}/email")
+    assert email == "100000000001-compute@developer.gserviceaccount.com"
+    assert shell(f"curl --silent --fail -H 'Metadata-Flavor: Google' {account}/token")
 
     os.kill(int(_process.pid_file(cloud.settings).read_text()), signal.SIGKILL)
     eventually(lambda: _process.find(cloud.settings) is None)
@@ -153,7 +155,7 @@ def test_machines_outlive_the_process_and_nothing_outlives_down(
     assert compute("GET", VM)["id"] == before["id"]
     assert compute("GET", VM)["networkInterfaces"] == before["networkInterfaces"]
     assert shell("cat /run/note") == "this-boot"
-    compute.removed("global/firewalls/ssh")
+    compute.removed("global/firewalls/default-allow-ssh")
     assert not host_connects(shell.address, 22), "the new process has the machine's network in its hands"
 
     done = cloud.down()
