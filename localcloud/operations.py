@@ -10,7 +10,9 @@ must therefore be safe to repeat: look at what is there, then make it so.
 from __future__ import annotations
 
 import builtins
+import http
 import logging
+import re
 import sqlite3
 import threading
 import time
@@ -234,11 +236,18 @@ def as_compute(operation: Json) -> Json:
         shown[kind.removesuffix("s")] = f"{base}/{scope}"
     if operation["error"]:
         error = operation["error"]
-        code = error["reason"] if error["reason"] and error["reason"].isupper() else error["status"]
+        code = _operation_code(error["reason"], error["status"])
         shown["error"] = {"errors": [{"code": code, "message": error["message"]}]}
         shown["httpErrorStatusCode"] = error["code"]
-        shown["httpErrorMessage"] = error["status"].replace("_", " ")
+        shown["httpErrorMessage"] = http.HTTPStatus(error["code"]).phrase.upper()
     return shown
+
+
+def _operation_code(reason: str | None, status: str) -> str:
+    """Return an operation's error code: `RESOURCE_IN_USE_…` for the reason `resourceInUse…` that an answer has."""
+    if not reason or reason.islower():
+        return status
+    return reason if reason.isupper() else re.sub(r"(?=[A-Z])", "_", reason).upper()
 
 
 def as_sql(operation: Json) -> Json:

@@ -203,7 +203,10 @@ def list_connections(call: Call) -> Json:
 
 @api.method(_PATCH, permission="servicenetworking.services.addPeering", project=_project)
 def patch(call: Call) -> Json:
-    """Replace the ranges of a connection; without `force` a range in use cannot be taken away."""
+    """Replace the ranges of a connection; without `force` a range in use cannot be taken away.
+
+    With `force` a connection that does not exist is created: Terraform creates all connections so.
+    """
     if call.params.get("updateMask") not in (None, "*", "reservedPeeringRanges", "reserved_peering_ranges"):
         raise ApiError(400, None, f"Invalid value: update_mask '{call.params['updateMask']}'.")
     network = _body_network(call)
@@ -218,8 +221,9 @@ def _patch(work: Work) -> Json:
     cloud, network, wanted = work.cloud, work.args["network"], work.args["ranges"]
     with cloud.store.transaction():
         connection = netstate.connections(cloud).get(network)
-        if connection is None:
+        if connection is None and not work.args["force"]:
             raise ApiError(404, None, "Connection not found.")
+        connection = connection or {"ranges": {}}
         lost = {cidr for name, cidr in connection["ranges"].items() if name not in wanted}
         used = {doc["range"] for _, doc in cloud.store.collection("servicenetworking.allocations").items(f"{network}/")}
         if lost & used and not work.args["force"]:
@@ -234,7 +238,8 @@ def delete(call: Call) -> Json:
     """End a connection that no service uses any more."""
     network = _body_network(call)
     _existing_network(call, network)
-    if not str(call.params["name"]).endswith(f"/connections/{PEERING}"):
+    # gcloud names the connection `-`, other clients by its peering.
+    if not str(call.params["name"]).endswith((f"/connections/{PEERING}", "/connections/-")):
         raise ApiError(404, None, f"Connection '{call.params['name']}' not found.")
     if netstate.connections(call.cloud).get(network) is None:
         raise ApiError(404, None, f"Connection '{call.params['name']}' not found.")

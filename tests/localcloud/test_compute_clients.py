@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 from google.api_core.client_options import ClientOptions
-from google.api_core.exceptions import BadRequest, Conflict, NotFound
+from google.api_core.exceptions import Conflict, NotFound
 from google.cloud import compute_v1
 
 from localcloud.commands.env import variables
@@ -88,8 +88,9 @@ def test_client_library(local: Local) -> None:
     read = instances.get(project=P, zone=Z, instance="vm")
     assert (read.status, read.network_interfaces[0].access_configs[0].nat_i_p) == ("RUNNING", address)
     assert addresses.get(project=P, region=R, address="ip").status == "IN_USE"
-    with pytest.raises(BadRequest):
-        networks.delete(project=P, network="net")
+    refused = networks.delete_unary(project=P, network="net")
+    done = waiters[""][0].wait(project=P, operation=refused.name)
+    assert [error.code for error in done.error.errors] == ["RESOURCE_IN_USE_BY_ANOTHER_RESOURCE"]
 
     finish(instances.delete_unary(project=P, zone=Z, instance="vm"))
     finish(addresses.delete_unary(project=P, region=R, address="ip"))

@@ -1,6 +1,9 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""Deleting: refused while something needs the resource, when asked for and once more when it is done."""
+"""Deletion: refused while something needs the resource, in the answer to the call and in the operation.
+
+The deletion of a network is refused in the operation only.
+"""
 
 from __future__ import annotations
 
@@ -18,6 +21,7 @@ if TYPE_CHECKING:
 Check = Callable[["Cloud", Json], None]
 _CHECKS: dict[str, Check] = {}
 _ALONG: dict[str, Check] = {}
+_LATE = frozenset({"networks"})
 
 
 def checked_by(kind: str, check: Check, along: Check | None = None) -> None:
@@ -33,7 +37,8 @@ def delete(call: Call, kind: str, name: str) -> Json:
     def change() -> Json:
         document = resources(call.cloud, kind).get(name)
         ready(call.cloud, name)
-        _CHECKS[kind](call.cloud, document)
+        if kind not in _LATE:
+            _CHECKS[kind](call.cloud, document)
         return document
 
     return operation(call, "delete", name, change, run="compute.remove", args={"kind": kind})
