@@ -76,15 +76,31 @@ def supported(permission: str) -> bool:
         return permission not in NOT_SUPPORTED
     if not _FORM.fullmatch(permission):
         return False
-    prefix = permission.partition(".")[0]
-    own = {name.partition(".")[0] for name in known()} - {"logging", "monitoring", "iap"}
-    return prefix not in own and prefix in _catalogue() | _OTHER_PREFIXES
+    prefix, resource, _ = permission.split(".")
+    if prefix in _emulated():
+        # Kinds of resources that the contract has and the local cloud has not, such as resourcemanager.tagKeys.
+        return resource in _emulated()[prefix] and not any(p.startswith(f"{prefix}.{resource}.") for p in known())
+    return prefix in _catalogue() | _OTHER_PREFIXES
 
 
 def host(permission: str) -> str:
     """Return the host name of the API that a permission belongs to."""
     prefix = permission.partition(".")[0]
     return f"{_HOSTS.get(prefix, prefix)}.googleapis.com"
+
+
+@functools.cache
+def _emulated() -> dict[str, frozenset[str]]:
+    """Return the kinds of resources in the contract of each service that the local cloud has, by permission prefix."""
+    from localcloud.registry import Registry
+
+    prefixes = {api: prefix for prefix, api in _HOSTS.items()}
+    found: dict[str, frozenset[str]] = {}
+    for service in Registry.load().services:
+        kinds = {method.split(".")[-2] for each in service.contracts() for method in each.methods}
+        prefix = prefixes.get(service.name, service.name)
+        found[prefix] = found.get(prefix, frozenset()) | kinds
+    return found
 
 
 @functools.cache

@@ -96,6 +96,7 @@ def test_stage_alpha_and_empty_fields_are_left_out(call: Any) -> None:
         ("fine", {"stage": "FINISHED"}),
         ("fine", {"name": "projects/mlflow-local/roles/fine"}),
         ("fine", {"includedPermissions": ["compute.instances.fly"]}),
+        ("fine", {"includedPermissions": ["compute.nonsense.get"]}),
         ("fine", {"includedPermissions": ["nonsense"]}),
         ("fine", {"includedPermissions": ["nothing.instances.get"]}),
         ("fine", {"includedPermissions": ["compute.*"]}),
@@ -111,7 +112,8 @@ def test_an_unknown_permission_is_named(call: Any) -> None:
     body = {"roleId": "fine", "role": {"includedPermissions": ["compute.instances.get", "compute.instances.fly"]}}
     text = message(call("POST", ROLES, 400, json=body), "INVALID_ARGUMENT")
     assert text == "Permission compute.instances.fly is not valid."
-    call("POST", ROLES, json={"roleId": "fine", "role": {"includedPermissions": ["pubsub.topics.publish"]}})
+    elsewhere = ["pubsub.topics.publish", "resourcemanager.tagKeys.get", "iam.workloadIdentityPools.list"]
+    call("POST", ROLES, json={"roleId": "fine", "role": {"includedPermissions": elsewhere}})
     call("PATCH", f"{ROLES}/fine", 400, json={"includedPermissions": ["compute.instances.fly"]})
 
 
