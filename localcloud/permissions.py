@@ -93,10 +93,10 @@ class Permissions:
                     f"backoff. The request's ETag '{etag}' did not match the current policy's ETag "
                     f"'{current['etag']}'.",
                 )
+            self._check_custom_roles(policy, current, project or self._project_of(resource))
             merged: dict[tuple[str, str], Json] = {}
             for binding in policy.get("bindings") or ():
                 self._check_binding(binding, int(policy.get("version") or 1), convenience)
-                self._check_custom_role(binding, project or self._project_of(resource), current)
                 condition = binding.get("condition")
                 key = (binding["role"], json.dumps(condition, sort_keys=True))
                 into = merged.setdefault(key, {"role": binding["role"], "members": []})
@@ -140,17 +140,17 @@ class Permissions:
                 if not google_managed and self._accounts.get(email) is None:
                     raise ApiError(400, None, f"Service account {email} does not exist.")
 
-    def _check_custom_role(self, binding: Json, project: str, current: Json) -> None:
+    def _check_custom_roles(self, policy: Json, current: Json, project: str) -> None:
         """400 for a custom role of another project, and for new members of a deleted one."""
-        role = binding.get("role") or ""
-        if not is_custom(role):
-            return
-        found = self.custom_roles.find(role)
-        if found is None or not role.startswith(f"projects/{project}/"):
-            raise ApiError(400, None, f"Role ({role}) does not exist in the resource's hierarchy.")
-        if found.get("deleted"):
+        for binding in policy.get("bindings") or ():
+            role = binding.get("role") or ""
+            if not is_custom(role) or "_withcond_" in role:
+                continue
+            found = self.custom_roles.find(role)
+            if found is None or not role.startswith(f"projects/{project}/"):
+                raise ApiError(400, None, f"Role ({role}) does not exist in the resource's hierarchy.")
             old = {m for b in current.get("bindings", ()) if b["role"] == role for m in b["members"]}
-            if not set(binding.get("members") or ()) <= old:
+            if found.get("deleted") and not set(binding.get("members") or ()) <= old:
                 message = f"Role ({role}) is in a deleted state: it cannot be granted until it is undeleted."
                 raise ApiError(400, "FAILED_PRECONDITION", message)
 
