@@ -194,7 +194,7 @@ def test_only_an_existing_role_of_the_project_can_be_granted(local: Local, call:
     grant(call, NAME, member)
     call("DELETE", f"{ROLES}/vm.reader")
     message(grant(call, NAME, f"serviceAccount:{local.account('other')}", 400), "FAILED_PRECONDITION")
-    # The binding stays as it was, also when somebody else changes the policy.
+    # The binding stays as it was, also when another binding is added.
     bindings = grant(call, "roles/viewer", member)["bindings"]
     assert {"role": NAME, "members": [member]} in bindings
 
