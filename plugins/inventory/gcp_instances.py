@@ -52,9 +52,16 @@ options:
     default: []
   hostnames:
     description:
-      - What a host is called by, the first of these that it has. Each is the name of a variable, or a dotted path into
-        one, such as V(external_ip) or V(labels.hostname).
-      - Two machines in different zones may have the same name; the second then gets its zone in front, as C(ZONE.NAME).
+      - The name of a host in the inventory. An ordered list of preferences; the first one that gives a value counts,
+        and V(name) where none does.
+      - A preference is the name of a variable, such as V(name), a dotted path into a variable, such as
+        V(labels.hostname), V(public_ip) or V(private_ip) for the addresses of the first network interface, a Jinja
+        expression, such as V(name ~ '.' ~ project), or a Jinja template, such as V({{ name }}.{{ project }}).
+      - Two VMs must not have the same host name, in one inventory source or in several. This is an error that names
+        both VMs, and no host of the second source is added. Ansible turns the error into a warning unless
+        C(any_unparsed_is_failed) is set in the section C(inventory) of C(ansible.cfg).
+      - A VM that two sources find is one host.
+      - V(name) is unique in a zone only. Use V(name ~ '.' ~ zone ~ '.' ~ project) for VMs of several projects or zones.
     type: list
     elements: str
     default: [name]
@@ -113,12 +120,35 @@ keyed_groups:
     prefix: label
   - key: zone
     prefix: zone
+
+---
+# inventory/several.gcp.yml: one of several sources whose VMs may have the same name
+plugin: mlops.mlflow_gcp.gcp_instances
+project: my-project
+hostnames:
+  - name ~ '.' ~ zone ~ '.' ~ project
+compose:
+  ansible_host: external_ip
+keyed_groups:
+  - key: project
+    prefix: project
+
+---
+# inventory/addresses.gcp.yml: the label `hostname` where a VM has one, else an address
+plugin: mlops.mlflow_gcp.gcp_instances
+project: my-project
+hostnames:
+  - labels.hostname
+  - public_ip
+  - private_ip
 """
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from ansible.errors import AnsibleParserError
+from ansible.constants import LOCALHOST
+from ansible.errors import AnsibleError, AnsibleParserError, AnsibleUndefinedVariable
 from ansible.plugins.inventory import BaseInventoryPlugin, Cacheable, Constructable
 from ansible.vars.reserved import is_reserved_name
 
@@ -126,6 +156,7 @@ from ..module_utils import _auth
 from ..module_utils._advice import advice, login
 from ..module_utils._client import Client, GoogleError, Json
 from ..module_utils._fields import get_at
+from ..module_utils._instance_identity import Identity, identity
 
 if TYPE_CHECKING:
     from ansible.inventory.data import InventoryData
@@ -133,6 +164,9 @@ if TYPE_CHECKING:
 
 ENDINGS = tuple(f".{name}.{ending}" for name in ("gcp", "gcp_instances") for ending in ("yml", "yaml"))
 RENAMED = {"name": "instance_name", "tags": "network_tags"}
+# A name of a label may have a hyphen, which in an expression would be a minus sign.
+VARIABLE_PATH = re.compile(r"[A-Za-z_][\w-]*(\.[\w-]+)*")
+UNIQUE = "name ~ '.' ~ zone ~ '.' ~ project"
 
 
 class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):  # type: ignore[misc]
@@ -161,8 +195,8 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):  # type: i
                 raise
             self.display.warning(f"The inventory has no machines. {error}")
             return
-        for instance in instances:
-            self._add(_variables(instance, project))
+        for host, variables in self._hosts(instances, project).items():
+            self._add(host, variables)
 
     def _instances(self, project: str, key: str, cache: bool) -> list[Json]:
         use = self.get_option("cache")
@@ -212,12 +246,38 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):  # type: i
                     self.display.warning(f"{scope}: {warning.get('code')}: {warning.get('message')}")
                 yield from found.get("instances") or ()
 
-    def _add(self, variables: Json) -> None:
+    def _hosts(self, instances: list[Json], project: str) -> dict[str, Json]:
+        """Return variables by host name. Two VMs of one name are an error, before any host is added."""
         zones = self.get_option("zones")
-        if zones and variables["zone"] not in zones:
+        hosts: dict[str, Json] = {}
+        for instance in instances:
+            variables = _variables(instance, project)
+            if zones and variables["zone"] not in zones:
+                continue
+            host = self._hostname(variables)
+            self._require_unique(host, variables, hosts)
+            hosts[host] = variables
+        return hosts
+
+    def _require_unique(self, host: str, variables: Json, hosts: Mapping[str, Json]) -> None:
+        ours = _identity(variables)
+        remedy = f'Set the option hostnames of each source so that names are unique, such as hostnames: ["{UNIQUE}"].'
+        if host in LOCALHOST:
+            raise AnsibleParserError(f"VM {ours} would replace {host}, which is the control node. {remedy}")
+        if host in hosts:
+            other, source = _identity(hosts[host]), ""
+        elif host in self.inventory.hosts:
+            known = self.inventory.hosts[host].vars
+            other, source = identity(known), f" of inventory source {known.get('inventory_file')}"
+        else:
             return
+        if other not in (None, ours):  # a host of another plugin may add variables to a VM
+            raise AnsibleParserError(
+                f"Two VMs have the host name {host}: {other}{source} and {ours}. No host of this source is added. {remedy}"
+            )
+
+    def _add(self, host: str, variables: Json) -> None:
         strict = self.get_option("strict")
-        host = self._hostname(variables)
         self.inventory.add_host(host)
         for name, value in variables.items():
             name = RENAMED.get(name, name)
@@ -228,9 +288,40 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):  # type: i
         self._add_host_to_keyed_groups(self.get_option("keyed_groups"), variables, host, strict=strict)
 
     def _hostname(self, variables: Json) -> str:
-        names = (get_at(variables, path) for path in self.get_option("hostnames"))
-        name = str(next((name for name in names if name), variables["name"]))
-        return f"{variables['zone']}.{name}" if name in self.inventory.hosts else name
+        addresses = {"public_ip": variables["external_ip"], "private_ip": variables["internal_ip"]}
+        for preference in self.get_option("hostnames"):
+            if name := self._preferred(preference, addresses | variables):
+                return name
+        return str(variables["name"])
+
+    def _preferred(self, preference: str, variables: Json) -> str:
+        """Return what a preference of the option hostnames gives, empty where the VM has no such thing."""
+        if VARIABLE_PATH.fullmatch(preference):
+            value = get_at(variables, preference)
+        else:
+            try:
+                value = self._evaluated(preference, variables)
+            except AnsibleUndefinedVariable:
+                return ""
+            except AnsibleError as error:
+                raise AnsibleParserError(
+                    f"hostnames: '{preference}' cannot be evaluated for VM {_identity(variables)}: {error}"
+                ) from error
+        if value is not None and not isinstance(value, (str, int)):
+            raise AnsibleParserError(
+                f"hostnames: '{preference}' of VM {_identity(variables)} is no text: {value!r}. Name a part of it."
+            )
+        return str(value or "").strip()
+
+    def _evaluated(self, preference: str, variables: Json) -> Any:
+        if "{{" not in preference and "{%" not in preference:
+            return self._compose(preference, variables)
+        self.templar.available_variables = variables
+        return self.templar.template(preference)
+
+
+def _identity(variables: Json) -> Identity | None:
+    return identity(variables | {"instance_name": variables["name"]})
 
 
 def _variables(instance: Mapping[str, Any], project: str) -> Json:

@@ -21,12 +21,9 @@ from tests.unit.harness import Cloud
 LIST = "projects/my-project/aggregated/instances"
 BASE = "https://www.googleapis.com/compute/v1/projects/my-project/"
 NAME = "mlops.mlflow_gcp.gcp_instances"
-CONFIG: dict[str, Any] = {
-    "plugin": NAME,
-    "project": "my-project",
-    "auth_kind": "access_token",
-    "access_token": "token-of-the-test",
-}
+CREDENTIALS = {"auth_kind": "access_token", "access_token": "token-of-the-test"}
+CONFIG: dict[str, Any] = {"plugin": NAME, "project": "my-project", **CREDENTIALS}
+EXAMPLES = list(yaml.safe_load_all(gcp_instances.EXAMPLES))
 Parse = Callable[..., InventoryData]
 
 
@@ -75,10 +72,16 @@ def told(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 def parse(tmp_path: Path) -> Parse:
     """Parses a configuration the way Ansible does."""
 
-    def parsed(config: dict[str, Any], *, name: str = "mlflow.gcp.yml", cache: bool = True) -> InventoryData:
+    def parsed(
+        config: dict[str, Any],
+        *,
+        name: str = "mlflow.gcp.yml",
+        cache: bool = True,
+        inventory: InventoryData | None = None,
+    ) -> InventoryData:
         path = tmp_path / name
         path.write_text(yaml.safe_dump(config))
-        inventory, ours = InventoryData(), plugin()
+        inventory, ours = InventoryData() if inventory is None else inventory, plugin()
         assert ours.verify_file(str(path))
         ours.parse(inventory, DataLoader(), str(path), cache=cache)
         if config.get("cache"):
@@ -119,7 +122,7 @@ def test_a_machine_without_network_labels_and_metadata_is_a_host(cloud: Cloud, p
 
 
 def test_the_example_runs_as_it_stands(cloud: Cloud, parse: Parse) -> None:
-    config = yaml.safe_load(gcp_instances.EXAMPLES) | {"auth_kind": "access_token", "access_token": "token-of-the-test"}
+    config = EXAMPLES[0] | CREDENTIALS
     found = page(instance("mlflow-server"), instance("elsewhere", zone="us-east1-b"))
     cloud.get("compute", LIST, found, query={"filter": "(labels.app=mlflow) (status=RUNNING)"})
     inventory = parse(config)
@@ -145,9 +148,142 @@ def test_takes_the_first_hostname_there_is(cloud: Cloud, parse: Parse) -> None:
     }
 
 
-def test_machines_of_the_same_name_do_not_become_one(cloud: Cloud, parse: Parse) -> None:
-    cloud.get("compute", LIST, page(instance("a"), instance("a", zone="us-east1-b")))
-    assert set(parse(CONFIG).hosts) == {"a", "us-east1-b.a"}
+@pytest.mark.parametrize(
+    ("hostnames", "host"),
+    [
+        (["name"], "a"),
+        (["public_ip"], "198.51.100.7"),
+        (["private_ip"], "10.128.0.2"),
+        (["labels.host-name", "name"], "alpha"),
+        (["labels.none", "metadata.none", "public_ip"], "198.51.100.7"),
+        (["name ~ '.' ~ project"], "a.my-project"),
+        (["{{ name }}.{{ zone }}"], "a.europe-west1-b"),
+        (["labels['host-name']"], "alpha"),
+        (["labels.none ~ '.x'", "name ~ '.x'"], "a.x"),
+        (["none.of.it ~ '.x'"], "a"),
+        (["networkInterfaces[0].networkIP"], "10.128.0.2"),
+        (["labels.none | default('')", "id"], "123"),
+    ],
+)
+def test_hostnames_are_attributes_or_expressions(cloud: Cloud, parse: Parse, hostnames: list[str], host: str) -> None:
+    cloud.get("compute", LIST, page(instance("a", labels={"host-name": "alpha"}, id=123)))
+    inventory = parse(CONFIG | {"hostnames": hostnames, "groups": {"mlflow": "name == 'a'"}})
+    assert list(inventory.hosts) == [host]
+    assert [each.name for each in inventory.groups["mlflow"].hosts] == [host]
+
+
+@pytest.mark.parametrize(
+    ("preference", "words"),
+    [("labels", ["'labels'", "is no text"]), ("name ~", ["'name ~'", "cannot be evaluated"]), ("[name]", ["no text"])],
+)
+def test_a_hostname_that_cannot_be_is_an_error(cloud: Cloud, parse: Parse, preference: str, words: list[str]) -> None:
+    cloud.get("compute", LIST, page(instance("a")))
+    with pytest.raises(AnsibleParserError) as caught:
+        parse(CONFIG | {"hostnames": [preference]})
+    for word in [*words, "my-project/europe-west1-b/a"]:
+        assert word in str(caught.value)
+
+
+def test_a_label_is_no_template_in_a_hostname(cloud: Cloud, parse: Parse) -> None:
+    """Whoever may set a VM's labels or metadata must not run code on the control node."""
+    evil = "{{ lookup('ansible.builtin.pipe', 'id') }}"
+    cloud.get("compute", LIST, page(instance("a", metadata={"items": [{"key": "evil", "value": evil}]})))
+    assert list(parse(CONFIG | {"hostnames": ["metadata.evil ~ ''"]}).hosts) == [evil]
+
+
+def test_two_vms_of_one_name_in_two_zones_are_an_error(cloud: Cloud, parse: Parse) -> None:
+    """The second VM got a name that depended on which VMs were there, and a third VM replaced the second."""
+    found = page(instance("a"), instance("a", zone="us-east1-b"))
+    cloud.get("compute", LIST, found)
+    inventory = InventoryData()
+    with pytest.raises(AnsibleParserError) as caught:
+        parse(CONFIG, inventory=inventory)
+    for word in ("my-project/europe-west1-b/a", "my-project/us-east1-b/a", "hostnames: [\"name ~ '.' ~ zone"):
+        assert word in str(caught.value)
+    assert not inventory.hosts, "none of them, rather than one by chance"
+    cloud.get("compute", LIST, found)
+    assert set(parse(CONFIG | {"zones": ["us-east1-b"]}).hosts) == {"a"}
+    cloud.get("compute", LIST, found)
+    assert set(parse(CONFIG | {"hostnames": ["name ~ '.' ~ zone"]}).hosts) == {"a.europe-west1-b", "a.us-east1-b"}
+
+
+def of_project(project: str, address: str) -> dict[str, Any]:
+    interfaces = [{"networkIP": "10.128.0.2", "accessConfigs": [{"natIP": address}]}]
+    vm = instance("mlflow-server", networkInterfaces=interfaces)
+    link = f"{BASE.replace('my-project', project)}zones/europe-west1-b/instances/mlflow-server"
+    return vm | {"zone": link.rpartition("/instances/")[0], "selfLink": link}
+
+
+PROJECTS = {"production": "198.51.100.1", "staging": "198.51.100.2", "testing": "198.51.100.3"}
+
+
+def source(project: str, **more: Any) -> dict[str, Any]:
+    compose = {"ansible_host": "external_ip", "zone": "'elsewhere'", "project": "'p'"}  # what is composed counts not
+    return CONFIG | {"project": project, "compose": compose, "groups": {project: True}} | more
+
+
+@pytest.mark.parametrize("cached", [False, True])
+def test_vms_of_one_name_in_three_projects_do_not_replace_each_other(
+    cloud: Cloud, parse: Parse, tmp_path: Path, cached: bool
+) -> None:
+    """The third host replaced the second without a word, so a group of staging held production's address."""
+    cache = {"cache": True, "cache_plugin": "jsonfile", "cache_connection": str(tmp_path / "cache")} if cached else {}
+    for project, address in PROJECTS.items():
+        cloud.get("compute", f"projects/{project}/aggregated/instances", page(of_project(project, address)))
+        if cached:  # as a run with this source alone leaves it
+            parse(source(project, **cache), name=f"{project}.gcp.yml")
+    inventory = InventoryData()
+    parse(source("production", **cache), inventory=inventory, name="production.gcp.yml")
+    for project in ("staging", "testing"):
+        with pytest.raises(AnsibleParserError) as caught:
+            parse(source(project, **cache), inventory=inventory, name=f"{project}.gcp.yml")
+        for word in ("production/europe-west1-b/mlflow-server", f"{project}/europe-west1-b/mlflow-server", "hostnames"):
+            assert word in str(caught.value)
+    assert inventory.hosts["mlflow-server"].get_vars()["ansible_host"] == PROJECTS["production"]
+    assert not {"staging", "testing"} & set(inventory.groups)
+
+
+def test_unique_hostnames_keep_the_vms_of_three_projects_apart(cloud: Cloud, parse: Parse) -> None:
+    inventory = InventoryData()
+    for project, address in PROJECTS.items():
+        cloud.get("compute", f"projects/{project}/aggregated/instances", page(of_project(project, address)))
+        config = source(project, hostnames=EXAMPLES[1]["hostnames"])
+        parse(config, inventory=inventory, name=f"{project}.gcp.yml")
+    for project, address in PROJECTS.items():
+        (host,) = inventory.groups[project].hosts
+        assert host.name == f"mlflow-server.europe-west1-b.{project}"
+        assert host.get_vars()["ansible_host"] == address
+
+
+def test_a_vm_that_two_sources_find_is_one_host(cloud: Cloud, parse: Parse) -> None:
+    inventory = InventoryData()
+    for group in ("first", "second"):
+        cloud.get("compute", LIST, page(of_project("my-project", "198.51.100.1")))
+        parse(source("my-project", groups={group: True}), inventory=inventory, name=f"{group}.gcp.yml")
+    assert list(inventory.hosts) == ["mlflow-server"]
+    assert {group.name for group in inventory.hosts["mlflow-server"].get_groups()} >= {"first", "second"}
+
+
+def test_a_host_of_another_source_may_add_to_a_vm(cloud: Cloud, parse: Parse) -> None:
+    inventory = InventoryData()
+    inventory.add_host("mlflow-server")
+    inventory.set_variable("mlflow-server", "mine", "kept")
+    cloud.get("compute", LIST, page(instance("mlflow-server")))
+    variables = parse(CONFIG, inventory=inventory).hosts["mlflow-server"].get_vars()
+    assert (variables["mine"], variables["external_ip"]) == ("kept", "198.51.100.7")
+
+
+def test_no_vm_replaces_the_control_node(cloud: Cloud, parse: Parse) -> None:
+    cloud.get("compute", LIST, page(instance("a", labels={"hostname": "localhost"})))
+    with pytest.raises(AnsibleParserError, match="my-project/europe-west1-b/a would replace localhost"):
+        parse(CONFIG | {"hostnames": ["labels.hostname"]})
+
+
+@pytest.mark.parametrize("config", EXAMPLES[1:], ids=lambda config: str(config["hostnames"]))
+def test_the_examples_of_hostnames_run_as_they_stand(cloud: Cloud, parse: Parse, config: dict[str, Any]) -> None:
+    cloud.get("compute", LIST, page(instance("mlflow-server")))
+    (host,) = parse(config | CREDENTIALS).hosts
+    assert host in ("mlflow-server.europe-west1-b.my-project", "198.51.100.7")
 
 
 def test_metadata_is_no_template(cloud: Cloud, parse: Parse) -> None:

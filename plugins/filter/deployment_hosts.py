@@ -1,0 +1,77 @@
+# Copyright (c) 2026, the mlops.mlflow_gcp authors
+# SPDX-License-Identifier: Apache-2.0
+"""The inventory's host of a deployment."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+name: deployment_hosts
+short_description: Inventory hosts that are one VM of Google Cloud
+version_added: 0.2.0
+description:
+  - Of the names of hosts, those whose variables say that they are the VM. The name of a host does not matter, because
+    the option O(mlops.mlflow_gcp.gcp_instances#inventory:hostnames) may set it.
+  - A host without such variables, as in a static inventory, is the VM where it has its name.
+positional: _input, hostvars
+options:
+  _input:
+    description: Names of hosts, such as those of a group.
+    type: list
+    elements: str
+    required: true
+  hostvars:
+    description: The variables of all hosts.
+    type: dict
+    required: true
+  project:
+    description: The VM's project.
+    type: str
+    required: true
+  zone:
+    description: The VM's zone.
+    type: str
+    required: true
+  instance:
+    description: The VM's name.
+    type: str
+    required: true
+author:
+  - the mlops.mlflow_gcp authors (@mlops)
+"""
+
+EXAMPLES = r"""
+- name: Show the host of a deployment
+  ansible.builtin.debug:
+    # ['mlflow-server']
+    msg: >-
+      {{ groups['mlflow'] | mlops.mlflow_gcp.deployment_hosts(hostvars, project='my-project', zone='europe-west1-b',
+                                                              instance='mlflow-server') }}
+"""
+
+RETURN = r"""
+_value:
+  description: The names of the hosts that are the VM. Empty where none is.
+  type: list
+  elements: str
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from ansible_collections.mlops.mlflow_gcp.plugins.module_utils._instance_identity import Identity, identity
+
+
+def deployment_hosts(
+    hosts: Iterable[str], hostvars: Mapping[str, Mapping[str, Any]], *, project: str, zone: str, instance: str
+) -> list[str]:
+    """Return the hosts that are the VM."""
+    wanted = Identity(project, zone, instance)
+    return [host for host in hosts if (identity(hostvars[host]) or wanted._replace(name=host)) == wanted]
+
+
+class FilterModule:
+    """The filter, for Ansible."""
+
+    def filters(self) -> dict[str, Callable[..., object]]:
+        """Return it by its name."""
+        return {"deployment_hosts": deployment_hosts}
