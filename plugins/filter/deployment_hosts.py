@@ -31,7 +31,7 @@ options:
     description: The VM's zone.
     type: str
     required: true
-  instance:
+  vm:
     description: The VM's name.
     type: str
     required: true
@@ -45,7 +45,7 @@ EXAMPLES = r"""
     # ['mlflow-server']
     msg: >-
       {{ groups['mlflow'] | mlops.mlflow_gcp.deployment_hosts(hostvars, project='my-project', zone='europe-west1-b',
-                                                              instance='mlflow-server') }}
+                                                              vm='mlflow-server') }}
 """
 
 RETURN = r"""
@@ -55,17 +55,41 @@ _value:
   elements: str
 """
 
+import re
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
-from ansible_collections.mlops.mlflow_gcp.plugins.module_utils._instance_identity import Identity, identity
+_SELF_LINK = re.compile(r"(?:^|/)projects/([^/]+)/zones/([^/]+)/instances/([^/]+)$")
+
+
+class Identity(NamedTuple):
+    """Project, zone and name: what is unique to a VM in Google Cloud."""
+
+    project: str
+    zone: str
+    name: str
+
+    def __str__(self) -> str:
+        """Return PROJECT/ZONE/NAME."""
+        return "/".join(self)
+
+
+def identity(variables: Mapping[str, Any]) -> Identity | None:
+    """Return the VM that a host is, by the variables of the inventory plugin; None for a host of another source.
+
+    ``selfLink`` comes first, because ``compose`` may set ``project`` or ``zone`` to something else.
+    """
+    if found := _SELF_LINK.search(str(variables.get("selfLink") or "")):
+        return Identity(*found.groups())
+    values = [str(variables.get(name) or "") for name in ("project", "zone", "instance_name")]
+    return Identity(*values) if all(values) else None
 
 
 def deployment_hosts(
-    hosts: Iterable[str], hostvars: Mapping[str, Mapping[str, Any]], *, project: str, zone: str, instance: str
+    hosts: Iterable[str], hostvars: Mapping[str, Mapping[str, Any]], *, project: str, zone: str, vm: str
 ) -> list[str]:
     """Return the hosts that are the VM."""
-    wanted = Identity(project, zone, instance)
+    wanted = Identity(project, zone, vm)
     return [host for host in hosts if (identity(hostvars[host]) or wanted._replace(name=host)) == wanted]
 
 

@@ -152,11 +152,11 @@ from ansible.errors import AnsibleError, AnsibleParserError, AnsibleUndefinedVar
 from ansible.plugins.inventory import BaseInventoryPlugin, Cacheable, Constructable
 from ansible.vars.reserved import is_reserved_name
 
+from ..filter.deployment_hosts import Identity, identity
 from ..module_utils import _auth
 from ..module_utils._advice import advice, login
 from ..module_utils._client import Client, GoogleError, Json
 from ..module_utils._fields import get_at
-from ..module_utils._instance_identity import Identity, identity
 
 if TYPE_CHECKING:
     from ansible.inventory.data import InventoryData
@@ -273,7 +273,8 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):  # type: i
             return
         if other not in (None, ours):  # a host of another plugin may add variables to a VM
             raise AnsibleParserError(
-                f"Two VMs have the host name {host}: {other}{source} and {ours}. No host of this source is added. {remedy}"
+                f"Two VMs have the host name {host}: {other}{source} and {ours}. No host of this source is added."
+                f" {remedy}"
             )
 
     def _add(self, host: str, variables: Json) -> None:
