@@ -108,7 +108,13 @@ class Deployment:
     @property
     def url(self) -> str:
         """Where clients reach MLflow: the deployment's own host name where one was given, else the address."""
-        return f"https://{setting('infrastructure_hostname') or self.address}"
+        return f"https://{(self._is_of_settings and setting('infrastructure_hostname')) or self.address}"
+
+    @property
+    def _is_of_settings(self) -> bool:
+        """Whether group_vars describe this deployment: another one's host name must not get this one's password."""
+        name, project = setting("infrastructure_name") or "mlflow", setting("infrastructure_project") or self.project
+        return (self.name, self.project) == (name, project)
 
     @property
     def password(self) -> str:

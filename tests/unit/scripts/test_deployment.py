@@ -70,6 +70,25 @@ def test_url_is_the_host_name_where_there_is_one(monkeypatch: pytest.MonkeyPatch
     assert deployment.Deployment("p", "mlflow").url == "https://mlflow.example.com"
 
 
+@pytest.mark.parametrize(
+    "other", [{}, {"infrastructure_name": "green"}, {"infrastructure_name": "blue", "infrastructure_project": "q"}]
+)
+def test_the_host_name_of_another_deployment_is_not_this_ones(
+    cloud: responses.RequestsMock,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    other: dict[str, str],
+) -> None:
+    """The URL of `make NAME=blue url` was the host name of the deployment that group_vars/all.yml describes."""
+    settings = {"infrastructure_hostname": "mlflow.example.com"} | other
+    monkeypatch.setattr(deployment, "setting", settings.get)
+    cloud.get(ADDRESSES, json={"items": address("blue-address")})
+    assert run(monkeypatch, "url", "--name", "blue") == 0
+    assert capsys.readouterr().out == "https://198.51.100.7\n"
+    cloud.get(ADDRESSES, json={"items": address("blue-address")})
+    assert "mlflow.example.com" not in deployment.snippet(deployment.Deployment("p", "blue"))
+
+
 def test_password_is_secret_managers(
     cloud: responses.RequestsMock, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
