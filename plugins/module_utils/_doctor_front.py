@@ -215,8 +215,16 @@ def certificate(front: Front, warn_days: float, fail_days: float) -> Row:
             f"fetch the authority anew: {SITE}" if front.authority else "set REQUESTS_CA_BUNDLE to a file that is there"
         )
         return fail("certificate", f"{front.trust} cannot be read: {error}", cure)
+    strict = ""
     try:
-        found = _certificate(front, trusted)
+        try:
+            # Python 3.13 verifies strictly by default; this Python may be an older one.
+            trusted.verify_flags |= ssl.VERIFY_X509_STRICT
+            found = _certificate(front, trusted)
+        except ssl.SSLCertVerificationError as error:
+            strict = error.verify_message
+            trusted.verify_flags &= ~ssl.VERIFY_X509_STRICT
+            found = _certificate(front, trusted)
     except ssl.SSLCertVerificationError as error:
         blind = ssl.create_default_context()
         blind.check_hostname, blind.verify_mode = False, ssl.CERT_NONE  # to tell what was refused, nothing is sent
@@ -231,7 +239,8 @@ def certificate(front: Front, warn_days: float, fail_days: float) -> Row:
     except OSError as error:
         raise UnexaminedError(f"no TLS connection: {one_line(error)}", LOGS) from error
     days, left = _days(found, front.now())
-    return graded("certificate", f"trusted, {left}", (days < warn_days, days < fail_days), remedy)
+    value = f"trusted, {left}" + (f"; clients with Python 3.13 refuse it: {strict}" if strict else "")
+    return graded("certificate", value, (bool(strict) or days < warn_days, days < fail_days), remedy)
 
 
 def authority(path: str, own: bool, now: float, warn_days: float, fail_days: float) -> Row:
@@ -245,7 +254,21 @@ def authority(path: str, own: bool, now: float, warn_days: float, fail_days: flo
         return fail("authority", f"{path}: {one_line(error)}", f"{SITE} reads it from Secret Manager")
     days, left = _days(found, now)
     remedy = "make another authority and hand its certificate to the clients: docs/operations.md, A new authority"
-    return graded("authority", left, (days < warn_days, days < fail_days), remedy)
+    lacks = _lacks(found)
+    value = left + (f"; clients with Python 3.13 refuse it: it lacks {', '.join(lacks)}" if lacks else "")
+    return graded("authority", value, (bool(lacks) or days < warn_days, days < fail_days), remedy)
+
+
+def _lacks(authority: x509.Certificate) -> list[str]:
+    """Return what ssl.VERIFY_X509_STRICT demands of an authority (RFC 5280, 4.2.1) and this one does not have."""
+    found = {type(each.value): each for each in authority.extensions}
+    constraints, usage = found.get(x509.BasicConstraints), found.get(x509.KeyUsage)
+    demanded = {
+        "critical Basic Constraints": constraints is not None and constraints.critical,
+        "Key Usage keyCertSign": usage is not None and usage.value.key_cert_sign,
+        "a Subject Key Identifier": x509.SubjectKeyIdentifier in found,
+    }
+    return [name for name, there in demanded.items() if not there]
 
 
 # Sign-in and clock ----------------------------------------------------------------------------------------------------

@@ -95,6 +95,7 @@ def issue(project: str, instance: str, self_link: str, now: datetime.datetime) -
         .serial_number(x509.random_serial_number()).not_valid_before(begin).not_valid_after(now + _YEARS)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(authority_key.public_key()), critical=False)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
         .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
         .add_extension(_usage(authority=False), critical=True)
         .sign(authority_key, hashes.SHA256())

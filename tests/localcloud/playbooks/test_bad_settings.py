@@ -24,6 +24,7 @@ from cryptography.hazmat.primitives.serialization import BestAvailableEncryption
 
 from tests.localcloud.harness import Local
 from tests.localcloud.playbooks.playbook import REPOSITORY, Door, Playbook
+from tests.strict_tls import extended, handshake
 
 SECRET = "correct-horse"
 # Playbook, settings, and what is said: setting, value, remedy.
@@ -132,15 +133,22 @@ def test_a_bad_value_is_refused_before_anything_is_changed(
 def make_pair(folder: pathlib.Path, passphrase: str = "") -> tuple[str, str]:
     """The files of a certificate and of its key."""
     folder.mkdir()
-    key, name = ec.generate_private_key(ec.SECP256R1()), x509.Name([])
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "mlflow.example.com")])
     today, day = datetime.now(UTC), timedelta(days=1)
     made = x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key())
     made = made.serial_number(1).not_valid_before(today - day).not_valid_after(today + day)
+    made = extended(made, key, key, ca=False)
     encryption = BestAvailableEncryption(passphrase.encode()) if passphrase else NoEncryption()
     files = folder / "chain.pem", folder / "key.pem"
     files[0].write_bytes(made.sign(key, SHA256()).public_bytes(Encoding.PEM))
     files[1].write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, encryption))
     return str(files[0]), str(files[1])
+
+
+def test_the_certificate_of_these_tests_passes_strict_verification(tmp_path: pathlib.Path) -> None:
+    chain, key = (pathlib.Path(path).read_text() for path in make_pair(tmp_path / "pair"))
+    handshake(chain, key, chain)
 
 
 @pytest.mark.parametrize(

@@ -27,6 +27,8 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from tests.strict_tls import certificates, extended, handshake
+
 NOW = 1_800_000_000.0
 URL = "https://mlflow.example.com"
 SEARCH = f"{URL}/api/2.0/mlflow/experiments/search"
@@ -114,7 +116,9 @@ class Authority:
         self.name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "The test's authority")])
         self.path = folder / "ca.pem"
 
-    def build(self, days: float, *, ca: bool, name: str = "127.0.0.1") -> tuple[x509.Certificate, Any]:
+    def build(
+        self, days: float, *, ca: bool, name: str = "127.0.0.1", identifiers: bool = True
+    ) -> tuple[x509.Certificate, Any]:
         key = self.key if ca else ec.generate_private_key(ec.SECP256R1())
         subject = self.name if ca else x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
         end = datetime.now(UTC) + timedelta(days=days)
@@ -126,20 +130,23 @@ class Authority:
             .serial_number(x509.random_serial_number())
             .not_valid_before(min(end, datetime.now(UTC)) - timedelta(days=1000))
             .not_valid_after(end)
-            .add_extension(x509.BasicConstraints(ca=ca, path_length=None), critical=True)
         )
+        if identifiers:
+            builder = extended(builder, key, self.key, ca=ca)
+        else:
+            builder = builder.add_extension(x509.BasicConstraints(ca=ca, path_length=None), critical=True)
         if not ca:
             names = x509.SubjectAlternativeName([x509.IPAddress(ip_address(name))])
             builder = builder.add_extension(names, critical=False)
         return builder.sign(self.key, hashes.SHA256()), key
 
-    def save(self, days: float = 3000) -> Path:
-        certificate, _ = self.build(days, ca=True)
+    def save(self, days: float = 3000, *, identifiers: bool = True) -> Path:
+        certificate, _ = self.build(days, ca=True, identifiers=identifiers)
         self.path.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
         return self.path
 
-    def chain(self, days: float, name: str = "127.0.0.1") -> Path:
-        certificate, key = self.build(days, ca=False, name=name)
+    def chain(self, days: float, name: str = "127.0.0.1", *, identifiers: bool = True) -> Path:
+        certificate, key = self.build(days, ca=False, name=name, identifiers=identifiers)
         path = self.folder / "server.pem"
         pem = serialization.Encoding.PEM
         plain = key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
@@ -159,9 +166,9 @@ def shown(authority: Authority) -> Iterator[Callable[..., doctor.Front]]:
     """A server that shows a certificate with so many days left, as its clients reach it."""
     listeners: list[socket.socket] = []
 
-    def serve(days: float, name: str = "127.0.0.1") -> doctor.Front:
+    def serve(days: float, name: str = "127.0.0.1", *, identifiers: bool = True) -> doctor.Front:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(authority.chain(days, name))
+        context.load_cert_chain(authority.chain(days, name, identifiers=identifiers))
         listener = socket.create_server(("127.0.0.1", 0))
         listeners.append(listener)
 
@@ -192,6 +199,30 @@ def test_certificate_by_its_days(shown: Callable[..., doctor.Front], days: int, 
     row = doctor.certificate(shown(days + 0.5), 30, 7)
     assert (row.state, row.value.split(" (")[0]) == (state, f"trusted, {days} days left")
     assert ("infrastructure_certificate_renew_days=30" in row.remedy) == (state != "ok")
+
+
+def test_the_certificates_of_these_tests_pass_strict_verification(authority: Authority) -> None:
+    chain = authority.chain(100).read_text()
+    handshake(certificates(chain), chain, authority.path.read_text(), "127.0.0.1")
+
+
+def test_certificate_that_strict_clients_refuse(shown: Callable[..., doctor.Front]) -> None:
+    """The doctor on an older Python said that a certificate was good which clients with Python 3.13 refuse."""
+    row = doctor.certificate(shown(100.5, identifiers=False), 30, 7)
+    assert row.state == "warn"
+    assert row.value.startswith("trusted, 100 days left")
+    assert "clients with Python 3.13 refuse it: Missing Authority Key Identifier" in row.value
+    assert "site.yml" in row.remedy
+    assert doctor.certificate(shown(3, identifiers=False), 30, 7).state == "fail"
+
+
+def test_authority_that_strict_clients_refuse(authority: Authority) -> None:
+    row = doctor.authority(str(authority.save(identifiers=False)), True, datetime.now(UTC).timestamp(), 180, 30)
+    assert (row.state, row.value.rpartition("; ")[2]) == (
+        "warn",
+        "clients with Python 3.13 refuse it: it lacks Key Usage keyCertSign, a Subject Key Identifier",
+    )
+    assert "A new authority" in row.remedy
 
 
 def test_certificate_that_is_over(shown: Callable[..., doctor.Front]) -> None:

@@ -5,11 +5,18 @@
 from __future__ import annotations
 
 import json
+import re
+import ssl
 from pathlib import Path
 from typing import Any
 
+import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.hashes import SHA256
 
+from tests.strict_tls import certificates, handshake
 from tests.unit.roles.noting import collection, note, play
 
 HOSTNAME = ".".join(["MLflow", "a" * 60, "b" * 60, "c" * 60, "eu.test"])
@@ -52,3 +59,72 @@ def test_a_certificate_for_any_name_and_once(tmp_path: Path) -> None:
     assert names.get_values_for_type(x509.DNSName) == [HOSTNAME]
     assert server.subject.rfc4514_string()  # clients that are strict refuse an empty one
     assert issuer(stored, **settings) == {}
+
+
+NAMED = {"infrastructure_project": "my-project", "infrastructure_name": "mlflow"}
+
+
+@pytest.mark.parametrize("hostname", ["", "mlflow.example.com"])
+def test_strict_clients_accept_what_is_issued(tmp_path: Path, hostname: str) -> None:
+    stored = Issuer(tmp_path)({}, infrastructure_hostname=hostname, **NAMED)
+    pair = stored["mlflow-certificate"]
+    handshake(certificates(pair), pair, (tmp_path / "state" / "ca.pem").read_text(), hostname or "192.0.2.7")
+
+
+def test_a_certificate_that_strict_clients_refuse_is_renewed(tmp_path: Path) -> None:
+    """It was kept until its days ended, though clients with Python 3.13 refused it."""
+    issuer = Issuer(tmp_path)
+    stored = issuer({}, infrastructure_hostname="mlflow.example.com", **NAMED)
+    old = without_identifier(stored["mlflow-certificate"], stored["mlflow-ca"])
+    with pytest.raises(ssl.SSLCertVerificationError, match="Missing Authority Key Identifier"):
+        handshake(certificates(old), old, certificates(stored["mlflow-ca"]), "mlflow.example.com")
+    renewed = issuer(stored | {"mlflow-certificate": old}, infrastructure_hostname="mlflow.example.com", **NAMED)
+    assert set(renewed) == {"mlflow-certificate"}
+    pair = renewed["mlflow-certificate"]
+    handshake(certificates(pair), pair, certificates(stored["mlflow-ca"]), "mlflow.example.com")
+
+
+def without_identifier(pair: str, authority: str) -> str:
+    """The same key and certificate, signed anew without the extension that says who signed."""
+    key = serialization.load_pem_private_key(authority.encode(), password=None)
+    assert isinstance(key, ec.EllipticCurvePrivateKey)
+    server, *rest = x509.load_pem_x509_certificates(pair.encode())
+    made = x509.CertificateBuilder(server.issuer, server.subject, server.public_key(), server.serial_number)
+    made = made.not_valid_before(server.not_valid_before_utc).not_valid_after(server.not_valid_after_utc)
+    for extension in server.extensions:
+        if not isinstance(extension.value, x509.AuthorityKeyIdentifier):
+            made = made.add_extension(extension.value, extension.critical)
+    chain = [made.sign(key, SHA256()), *rest]
+    pem = "".join(each.public_bytes(serialization.Encoding.PEM).decode() for each in chain)
+    return pair[: pair.index("-----BEGIN CERTIFICATE-----")] + pem
+
+
+@pytest.mark.parametrize("hostname", ["mlflow.example.com", "192.0.2.7"])
+def test_strict_clients_accept_what_the_front_end_makes_itself(tmp_path: Path, hostname: str) -> None:
+    """Made on the VM, where nginx_certificate_source is `generated`; one without the identifier is made anew."""
+    tasks = collection(tmp_path, "nginx", ["infrastructure"]) / "nginx" / "tasks" / "certificate_generated.yml"
+    # These tests need not be root's.
+    tasks.write_text(re.sub(r" +(owner|group): root\n| +notify: .*\n", "", tasks.read_text()))
+    note(tmp_path, [])
+    tls = tmp_path / "tls"
+    settings: dict[str, Any] = {
+        "infrastructure_project": "my-project",
+        "nginx_certificate_source": "generated",
+        "nginx_hostnames": [hostname],
+        "__nginx_tls": str(tls),
+        "__nginx_certificate": str(tls / "server.crt"),
+        "__nginx_certificate_key": str(tls / "server.key"),
+        "__nginx_packages": {"stdout_lines": ["python3-cryptography installed"]},
+        "__nginx_present": {"stdout_lines": []},
+    }
+    role = {"name": "mlops.mlflow_gcp.nginx", "tasks_from": "certificate_generated"}
+    assert play(tmp_path, "localhost", role, [], settings, check=False).returncode == 0
+    server, key, authority = (tls / name for name in ("server.crt", "server.key", "ca.crt"))
+    handshake(server.read_text(), key.read_text(), authority.read_text(), hostname)
+
+    if hostname == "192.0.2.7":
+        return
+    server.write_text(without_identifier(server.read_text(), (tls / "ca.key").read_text()))
+    settings["__nginx_present"]["stdout_lines"] = [str(each) for each in (server, key, authority)]
+    assert play(tmp_path, "localhost", role, [], settings, check=False).returncode == 0
+    handshake(server.read_text(), key.read_text(), authority.read_text(), hostname)

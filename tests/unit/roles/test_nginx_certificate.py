@@ -23,6 +23,7 @@ from cryptography.hazmat.primitives.serialization import (
     PrivateFormat,
 )
 
+from tests.strict_tls import extended, handshake
 from tests.unit.roles.evaluated import evaluated
 from tests.unit.roles.noting import PLAYBOOK, ROOT, collection, note, play
 
@@ -33,10 +34,10 @@ KEY, OTHER = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
 
 def certificate(name: str, key: ec.EllipticCurvePrivateKey, begin: datetime, end: datetime) -> x509.Certificate:
     """One that the authority of these tests signed."""
-    subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
-    made = x509.CertificateBuilder().subject_name(subject).issuer_name(subject).public_key(key.public_key())
+    subject, issuer = (x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, each)]) for each in (name, "authority"))
+    made = x509.CertificateBuilder().subject_name(subject).issuer_name(issuer).public_key(key.public_key())
     made = made.serial_number(x509.random_serial_number()).not_valid_before(begin).not_valid_after(end)
-    return made.sign(OTHER, SHA256())
+    return extended(made, key, OTHER, ca=name == "authority").sign(OTHER, SHA256())
 
 
 def private(layout: PrivateFormat = PrivateFormat.PKCS8, encryption: KeySerializationEncryption | None = None) -> bytes:
@@ -129,6 +130,11 @@ def output(folder: Path) -> dict[str, Any]:
     print(done.stdout[-10000:] + done.stderr)
     output: dict[str, Any] = json.loads(done.stdout[done.stdout.index("\n{") :])
     return output
+
+
+def test_the_certificate_of_these_tests_passes_strict_verification() -> None:
+    authority = certificate("authority", OTHER, NOW - DAY, NOW + DAY).public_bytes(Encoding.PEM)
+    handshake(PEM.decode(), private().decode(), authority.decode())
 
 
 @pytest.mark.parametrize("case", CASES)
