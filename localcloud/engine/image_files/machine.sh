@@ -48,8 +48,7 @@ done
 
 # What makes no sense in a container.
 run systemctl mask --quiet getty.target console-getty.service systemd-logind.service systemd-udevd.service \
-  systemd-udev-trigger.service systemd-modules-load.service e2scrub_reap.service apt-daily.timer \
-  apt-daily-upgrade.timer e2scrub_all.timer fstrim.timer
+  systemd-udev-trigger.service systemd-modules-load.service e2scrub_reap.service e2scrub_all.timer fstrim.timer
 # Each machine makes its own identity on its first boot.
 rm -f "$root"/etc/ssh/ssh_host_*_key "$root"/etc/ssh/ssh_host_*_key.pub
 : >"$root/etc/machine-id"
