@@ -25,6 +25,10 @@ def account_resource(project: str, email: str) -> str:
     return f"//iam.googleapis.com/projects/{project}/serviceAccounts/{email}"
 
 
+def _deleted_member(document: Json) -> str:
+    return f"deleted:serviceAccount:{document['email']}?uid={document['uniqueId']}"
+
+
 class ServiceAccounts:
     """Service accounts (`iam.serviceAccounts`, by email) and keys (`iam.keys`, by `EMAIL/KEY_ID`)."""
 
@@ -72,6 +76,8 @@ class ServiceAccounts:
             self.deleted.put(document["uniqueId"], document)
             self.documents.delete(email)
             self._permissions.forget(account_resource(document["projectId"], email))
+            # Another account of this name is another identity: policies keep this one.
+            self._permissions.rename(f"serviceAccount:{email}", _deleted_member(document))
             for key, _ in self.key_documents.items(f"{email}/"):
                 self.key_documents.delete(key)
 
@@ -83,6 +89,7 @@ class ServiceAccounts:
                 raise KeyError(unique_id)
             self.documents.insert(document["email"], document)
             self.deleted.delete(unique_id)
+            self._permissions.rename(_deleted_member(document), f"serviceAccount:{document['email']}")
         return document
 
     def create_key(self, email: str, token_uri: str) -> tuple[Json, Json]:

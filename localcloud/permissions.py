@@ -25,9 +25,11 @@ Json = dict[str, Any]
 
 EMPTY_ETAG = "ACAB"
 _CONVENIENCE = {"projectOwner": "roles/owner", "projectEditor": "roles/editor", "projectViewer": "roles/viewer"}
+_DELETED = re.compile(r"deleted:(user|serviceAccount|group):[^@\s?]+@[^@\s?]+\?uid=\d+")
+_ADDRESSES = ("user", "serviceAccount", "group", "domain")
 _MEMBER = re.compile(
     r"^(allUsers|allAuthenticatedUsers|(user|serviceAccount|group):[^@\s]+@[^@\s]+|domain:[\w.-]+"
-    r"|(projectOwner|projectEditor|projectViewer):[\w:.-]+|principal(Set)?://\S+|deleted:\S+)$"
+    r"|(projectOwner|projectEditor|projectViewer):[\w:.-]+|principal(Set)?://\S+)$"
 )
 
 
@@ -95,14 +97,15 @@ class Permissions:
                 )
             self._check_custom_roles(policy, current, project or self._project_of(resource))
             merged: dict[tuple[str, str], Json] = {}
+            gone = {m for b in current.get("bindings", ()) for m in b["members"] if m.startswith("deleted:")}
             for binding in policy.get("bindings") or ():
-                self._check_binding(binding, int(policy.get("version") or 1), convenience)
+                self._check_binding(binding, int(policy.get("version") or 1), convenience, gone)
                 condition = binding.get("condition")
                 key = (binding["role"], json.dumps(condition, sort_keys=True))
                 into = merged.setdefault(key, {"role": binding["role"], "members": []})
                 if condition:
                     into["condition"] = condition
-                into["members"] = sorted({*into["members"], *(binding.get("members") or ())})
+                into["members"] = sorted({*into["members"], *map(_plain, binding.get("members") or ())})
             bindings = sorted((b for b in merged.values() if b["members"]), key=lambda b: str(b["role"]))
             new: Json = {"version": 3 if any("condition" in b for b in bindings) else 1}
             number = self._store.next_number("iam.policy")
@@ -121,7 +124,16 @@ class Permissions:
             if key == resource or key.startswith(resource + "/"):
                 self._policies.delete(key)
 
-    def _check_binding(self, binding: Json, version: int, convenience: bool) -> None:
+    def rename(self, old: str, new: str) -> None:
+        """Show a member under another name wherever it is, as a deleted or undeleted account; etags stay."""
+        for resource, policy in self._policies.items():
+            bindings = policy.get("bindings", ())
+            if any(old in binding["members"] for binding in bindings):
+                renamed = [b | {"members": sorted(new if m == old else m for m in b["members"])} for b in bindings]
+                self._policies.put(resource, policy | {"bindings": renamed})
+
+    def _check_binding(self, binding: Json, version: int, convenience: bool, gone: set[str]) -> None:
+        """`gone` are the deleted accounts that the stored policy has: they may stay, and no other may come."""
         role = binding.get("role") or ""
         if "_withcond_" in role:
             raise ApiError(400, None, f"Role {role} is not supported: write back what requestedPolicyVersion 3 reads.")
@@ -130,9 +142,13 @@ class Permissions:
         if binding.get("condition") and version < 3:
             raise ApiError(400, None, "A policy with conditional role bindings must set version 3.")
         for member in binding.get("members") or ():
+            if member in gone:
+                continue
+            if _DELETED.fullmatch(member):
+                raise ApiError(400, None, f"Invalid argument: deleted principal {member} is not in the policy.")
             if not _MEMBER.match(member):
                 raise ApiError(400, None, f"The member {member} is of an unknown type or its identifier is malformed.")
-            kind, _, email = member.partition(":")
+            kind, _, email = _plain(member).partition(":")
             if kind in _CONVENIENCE and not convenience:
                 raise ApiError(400, None, f"Invalid argument: member {member} is not supported for this resource.")
             if kind == "serviceAccount" and email.endswith(".iam.gserviceaccount.com"):
@@ -218,6 +234,12 @@ class Permissions:
                 if binding["role"] == _CONVENIENCE[kind]
             )
         return bool(principal.email) and member == principal.member
+
+
+def _plain(member: str) -> str:
+    # E-mail addresses are stored in lower case.
+    kind, colon, rest = member.partition(":")
+    return f"{kind}{colon}{rest.lower()}" if kind in _ADDRESSES else member
 
 
 def service_disabled(host: str, title: str, project: str, number: str) -> ApiError:

@@ -4,10 +4,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import Any
 
 Json = dict[str, Any]
+
+DELETED = "deleted:"
+_ADDRESSES = frozenset({"user", "group", "serviceAccount", "domain"})
 
 
 def account_email(name: str, project: str) -> str:
@@ -19,19 +22,21 @@ def account_email(name: str, project: str) -> str:
 
 def granted(policy: Json, role: str, member: str, condition: Mapping[str, Any] | None) -> bool:
     """Whether a policy has a member in the binding of this role and this condition."""
-    return any(
-        _plain(member) in map(_plain, binding.get("members") or ())
-        for binding in policy.get("bindings") or ()
-        if _is(binding, role, condition)
-    )
+    return any(_same(member, other) for other in _members(policy, role, condition))
+
+
+def mentioned(policy: Json, role: str, member: str, condition: Mapping[str, Any] | None) -> bool:
+    """Whether the binding has the member, or a deleted account of the same name."""
+    return any(_same(member, other) or is_stale(member, other) for other in _members(policy, role, condition))
 
 
 def grant(policy: Json, role: str, member: str, condition: Mapping[str, Any] | None) -> Json:
-    """The policy with the member in it; all else stays as it is."""
+    """The policy with the member in it, in place of a deleted account of the same name; all else stays as it is."""
     bindings = [dict(binding) for binding in policy.get("bindings") or ()]
     for binding in bindings:
         if _is(binding, role, condition):
-            binding["members"] = [*(binding.get("members") or ()), member]
+            binding["members"] = [other for other in binding.get("members") or () if not is_stale(member, other)]
+            binding["members"].append(member)
             break
     else:
         bindings.append({"role": role, "members": [member], **({"condition": dict(condition)} if condition else {})})
@@ -39,16 +44,42 @@ def grant(policy: Json, role: str, member: str, condition: Mapping[str, Any] | N
 
 
 def revoke(policy: Json, role: str, member: str, condition: Mapping[str, Any] | None) -> Json:
-    """The policy without the member; a binding of nobody goes, all else stays as it is."""
+    """The policy without the member and deleted accounts of the same name; all else but empty bindings stays."""
     bindings = []
     for binding in policy.get("bindings") or ():
         kept = binding
         if _is(binding, role, condition):
-            members = [other for other in binding.get("members") or () if _plain(other) != _plain(member)]
-            kept = {**binding, "members": members}
+            members = binding.get("members") or ()
+            kept = {**binding, "members": [o for o in members if not (_same(member, o) or is_stale(member, o))]}
         if kept.get("members"):
             bindings.append(kept)
     return {**policy, "bindings": bindings, "version": 3}
+
+
+def deleted(policy: Json) -> list[str]:
+    """The members of a policy whose accounts were deleted: ``deleted:KIND:ADDRESS?uid=ID``."""
+    every = {member for binding in policy.get("bindings") or () for member in binding.get("members") or ()}
+    return sorted(member for member in every if member.startswith(DELETED))
+
+
+def without(policy: Json, members: Collection[str]) -> Json:
+    """The policy without these members, which are spelled as in the policy."""
+    kept = [
+        {**binding, "members": [member for member in binding.get("members") or () if member not in members]}
+        for binding in policy.get("bindings") or ()
+    ]
+    return {**policy, "bindings": [binding for binding in kept if binding["members"]]}
+
+
+def is_stale(member: str, other: str) -> bool:
+    """Whether ``other`` is a deleted account of the member's name: another identity, which the name no longer means."""
+    return other.startswith(DELETED) and _same(member, other.removeprefix(DELETED).split("?uid=")[0])
+
+
+def _members(policy: Json, role: str, condition: Mapping[str, Any] | None) -> Iterator[str]:
+    for binding in policy.get("bindings") or ():
+        if _is(binding, role, condition):
+            yield from binding.get("members") or ()
 
 
 def _is(binding: Json, role: str, condition: Mapping[str, Any] | None) -> bool:
@@ -59,7 +90,12 @@ def _filled(condition: Mapping[str, Any] | None) -> Json:
     return {key: value for key, value in (condition or {}).items() if value}
 
 
+def _same(member: str, other: str) -> bool:
+    return _plain(member) == _plain(other)
+
+
 def _plain(member: str) -> str:
     # IAM writes e-mail addresses in lower case; principal:// identifiers keep theirs.
-    kind = member.split(":", 1)[0]
-    return kind + member[len(kind) :].lower() if kind in {"user", "group", "serviceAccount", "domain"} else member
+    prefix = DELETED if member.startswith(DELETED) else ""
+    kind, colon, rest = member.removeprefix(prefix).partition(":")
+    return f"{prefix}{kind}{colon}{rest.lower()}" if kind in _ADDRESSES else member

@@ -14,6 +14,9 @@ description:
   - Other members, bindings, conditions and audit settings of the policy stay as they are, even where somebody
     changes them at the same time.
   - IAM needs up to a minute until it knows a new service account; the module repeats what it refuses for that reason.
+  - A deleted account stays in a policy as C(deleted:serviceAccount:ADDRESS?uid=ID). One that has the name of O(member)
+    is replaced in the binding, or removed with it; those of other names stay. Where Google refuses to write one of
+    them back and names it, it is left out and returned as RV(removed_deleted_members).
 author:
   - the mlops.mlflow_gcp authors (@mlops)
 extends_documentation_fragment:
@@ -82,6 +85,12 @@ resource:
   sample:
     role: roles/logging.logWriter
     member: serviceAccount:mlflow-server@my-project.iam.gserviceaccount.com
+removed_deleted_members:
+  description: Members that were left out since their accounts are deleted and Google refused to write them back.
+  returned: success
+  type: list
+  elements: str
+  sample: []
 """
 
 from collections.abc import Callable
@@ -89,8 +98,8 @@ from typing import Any
 
 from ..module_utils._client import GoogleError, Json
 from ..module_utils._fields import Field
-from ..module_utils._iam import account_email, grant, granted, revoke
-from ..module_utils._resource import VISIBLE_WITHIN, Resource, run
+from ..module_utils._iam import DELETED, account_email, deleted, grant, granted, mentioned, revoke, without
+from ..module_utils._resource import VISIBLE_WITHIN, RefusedError, Resource, run
 
 # Scope → API, the policy's resource, and the methods that read and write it. Version 3 or the conditions get lost.
 _READ = {"options.requestedPolicyVersion": "3"}
@@ -132,6 +141,9 @@ class IamMember(Resource):
         super().__init__(client, {**params, "resource": resource})
         self.api, self.path = _SCOPES[params["scope"]]
         self.binding = (params["role"], params["member"], self.wanted().get("condition"))
+        self.unwritable: set[str] = set()  # deleted accounts that Google refused to write back
+        self.refused: set[str] = set()  # those that it named once
+        self.written: list[str] = []  # deleted accounts in the policy that was sent last
 
     @property
     def title(self) -> str:
@@ -147,7 +159,20 @@ class IamMember(Resource):
             if error.code != 404:
                 raise
             return None
-        return self.document(self.wanted()) if granted(policy, *self.binding) else None
+        there = mentioned if self.params["state"] == "absent" else granted
+        return self.document(self.wanted()) if there(policy, *self.binding) else None
+
+    def check_create(self) -> None:
+        """Google takes a deleted account back into a policy, but never into another one."""
+        if self.params["member"].startswith(DELETED):
+            raise RefusedError(
+                f"member '{self.params['member']}' is a deleted account, which no role can be given to. "
+                "Name the account itself, such as serviceAccount:mlflow-server@my-project.iam.gserviceaccount.com."
+            )
+
+    def found(self) -> Json:
+        """Which members had to go."""
+        return {"removed_deleted_members": sorted(self.unwritable)}
 
     def _policy(self) -> Json:
         scope, path = self.params["scope"], self.self_path
@@ -166,7 +191,7 @@ class IamMember(Resource):
 
     def delete(self, current: Json) -> None:
         """Take the member out."""
-        self._edit(lambda policy: revoke(policy, *self.binding) if granted(policy, *self.binding) else policy)
+        self._edit(lambda policy: revoke(policy, *self.binding) if mentioned(policy, *self.binding) else policy)
 
     def _edit(self, change: Callable[[Json], Json]) -> None:
         """Read, change and write the policy, all of it again when somebody was faster: its etag tells."""
@@ -176,6 +201,8 @@ class IamMember(Resource):
             changed = change(policy)
             if changed is policy:
                 return
+            changed = without(changed, self.unwritable) if self.unwritable else changed
+            self.written = deleted(changed)
             if self.params["scope"] == "bucket":
                 self.call("PUT", self.self_path, changed)
             else:
@@ -184,10 +211,21 @@ class IamMember(Resource):
         self.insist(attempt, self._passes, VISIBLE_WITHIN)
 
     def _passes(self, error: GoogleError) -> bool:
-        """Whether it passes by itself: a changed policy, or a service account that is too new."""
+        """Whether it passes by itself: a changed policy, or a service account that is too new or just deleted."""
         if error.code == 404:
             return self.params["scope"] == "service_account"
+        if error.code == 400 and self.written:
+            # An account was undeleted or purged meanwhile, which the next reading shows. One that is named twice stays.
+            named = {member for member in self.written if _address(member) in error.message.lower()}
+            self.unwritable |= named & self.refused
+            self.refused |= named
+            return True
         return error.code in {409, 412} or (error.code == 400 and "does not exist" in error.message)
+
+
+def _address(member: str) -> str:
+    # of deleted:KIND:ADDRESS?uid=ID
+    return member.split(":", 2)[-1].split("?uid=")[0].lower()
 
 
 def main() -> None:

@@ -227,6 +227,48 @@ def test_the_life_of_a_service_account(call: Call) -> None:
     assert restored["restoredAccount"]["email"] == email
 
 
+def test_a_deleted_account_stays_in_policies_as_such(local: Local, call: Call) -> None:
+    """Google shows it as `deleted:` with its number; another account of its name is another identity."""
+    email = local.account("somebody", "roles/viewer")
+    number = call("GET", f"{ACCOUNTS}/{email}")["uniqueId"]
+    live, gone = f"serviceAccount:{email}", f"deleted:serviceAccount:{email}?uid={number}"
+    project = "/cloudresourcemanager/v1/projects/mlflow-local"
+    call("POST", f"{SECRETS}?secretId=one", json=AUTOMATIC)
+    call("POST", "/storage/v1/b?project=mlflow-local", json={"name": "a-bucket-of-the-test"})
+    condition = {"title": "t", "expression": "true"}
+    binding = {"role": "roles/viewer", "members": [live.replace("somebody", "SomeBody")], "condition": condition}
+    call("POST", f"{SECRETS}/one:setIamPolicy", json={"policy": {"version": 3, "bindings": [binding]}})
+    bucket = call("GET", "/storage/v1/b/a-bucket-of-the-test/iam")
+    bucket["bindings"].append({"role": "roles/storage.objectViewer", "members": [live]})
+    call("PUT", "/storage/v1/b/a-bucket-of-the-test/iam", json=bucket)
+
+    def members() -> list[str]:
+        policies = [
+            call("POST", f"{project}:getIamPolicy", json={}),
+            call("GET", f"{SECRETS}/one:getIamPolicy?options.requestedPolicyVersion=3"),
+            call("GET", "/storage/v1/b/a-bucket-of-the-test/iam"),
+        ]
+        found = [m for policy in policies for b in policy["bindings"] for m in b["members"]]
+        return [m for m in found if "somebody" in m]
+
+    assert members() == [live] * 3
+    call("DELETE", f"{ACCOUNTS}/{email}")
+    assert members() == [gone] * 3
+    call("POST", ACCOUNTS, json={"accountId": "somebody"})
+    assert members() == [gone] * 3
+    local.session_as(email).call("GET", "/cloudresourcemanager/v1/projects/mlflow-local", 403)
+    # What is there may be written back, and no other deleted account may come.
+    policy = call("POST", f"{project}:getIamPolicy", json={})
+    call("POST", f"{project}:setIamPolicy", json={"policy": policy})
+    policy = call("POST", f"{project}:getIamPolicy", json={})
+    policy["bindings"].append({"role": "roles/viewer", "members": [gone.replace(f"={number}", "=1")]})
+    error = call("POST", f"{project}:setIamPolicy", 400, json={"policy": policy})["error"]
+    assert "deleted principal" in error["message"]
+    call("DELETE", f"{ACCOUNTS}/{email}")
+    call("POST", f"/iam/v1/projects/-/serviceAccounts/{number}:undelete", json={})
+    assert members() == [live] * 3
+
+
 def key_of(call: Call, email: str) -> dict[str, Any]:
     made = call("POST", f"{ACCOUNTS}/{email}/keys", json={})
     found: dict[str, Any] = json.loads(base64.b64decode(made["privateKeyData"]))
