@@ -136,6 +136,10 @@ class Client:
         self.clock = clock or Clock()
         self.deadline = Deadline.after(self.clock, timeout)
 
+    def renew(self) -> None:
+        """Start the deadline again. A task with many steps may take this long for each step, not for all of them."""
+        self.deadline = Deadline.after(self.clock, self.deadline.seconds)
+
     def base(self, api: str) -> str:
         """The API's base address, with a slash at its end."""
         override = self.environ.get(f"CLOUDSDK_API_ENDPOINT_OVERRIDES_{api.upper()}")

@@ -6,7 +6,8 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from typing import IO, Any
 from urllib.parse import quote, urlencode
 
@@ -43,7 +44,37 @@ def find(client: Client, bucket: str, name: str) -> Json | None:
 def each(client: Client, bucket: str, fields: str, **query: Any) -> Iterator[Json]:
     """Objects in the order of their names, a page at a time; ``fields`` are those that are asked for."""
     query = {"fields": f"nextPageToken,items({fields})", "maxResults": 1000, **query}
-    return client.items(API, f"b/{bucket}/o", "items", query)
+    for page in client.pages(API, f"b/{bucket}/o", query):
+        client.renew()
+        yield from page.get("items") or ()
+
+
+def many(client: Client, work: Callable[[Json], None], items: Iterable[Json], parallel: int) -> None:
+    """Do ``work`` for each item, several at a time; after a failure no other item is begun.
+
+    The client's deadline starts again whenever an item is done. Few items wait in memory at any time.
+    """
+    if parallel <= 1:
+        for item in items:
+            work(item)
+            client.renew()
+        return
+    with ThreadPoolExecutor(parallel) as pool:
+        running: set[Future[None]] = set()
+        for item in items:
+            running.add(pool.submit(work, item))
+            if len(running) >= 2 * parallel:
+                running = _finish(client, running)
+        while running:
+            running = _finish(client, running)
+
+
+def _finish(client: Client, running: set[Future[None]]) -> set[Future[None]]:
+    done, left = wait(running, return_when=FIRST_COMPLETED)
+    for future in done:
+        future.result()
+    client.renew()
+    return left
 
 
 def upload(

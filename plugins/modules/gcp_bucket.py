@@ -107,8 +107,15 @@ options:
     description:
       - With O(state=absent), delete what is in the bucket too, older versions included.
       - Without it, a bucket that is not empty is refused.
+      - Objects are deleted in parallel. A run that was cut off goes on where it ended.
+      - The time of O(timeout) starts again with every object that is deleted.
     type: bool
     default: false
+  progress_file:
+    description:
+      - File that the module writes its progress to while it runs.
+      - Set by the task's action plugin, which prints the progress every ten seconds.
+    type: path
 """
 
 EXAMPLES = r"""
@@ -152,7 +159,12 @@ from urllib.parse import quote
 
 from ..module_utils._client import GoogleError, Json
 from ..module_utils._fields import Field
+from ..module_utils._objects import many
+from ..module_utils._progress import OPTION, Progress
 from ..module_utils._resource import RefusedError, Resource, run
+
+PARALLEL = 10  # deletions at a time; requests keeps as many connections
+EMPTY_ATTEMPTS = 3
 
 
 class Bucket(Resource):
@@ -173,6 +185,7 @@ class Bucket(Resource):
         "soft_delete_retention_seconds": {"type": "int"},
         "labels": {"type": "dict"},
         "force": {"type": "bool", "default": False},
+        **OPTION,
         "lifecycle_rules": {
             "type": "list",
             "elements": "dict",
@@ -258,32 +271,43 @@ class Bucket(Resource):
 
     def delete(self, current: Json) -> None:
         """Only an empty bucket can be deleted."""
-        if self.params["force"]:
-            self.empty()
-        try:
-            super().delete(current)
-        except GoogleError as error:
-            if error.code != 409:
-                raise
-            raise RefusedError(
-                f"{self.title} cannot be deleted: {error} Look at what is in it, and empty it first with "
-                f"`gcloud storage rm --recursive --all-versions 'gs://{self.params['name']}/**'`, or set force."
-            ) from error
+        attempts = EMPTY_ATTEMPTS if self.params["force"] else 1
+        while True:
+            attempts -= 1
+            if self.params["force"]:
+                self.empty()
+            try:
+                super().delete(current)
+            except GoogleError as error:
+                if error.code != 409:
+                    raise
+                if attempts:  # somebody wrote another object meanwhile
+                    continue
+                raise RefusedError(
+                    f"{self.title} cannot be deleted: {error} Look at what is in it, and empty it first with "
+                    f"`gcloud storage rm --recursive --all-versions 'gs://{self.params['name']}/**'`, or set force."
+                ) from error
+            return
 
     def empty(self) -> None:
-        """Delete every object in every version; one that somebody else deletes meanwhile is gone all the same."""
+        """Delete every object in every version, page by page: a run that is cut off has deleted what it listed."""
+        progress = Progress(self.params["progress_file"], self.client.clock)
+        progress.begin(f"Deleting the objects of bucket {self.params['name']}: {{}} versions deleted")
         objects = f"{self.self_path}/o"
-        for found in list(self.client.items("storage", objects, params={"versions": "true"})):
+
+        def delete(found: Json) -> None:
+            path = f"{objects}/{quote(found['name'], safe='')}"
             try:
-                self.client.request(
-                    "DELETE",
-                    "storage",
-                    f"{objects}/{quote(found['name'], safe='')}",
-                    params={"generation": found["generation"]},
-                )
+                self.client.request("DELETE", "storage", path, params={"generation": found["generation"]})
             except GoogleError as error:
-                if error.code != 404:
+                if error.code != 404:  # deleted by somebody else meanwhile
                     raise
+            progress.step()
+
+        for page in self.client.pages("storage", objects, {"versions": "true"}):
+            self.client.renew()
+            items = page.get("items") or []
+            many(self.client, delete, items, PARALLEL if len(items) >= PARALLEL else 1)
 
 
 def main() -> None:

@@ -34,6 +34,11 @@ options:
     description: The manifest's name, such as V(backups/monday/artifacts.ndjson.gz).
     type: str
     required: true
+  progress_file:
+    description:
+      - File that the module writes its progress to while it runs.
+      - Set by the task's action plugin, which prints the progress every ten seconds.
+    type: path
 """
 
 EXAMPLES = r"""
@@ -66,11 +71,13 @@ manifest:
 
 import shutil
 import tempfile
+from collections.abc import Iterator
 from datetime import UTC, datetime
 
 from ..module_utils import _manifest, _objects
 from ..module_utils._client import Json
 from ..module_utils._fields import Field
+from ..module_utils._progress import OPTION, Progress
 from ..module_utils._resource import RefusedError, Resource, run
 
 
@@ -83,6 +90,7 @@ class BucketManifest(Resource):
         "bucket": {"type": "str", "required": True},
         "manifest_bucket": {"type": "str", "required": True},
         "name": {"type": "str", "required": True},
+        **OPTION,
     }
     fields = {"bucket": Field(at="metadata.bucket", immutable=True)}
     create_body = {}
@@ -102,7 +110,7 @@ class BucketManifest(Resource):
         header = {"bucket": self.params["bucket"], "time": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"}
         with tempfile.TemporaryFile() as lines, tempfile.TemporaryFile() as whole:
             try:
-                header |= _manifest.write(lines, _objects.each(self.client, header["bucket"], _manifest.FIELDS))
+                header |= _manifest.write(lines, self._objects())
             except _manifest.ManifestError as error:
                 raise RefusedError(f"Cannot write down bucket {header['bucket']}: {error}. Run again.") from error
             whole.write(_manifest.head(header))
@@ -115,6 +123,13 @@ class BucketManifest(Resource):
                 "metadata": {key: str(value) for key, value in header.items()},
             }
             _objects.upload(self.client, self.params["manifest_bucket"], resource, whole, size, generation="0")
+
+    def _objects(self) -> Iterator[Json]:
+        progress = Progress(self.params["progress_file"], self.client.clock)
+        progress.begin(f"Bucket {self.params['bucket']}: {{}} objects listed")
+        for item in _objects.each(self.client, self.params["bucket"], _manifest.FIELDS):
+            progress.step()
+            yield item
 
     def more(self, current: Json) -> Json:
         """Its first line, which the object has as metadata too."""

@@ -59,6 +59,11 @@ options:
     description: How many objects are copied, deleted or read at a time.
     type: int
     default: 8
+  progress_file:
+    description:
+      - File that the module writes its progress to while it runs.
+      - Set by the task's action plugin, which prints the progress every ten seconds.
+    type: path
 """
 
 EXAMPLES = r"""
@@ -104,13 +109,13 @@ import json
 import tempfile
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from datetime import UTC, datetime, timedelta
 from typing import IO, Any
 
 from ..module_utils import _compare, _manifest, _objects
 from ..module_utils._action import Action, Plan, run_action
 from ..module_utils._client import GoogleError, Json
+from ..module_utils._progress import OPTION, Progress
 from ..module_utils._resource import RefusedError
 
 FIELDS = "name,generation,size,crc32c,md5Hash,timeDeleted"
@@ -130,11 +135,13 @@ class BucketRestore(Action):
         "lost": {"type": "str", "default": "refuse", "choices": ["refuse", "skip"]},
         "read_bytes": {"type": "int", "default": 0},
         "parallel": {"type": "int", "default": 8},
+        **OPTION,
     }
 
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
         self.files: list[IO[bytes]] = []
+        self.progress = Progress(self.params["progress_file"], self.client.clock)
         self.lost: list[str] = []  # names, as the last comparison found them
 
     def look(self) -> Plan:
@@ -174,7 +181,7 @@ class BucketRestore(Action):
     def carry_out(self, plan: Plan) -> Json:
         """Copy and delete, and look whether it came out right."""
         self.steps.seek(0)
-        self._many(self._step, (json.loads(line) for line in self.steps))
+        self._many("restored or deleted", self._step, (json.loads(line) for line in self.steps))
         known = set(self.lost)
         counts, examples = self.compare(None)
         lost = [name for name in self.lost if name not in known]
@@ -204,7 +211,9 @@ class BucketRestore(Action):
         if self.params["bucket"] != self.source:
             target = _objects.each(self.client, self.params["bucket"], FIELDS)
         versions = _objects.each(self.client, self.source, FIELDS, versions="true")
+        self.progress.begin(f"Bucket {self.params['bucket']}: {{}} objects compared with the manifest")
         for found in _compare.walk(self.reader.objects(), versions, target):
+            self.progress.step()
             step: Json = {"name": found.name}
             if found.wanted is None:
                 if found.live is None:  # deleted before, or only in the other bucket
@@ -260,7 +269,7 @@ class BucketRestore(Action):
                 total["read"] += 1
                 total["read_bytes"] += int(item["size"])
 
-        self._many(check, some())
+        self._many("read and compared", check, some())
         return total
 
     # Doing ------------------------------------------------------------------------------------------------------------
@@ -284,23 +293,14 @@ class BucketRestore(Action):
                 return
             query["rewriteToken"] = answer["rewriteToken"]
 
-    def _many(self, work: Callable[[Json], None], items: Iterable[Json]) -> None:
-        """Some at a time; no more are begun than are waited for, and none after a failure."""
-        parallel = max(1, self.params["parallel"])
-        if parallel == 1:
-            for item in items:
-                work(item)
-            return
-        with ThreadPoolExecutor(parallel) as pool:
-            running: set[Future[None]] = set()
-            for item in items:
-                running.add(pool.submit(work, item))
-                if len(running) >= 2 * parallel:
-                    done, running = wait(running, return_when=FIRST_COMPLETED)
-                    for future in done:
-                        future.result()
-            for future in running:
-                future.result()
+    def _many(self, what: str, work: Callable[[Json], None], items: Iterable[Json]) -> None:
+        self.progress.begin(f"Bucket {self.params['bucket']}: {{}} objects {what}")
+
+        def one(item: Json) -> None:
+            work(item)
+            self.progress.step()
+
+        _objects.many(self.client, one, items, self.params["parallel"])
 
     # Looking ----------------------------------------------------------------------------------------------------------
 

@@ -248,17 +248,13 @@ def test_waits_for_a_service_account_that_is_too_new_to_have_a_policy(
 
 STALE = f"deleted:{MEMBER}?uid=123456789012345678901"
 GONE = [f"deleted:{kind}:Gone@example.com?uid={n}" for n, kind in enumerate(("user", "group", "serviceAccount"), 1)]
+SECRET = f"{PROJECT}/secrets/it"
+ACCOUNT = f"{PROJECT}/serviceAccounts/it@my-project.iam.gserviceaccount.com"
 SCOPES = {
     "project": ("cloudresourcemanager", "POST", f"{PROJECT}:getIamPolicy", "POST", f"{PROJECT}:setIamPolicy"),
     "bucket": ("storage", "GET", "b/it/iam", "PUT", "b/it/iam"),
-    "secret": ("secretmanager", "GET", f"{PROJECT}/secrets/it:getIamPolicy", "POST", f"{PROJECT}/secrets/it:setIamPolicy"),
-    "service_account": (
-        "iam",
-        "POST",
-        f"{PROJECT}/serviceAccounts/it@my-project.iam.gserviceaccount.com:getIamPolicy",
-        "POST",
-        f"{PROJECT}/serviceAccounts/it@my-project.iam.gserviceaccount.com:setIamPolicy",
-    ),
+    "secret": ("secretmanager", "GET", f"{SECRET}:getIamPolicy", "POST", f"{SECRET}:setIamPolicy"),
+    "service_account": ("iam", "POST", f"{ACCOUNT}:getIamPolicy", "POST", f"{ACCOUNT}:setIamPolicy"),
 }
 QUERIES = {"bucket": {"optionsRequestedPolicyVersion": "3"}}
 

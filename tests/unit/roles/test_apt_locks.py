@@ -41,12 +41,13 @@ def test_there_are_apt_tasks() -> None:
 
 @pytest.mark.parametrize("task", TASKS)
 def test_apt_tasks_wait_ten_minutes_for_every_lock(task: dict[str, Any]) -> None:
-    """dpkg's lock and the lists' by the module's own option; the archive's, for which apt does not wait, by repetition."""
+    """The module waits for dpkg's lock and the lists'; apt does not wait for the archive's, so the task is repeated."""
     assert task["ansible.builtin.apt"]["lock_timeout"] >= 600
     assert task["retries"] * task["delay"] >= 600
 
     def ends(**result: Any) -> bool:
-        return bool(evaluated("{{ " + task["until"] + " }}", "mlflow", **{task["register"]: {"changed": False, **result}}))
+        registered = {task["register"]: {"changed": False, **result}}
+        return bool(evaluated("{{ " + task["until"] + " }}", "mlflow", **registered))
 
     assert not ends(failed=True, msg=f"'/usr/bin/apt-get -y install nginx' failed: {HELD}")
     assert ends(failed=True, msg="No package matching 'nginx' is available")
