@@ -42,7 +42,7 @@ class Action(Resource):
 
 def run_action(kind: type[Action], **kwargs: Any) -> None:
     """A module's main(): keyword arguments such as required_if go to AnsibleModule."""
-    module, client = _start(dict(kind.options), **kwargs)
+    module, client = _start(kind, kind.options, **kwargs)
     action = kind(client, module.params)
     action.warn = module.warn
     begun = False

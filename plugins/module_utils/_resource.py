@@ -17,7 +17,7 @@ from typing import Any, ClassVar, NoReturn, TypeVar
 
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 
-from . import _auth, _operation, _options
+from . import _auth, _formats, _operation, _options
 from ._advice import advice, login
 from ._client import Client, GoogleError, Json
 from ._fields import Field, camel, get_at, make_link, merge_patch, merged, put_at, same, seen, shown, to_api
@@ -45,6 +45,8 @@ class Resource:
     collection: ClassVar[str] = ""  # "projects/{project}/global/networks"
     path: ClassVar[str] = ""  # by default collection + "/{name}"
     fields: ClassVar[Mapping[str, Field]] = {}  # option → how it meets the API
+    # Option → format that is checked before the first request; a dotted path leads to a suboption.
+    formats: ClassVar[Mapping[str, Callable[[Any], str]]] = {}
     create_query: ClassVar[Mapping[str, str]] = {}  # {"secretId": "{name}"}
     create_body: ClassVar[Mapping[str, str]] = {"name": "{name}"}
     patch_style: ClassVar[str] = "merge"  # "merge": JSON merge patch; "mask": updateMask, what it names is replaced
@@ -522,7 +524,20 @@ def _has_no_log(spec: Mapping[str, Any]) -> bool:
     return bool(spec.get("no_log")) or any(_has_no_log(below) for below in (spec.get("options") or {}).values())
 
 
-def _start(options: Mapping[str, Any], **kwargs: Any) -> tuple[AnsibleModule, Client]:
+def malformed(params: Mapping[str, Any], formats: Mapping[str, Callable[[Any], str]]) -> list[str]:
+    """A message for each option whose value Google would refuse."""
+    found = []
+    for option, check in formats.items():
+        value = get_at(params, option)
+        said = check(value) if value is not None else ""
+        if said:
+            simple = not isinstance(value, (list, dict))
+            found.append(f"{option} is {_formats.quoted(value)}: {said}." if simple else f"{option} holds {said}.")
+    return found
+
+
+def _start(kind: type[Resource], options: Mapping[str, Any], **kwargs: Any) -> tuple[AnsibleModule, Client]:
+    formats = {"project": _formats.project_or_number, **kind.formats}
     module = AnsibleModule(
         argument_spec={**_options.common(), **options},
         supports_check_mode=True,
@@ -536,6 +551,9 @@ def _start(options: Mapping[str, Any], **kwargs: Any) -> tuple[AnsibleModule, Cl
     empty = [name for name, spec in module.argument_spec.items() if spec.get("required") and module.params[name] == ""]
     if empty:  # a variable that is there and holds nothing; as a part of a path it would mean something else
         module.fail_json(msg=f"{' and '.join(empty)} must not be empty.")
+    wrong = malformed(module.params, formats)
+    if wrong:
+        module.fail_json(msg=" ".join(wrong))
     if _auth.IMPORT_ERROR:
         module.fail_json(msg=missing_required_lib("google-auth and requests"), exception=_auth.IMPORT_ERROR)
     auth = _auth.AuthOptions.of(module.params)
@@ -555,7 +573,7 @@ def _fail(module: AnsibleModule, error: GoogleError, what: str, changed: bool) -
 
 def run(kind: type[Resource], **kwargs: Any) -> None:
     """A module's main(): keyword arguments such as required_if go to AnsibleModule."""
-    module, client = _start({**_options.state(), **kind.options}, **kwargs)
+    module, client = _start(kind, {**_options.state(), **kind.options}, **kwargs)
     resource = kind(client, module.params)
     machine = Machine(resource, check_mode=module.check_mode, warn=module.warn)
     try:

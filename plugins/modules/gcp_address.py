@@ -74,6 +74,7 @@ resource:
     selfLink: https://www.googleapis.com/compute/v1/projects/my-project/regions/europe-west1/addresses/mlflow-address
 """
 
+from ..module_utils import _formats
 from ..module_utils._fields import Field
 from ..module_utils._resource import Resource, run
 
@@ -82,6 +83,7 @@ class Address(Resource):
     """compute.addresses and, without a region, compute.globalAddresses."""
 
     kind = "address"
+    formats = {"name": _formats.name, "region": _formats.region, "labels": _formats.labels}
     options = {
         "name": {"type": "str", "required": True},
         "region": {"type": "str"},

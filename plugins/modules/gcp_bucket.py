@@ -157,6 +157,7 @@ resource:
 from functools import cached_property
 from urllib.parse import quote
 
+from ..module_utils import _formats
 from ..module_utils._client import GoogleError, Json
 from ..module_utils._fields import Field
 from ..module_utils._objects import many
@@ -175,6 +176,12 @@ class Bucket(Resource):
     collection = "b"
     create_query = {"project": "{project}"}
     guard = "ifMetagenerationMatch"
+    formats = {
+        "name": _formats.bucket,
+        "location": _formats.location,
+        "soft_delete_retention_seconds": _formats.soft_delete,
+        "labels": _formats.labels,
+    }
     options = {
         "name": {"type": "str", "required": True},
         "location": {"type": "str"},

@@ -74,7 +74,7 @@ import tempfile
 from collections.abc import Iterator
 from datetime import UTC, datetime
 
-from ..module_utils import _manifest, _objects
+from ..module_utils import _formats, _manifest, _objects
 from ..module_utils._client import Json
 from ..module_utils._fields import Field
 from ..module_utils._progress import OPTION, Progress
@@ -86,6 +86,7 @@ class BucketManifest(Resource):
 
     api = "storage"
     kind = "manifest"
+    formats = {"bucket": _formats.bucket, "manifest_bucket": _formats.bucket, "name": _formats.object_name}
     options = {
         "bucket": {"type": "str", "required": True},
         "manifest_bucket": {"type": "str", "required": True},

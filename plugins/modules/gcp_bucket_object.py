@@ -67,7 +67,7 @@ import hashlib
 import io
 from typing import Any
 
-from ..module_utils import _objects
+from ..module_utils import _formats, _objects
 from ..module_utils._client import Json
 from ..module_utils._fields import Field
 from ..module_utils._resource import RefusedError, Resource, run
@@ -79,6 +79,7 @@ class BucketObject(Resource):
     api = "storage"
     kind = "object"
     create_body = {}
+    formats = {"bucket": _formats.bucket, "name": _formats.object_name}
     options = {
         "bucket": {"type": "str", "required": True},
         "name": {"type": "str", "required": True},

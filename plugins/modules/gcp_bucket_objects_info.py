@@ -66,7 +66,7 @@ objects:
       content: "{}"
 """
 
-from ..module_utils import _objects
+from ..module_utils import _formats, _objects
 from ..module_utils._action import Action, Plan, run_action
 from ..module_utils._client import GoogleError
 
@@ -78,6 +78,7 @@ class BucketObjects(Action):
 
     api = "storage"
     doing = "list bucket {bucket}"
+    formats = {"bucket": _formats.bucket}
     options = {
         "bucket": {"type": "str", "required": True},
         "prefix": {"type": "str", "default": ""},

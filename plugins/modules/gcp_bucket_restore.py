@@ -112,7 +112,7 @@ from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import IO, Any
 
-from ..module_utils import _compare, _manifest, _objects
+from ..module_utils import _compare, _formats, _manifest, _objects
 from ..module_utils._action import Action, Plan, run_action
 from ..module_utils._client import GoogleError, Json
 from ..module_utils._progress import OPTION, Progress
@@ -127,6 +127,7 @@ class BucketRestore(Action):
 
     api = "storage"
     doing = "bring bucket {bucket} back to manifest {manifest}"
+    formats = {"bucket": _formats.bucket, "manifest_bucket": _formats.bucket, "manifest": _formats.object_name}
     options = {
         "bucket": {"type": "str", "required": True},
         "manifest_bucket": {"type": "str", "required": True},

@@ -127,6 +127,7 @@ resource:
 
 import ipaddress
 
+from ..module_utils import _formats
 from ..module_utils._client import Json
 from ..module_utils._fields import Field
 from ..module_utils._resource import RefusedError, Resource, run
@@ -149,6 +150,13 @@ class FirewallRule(Resource):
 
     kind = "firewall rule"
     collection = "projects/{project}/global/firewalls"
+    formats = {
+        "name": _formats.name,
+        "network": _formats.name_or_link,
+        "priority": _formats.integer(0, 65535),
+        "source_ranges": _formats.each(_formats.any_range),
+        "target_tags": _formats.tags,
+    }
     options = {
         "name": {"type": "str", "required": True},
         "network": {"type": "str"},

@@ -96,6 +96,7 @@ removed_deleted_members:
 from collections.abc import Callable
 from typing import Any
 
+from ..module_utils import _formats
 from ..module_utils._client import GoogleError, Json
 from ..module_utils._fields import Field
 from ..module_utils._iam import DELETED, account_email, deleted, grant, granted, mentioned, revoke, without
@@ -116,6 +117,7 @@ class IamMember(Resource):
 
     kind = "IAM member"
     create_body = {}
+    formats = {"role": _formats.role, "member": _formats.member}
     options = {
         "scope": {"type": "str", "required": True, "choices": list(_SCOPES)},
         "resource": {"type": "str"},

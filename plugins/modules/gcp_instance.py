@@ -213,6 +213,7 @@ host_keys:
 from collections.abc import Mapping
 from typing import Any
 
+from ..module_utils import _formats
 from ..module_utils._client import GoogleError, Json
 from ..module_utils._fields import Field, Map, from_projects, same
 from ..module_utils._resource import RefusedError, Resource, run
@@ -250,6 +251,16 @@ class Instance(Resource):
         "PENDING_STOP",
         "DEPROVISIONING",
     )
+    formats = {
+        "name": _formats.name,
+        "zone": _formats.zone,
+        "machine_type": _formats.name_or_link,
+        "boot_disk.disk_type": _formats.name_or_link,
+        "boot_disk.disk_size_gb": _formats.disk_size,
+        "tags": _formats.tags,
+        "labels": _formats.labels,
+        "metadata": _formats.metadata,
+    }
     options = {
         "name": {"type": "str", "required": True},
         "zone": {"type": "str", "required": True},

@@ -59,6 +59,7 @@ resource:
     autoCreateSubnetworks: false
 """
 
+from ..module_utils import _formats
 from ..module_utils._fields import Field
 from ..module_utils._resource import Resource, run
 
@@ -68,6 +69,7 @@ class Network(Resource):
 
     kind = "network"
     collection = "projects/{project}/global/networks"
+    formats = {"name": _formats.name}
     options = {
         "name": {"type": "str", "required": True},
         "description": {"type": "str"},

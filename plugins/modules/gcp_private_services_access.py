@@ -90,6 +90,7 @@ resource:
 
 from typing import Any
 
+from ..module_utils import _formats
 from ..module_utils._client import GoogleError, Json
 from ..module_utils._fields import Field, from_projects, get_at
 from ..module_utils._resource import RefusedError, Resource, run
@@ -106,6 +107,11 @@ class PrivateServicesAccess(Resource):
     collection = "projects/{project}/global/addresses"
     path = "projects/{project}/global/addresses/{range_name}"
     create_body = {}
+    formats = {
+        "network": _formats.name_or_link,
+        "range_name": _formats.name,
+        "prefix_length": _formats.integer(8, 29),
+    }
     options = {
         "network": {"type": "str", "required": True},
         "range_name": {"type": "str", "required": True},

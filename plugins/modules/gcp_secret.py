@@ -107,6 +107,7 @@ version:
 import base64
 from typing import Any
 
+from ..module_utils import _formats
 from ..module_utils._client import GoogleError, Json
 from ..module_utils._crc32c import crc32c
 from ..module_utils._fields import Field
@@ -132,6 +133,7 @@ class Secret(Resource):
     create_query = {"secretId": "{name}"}
     create_body = {}
     patch_style = "mask"
+    formats = {"name": _formats.secret_id, "labels": _formats.labels, "locations": _formats.each(_formats.region)}
     options = {
         "name": {"type": "str", "required": True},
         "labels": {"type": "dict"},

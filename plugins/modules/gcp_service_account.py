@@ -57,6 +57,7 @@ resource:
 from collections.abc import Sequence
 from typing import Any
 
+from ..module_utils import _formats
 from ..module_utils._client import Json
 from ..module_utils._fields import Field
 from ..module_utils._iam import account_email
@@ -72,6 +73,7 @@ class ServiceAccount(Resource):
     path = "v1/projects/{project}/serviceAccounts/{email}"
     create_body = {"email": "{email}"}
     patch_style = "mask"
+    formats = {"name": _formats.account_id}
     options = {
         "name": {"type": "str", "required": True},
         "display_name": {"type": "str"},

@@ -48,6 +48,7 @@ resource:
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from ..module_utils import _formats
 from ..module_utils._client import GoogleError, Json
 from ..module_utils._fields import Field
 from ..module_utils._resource import Resource, run
@@ -62,6 +63,7 @@ class Services(Resource):
     kind = "APIs"
     collection = "v1/projects/{project}/services"
     create_body = {}
+    formats = {"services": _formats.each(_formats.service)}
     options = {"services": {"type": "list", "elements": "str", "required": True}}
     fields = {"services": Field(via="enable")}
 

@@ -85,6 +85,7 @@ backups:
 from collections.abc import Iterable
 from typing import Any
 
+from ..module_utils import _formats
 from ..module_utils._client import GoogleError, Json
 from ..module_utils._fields import Field
 from ..module_utils._resource import Resource, run
@@ -102,6 +103,7 @@ class SqlBackup(Resource):
     collection = "v1/projects/{project}/instances/{instance}/backupRuns"
     create_body = {}
     busy = BUSY
+    formats = {"instance": _formats.sql_instance}
     options = {
         "instance": {"type": "str", "required": True},
         "description": {"type": "str", "required": True},

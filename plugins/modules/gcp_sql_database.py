@@ -56,6 +56,7 @@ resource:
     collation: en_US.UTF8
 """
 
+from ..module_utils import _formats
 from ..module_utils._fields import Field
 from ..module_utils._resource import Resource, run
 
@@ -67,6 +68,7 @@ class SqlDatabase(Resource):
     kind = "database"
     collection = "v1/projects/{project}/instances/{instance}/databases"
     create_body = {"project": "{project}", "instance": "{instance}", "name": "{name}"}
+    formats = {"instance": _formats.sql_instance, "name": _formats.sql_name}
     options = {
         "instance": {"type": "str", "required": True},
         "name": {"type": "str", "required": True},

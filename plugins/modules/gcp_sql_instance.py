@@ -202,6 +202,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from ..module_utils import _formats
 from ..module_utils._client import Json
 from ..module_utils._fields import Field, get_at, make_link, put_at, to_api
 from ..module_utils._options import wait
@@ -221,6 +222,17 @@ class SqlInstance(Resource):
     state_key = "state"
     busy = ("PENDING_CREATE", "PENDING_DELETE", "MAINTENANCE", "REPAIRING")
     broken = ("FAILED", "SUSPENDED")
+    formats = {
+        "name": _formats.sql_instance,
+        "region": _formats.region,
+        "database_version": _formats.sql_version,
+        "settings.tier": _formats.tier,
+        "settings.data_disk_size_gb": _formats.disk_size,
+        "settings.user_labels": _formats.labels,
+        "settings.database_flags": _formats.database_flags,
+        "settings.backup_configuration.start_time": _formats.time_of_day,
+        "settings.backup_configuration.retained_backups": _formats.integer(1, 365),
+    }
     options = {
         "name": {"type": "str", "required": True},
         "region": {"type": "str"},

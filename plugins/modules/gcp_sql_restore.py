@@ -61,6 +61,7 @@ backup:
     status: SUCCESSFUL
 """
 
+from ..module_utils import _formats
 from ..module_utils._action import Action, Plan, run_action
 from ..module_utils._client import Json
 from ..module_utils._resource import RefusedError
@@ -72,6 +73,11 @@ class SqlRestore(Action):
     api = "sql"
     doing = "restore backup {backup_id} into Cloud SQL instance {instance}"
     path = "v1/projects/{project}/instances/{instance}"
+    formats = {
+        "instance": _formats.sql_instance,
+        "backup_instance": _formats.sql_instance,
+        "backup_project": _formats.project_or_number,
+    }
     options = {
         "instance": {"type": "str", "required": True},
         "backup_id": {"type": "str", "required": True},

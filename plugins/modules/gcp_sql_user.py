@@ -68,6 +68,7 @@ resource:
 
 from typing import Any
 
+from ..module_utils import _formats
 from ..module_utils._client import Json
 from ..module_utils._fields import Field
 from ..module_utils._resource import Resource, run
@@ -80,6 +81,7 @@ class SqlUser(Resource):
     kind = "user"
     collection = "v1/projects/{project}/instances/{instance}/users"
     create_body = {"project": "{project}", "instance": "{instance}", "name": "{name}"}
+    formats = {"instance": _formats.sql_instance, "name": _formats.sql_name}
     options = {
         "instance": {"type": "str", "required": True},
         "name": {"type": "str", "required": True},

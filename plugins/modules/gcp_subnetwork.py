@@ -77,6 +77,7 @@ resource:
 
 import ipaddress
 
+from ..module_utils import _formats
 from ..module_utils._client import Json
 from ..module_utils._fields import Field
 from ..module_utils._resource import RefusedError, Resource, run
@@ -87,6 +88,12 @@ class Subnetwork(Resource):
 
     kind = "subnetwork"
     collection = "projects/{project}/regions/{region}/subnetworks"
+    formats = {
+        "name": _formats.name,
+        "region": _formats.region,
+        "network": _formats.name_or_link,
+        "ip_cidr_range": _formats.any_range,
+    }
     options = {
         "name": {"type": "str", "required": True},
         "region": {"type": "str", "required": True},

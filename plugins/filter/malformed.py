@@ -1,0 +1,137 @@
+# Copyright (c) 2026, the mlops.mlflow_gcp authors
+# SPDX-License-Identifier: Apache-2.0
+"""Role variables whose values Google would refuse."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+name: malformed
+short_description: Role variables whose values Google would refuse
+version_added: 0.2.0
+description:
+  - Google refuses a malformed value when it is sent, which may be after other resources were made. This filter finds
+    such values among role variables before anything is changed.
+  - It knows the formats that Google's contract or documentation publishes, for each variable of this collection's roles
+    that ends in a request.
+options:
+  _input:
+    description: Values of role variables, by their names. Names that do not end in a request are ignored.
+    type: dict
+    required: true
+author:
+  - the mlops.mlflow_gcp authors (@mlops)
+"""
+
+EXAMPLES = r"""
+- name: Show what is wrong
+  ansible.builtin.debug:
+    # ["infrastructure_machine_type is 'e2 small': it must begin with …"]
+    msg: "{{ {'infrastructure_machine_type': 'e2 small'} | mlops.mlflow_gcp.malformed }}"
+"""
+
+RETURN = r"""
+_value:
+  description: A message for each variable that is malformed, with its name, its value, the rule and the remedy.
+  type: list
+  elements: str
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from ansible_collections.mlops.mlflow_gcp.plugins.module_utils import _formats as formats
+
+_deployment = formats.pattern(
+    r"([a-z0-9.-]+:)?[a-z][a-z0-9-]{4,28}[a-z0-9]/[a-z]([a-z0-9-]{0,18}[a-z0-9])?", "it is not of the form PROJECT/NAME"
+)
+_optional_bucket = formats.either("", otherwise=formats.bucket)
+
+# What others are made of comes first: if one of these is wrong, the others are wrong for the same cause.
+BASE: Mapping[str, formats.Check] = {
+    "infrastructure_project": formats.project,
+    "infrastructure_region": formats.region,
+    "infrastructure_zone": formats.zone,
+    "infrastructure_name": formats.pattern(
+        r"[a-z]([a-z0-9-]{0,18}[a-z0-9])?",
+        "it must begin with a lower-case letter, have at most 20 lower-case letters, digits and hyphens, and not end "
+        "with a hyphen",
+    ),
+}
+CHECKS: Mapping[str, formats.Check] = {
+    "infrastructure_labels": formats.labels,
+    "infrastructure_subnetwork_range": formats.subnetwork_range,
+    "infrastructure_services_prefix_length": formats.integer(8, 24),
+    # Google takes a rule without ranges for one that lets everybody in.
+    "infrastructure_client_source_ranges": formats.each(formats.cidr, least=1),
+    "infrastructure_ssh_source_ranges": formats.each(formats.cidr),
+    "infrastructure_ssh_user": formats.unix_user,
+    "infrastructure_ssh_public_keys": formats.each(formats.public_key),
+    "infrastructure_machine_type": formats.name,
+    "infrastructure_image_project": formats.project,
+    "infrastructure_image_family": formats.name,
+    "infrastructure_boot_disk_type": formats.name,
+    "infrastructure_boot_disk_size_gb": formats.disk_size,
+    "infrastructure_database_version": formats.database_version,
+    "infrastructure_database_tier": formats.tier,
+    "infrastructure_database_disk_size_gb": formats.disk_size,
+    "infrastructure_database_flags": formats.database_flags,
+    "infrastructure_database_backup_start_time": formats.time_of_day,
+    "infrastructure_database_retained_backups": formats.integer(1, 365),
+    "infrastructure_bucket": formats.bucket,
+    "infrastructure_bucket_location": formats.location,
+    "infrastructure_bucket_noncurrent_days": formats.integer(0, 2**31 - 1),
+    "infrastructure_bucket_soft_delete_seconds": formats.soft_delete,
+    "infrastructure_backups_bucket": formats.bucket,
+    "infrastructure_secret_locations": formats.each(formats.region),
+    "backup_name": formats.either(
+        "",
+        otherwise=formats.pattern(
+            r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}",
+            "use letters, digits, dots, hyphens and underscores, 63 at most, or leave it empty for the time",
+        ),
+    ),
+    "backup_restore_from": formats.either("", otherwise=_deployment),
+    "backup_restore_bucket": _optional_bucket,
+}
+# As all settings, but what most people export instead.
+REMEDIES = {"infrastructure_project": "Set it in group_vars/all.yml, or export GOOGLE_CLOUD_PROJECT."}
+REMEDY = "Correct it in group_vars/all.yml, or where else it is set."
+
+
+def malformed(settings: Mapping[str, Any]) -> list[str]:
+    """Return a message for each value that Google would refuse, best first."""
+    wrong = _wrong(settings, BASE)
+    if not wrong:
+        wrong = _wrong(settings, CHECKS)
+        zone, region = (settings.get(f"infrastructure_{name}") for name in ("zone", "region"))
+        if zone and region and str(zone).rpartition("-")[0] != region:
+            wrong.append(
+                f"infrastructure_zone {formats.quoted(zone)} is no zone of infrastructure_region "
+                f"{formats.quoted(region)}. A zone is the region and a letter, for example {region}-b."
+            )
+    if not wrong and "infrastructure_labels" in settings and settings["infrastructure_labels"].get("app") != "mlflow":
+        wrong.append(
+            f"infrastructure_labels is {dict(settings['infrastructure_labels'])}. Keep 'app: mlflow' among them: the "
+            "inventory finds the machine by it."
+        )
+    return wrong
+
+
+def _wrong(settings: Mapping[str, Any], checks: Mapping[str, formats.Check]) -> list[str]:
+    found = []
+    for name, check in checks.items():
+        if name in settings and (said := check(settings[name])):
+            # Of a list or a mapping, what is wrong names the item.
+            parts = said.startswith(("'", "key ", "value ")) or name.endswith("_range")
+            held = f"{name} holds" if parts else f"{name} is"
+            value = "" if said.startswith(("'", "key ", "value ")) else f" {formats.quoted(settings[name])}:"
+            found.append(f"{held}{value} {said}. {REMEDIES.get(name, REMEDY)}")
+    return found
+
+
+class FilterModule:
+    """The filter, for Ansible."""
+
+    def filters(self) -> dict[str, Callable[..., object]]:
+        """Return it by its name."""
+        return {"malformed": malformed}

@@ -1,0 +1,88 @@
+# Copyright (c) 2026, the mlops.mlflow_gcp authors
+# SPDX-License-Identifier: Apache-2.0
+"""Role variables are checked before the first change; malformed ones were refused after the network was made."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import yaml
+from ansible_collections.mlops.mlflow_gcp.plugins.filter.malformed import BASE, CHECKS, FilterModule, malformed
+
+from tests.unit.roles.evaluated import ROLES, load, render
+
+ENVIRONMENT = {"infrastructure_project": "my-project", "infrastructure_ssh_source_ranges": ["203.0.113.7/32"]}
+# Not sent to Google, or of a type that the argument specification checks: a boolean or one of a few choices.
+NOT_SENT = {
+    "infrastructure_hostname",
+    "infrastructure_certificate_file",
+    "infrastructure_certificate_key_file",
+    "infrastructure_certificate_days",
+    "infrastructure_certificate_renew_days",
+    "infrastructure_state_root",
+    "infrastructure_state_directory",
+    "infrastructure_destroy_confirm",
+    "backup_keep",
+    "backup_timeout_seconds",
+    "backup_restore_confirm",
+    "backup_drill_read_bytes",
+}
+
+
+def settings(**changed: Any) -> dict[str, Any]:
+    """The variables of the roles as they are by default, but for some."""
+    defaults = load("defaults/main.yml", "infrastructure") | load("defaults/main.yml", "backup") | ENVIRONMENT | changed
+    return {name: render(value, defaults) for name, value in defaults.items()}
+
+
+def test_defaults_are_well_formed() -> None:
+    assert malformed(settings()) == []
+    assert FilterModule().filters() == {"malformed": malformed}
+
+
+def test_every_variable_that_is_sent_is_checked() -> None:
+    """A new variable is checked, or named above."""
+    for role in ("infrastructure", "backup"):
+        specification = yaml.safe_load((ROLES / role / "meta" / "argument_specs.yml").read_text())
+        options = specification["argument_specs"]["main"]["options"]
+        free = {name for name, one in options.items() if one["type"] != "bool" and "choices" not in one}
+        assert free - NOT_SENT - set(BASE) - set(CHECKS) == set()
+
+
+CASES: dict[str, tuple[dict[str, Any], str]] = {
+    "label": ({"infrastructure_labels": {"app": "mlflow", "team": "Data Science"}}, "'Data Science' of key 'team'"),
+    "label, boolean": ({"infrastructure_labels": {"app": "mlflow", "live": True}}, "value true of key 'live'"),
+    "label, key": ({"infrastructure_labels": {"app": "mlflow", "Team": "x"}}, "holds key 'Team'"),
+    "labels, null": ({"infrastructure_labels": None}, "infrastructure_labels is null"),
+    "labels without app": ({"infrastructure_labels": {"team": "x"}}, "Keep 'app: mlflow' among them"),
+    "project": ({"infrastructure_project": "my-project\n"}, r"infrastructure_project is 'my-project\n'"),
+    "name": ({"infrastructure_name": "x" * 21}, "infrastructure_name is 'xxx"),
+    "name, boolean": ({"infrastructure_name": True}, "infrastructure_name is true"),
+    "zone": ({"infrastructure_zone": "us-central1-a"}, "for example europe-west1-b"),
+    "clients, nobody": ({"infrastructure_client_source_ranges": []}, "must have 1 item or more"),
+    "clients, text": ({"infrastructure_client_source_ranges": "10.0.0.0/8"}, "must be a list"),
+    "clients, IPv6": ({"infrastructure_client_source_ranges": ["::/0"]}, "holds '::/0'"),
+    "machine type": ({"infrastructure_machine_type": "E2-small"}, "infrastructure_machine_type is 'E2-small'"),
+    "image family": ({"infrastructure_image_family": ""}, "infrastructure_image_family is ''"),
+    "image project": ({"infrastructure_image_project": None}, "infrastructure_image_project is null: it has no value"),
+    "disk": ({"infrastructure_boot_disk_size_gb": 5}, "from 10 to 65536"),
+    "flags": ({"infrastructure_database_flags": {"Max": "1"}}, "holds key 'Max'"),
+    "time": ({"infrastructure_database_backup_start_time": 720}, "in quotes"),
+    "bucket": ({"infrastructure_bucket": "Upper"}, "infrastructure_bucket is 'Upper'"),
+    "SSH user": ({"infrastructure_ssh_user": "root"}, "other than root"),
+    "SSH key": ({"infrastructure_ssh_public_keys": ["ssh-rsa AAAA\nroot:x"]}, "no public SSH key in one line"),
+    "backup": ({"backup_name": "../x"}, "backup_name is '../x'"),
+    "other deployment": ({"backup_restore_from": "x"}, "backup_restore_from is 'x'"),
+    "other bucket": ({"backup_restore_bucket": "gs://x"}, "backup_restore_bucket is 'gs://x'"),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_a_malformed_value_is_named_with_its_variable_and_a_remedy(case: str) -> None:
+    changed, words = CASES[case]
+    said = malformed(settings(**changed))
+    assert len(said) == 1, said
+    assert words in said[0]
+    assert next(iter(changed)) in said[0]
+    assert "group_vars/all.yml" in said[0] or "for example" in said[0] or "Keep" in said[0]
