@@ -44,6 +44,26 @@ from ansible_collections.mlops.mlflow_gcp.plugins.module_utils import _formats a
 _deployment = formats.pattern(
     r"([a-z0-9.-]+:)?[a-z][a-z0-9-]{4,28}[a-z0-9]/[a-z]([a-z0-9-]{0,18}[a-z0-9])?", "it is not of the form PROJECT/NAME"
 )
+
+
+def _credentials(value: Any) -> str:
+    """The items of the role credentials: names of secrets and their versions."""
+    version = formats.pattern(r"latest|[1-9][0-9]*", "it must be a number or latest")
+    for item in value if isinstance(value, list) else []:
+        for key, check in (("secret", formats.secret_id), ("version", version)):
+            if isinstance(item, Mapping) and item.get(key) is not None and (said := check(item[key])):
+                return f"value {formats.quoted(item[key])} of {key}: {said}"
+    return ""
+
+
+def _destination(value: Any) -> str:
+    """Where artifacts go: a bucket and what follows, or something that is not on Google Cloud."""
+    if not isinstance(value, str) or not value.startswith("gs://"):
+        return ""
+    bucket, _, prefix = value.removeprefix("gs://").partition("/")
+    return formats.bucket(bucket) or (formats.object_name(prefix) if prefix else "")
+
+
 _optional_bucket = formats.either("", otherwise=formats.bucket)
 
 # What others are made of comes first: if one of these is wrong, the others are wrong for the same cause.
@@ -92,6 +112,9 @@ CHECKS: Mapping[str, formats.Check] = {
     ),
     "backup_restore_from": formats.either("", otherwise=_deployment),
     "backup_restore_bucket": _optional_bucket,
+    "credentials_project": formats.either("", otherwise=formats.project_or_number),
+    "credentials_items": _credentials,
+    "mlflow_artifacts_destination": _destination,
 }
 # As all settings, but what most people export instead.
 REMEDIES = {"infrastructure_project": "Set it in group_vars/all.yml, or export GOOGLE_CLOUD_PROJECT."}

@@ -62,6 +62,10 @@ SETTINGS = {
         {"infrastructure_subnetwork_range": "10.128.0.0"},
         ["infrastructure_subnetwork_range holds '10.128.0.0'", "such as 10.128.0.0/20"],
     ),
+    "label": (
+        {"infrastructure_labels": {"app": "mlflow", "team": "Data Science", "live": True, "Owner": "me"}},
+        ["infrastructure_labels holds", "'Data Science' of key 'team'", "value true of key 'live'", "key 'Owner'"],
+    ),
     "SSH for everybody": (
         {"infrastructure_ssh_source_ranges": ["0.0.0.0/0"]},
         ["infrastructure_ssh_source_ranges is ['0.0.0.0/0']", "such as 203.0.113.7/32"],
@@ -91,6 +95,13 @@ def test_bad_setting(playbook: Playbook, door: Door, case: str) -> None:
     said = refused(playbook, "-e", json.dumps(settings))
     assert [word for word in words if word not in said] == []
     assert "hunter2" not in playbook.output
+    assert door.changing == []
+
+
+def test_a_plan_refuses_what_google_would_refuse(playbook: Playbook, door: Door) -> None:
+    """Check mode accepted a label with a space, and the real run failed after the network was made."""
+    said = refused(playbook, "--check", "-e", json.dumps({"infrastructure_labels": {"app": "mlflow", "Team": "x"}}))
+    assert "infrastructure_labels holds key 'Team'" in said
     assert door.changing == []
 
 

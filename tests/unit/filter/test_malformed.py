@@ -74,6 +74,9 @@ CASES: dict[str, tuple[dict[str, Any], str]] = {
     "SSH key": ({"infrastructure_ssh_public_keys": ["ssh-rsa AAAA\nroot:x"]}, "no public SSH key in one line"),
     "backup": ({"backup_name": "../x"}, "backup_name is '../x'"),
     "other deployment": ({"backup_restore_from": "x"}, "backup_restore_from is 'x'"),
+    "secret": ({"credentials_items": [{"name": "a.b", "secret": "x\n"}]}, r"value 'x\n' of secret"),
+    "project of the secrets": ({"credentials_project": "My Project"}, "credentials_project is 'My Project'"),
+    "artifacts": ({"mlflow_artifacts_destination": "gs://my bucket"}, "a bucket name has"),
     "other bucket": ({"backup_restore_bucket": "gs://x"}, "backup_restore_bucket is 'gs://x'"),
 }
 

@@ -37,20 +37,15 @@ def test_patterns_are_those_of_the_contract() -> None:
 
 def test_labels_are_those_that_secret_manager_describes() -> None:
     said = contract("secretmanager.v1")["schemas"]["Secret"]["properties"]["labels"]["description"]
-    for part in (
-        r"[\p{Ll}\p{Lo}][\p{Ll}\p{Lo}\p{N}_-]{0,62}",
-        r"[\p{Ll}\p{Lo}\p{N}_-]{0,63}",
-        "128 bytes",
-        "64 labels",
-    ):
-        assert part in said.replace("{0,62}`", "{0,62}"), said
+    for part in (r"\p{Ll}\p{Lo}{0,62}", r"[\p{Ll}\p{Lo}\p{N}_-]{0,63}", "128 bytes", "64 labels"):
+        assert part in said
 
 
 LABELS: dict[str, tuple[Any, str]] = {
     "usual": ({"app": "mlflow", "team": "data-science_2"}, ""),
     "empty value": ({"app": "mlflow", "team": ""}, ""),
     "number": ({"app": "mlflow", "year": 2026}, ""),
-    "international": ({"équipe": "données", "チーム": "é"}, ""),
+    "international": ({"équipe": "données", "漢字": "é"}, ""),
     "longest": ({"k" * 63: "v" * 63}, ""),
     "most": ({f"k{n}": "v" for n in range(64)}, ""),
     "space": ({"app": "mlflow", "team": "Data Science"}, "value 'Data Science' of key 'team'"),
