@@ -47,7 +47,8 @@ def note(folder: Path, names: Iterable[str]) -> None:
     """Have the modules of these names note, in the collection below `folder`."""
     actions = folder / "ansible_collections" / "mlops" / "mlflow_gcp" / "plugins" / "action"
     actions.mkdir(parents=True)
-    (actions.parent / "filter").symlink_to(ROOT / "plugins" / "filter")
+    for kind in ("filter", "module_utils"):
+        (actions.parent / kind).symlink_to(ROOT / "plugins" / kind)
     for name in names:
         (actions / f"{name}.py").write_text(ACTION.format(folder=str(folder), name=name))
 
