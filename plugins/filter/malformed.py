@@ -42,7 +42,8 @@ from typing import Any
 from ansible_collections.mlops.mlflow_gcp.plugins.module_utils import _formats as formats
 
 _deployment = formats.pattern(
-    r"([a-z0-9.-]+:)?[a-z][a-z0-9-]{4,28}[a-z0-9]/[a-z]([a-z0-9-]{0,18}[a-z0-9])?", "it is not of the form PROJECT/NAME"
+    r"([a-z0-9.-]+:)?[a-z][a-z0-9-]{4,28}[a-z0-9]/[a-z]([a-z0-9-]{0,18}[a-z0-9])?",
+    "it names no deployment. Give PROJECT/NAME of the one that the backup is of, or nothing for this one",
 )
 
 
