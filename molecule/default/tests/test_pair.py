@@ -235,6 +235,7 @@ LOCATIONS = [
     ("POST", "/api/2.0/mlflow-artifacts/mpu/create/0/x"),
     ("GET", "/api/3.0/mlflow/server-info"),
     ("POST", "/graphql"),
+    ("POST", "/gateway/mlflow/v1/chat/completions"),
     ("GET", "/metrics"),
     ("GET", "/ajax-api/3.0/mlflow/assistant/config"),
 ]
@@ -260,3 +261,6 @@ def test_people_are_told_too(server: Server) -> None:
         assert (answer.status_code, answer.headers["Retry-After"]) == (503, "30")
         assert answer.headers["Content-Type"] == "text/html"
         assert "back in a moment" in answer.text
+    # Some programs accept HTML in general; they need the error all the same.
+    answer = server.ask("GET", f"{API}/experiments/get?experiment_id=0", headers={"Accept": "text/html, */*"})
+    assert (answer.status_code, answer.json()["error_code"]) == (503, "TEMPORARILY_UNAVAILABLE")
