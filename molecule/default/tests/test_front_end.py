@@ -290,9 +290,12 @@ def test_only_the_page_for_notebooks_may_be_framed(server: Server) -> None:
 # Errors of nginx's own
 
 
+Answer = tuple[int, http.client.HTTPMessage, bytes]
+
+
 def converse(
     server: Server, head: str, body: bytes = b"", *, tls: bool = True, port: int = 443, name: str | None = None
-):  # type: ignore[no-untyped-def]
+) -> Answer:
     """Send these bytes, whatever they are; return the status, the headers and the body of the answer."""
     with socket.create_connection((server.address, port), timeout=30) as raw:
         context = ssl.create_default_context(cafile=str(server.ca))
@@ -345,7 +348,7 @@ ERRORS: dict[str, tuple[str, int]] = {
 }
 
 
-def assert_error_of_mlflow(answer: tuple[int, http.client.HTTPMessage, bytes], status: int) -> None:
+def assert_error_of_mlflow(answer: Answer, status: int) -> None:
     """In the form that MLflow's clients read, with one of MLflow's own codes."""
     assert answer[0] == status
     assert answer[1]["Content-Type"] == "application/json"

@@ -1,0 +1,161 @@
+# Copyright (c) 2026, the mlops.mlflow_gcp authors
+# SPDX-License-Identifier: Apache-2.0
+"""Large files go to the bucket and back with MLflow's clients, by each way that the server offers them."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import requests
+
+from tests.e2e.deployment import BIN, REPO, Deployment
+
+OLD = "2.22.5"
+LOCK = REPO / "molecule" / "upgrade" / f"requirements-{OLD}.txt"
+MIB = 1024 * 1024
+# Parts of a file begin at 500 MiB by default. Every way is chosen by the client itself where it is not forced.
+LOW = {
+    "MLFLOW_MULTIPART_UPLOAD_MINIMUM_FILE_SIZE": str(20 * MIB),
+    "MLFLOW_MULTIPART_DOWNLOAD_MINIMUM_FILE_SIZE": str(20 * MIB),
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1",
+}
+FORCED = LOW | {"MLFLOW_ENABLE_PROXY_MULTIPART_UPLOAD": "true", "MLFLOW_ENABLE_PROXY_MULTIPART_DOWNLOAD": "true"}
+
+# Logs a file, and loads it again when a folder is given.
+CLIENT = """
+import json, sys
+from mlflow.tracking import MlflowClient
+path, folder = sys.argv[1:]
+client = MlflowClient()
+found = client.get_experiment_by_name("large-artifacts")
+experiment = found.experiment_id if found else client.create_experiment("large-artifacts")
+run = client.create_run(experiment).info.run_id
+client.log_artifact(run, path)
+loaded = client.download_artifacts(run, path.rpartition("/")[2], folder) if folder else ""
+print("\\n" + json.dumps({"experiment": experiment, "run": run, "loaded": loaded}))
+"""
+
+# Asks for signed URLs of a run and of a model, as clients do that upload and download without the server.
+SIGNED_URLS = """
+import json, sys
+from mlflow.tracking import MlflowClient
+from mlflow.utils.credentials import get_default_host_creds
+from mlflow.utils.rest_utils import http_request
+experiment, run = sys.argv[1:]
+client = MlflowClient()
+model = client.create_logged_model(experiment).model_id
+host = get_default_host_creds(client.tracking_uri)
+answers = {}
+for name, method, path, body in [
+    ("upload for a run", "POST", "/api/2.0/mlflow/artifacts/presigned-upload-url", {"run_id": run, "path": "x"}),
+    ("upload for a model", "POST", "/api/2.0/mlflow/artifacts/presigned-upload-url", {"model_id": model, "path": "x"}),
+    ("download for a run", "POST", "/api/2.0/mlflow/artifacts/presigned-download-url", {"run_id": run, "path": "x"}),
+    ("download", "GET", f"/api/2.0/mlflow-artifacts/presigned/{experiment}/{run}/artifacts/x", None),
+    ("capabilities", "GET", "/api/3.0/mlflow/server-info", None),
+]:
+    answer = http_request(host, path, method, max_retries=0, **({"json": body} if body else {}))
+    answers[name] = [answer.status_code, answer.json()]
+print("\\n" + json.dumps(answers))
+"""
+
+
+@pytest.fixture(scope="module")
+def clients() -> dict[str, str]:
+    """Release of MLflow → a Python that has its client. The old one is installed once, from its lock."""
+    digest = hashlib.sha256(LOCK.read_bytes()).hexdigest()[:12]
+    venv = REPO / ".cache" / "clients" / f"{OLD}-{digest}"
+    python = venv / "bin" / "python"
+    if not (venv / ".complete").exists():
+        install = ["pip", "install", "--quiet", "--require-hashes", "-r", str(LOCK), "--python", str(python)]
+        for command in (["venv", "--quiet", "--clear", "--python", sys.executable, str(venv)], install):
+            subprocess.run([BIN / "uv", *command], check=True, timeout=600)
+        (venv / ".complete").touch()
+    return {"newest": sys.executable, OLD: str(python)}
+
+
+def run_client(site: Deployment, python: str, program: str, *arguments: str, settings: dict[str, str]) -> dict:  # type: ignore[type-arg]
+    """What the program prints in its last line."""
+    environment = {name: value for name, value in site.environment.items() if not name.startswith("MLFLOW_MULTIPART")}
+    environment |= site.client_environment | {"MLFLOW_DISABLE_TELEMETRY": "true"} | settings
+    done = subprocess.run(
+        [python, "-c", program, *arguments], env=environment, capture_output=True, text=True, timeout=600
+    )
+    assert done.returncode == 0, done.stderr[-4000:]
+    return dict(json.loads(done.stdout.splitlines()[-1]))
+
+
+def make_file(path: Path, size: int) -> str:
+    """Make a file of zeros with another byte in each 10 MiB, so that parts cannot change places; return its MD5."""
+    digest = hashlib.md5(usedforsecurity=False)
+    with path.open("wb") as file:
+        file.truncate(size)
+        for number in range(size // (10 * MIB)):
+            file.seek(number * 10 * MIB + number)
+            file.write(bytes([number + 1]))
+    with path.open("rb") as file:
+        while chunk := file.read(MIB):
+            digest.update(chunk)
+    return base64.b64encode(digest.digest()).decode()
+
+
+def log_and_load(
+    site: Deployment, python: str, folder: Path, size: int, settings: dict[str, str], *, load: bool
+) -> None:
+    """Log a file, compare the object in the bucket with it, load it again, and delete it."""
+    path = folder / f"{size // MIB}.bin"
+    digest = make_file(path, size)
+    downloads = folder / "downloads"
+    downloads.mkdir()
+    done = run_client(site, python, CLIENT, str(path), str(downloads) if load else "", settings=settings)
+    name = f"{done['experiment']}/{done['run']}/artifacts/{path.name}"
+    try:
+        listing = site.call("GET", "storage", f"b/{site.project}-mlflow-artifacts/o")
+        (found,) = [item for item in listing["items"] if item["name"].endswith(name)]
+        assert (int(found["size"]), found["md5Hash"]) == (size, digest)
+        if load:
+            assert Path(done["loaded"]).read_bytes() == path.read_bytes()
+    finally:
+        artifact = f"{site.url}/api/2.0/mlflow-artifacts/artifacts/{name}"
+        assert requests.delete(artifact, auth=site.admin, verify=str(site.ca), timeout=60).ok
+
+
+@pytest.mark.parametrize("settings", [LOW, FORCED], ids=["low thresholds", "low thresholds, parts forced"])
+@pytest.mark.parametrize("client", ["newest", OLD])
+def test_files_above_the_threshold(
+    site: Deployment, clients: dict[str, str], client: str, settings: dict[str, str], tmp_path: Path
+) -> None:
+    """The server offers uploads in parts that it cannot sign; clients failed where they now use the server."""
+    log_and_load(site, clients[client], tmp_path, 24 * MIB, settings, load=True)
+
+
+def test_a_file_of_600_mb_with_default_settings(site: Deployment, clients: dict[str, str], tmp_path: Path) -> None:
+    """Every file of 500 MiB and more failed with "501 … Uploads in parts are off", and the run had no model."""
+    log_and_load(site, clients["newest"], tmp_path, 600 * MIB, {}, load=False)
+
+
+def test_signed_urls_are_declined(site: Deployment, clients: dict[str, str], tmp_path: Path) -> None:
+    """Clients use another way after a 400 or a 501; on other errors they retry for minutes or fail."""
+    (tmp_path / "small.txt").write_text("small")
+    done = run_client(site, clients["newest"], CLIENT, str(tmp_path / "small.txt"), "", settings=LOW)
+    answers = run_client(site, clients["newest"], SIGNED_URLS, done["experiment"], done["run"], settings=LOW)
+    status, capabilities = answers.pop("capabilities")
+    assert status == 200
+    # One that is new needs a test here.
+    assert {name for name in capabilities if "multipart" in name or "presigned" in name} == {
+        "multipart_uploads_enabled",
+        "multipart_downloads_enabled",
+        "presigned_upload_run_id_supported",
+        "presigned_upload_model_id_supported",
+    }
+    for name, (status, body) in answers.items():
+        assert (status, body["error_code"]) in ((400, "INVALID_PARAMETER_VALUE"), (501, "NOT_IMPLEMENTED")), (
+            name,
+            body,
+        )
+        assert "not supported" in body["message"], (name, body)
