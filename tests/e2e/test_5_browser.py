@@ -5,7 +5,10 @@
 from __future__ import annotations
 
 import subprocess
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 
 import pytest
 from playwright.sync_api import Error, sync_playwright
@@ -53,3 +56,49 @@ def test_sign_in_and_see_the_run(
         page.screenshot(path=screenshots / "run.png", full_page=True)
         browser.close()
     assert (screenshots / "run.png").stat().st_size > 10_000
+
+
+@pytest.fixture
+def notebook() -> Iterator[Callable[[str], str]]:
+    """A page of another origin, as a notebook server on the user's own machine has it; the function returns its URL."""
+    body = b""
+
+    class Notebook(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.send_header("Content-Type", "text/html")
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    def show(html: str) -> str:
+        nonlocal body
+        body = html.encode()
+        return f"http://127.0.0.1:{server.server_address[1]}/"
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Notebook) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        yield show
+        server.shutdown()
+
+
+def test_notebooks_show_the_trace_view_and_no_other_page(
+    site: Deployment, chromium: str, notebook: Callable[[str], str]
+) -> None:
+    """MLflow embeds its trace view in notebooks, whose origin is another one; the browser refused to show it."""
+    shown = f"{site.url}/static-files/lib/notebook-trace-renderer/index.html?trace_id=tr-1&experiment_id=0"
+    refused = [f"{site.url}/", f"{site.url}/health", f"{site.url}/static-files/lib/notebook-trace-renderer/"]
+    user, password = site.admin
+    frames = "".join(f'<iframe src="{address}"></iframe>' for address in (shown, *refused))
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=QUIET)
+        page = browser.new_context(
+            ignore_https_errors=True, http_credentials={"username": user, "password": password}
+        ).new_page()
+        page.goto(notebook(frames))
+        found = [frame.evaluate("location.href") for frame in page.main_frame.child_frames]
+        assert found == [shown, *["chrome-error://chromewebdata/"] * len(refused)]
+        assert page.main_frame.child_frames[0].locator("script[src*=trace-renderer]").count() > 0
+        browser.close()
