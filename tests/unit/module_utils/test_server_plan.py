@@ -7,6 +7,7 @@ from __future__ import annotations
 import itertools
 
 import pytest
+from ansible_collections.mlops.mlflow_gcp.plugins.filter.max_connections import max_connections
 from ansible_collections.mlops.mlflow_gcp.plugins.filter.server_plan import FilterModule
 from ansible_collections.mlops.mlflow_gcp.plugins.module_utils._server_plan import (
     MINIMAL_THREADS,
@@ -93,6 +94,14 @@ def test_cpus_of_a_machine_type(machine_type: str, cpus: int) -> None:
 )
 def test_connections_of_a_tier(tier: str, connections: int) -> None:
     assert default_max_connections(tier) == connections
+
+
+@pytest.mark.parametrize(
+    ("flags", "connections"),
+    [({}, 100), ({"max_connections": "200"}, 200), ({"max_connections": 300}, 300), ({"max_connections": "many"}, 100)],
+)
+def test_connections_of_an_instance(flags: dict[str, object], connections: int) -> None:
+    assert max_connections(flags, "db-custom-1-3840") == connections
 
 
 def test_the_filter_hands_a_dictionary_to_templates() -> None:
