@@ -204,6 +204,12 @@ class App:
                     raise ValueError(f"profile is one of {', '.join(PROFILES)}")
                 faults.profile, faults.scale = body.get("profile", "none"), float(body.get("scale", 1.0))
                 return JSONResponse(faults.describe())
+            if what == ("PUT", "locations"):
+                body = await request.json()
+                if not isinstance(body["allowed"], list):
+                    raise TypeError("allowed is a list of locations, such as europe-west1; empty allows all")
+                faults.locations = [str(location) for location in body["allowed"]]
+                return JSONResponse(faults.describe())
         except (TypeError, ValueError, KeyError) as error:
             return JSONResponse({"error": str(error)}, status_code=400)
         return _unknown_path(request.url.path)

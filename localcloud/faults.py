@@ -81,6 +81,7 @@ class Faults:
         self._random: tuple[random.Random, float, list[int], str] | None = None
         self.profile = "none"
         self.scale = 1.0
+        self.locations: list[str] = []  # that the organisation policy allows; empty: all, global too
 
     def script(self, fault: Fault) -> None:
         """Add a fault to the script; the oldest that fits a call comes first."""
@@ -105,6 +106,7 @@ class Faults:
                 "scripted": [asdict(fault) for fault in self._scripted],
                 "random": None if self._random is None else {"rate": self._random[1], "codes": self._random[2]},
                 "latency": {"profile": self.profile, "scale": self.scale},
+                "locations": list(self.locations),
             }
 
     def take(self, method: str, path: str) -> Fault | None:

@@ -98,6 +98,9 @@ class Databases(Protocol):
     def set_require_ssl(self, id: str, require_ssl: bool) -> None:
         """Whether connections without TLS are refused; for new connections."""
 
+    def set_certificate(self, id: str, certificate: str, key: str) -> None:
+        """Another server certificate and its key, PEM; for new connections."""
+
     def running(self, id: str) -> bool:
         """True while the server runs; False also for one that is not there."""
 

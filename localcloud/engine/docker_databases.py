@@ -115,6 +115,12 @@ class DockerDatabases:
         _configure(container, replace(_read_spec(container), require_ssl=require_ssl))
         self._reload(container)
 
+    def set_certificate(self, id: str, certificate: str, key: str) -> None:
+        """Another server certificate; for new connections."""
+        container = common.find(self._client, KIND, id)
+        _configure(container, replace(_read_spec(container), server_certificate=certificate, server_key=key))
+        self._reload(container)
+
     def execute(self, id: str, sql: str, *, database: str = "postgres") -> list[list[str]]:
         command = ["psql", "-X", "-q", "--csv", "-t", "-v", "ON_ERROR_STOP=1", "-v", "VERBOSITY=verbose"]
         # From standard input: statements may hold passwords, which do not belong on a command line.

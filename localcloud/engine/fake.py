@@ -114,6 +114,10 @@ class FakeDatabases:
         self._known("set_require_ssl", id)
         self.specs[id] = replace(self.specs[id], require_ssl=require_ssl)
 
+    def set_certificate(self, id: str, certificate: str, key: str) -> None:
+        self._known("set_certificate", id)
+        self.specs[id] = replace(self.specs[id], server_certificate=certificate, server_key=key)
+
     def delete(self, id: str) -> None:
         self.log.append(("delete", id))
         self.specs.pop(id, None)

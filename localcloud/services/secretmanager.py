@@ -64,6 +64,24 @@ def _check_labels(secret: Json) -> None:
             raise _invalid("secret.labels", f"The label {key}: {value} is not valid.")
 
 
+def _check_locations(call: Call, replication: Json) -> None:
+    """400 where the organisation policy does not allow all locations of a new secret."""
+    allowed = call.cloud.faults.locations
+    replicas = (replication.get("userManaged") or {}).get("replicas") or [{"location": "global"}]
+    for location in [replica.get("location") for replica in replicas]:
+        if allowed and location not in allowed:
+            constraint = "constraints/gcp.resourceLocations"
+            subject = f"orgpolicy:projects/{call.cloud.projects.number_of(call.project or '')}"
+            message = (
+                f"Constraint {constraint} violated for [{subject}] attempting to create a secret in [{location}]. For "
+                "more information, see "
+                "https://cloud.google.com/resource-manager/docs/organization-policy/defining-locations."
+            )
+            violation = {"type": constraint, "subject": subject, "description": message}
+            failure = {"@type": "type.googleapis.com/google.rpc.PreconditionFailure", "violations": [violation]}
+            raise ApiError(400, "FAILED_PRECONDITION", message, [failure])
+
+
 @api.method(_FIELDS + "create", permission="secretmanager.secrets.create")
 def create(call: Call) -> Json:
     """Create a secret without versions."""
@@ -75,6 +93,7 @@ def create(call: Call) -> Json:
         raise _invalid(
             "secret.replication", "Secret.replication must be provided and have one of automatic, user_managed."
         )
+    _check_locations(call, replication)
     _check_labels(call.body)
     key = f"projects/{call.project}/secrets/{secret_id}"
     secret = {k: v for k, v in call.body.items() if v is not None} | {

@@ -353,3 +353,25 @@ def test_restart_finds_its_machines(
     assert compute("GET", VM)["status"] == status
     assert [verb for verb, _ in kept.log] == log
     assert len(compute.state.addresses) == (status == "RUNNING")
+
+
+def test_suspend_and_resume(compute: Compute) -> None:
+    compute.instance(**OUTSIDE)
+    compute("POST", f"{VM}/suspend")
+    assert compute("GET", VM)["status"] == "SUSPENDED"
+    compute.local.cloud.reconcile()
+    assert not machines(compute).on
+    assert reason(compute("POST", f"{VM}/start", code=400)) == "resourceNotReady"
+    compute("POST", f"{VM}/resume")
+    assert compute("GET", VM)["status"] == "RUNNING"
+    assert compute("GET", VM)["networkInterfaces"][0]["accessConfigs"][0]["natIP"]
+    compute("POST", f"{VM}/suspend")
+    compute("POST", f"{VM}/stop")
+    assert compute("GET", VM)["status"] == "TERMINATED"
+
+
+def test_whether_it_forwards_packets_is_an_update_of_the_whole(compute: Compute) -> None:
+    vm = compute.instance(**OUTSIDE)
+    compute("PUT", VM, vm | {"canIpForward": True})
+    assert compute("GET", VM)["canIpForward"] is True
+    compute("PUT", VM, vm | {"hostname": "other.example"}, code=501)

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives import serialization
 
 from localcloud.engine.fake import FakeDatabases
 from localcloud.services.sqladmin._secrets import verifier
@@ -118,6 +119,37 @@ def test_the_server_proves_itself(made: Session) -> None:
     assert made.call("GET", f"{DATABASE}/listServerCas")["certs"] == [shown]
 
 
+def test_the_authority_is_rotated_and_back(made: Session) -> None:
+    """Clients that trust all listed authorities can connect at every moment."""
+
+    def listed() -> tuple[list[str], str]:
+        answer = made.call("GET", f"{DATABASE}/listServerCas")
+        return [certificate["sha1Fingerprint"] for certificate in answer["certs"]], answer["activeVersion"]
+
+    def shown_by_the_server() -> str:
+        instance = made.call("GET", DATABASE)
+        authority = x509.load_pem_x509_certificate(instance["serverCaCert"]["cert"].encode())
+        (spec,) = engine(made).specs.values()
+        certificate = x509.load_pem_x509_certificate(spec.server_certificate.encode())
+        certificate.verify_directly_issued_by(authority)
+        key = serialization.load_pem_private_key(spec.server_key.encode(), None)
+        assert key.public_key() == certificate.public_key()
+        return str(instance["serverCaCert"]["sha1Fingerprint"])
+
+    (first,), active = listed()
+    assert "Add one first" in made.call("POST", f"{DATABASE}/rotateServerCa", 400, json={})["error"]["message"]
+    done(made, "POST", f"{DATABASE}/addServerCa")
+    (_, second), active = listed()
+    assert active == first == shown_by_the_server()
+    assert "upcoming" in made.call("POST", f"{DATABASE}/addServerCa", 400)["error"]["message"]
+    done(made, "POST", f"{DATABASE}/rotateServerCa", {})
+    assert listed() == ([first, second], second)
+    assert shown_by_the_server() == second
+    done(made, "POST", f"{DATABASE}/rotateServerCa", {"rotateServerCaContext": {"nextVersion": first}})
+    assert listed() == ([first, second], first)
+    assert shown_by_the_server() == first
+
+
 def test_no_password_is_kept(made: Session) -> None:
     done(made, "POST", f"{DATABASE}/users", {"name": "mlflow", "password": "user-secret"})
     done(made, "PUT", f"{DATABASE}/users?name=mlflow", {"password": "changed-secret"})
@@ -149,7 +181,7 @@ def test_a_verifier_is_scram() -> None:
         (settings(tier="db-perf-optimized-N-2"), 400, "for (ENTERPRISE) Edition"),
         (settings(tier="db-custom-3-3840"), 400, "must be 1 or even"),
         (settings(tier="db-custom-1-3841"), 400, "multiple of 256"),
-        (settings(ipConfiguration={"privateNetwork": NETWORK}), 501, "Public addresses"),
+        (settings(ipConfiguration={"ipv4Enabled": True}), 501, "a public address alone"),
         (settings(ipConfiguration={"ipv4Enabled": False}), 400, "At least one of Public IP or Private IP"),
         (settings(databaseFlags=[{"name": "colour", "value": "red"}]), 400, "Invalid flag name (colour)"),
         (settings(databaseFlags=[{"name": "max_connections", "value": "many"}]), 400, "Invalid flag value"),
@@ -242,7 +274,21 @@ def test_tls_can_be_asked_for_later(sql: Session) -> None:
     assert spec.require_ssl
     other = {"ipConfiguration": {"privateNetwork": NETWORK + "2"}}
     sql.call("PATCH", DATABASE, 400, json={"settings": other})
-    sql.call("PATCH", DATABASE, 501, json={"settings": {"ipConfiguration": {"ipv4Enabled": True}}})
+
+
+def test_a_public_address_comes_and_goes(made: Session) -> None:
+    """Nothing answers there, but a client that looks after its exposure sees it and can take it away."""
+    (private,) = made.call("GET", DATABASE)["ipAddresses"]
+    networks = [{"name": "everybody", "value": "0.0.0.0/0"}]
+    done(made, "PATCH", DATABASE, {"settings": {"ipConfiguration": {"ipv4Enabled": True}}})
+    done(made, "PATCH", DATABASE, {"settings": {"ipConfiguration": {"authorizedNetworks": networks}}})
+    got = made.call("GET", DATABASE)
+    assert [address["type"] for address in got["ipAddresses"]] == ["PRIMARY", "PRIVATE"]
+    assert got["settings"]["ipConfiguration"]["authorizedNetworks"] == networks
+    wrong = {"ipConfiguration": {"authorizedNetworks": [{"value": "everybody"}]}}
+    made.call("PATCH", DATABASE, 400, json={"settings": wrong})
+    done(made, "PATCH", DATABASE, {"settings": {"ipConfiguration": {"ipv4Enabled": False}}})
+    assert made.call("GET", DATABASE)["ipAddresses"] == [private]
 
 
 def test_stop_and_start(made: Session) -> None:
@@ -250,6 +296,10 @@ def test_stop_and_start(made: Session) -> None:
     assert not engine(made).on
     assert reason(made.call("POST", f"{DATABASE}/databases", 400, json={"name": "x"})) == "invalidState"
     assert reason(made.call("POST", f"{DATABASE}/restart", 400)) == "invalidState"
+    assert made.call("GET", DATABASE)["state"] == "RUNNABLE"
+    for path in ("databases", "databases/postgres", "users", "users/postgres"):
+        answer = made.call("GET", f"{DATABASE}/{path}", 400)
+        assert answer["error"]["message"] == "Invalid request: Invalid request since instance is not running."
     done(made, "PATCH", DATABASE, {"settings": {"activationPolicy": "ALWAYS"}})
     assert engine(made).on
     done(made, "POST", f"{DATABASE}/restart")

@@ -59,6 +59,20 @@ def set_metadata(call: Call) -> Json:
     return _change(call, "setMetadata", change)
 
 
+@api.method("compute.instances.update", permission="compute.instances.update")
+def update_instance(call: Call) -> Json:
+    """Replace the instance. Here only canIpForward is changed in this way, and what is nested is not looked at."""
+
+    def change(instance: Json) -> Json:
+        for field, value in call.body.items():
+            nested = isinstance(value, (dict, list))
+            if field != "canIpForward" and not nested and value != instance.get(field):
+                raise ApiError(501, None, f"The local cloud cannot update {field} of an instance in this way.")
+        return instance | {"canIpForward": bool(call.body.get("canIpForward"))}
+
+    return _change(call, "update", change)
+
+
 @api.method("compute.instances.setLabels", permission="compute.instances.setLabels")
 def set_labels(call: Call) -> Json:
     """Replace the labels; needs their fingerprint."""

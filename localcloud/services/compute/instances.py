@@ -71,7 +71,7 @@ def _transition(call: Call, verb: str, allowed: dict[str, str | None]) -> Json:
         becomes = allowed.get(current["status"])
         if becomes is None:
             raise ApiError(400, "resourceNotReady", f"The resource '{name}' is not ready")
-        if verb == "start":
+        if verb in ("start", "resume"):
             _take_addresses(call, current)
         return resources(call.cloud, "instances").update(name, lambda d: d | current | {"status": becomes})
 
@@ -96,7 +96,19 @@ def start(call: Call) -> Json:
 @api.method("compute.instances.stop", permission="compute.instances.stop")
 def stop(call: Call) -> Json:
     """Shut an instance down; disk and internal address stay, an ephemeral external address goes."""
-    return _transition(call, "stop", {"RUNNING": "STOPPING", "TERMINATED": None})
+    return _transition(call, "stop", {"RUNNING": "STOPPING", "SUSPENDED": "STOPPING", "TERMINATED": None})
+
+
+@api.method("compute.instances.suspend", permission="compute.instances.suspend")
+def suspend(call: Call) -> Json:
+    """Suspend an instance. Here its memory is not kept: it shuts down, and boots when it is resumed."""
+    return _transition(call, "suspend", {"RUNNING": "SUSPENDING", "SUSPENDED": None})
+
+
+@api.method("compute.instances.resume", permission="compute.instances.resume")
+def resume(call: Call) -> Json:
+    """Resume a suspended instance."""
+    return _transition(call, "resume", {"SUSPENDED": "STAGING", "RUNNING": None})
 
 
 @api.method("compute.instances.reset", permission="compute.instances.reset")

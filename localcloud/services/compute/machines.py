@@ -126,7 +126,16 @@ def _stop(work: Work) -> None:
     netstate.apply(cloud)
 
 
-def _stopped(cloud: Cloud, name: str) -> None:
+@step("compute.instances.suspend")
+def _suspend(work: Work) -> None:
+    cloud, name = work.cloud, work.args["name"]
+    instance = resources(cloud, "instances").get(name)
+    _engine(lambda: cloud.engine.machines.stop(instance["id"]))
+    _stopped(cloud, name, {"status": "SUSPENDED", "lastSuspendedTimestamp": cloud.clock.now()})
+    netstate.apply(cloud)
+
+
+def _stopped(cloud: Cloud, name: str, state: Json | None = None) -> None:
     """A stopped instance keeps its internal address and a static external one; an ephemeral one is given back."""
     with cloud.store.transaction():
         instance = resources(cloud, "instances").find(name)
@@ -136,10 +145,11 @@ def _stopped(cloud: Cloud, name: str) -> None:
             for config in nic.get("accessConfigs", ()):
                 if config.get("natIP") and addresses.static_name(cloud, config["natIP"]) is None:
                     del config["natIP"]
-        instance |= {"status": "TERMINATED", "lastStopTimestamp": cloud.clock.now()}
+        instance |= state or {"status": "TERMINATED", "lastStopTimestamp": cloud.clock.now()}
         resources(cloud, "instances").update(name, lambda _: instance)
 
 
+@step("compute.instances.resume")
 @step("compute.instances.start")
 def _start(work: Work) -> None:
     cloud, name = work.cloud, work.args["name"]
@@ -178,7 +188,7 @@ def reconcile(cloud: Cloud) -> None:
         running = cloud.engine.machines.running(instance["id"])
         if running and instance["status"] != "RUNNING":
             _set(cloud, name, {"status": "RUNNING"})
-        elif not running and instance["status"] != "TERMINATED":
+        elif not running and instance["status"] not in ("TERMINATED", "SUSPENDED"):
             restart = instance["scheduling"].get("automaticRestart", True) and instance["id"] in there
             if restart:
                 asleep.append(name)

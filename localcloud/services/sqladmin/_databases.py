@@ -9,7 +9,7 @@ from localcloud.operations import SQL, Work, step
 from localcloud.service import Call, Json
 from localcloud.services.sqladmin._service import (
     api,
-    check_running,
+    check_answers,
     check_sql_name,
     check_writable,
     engine_errors,
@@ -83,14 +83,14 @@ def create(work: Work) -> None:
 @api.method("sql.databases.get", permission="cloudsql.databases.get")
 def get(call: Call) -> Json:
     """One database."""
-    instance_of(call)
+    check_answers(instance_of(call))
     return parts(call.cloud, "databases").get(_key(call))
 
 
 @api.method("sql.databases.list", permission="cloudsql.databases.list")
 def list_databases(call: Call) -> Json:
     """The databases of an instance."""
-    check_running(instance_of(call))
+    check_answers(instance_of(call))
     items = parts(call.cloud, "databases").list(_key(call, ""))
     return {"kind": "sql#databasesList"} | ({"items": items} if items else {})
 

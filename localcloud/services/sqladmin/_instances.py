@@ -16,6 +16,7 @@ from localcloud.service import Call, Json
 from localcloud.services.sqladmin import _rules
 from localcloud.services.sqladmin._secrets import issue, verifier
 from localcloud.services.sqladmin._service import (
+    addresses,
     api,
     check_idle,
     check_running,
@@ -77,7 +78,7 @@ def _place(call: Call, key: str, document: Json) -> None:
         ip, cidr = networking.allocate(call.cloud, network)
     except ApiError as error:
         raise invalid(error.message) from error
-    document["ipAddresses"] = [{"type": "PRIVATE", "ipAddress": ip}]
+    document["ipAddresses"] = addresses(ip, document["settings"])
     project, name = document["project"], document["name"]
     certificates = issue(project, name, f"{SQL}/{key}", datetime.datetime.now(datetime.UTC))
     document["serverCaCert"] = certificates.authority
@@ -221,17 +222,6 @@ def restart(call: Call) -> Json:
     with call.cloud.store.transaction():
         check_writable(call)
         return start(call, "restart", "RESTART")
-
-
-@api.method("sql.instances.listServerCas", permission="cloudsql.instances.listServerCas")
-def server_authorities(call: Call) -> Json:
-    """The certificate authorities that clients should trust."""
-    certificate = instance_of(call)["serverCaCert"]
-    return {
-        "kind": "sql#instancesListServerCas",
-        "certs": [certificate],
-        "activeVersion": certificate["sha1Fingerprint"],
-    }
 
 
 @api.method("sql.connect.get", permission="cloudsql.instances.connect")

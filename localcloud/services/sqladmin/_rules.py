@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from collections.abc import Callable
 
@@ -131,12 +132,18 @@ def _backup(given: Json) -> Json:
 def _addresses(given: Json, project_id: Callable[[str], str]) -> Json:
     result = {k: v for k, v in given.items() if v is not None}
     # A public address is the default at Google too; it has to be declined in so many words.
-    if result.setdefault("ipv4Enabled", True):
+    public = result.setdefault("ipv4Enabled", True)
+    if public and not result.get("privateNetwork"):
         raise ApiError(
             501,
             None,
-            "Public addresses of Cloud SQL are not in the local cloud: set ipConfiguration.ipv4Enabled to false.",
+            "Instances with a public address alone are not in the local cloud: set ipConfiguration.privateNetwork.",
         )
+    for entry in result.get("authorizedNetworks") or ():
+        try:
+            ipaddress.ip_network(entry.get("value") or "")
+        except ValueError:
+            raise invalid(f"Invalid request: Invalid authorized network ({entry.get('value')}).") from None
     if not result.get("privateNetwork"):
         raise invalid("Invalid request: At least one of Public IP or Private IP or PSC connectivity must be enabled.")
     result["privateNetwork"] = network_name(result["privateNetwork"], project_id)

@@ -77,6 +77,18 @@ def etag(document: Json) -> str:
     return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()
 
 
+def addresses(private_ip: str, settings: Json) -> list[Json]:
+    """The addresses of an instance. The public one is of a range for documentation: nothing answers there."""
+    public = settings["ipConfiguration"]["ipv4Enabled"]
+    found = [{"type": "PRIMARY", "ipAddress": "203.0.113.5"}] if public else []
+    return [*found, {"type": "PRIVATE", "ipAddress": private_ip}]
+
+
+def private_address(instance: Json) -> str:
+    """The address in the peered range."""
+    return next(str(found["ipAddress"]) for found in instance["ipAddresses"] if found["type"] == "PRIVATE")
+
+
 def check_idle(cloud: Cloud, key: str) -> None:
     """409 while another write to the instance goes on: they are serial."""
     if cloud.operations.pending(key):
@@ -92,6 +104,14 @@ def check_running(instance: Json) -> None:
     if instance["state"] != "RUNNABLE" or instance["settings"].get("activationPolicy") == "NEVER":
         message = "The instance or operation is not in an appropriate state to handle the request."
         raise invalid(message, "invalidState")
+
+
+def check_answers(instance: Json) -> None:
+    """400 unless the instance can tell what is in it; reads have other words than writes."""
+    try:
+        check_running(instance)
+    except ApiError:
+        raise invalid("Invalid request: Invalid request since instance is not running.") from None
 
 
 def check_writable(call: Call) -> None:

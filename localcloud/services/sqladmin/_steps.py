@@ -12,7 +12,16 @@ from localcloud.errors import ApiError
 from localcloud.operations import SQL, Work, step
 from localcloud.service import Json
 from localcloud.services.sqladmin import _rules
-from localcloud.services.sqladmin._service import engine_errors, etag, instances, literal, parts, private
+from localcloud.services.sqladmin._service import (
+    addresses,
+    engine_errors,
+    etag,
+    instances,
+    literal,
+    parts,
+    private,
+    private_address,
+)
 
 # What Cloud SQL gives the group that all users are members of.
 _SUPERUSER = "cloudsqlsuperuser"
@@ -32,18 +41,18 @@ def set_state(cloud: Cloud, key: str, state: str, **fields: object) -> None:
 def spec_of(cloud: Cloud, key: str) -> DatabaseSpec:
     """An instance as the engine is to make it."""
     instance, own = instances(cloud).get(key), private(cloud, key)
-    addresses = instance["settings"]["ipConfiguration"]
-    _, project, _, _, network = addresses["privateNetwork"].split("/")
+    ip_settings = instance["settings"]["ipConfiguration"]
+    _, project, _, _, network = ip_settings["privateNetwork"].split("/")
     return DatabaseSpec(
         id=own["engine"],
         version=instance["databaseVersion"],
         network=f"{project}/{network}",
         range_cidr=own["range"],
-        ip=instance["ipAddresses"][0]["ipAddress"],
+        ip=private_address(instance),
         server_certificate=own["certificate"],
         server_key=own["key"],
         flags=_rules.flags_of(instance["settings"]),
-        require_ssl=addresses["sslMode"] != "ALLOW_UNENCRYPTED_AND_ENCRYPTED",
+        require_ssl=ip_settings["sslMode"] != "ALLOW_UNENCRYPTED_AND_ENCRYPTED",
     )
 
 
@@ -145,7 +154,9 @@ def update(work: Work) -> None:
             databases.stop(engine)
         elif new["activationPolicy"] == "ALWAYS" and not runs:
             databases.start(engine)
-    set_state(cloud, key, "RUNNABLE", settings=new, gceZone=new["locationPreference"]["zone"])
+    found = addresses(private_address(instances(cloud).get(key)), new)
+    zone = new["locationPreference"]["zone"]
+    set_state(cloud, key, "RUNNABLE", settings=new, gceZone=zone, ipAddresses=found)
 
 
 @step("sqladmin.restart")
@@ -174,8 +185,8 @@ def delete(work: Work) -> None:
     # Another service's module, which may come to need this one: looked up when it is needed.
     networking = importlib.import_module("localcloud.services.servicenetworking")
     with cloud.store.transaction():
-        addresses = instance["settings"]["ipConfiguration"]
-        networking.release(cloud, addresses["privateNetwork"], instance["ipAddresses"][0]["ipAddress"])
+        network = instance["settings"]["ipConfiguration"]["privateNetwork"]
+        networking.release(cloud, network, private_address(instance))
         for kind in ("databases", "users", "backupRuns"):
             for name, _ in parts(cloud, kind).documents.items(f"{key}/{kind}/"):
                 parts(cloud, kind).delete(name)

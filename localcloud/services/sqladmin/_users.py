@@ -10,7 +10,7 @@ from localcloud.service import Call, Json
 from localcloud.services.sqladmin._secrets import verifier
 from localcloud.services.sqladmin._service import (
     api,
-    check_running,
+    check_answers,
     check_sql_name,
     check_writable,
     engine_errors,
@@ -84,14 +84,14 @@ def create(work: Work) -> None:
 @api.method("sql.users.get", permission="cloudsql.users.get")
 def get(call: Call) -> Json:
     """One user."""
-    instance_of(call)
+    check_answers(instance_of(call))
     return parts(call.cloud, "users").get(_key(call, call.params["name"]))
 
 
 @api.method("sql.users.list", permission="cloudsql.users.list")
 def list_users(call: Call) -> Json:
     """The users of an instance."""
-    check_running(instance_of(call))
+    check_answers(instance_of(call))
     items = parts(call.cloud, "users").list(_key(call, ""))
     return {"kind": "sql#usersList"} | ({"items": items} if items else {})
 

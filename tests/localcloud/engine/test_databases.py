@@ -5,12 +5,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
+from localcloud.engine.authority import Authority
 from localcloud.engine.base import DatabaseSpec, EngineError, NotFound
 from localcloud.engine.nft_network import Outsider
-from tests.localcloud.engine.world import DATABASE_IP, FAR, ONE, TWO, World, host_connects
+from tests.localcloud.engine.world import DATABASE_IP, FAR, ONE, TWO, World, eventually, host_connects
 
 SCRIPT = (
     "import psycopg2, sys;"
@@ -85,6 +87,23 @@ def test_backup_brings_back_rows_roles_and_passwords(
     with pytest.raises(NotFound):
         world.databases.restore(database.id, "1700000000001", database.id)
     assert execute(database.id, "SELECT n FROM t", database="app") == [["1"]]
+
+
+def test_new_connections_see_another_certificate(
+    world: World, database: DatabaseSpec, psycopg: tuple[str, ...], tmp_path: Path
+) -> None:
+    """As after a rotation of the server's authority: who trusts the former one alone is out."""
+
+    def login() -> tuple[int, str]:
+        return world.machines.run(ONE.id, *psycopg, "it's secret", "verify-full")
+
+    other = Authority(tmp_path / "other").issue("database", ips=[DATABASE_IP])
+    world.databases.set_certificate(database.id, other.certificate, other.key)
+    eventually(lambda: "certificate verify failed" in login()[1])
+    world.databases.restart(database.id)
+    assert "certificate verify failed" in login()[1]
+    world.databases.set_certificate(database.id, database.server_certificate, database.server_key)
+    eventually(lambda: login()[0] == 0)
 
 
 def test_stop_and_start_keep_the_data(world: World, database: DatabaseSpec) -> None:
