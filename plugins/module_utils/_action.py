@@ -51,7 +51,7 @@ def run_action(kind: type[Action], **kwargs: Any) -> None:
         begun = plan.changed and not module.check_mode
         values = plan.values | (action.carry_out(plan) if begun else {})
     except GoogleError as error:
-        _fail(module, error, action.fill(action.doing), begun)
+        _fail(module, error, action.fill(action.doing), begun, action)
     except RefusedError as error:
         module.fail_json(msg=str(error), changed=begun)
     else:

@@ -66,6 +66,11 @@ def advice(error: GoogleError, project: str, auth: AuthOptions | None = None) ->
         return f"Enable the API with `gcloud services enable {service} --project={project}`, wait a minute, run again."
     if reason == "BILLING_DISABLED" or (code in {400, 403} and "billing" in text.lower()):
         return f"Link a billing account: https://console.cloud.google.com/billing/linkedaccount?project={project}"
+    if "constraints/gcp.resourceLocations" in text:
+        return (
+            "An organisation policy allows resources in certain locations only. Set the location of this resource to "
+            "one that the policy allows; for secrets of the role infrastructure: infrastructure_secret_locations."
+        )
     if "quota" in reason.lower() or "quota" in text.lower():
         return f"Free some of it or ask for more: https://console.cloud.google.com/iam-admin/quotas?project={project}"
     if code == 403:

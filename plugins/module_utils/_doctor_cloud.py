@@ -14,6 +14,7 @@ from ._advice import advice
 from ._auth import AuthOptions
 from ._client import Client, GoogleError, Json
 from ._doctor_rows import FAIL, WARN, Row, UnexaminedError, fail, graded, ok, one_line, warn
+from ._sql import start_command
 
 HOUR, DAY = 3600.0, 86400.0
 SITE = "ansible-playbook site.yml"
@@ -83,7 +84,8 @@ def machine(cloud: Cloud, name: str, facts: Json) -> Row:
     found = cloud.instance(name)
     status = str(found.get("status"))
     if status != "RUNNING":
-        start = f"gcloud compute instances start {name} --zone={cloud.zone} --project={cloud.project}"
+        verb = "resume" if status == "SUSPENDED" else "start"
+        start = f"gcloud compute instances {verb} {name} --zone={cloud.zone} --project={cloud.project}"
         return fail("machine", f"{name} is {status}", f"{start}, or {SITE}")
     if "error" in facts:
         return fail(
@@ -101,7 +103,7 @@ def database(instance: Json, project: str) -> Row:
     policy = instance.get("settings", {}).get("activationPolicy", "ALWAYS")
     name = instance.get("name")
     if policy == "NEVER":
-        start = f"gcloud sql instances patch {name} --activation-policy=ALWAYS --project={project}"
+        start = start_command(str(name), project)
         return fail("database", f"{name} is stopped", start)
     if state != "RUNNABLE":
         where = f"https://console.cloud.google.com/sql/instances?project={project}"

@@ -5,13 +5,23 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 from ._doctor_rows import Row, UnexaminedError, fail, ok, one_line, warn
 
 Json = dict[str, Any]
-# What keeps strangers out; a difference here cannot wait.
-GUARDS = ("firewall rule", "IAM member", "bucket", "private services access")
+# What keeps strangers out or lets clients in: a difference here cannot wait. Kind of resource → fields; none means any.
+URGENT: Mapping[str, tuple[str, ...]] = {
+    "firewall rule": (),
+    "IAM member": (),
+    "roles/": (),  # the title of an IAM member begins with its role
+    "bucket": (),
+    "private services access": (),
+    "service account": ("disabled", "missing"),
+    "instance": ("status", "tags", "metadata", "networkInterface", "serviceAccount", "canIpForward", "missing"),
+    "Cloud SQL instance": ("settings.activationPolicy", "settings.connectorEnforcement", "settings.ipConfiguration"),
+}
 SITE = "ansible-playbook site.yml"
 
 
@@ -31,8 +41,7 @@ def drift(printed: str, code: int) -> Row:
     names = list(dict.fromkeys(_told(change) for change in changes))
     value = f"{len(names)} differ: {'; '.join(names[:8])}{'; …' if len(names) > 8 else ''}"
     remedy = f"see what differs: {SITE} --check --diff; put it back: {SITE}"
-    guarding = any(str(change.get("what", "")).startswith(GUARDS) for change in changes)
-    return fail("drift", value, remedy) if guarding else warn("drift", value, remedy)
+    return (fail if any(map(_urgent, changes)) else warn)("drift", value, remedy)
 
 
 def _entry(line: str) -> Json:
@@ -41,6 +50,14 @@ def _entry(line: str) -> Json:
     except ValueError:
         return {}
     return entry if isinstance(entry, dict) else {}
+
+
+def _urgent(change: Json) -> bool:
+    what, fields = str(change.get("what", "")), [str(field) for field in change.get("fields") or ()]
+    for kind, urgent in URGENT.items():
+        if what.startswith(kind) and (not urgent or any(field.startswith(urgent) for field in fields)):
+            return True
+    return False
 
 
 def _told(change: Json) -> str:

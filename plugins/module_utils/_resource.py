@@ -104,6 +104,10 @@ class Resource:
         """What to return besides the resource in every case, planned and absent included; from what was read."""
         return {}
 
+    def explain(self, error: GoogleError) -> str:
+        """Return the cause of an error and the remedy, where the resource knows more than the error says."""
+        return ""
+
     def running_operations(self) -> Iterable[Json]:
         """Operations that somebody started on this resource and that are not done: they are waited for first."""
         return ()
@@ -564,9 +568,10 @@ def _start(kind: type[Resource], options: Mapping[str, Any], **kwargs: Any) -> t
     return module, Client(session, timeout=float(module.params["timeout"]))
 
 
-def _fail(module: AnsibleModule, error: GoogleError, what: str, changed: bool) -> NoReturn:
+def _fail(module: AnsibleModule, error: GoogleError, what: str, changed: bool, resource: Resource) -> NoReturn:
     project, auth = module.params["project"], _auth.AuthOptions.of(module.params)
-    message = f"Cannot {what} in project {project}: {error} {advice(error, project, auth)}".rstrip()
+    told = resource.explain(error) or advice(error, project, auth)
+    message = f"Cannot {what} in project {project}: {error} {told}".rstrip()
     module.fail_json(msg=message, changed=changed, code=error.code, reason=error.reason)
     raise AssertionError  # fail_json does not return
 
@@ -579,7 +584,8 @@ def run(kind: type[Resource], **kwargs: Any) -> None:
     try:
         result = machine.converge(module.params["state"])
     except GoogleError as error:
-        _fail(module, error, f"{machine.doing} {resource.title}", machine.changed and machine.doing == "update")
+        changed = machine.changed and machine.doing == "update"
+        _fail(module, error, f"{machine.doing} {resource.title}", changed, resource)
     except RefusedError as error:
         module.fail_json(msg=str(error), changed=False)
     else:

@@ -50,6 +50,21 @@ options:
       - How long deleted objects can be restored, from 604800 (7 days) to 7776000 (90 days).
       - V(0) switches it off.
     type: int
+  requester_pays:
+    description: Whether each request must name a project that pays for it. Requests that name none are refused then.
+    type: bool
+  default_event_based_hold:
+    description: Whether new objects are put on hold, so that they cannot be deleted or overwritten.
+    type: bool
+  retention_period_seconds:
+    description:
+      - How long an object cannot be deleted or overwritten after it was written (retention policy).
+      - V(0) removes the policy. Google refuses to shorten or remove one that is locked.
+    type: int
+  ip_filter_mode:
+    description: Whether requests are refused by the network that they come from.
+    type: str
+    choices: [Enabled, Disabled]
   labels:
     description: Labels. The whole map, so that a label which is not in it is removed.
     type: dict
@@ -155,6 +170,7 @@ resource:
 """
 
 from functools import cached_property
+from typing import Any
 from urllib.parse import quote
 
 from ..module_utils import _formats
@@ -190,6 +206,10 @@ class Bucket(Resource):
         "public_access_prevention": {"type": "str", "default": "enforced", "choices": ["enforced", "inherited"]},
         "versioning": {"type": "bool"},
         "soft_delete_retention_seconds": {"type": "int"},
+        "requester_pays": {"type": "bool"},
+        "default_event_based_hold": {"type": "bool"},
+        "retention_period_seconds": {"type": "int"},
+        "ip_filter_mode": {"type": "str", "choices": ["Enabled", "Disabled"]},
         "labels": {"type": "dict"},
         "force": {"type": "bool", "default": False},
         **OPTION,
@@ -233,6 +253,10 @@ class Bucket(Resource):
         "public_access_prevention": Field(at="iamConfiguration.publicAccessPrevention"),
         "versioning": Field(at="versioning.enabled"),
         "soft_delete_retention_seconds": Field(at="softDeletePolicy.retentionDurationSeconds", convert="int64"),
+        "requester_pays": Field(at="billing.requesterPays"),
+        "default_event_based_hold": Field(),
+        "retention_period_seconds": Field(at="retentionPolicy", convert="retention"),
+        "ip_filter_mode": Field(at="ipFilter.mode"),
         "labels": Field(),
         "lifecycle_rules": Field(at="lifecycle.rule", unordered=True, exact=True),
     }
@@ -240,6 +264,20 @@ class Bucket(Resource):
     def upper(self, value: str) -> str:
         """Locations come back in capitals."""
         return value.upper()
+
+    def retention(self, seconds: int) -> Json | None:
+        """The retention policy, or none."""
+        return {"retentionPeriod": str(seconds)} if seconds else None
+
+    def has(self, option: str, current: Json) -> Any:
+        """A bucket that never had a filter does not speak of one."""
+        has = super().has(option, current)
+        return has or "Disabled" if option == "ip_filter_mode" else has
+
+    def create(self, body: Json) -> None:
+        """A new bucket has no filter and no retention policy; what removes them is for a bucket that is there."""
+        unneeded = {"ipFilter": {"mode": "Disabled"}, "retentionPolicy": None}
+        super().create({key: value for key, value in body.items() if key not in unneeded or value != unneeded[key]})
 
     def read(self) -> Json | None:
         """A 403 is worth more words here: the name may be taken by somebody else."""

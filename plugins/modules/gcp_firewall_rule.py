@@ -13,6 +13,8 @@ description:
   - A range, tag or port dropped from a list is closed by the next run.
   - An ingress rule that names no source would be open to the whole internet, since this is how the service reads it.
     It is refused; write V(0.0.0.0/0) where that is meant.
+  - Google cannot change the direction of a rule. The rule is deleted and created again then; it has no effect for some
+    seconds.
 author:
   - the mlops.mlflow_gcp authors (@mlops)
 extends_documentation_fragment:
@@ -32,7 +34,7 @@ options:
     description: A text for people.
     type: str
   direction:
-    description: Which traffic it is about. Cannot be changed after creation.
+    description: Which traffic it is about.
     type: str
     choices: [INGRESS, EGRESS]
     default: INGRESS
@@ -126,6 +128,7 @@ resource:
 """
 
 import ipaddress
+from collections.abc import Sequence
 
 from ..module_utils import _formats
 from ..module_utils._client import Json
@@ -175,7 +178,7 @@ class FirewallRule(Resource):
     }
     fields = {
         "network": Field(immutable=True, link="projects/{project}/global/networks/{}"),
-        "direction": Field(immutable=True),
+        "direction": Field(),
         "description": Field(),
         "priority": Field(),
         "disabled": Field(),
@@ -196,6 +199,17 @@ class FirewallRule(Resource):
     def ranges(self, value: list[str]) -> list[str]:
         """Ranges as the service spells them: an address alone gets its /32 or /128."""
         return [_network(item) for item in value]
+
+    def patch(self, body: Json, current: Json, paths: Sequence[str]) -> None:
+        """Change what can be changed; replace the rule for the rest."""
+        if "direction" in body:  # a rule holds no data, so nothing is lost
+            self.delete(current)
+            self.create({"name": self.params["name"], **self.document(self.wanted())})
+            return
+        for action, other in (("allowed", "denied"), ("denied", "allowed")):
+            if action in body and current.get(other):  # a rule with both is refused
+                body = {**body, other: []}
+        super().patch(body, current, paths)
 
     def check_create(self) -> None:
         """See _refuse_open."""

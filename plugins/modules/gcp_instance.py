@@ -114,6 +114,9 @@ options:
       enable_integrity_monitoring:
         description: Whether Google watches that it boots what it used to boot.
         type: bool
+  can_ip_forward:
+    description: Whether it may send and receive packets with addresses that are not its own.
+    type: bool
   deletion_protection:
     description: Whether deleting it is refused.
     type: bool
@@ -136,7 +139,7 @@ options:
       - Metadata, meant whole; a key that is dropped here is removed.
       - The keys that Google's own tools write (C(ssh-keys), C(sshKeys), C(windows-keys), C(created-by),
         C(instance-template)) are left alone where the task does not name them. A task that names C(ssh-keys) says who
-        may log in, and keys that somebody added by other means are removed.
+        may log in, and keys that somebody added by other means are removed, C(sshKeys) too.
     type: dict
   wait_for_host_keys:
     description:
@@ -210,7 +213,7 @@ host_keys:
   sample: [ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIExample]
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from ..module_utils import _formats
@@ -225,7 +228,8 @@ COMES_TO = {
     **dict.fromkeys(("PENDING", "PROVISIONING", "STAGING", "REPAIRING"), "RUNNING"),
     **dict.fromkeys(("PENDING_STOP", "STOPPING", "STOPPED"), "TERMINATED"),
 }
-TOOLS_METADATA = frozenset({"ssh-keys", "sshKeys", "windows-keys", "created-by", "instance-template"})
+LOGIN_METADATA = frozenset({"ssh-keys", "sshKeys"})
+TOOLS_METADATA = LOGIN_METADATA | {"windows-keys", "created-by", "instance-template"}
 HOST_KEYS_SECONDS = 600.0
 # What Google's guest agent makes and publishes, one after the other,
 # unless its configuration says otherwise (host_key_types).
@@ -310,6 +314,7 @@ class Instance(Resource):
                 "enable_integrity_monitoring": {"type": "bool"},
             },
         },
+        "can_ip_forward": {"type": "bool"},
         "deletion_protection": {"type": "bool"},
         "delete_protected": {"type": "bool", "default": False},
         "description": {"type": "str"},
@@ -325,6 +330,7 @@ class Instance(Resource):
         "tags": Field(at="tags.items", unordered=True, via="set_tags"),
         "metadata": Field(via="set_metadata"),
         "deletion_protection": Field(via="set_deletion_protection"),
+        "can_ip_forward": Field(via="set_can_ip_forward"),
         "scheduling": Field(via="set_scheduling"),
         "boot_disk": Field(via="set_boot_disk", convert="boot_disk_links"),
         "network_interface": Field(
@@ -359,7 +365,7 @@ class Instance(Resource):
         if option == "metadata":
             items = {item["key"]: item.get("value", "") for item in (current.get("metadata") or {}).get("items") or ()}
             named = self.params["metadata"] or {}
-            return {key: value for key, value in items.items() if key in named or key not in TOOLS_METADATA}
+            return {key: value for key, value in items.items() if key in named or key not in _foreign(named)}
         if option == "boot_disk":
             disk = _boot_disk(current)
             # The image counts only at creation and is taken for what is asked; so is the type, which check() compares.
@@ -420,7 +426,8 @@ class Instance(Resource):
         if stops and current.get("status") not in STOPPED and not may_stop:
             raise RefusedError(
                 f"{self.title} must be stopped to change {' and '.join(stops)}. Set allow_stopping_for_update to true "
-                "if it may be down for a minute or two."
+                "(in the role infrastructure: infrastructure_instance_allow_stopping) if it may be down for a minute "
+                "or two."
             )
 
     def _check_disk(self, wanted: Json, current: Json) -> None:
@@ -475,7 +482,7 @@ class Instance(Resource):
         """Metadata, with the keys that are not ours."""
         has = current.get("metadata") or {}
         named = {item["key"] for item in body["metadata"]["items"]}
-        kept = [item for item in has.get("items") or () if item["key"] in TOOLS_METADATA and item["key"] not in named]
+        kept = [item for item in has.get("items") or () if item["key"] in _foreign(named) and item["key"] not in named]
         self._do(
             "setMetadata",
             {"items": body["metadata"]["items"] + kept, "fingerprint": has.get("fingerprint", "")},
@@ -485,6 +492,11 @@ class Instance(Resource):
         """Deletion protection travels in the query."""
         value = "true" if body["deletionProtection"] else "false"
         self._do("setDeletionProtection", query={"deletionProtection": value})
+
+    def set_can_ip_forward(self, body: Json, current: Json) -> None:
+        """It has no method of its own: the whole instance is sent back."""
+        action = "RESTART" if self.params["allow_stopping_for_update"] else "REFRESH"
+        self.call("PUT", self.self_path, {**current, **body}, {"mostDisruptiveAllowedAction": action})
 
     def set_scheduling(self, body: Json, current: Json) -> None:
         """Scheduling is replaced whole."""
@@ -571,6 +583,11 @@ class Instance(Resource):
             ) from error
         items = (answer.get("queryValue") or {}).get("items") or ()
         return {item["key"]: item["value"].strip() for item in items}
+
+
+def _foreign(named: Collection[str]) -> frozenset[str]:
+    """The keys that are left alone. The guest agent obeys sshKeys as well as ssh-keys: who names one means both."""
+    return TOOLS_METADATA - LOGIN_METADATA if LOGIN_METADATA & set(named) else TOOLS_METADATA
 
 
 def _first(items: list[Json] | None) -> Json:

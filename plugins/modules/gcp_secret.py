@@ -12,6 +12,8 @@ description:
   - Creates, updates and deletes a secret of Google Secret Manager, adds versions to it, and reads its latest
     enabled version.
   - Older versions stay enabled when a new one is added, unless O(older_versions) says otherwise.
+  - A secret whose versions are all disabled is refused where its payload matters (O(payload_policy=if_absent),
+    O(return_payload)), since a new payload would take the place of one that may still be needed.
   - Set C(no_log) on tasks that use O(return_payload).
 author:
   - the mlops.mlflow_gcp authors (@mlops)
@@ -28,8 +30,9 @@ options:
     type: dict
   locations:
     description:
-      - The regions that payloads are kept in. Where it is not set, Google chooses (automatic replication).
-      - Cannot be changed after creation.
+      - The regions that payloads are kept in (user-managed replication).
+      - An empty list means automatic replication, as does a new secret where it is not set.
+      - Cannot be changed after creation; a difference is refused.
     type: list
     elements: str
   payload:
@@ -38,7 +41,7 @@ options:
   payload_policy:
     description:
       - V(always) adds a version when the latest enabled one holds something else.
-      - V(if_absent) adds a version only when no version is enabled. The payloads of versions are not read then.
+      - V(if_absent) adds a version only when there is none. The payloads of versions are not read then.
     type: str
     default: always
     choices: [always, if_absent]
@@ -105,6 +108,7 @@ version:
 """
 
 import base64
+from collections.abc import Iterable
 from typing import Any
 
 from ..module_utils import _formats
@@ -120,6 +124,7 @@ class Found(dict[str, Any]):
     """A secret as the API returns it; what its latest enabled version holds is kept out of the document."""
 
     version: str | None = None
+    disabled: str | None = None  # the newest disabled version, where none is enabled and the payload matters
     payload: bytes | None = None
     older: tuple[str, ...] = ()
 
@@ -145,16 +150,52 @@ class Secret(Resource):
     }
     fields = {
         "labels": Field(),
-        "locations": Field(at="replication", immutable=True, unordered=True, convert="replicas"),
+        "locations": Field(at="replication", unordered=True, convert="replicas"),
         "payload": Field(via="add_version", create=False),
         "older_versions": Field(via="retire", create=False),
     }
     latest: str | None = None
     version: str | None = None
+    created = False
 
     def replicas(self, locations: list[str]) -> Json:
         """The locations as a replication policy."""
+        if not locations:
+            return {"automatic": {}}
         return {"userManaged": {"replicas": [{"location": location} for location in locations]}}
+
+    def check(self, current: Json) -> None:
+        """Refuse to move a secret, and to replace a payload that is only disabled."""
+        if self.params["state"] == "absent":
+            return
+        wanted = self.params["locations"]
+        has = _locations(current)
+        if wanted is not None and set(wanted) != set(has):
+            raise RefusedError(
+                f"{self.title} cannot change locations after its creation (it is kept in {_told(has)}, {_told(wanted)} "
+                "was asked). Set them back. To move it, save its payload, delete the secret (`gcloud secrets delete "
+                f"{self.params['name']} --project={self.params['project']}`), run again, and add the payload as a "
+                "version."
+            )
+        disabled = current.disabled if isinstance(current, Found) else None
+        if disabled:
+            raise RefusedError(
+                f"{self.title} has no enabled version, and version {disabled} is disabled. Enable it: `gcloud secrets "
+                f"versions enable {disabled} --secret={self.params['name']} --project={self.params['project']}`. If "
+                "its payload is not needed any more, destroy the version instead, or add another."
+            )
+
+    def differs(self, option: str, value: Any, current: Json) -> bool:
+        """A payload is compared with the latest enabled version, not with the document."""
+        if option == "locations":  # see check
+            return False
+        if option == "older_versions" and isinstance(current, Found):
+            return bool(current.older)
+        if option != "payload" or not isinstance(current, Found):
+            return super().differs(option, value, current)
+        if self.params["payload_policy"] == "if_absent":
+            return current.version is None
+        return current.payload != value.encode()
 
     def read(self) -> Json | None:
         """The secret, and of its latest enabled version as much as is asked for."""
@@ -167,6 +208,8 @@ class Secret(Resource):
         if self._wants_versions():
             self._read_versions(found)
             self.version = found.version.rsplit("/", 1)[1] if found.version else None
+            if found.version is None and self._needs_payload():
+                found.disabled = self._newest_disabled()
         compares = self.params["payload"] is not None and self.params["payload_policy"] == "always"
         if found.version and (self.params["return_payload"] or compares):
             found.payload = self._access(found.version)
@@ -191,6 +234,16 @@ class Secret(Resource):
                 found.version = version["name"]
             if found.version and not self.params["older_versions"]:
                 break
+
+    def _needs_payload(self) -> bool:
+        # A secret that was created a moment ago has no versions.
+        kept = self.params["payload"] is not None and self.params["payload_policy"] == "if_absent"
+        return bool((kept or self.params["return_payload"]) and not self.created)
+
+    def _newest_disabled(self) -> str | None:
+        query = {"filter": "state:DISABLED", "pageSize": 1}
+        found = next(self.client.items(self.api, f"{self.self_path}/versions", "versions", query), None)
+        return str(found["name"]).rsplit("/", 1)[1] if found else None
 
     def check_payload(self) -> None:
         """Refuse what Secret Manager would, before anything is asked or sent."""
@@ -221,18 +274,9 @@ class Secret(Resource):
                 f"{self.title} holds no UTF-8 text, which is all that return_payload can give."
             ) from error
 
-    def differs(self, option: str, value: Any, current: Json) -> bool:
-        """A payload is compared with the latest enabled version, not with the document."""
-        if option == "older_versions" and isinstance(current, Found):
-            return bool(current.older)
-        if option != "payload" or not isinstance(current, Found):
-            return super().differs(option, value, current)
-        if self.params["payload_policy"] == "if_absent":
-            return current.version is None
-        return current.payload != value.encode()
-
     def create(self, body: Json) -> None:
         """A secret needs to be told where to live."""
+        self.created = True
         super().create({"replication": {"automatic": {}}, **body})
 
     def add_version(self, body: Json, current: Json) -> None:
@@ -251,6 +295,15 @@ class Secret(Resource):
         """The version's number and the payload, only where they were asked for."""
         version = {"version": self.version} if self._wants_versions() else {}
         return version | ({"payload": self.latest} if self.params["return_payload"] else {})
+
+
+def _locations(secret: Json) -> list[str]:
+    replicas = ((secret.get("replication") or {}).get("userManaged") or {}).get("replicas") or ()
+    return sorted(replica["location"] for replica in replicas)
+
+
+def _told(locations: Iterable[str]) -> str:
+    return ", ".join(sorted(locations)) or "all locations of Google (automatic replication)"
 
 
 def main() -> None:

@@ -89,13 +89,14 @@ from ..module_utils import _formats
 from ..module_utils._client import GoogleError, Json
 from ..module_utils._fields import Field
 from ..module_utils._resource import Resource, run
+from ..module_utils._sql import OfInstance
 
 ANSWER_WITHIN = 120.0  # seconds in which a request without an answer is made again
 BUSY = ("ENQUEUED", "OVERDUE", "RUNNING")
 GONE = ("DELETED", "DELETION_PENDING")
 
 
-class SqlBackup(Resource):
+class SqlBackup(OfInstance, Resource):
     """sql.backupRuns of the kind ON_DEMAND, known by their description."""
 
     api = "sql"

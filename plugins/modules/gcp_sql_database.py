@@ -59,9 +59,10 @@ resource:
 from ..module_utils import _formats
 from ..module_utils._fields import Field
 from ..module_utils._resource import Resource, run
+from ..module_utils._sql import OfInstance
 
 
-class SqlDatabase(Resource):
+class SqlDatabase(OfInstance, Resource):
     """sql.databases."""
 
     api = "sql"

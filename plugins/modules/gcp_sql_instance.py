@@ -13,6 +13,8 @@ description:
   - Creation takes about ten minutes. Start it with O(wait=false), do other things, and run the same task with
     O(wait=true) later.
   - Cloud SQL works on one change of an instance at a time; the module waits while another one is going on.
+  - An instance that is stopped and is to run is started first, and the start is waited for, also with O(wait=false).
+    Then the other changes follow.
   - A change of O(settings.tier), O(settings.edition), O(settings.availability_type) and of some flags restarts the
     database.
 author:
@@ -57,6 +59,10 @@ options:
         description: Whether the instance runs; V(NEVER) stops it.
         type: str
         choices: [ALWAYS, NEVER]
+      connector_enforcement:
+        description: Whether only connections through a Cloud SQL connector are accepted, V(REQUIRED), or all.
+        type: str
+        choices: [NOT_REQUIRED, REQUIRED]
       data_disk_size_gb:
         description:
           - The disk's size in GB, 10 or more. A disk can grow, and never shrinks.
@@ -120,6 +126,9 @@ options:
             description: Which connections are accepted.
             type: str
             choices: [ALLOW_UNENCRYPTED_AND_ENCRYPTED, ENCRYPTED_ONLY, TRUSTED_CLIENT_CERTIFICATE_REQUIRED]
+          enable_private_path_for_google_cloud_services:
+            description: Whether Google's services such as BigQuery may reach it over the private address.
+            type: bool
           authorized_networks:
             description: Who may reach the public address. The whole set, so that a range not in it is shut out.
             type: list
@@ -191,6 +200,14 @@ resource:
     ipAddresses:
       - type: PRIVATE
         ipAddress: 10.20.0.3
+stopped:
+  description:
+    - Whether the instance is stopped (activation policy C(NEVER)). A stopped instance tells nothing about its databases
+      and users.
+    - In check mode, whether it is stopped now.
+  returned: success
+  type: bool
+  sample: false
 pending:
   description: Whether the instance is still being made or changed.
   returned: success
@@ -203,13 +220,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from ..module_utils import _formats
-from ..module_utils._client import Json
+from ..module_utils._client import GoogleError, Json
 from ..module_utils._fields import Field, get_at, make_link, put_at, to_api
 from ..module_utils._options import wait
 from ..module_utils._resource import RefusedError, Resource, run
+from ..module_utils._sql import explain, is_stopped
 
+ACTIVATION = "settings.activation_policy"
 _BACKUP = "settings.backup_configuration."
 _IP = "settings.ip_configuration."
+DEFAULTS = {"settings.connector_enforcement": "NOT_REQUIRED", "settings.storage_auto_resize_limit": "0"}
 
 
 class SqlInstance(Resource):
@@ -246,6 +266,7 @@ class SqlInstance(Resource):
                 "edition": {"type": "str", "choices": ["ENTERPRISE", "ENTERPRISE_PLUS"]},
                 "availability_type": {"type": "str", "choices": ["ZONAL", "REGIONAL"]},
                 "activation_policy": {"type": "str", "choices": ["ALWAYS", "NEVER"]},
+                "connector_enforcement": {"type": "str", "choices": ["NOT_REQUIRED", "REQUIRED"]},
                 "data_disk_size_gb": {"type": "int"},
                 "data_disk_type": {"type": "str", "choices": ["PD_SSD", "PD_HDD", "HYPERDISK_BALANCED"]},
                 "storage_auto_resize": {"type": "bool"},
@@ -276,6 +297,7 @@ class SqlInstance(Resource):
                                 "TRUSTED_CLIENT_CERTIFICATE_REQUIRED",
                             ],
                         },
+                        "enable_private_path_for_google_cloud_services": {"type": "bool"},
                         "authorized_networks": {
                             "type": "list",
                             "elements": "dict",
@@ -301,7 +323,8 @@ class SqlInstance(Resource):
         "settings.tier": Field(),
         "settings.edition": Field(),
         "settings.availability_type": Field(),
-        "settings.activation_policy": Field(),
+        ACTIVATION: Field(),
+        "settings.connector_enforcement": Field(),
         "settings.data_disk_size_gb": Field(convert="int64"),
         "settings.data_disk_type": Field(immutable=True),
         "settings.storage_auto_resize": Field(),
@@ -317,6 +340,7 @@ class SqlInstance(Resource):
         _IP + "ipv4_enabled": Field(),
         _IP + "private_network": Field(immutable=True, link="projects/{project}/global/networks/{}"),
         _IP + "ssl_mode": Field(),
+        _IP + "enable_private_path_for_google_cloud_services": Field(),
         _IP + "authorized_networks": Field(unordered=True),
         "settings.maintenance_window.day": Field(),
         "settings.maintenance_window.hour": Field(),
@@ -344,9 +368,27 @@ class SqlInstance(Resource):
         """A map of flags as the API's list."""
         return [{"name": name, "value": _flag(value[name])} for name in sorted(value)]
 
+    stopped = False
+
+    def read(self) -> Json | None:
+        """Remember whether it is stopped. Its state does not say so: that is RUNNABLE in both cases."""
+        current = super().read()
+        self.stopped = current is not None and is_stopped(current)
+        return current
+
+    def found(self) -> Json:
+        """Whether it is stopped."""
+        return {"stopped": self.stopped}
+
+    def explain(self, error: GoogleError) -> str:
+        """Say so where the instance does not run."""
+        return explain(self.client, error, self.params["project"], self.params["name"])
+
     def has(self, option: str, current: Json) -> Any:
-        """A disk that grew by itself is as it should be."""
+        """A disk that grew by itself is as it should be; what the API leaves out has its default."""
         has = super().has(option, current)
+        if has is None and option in DEFAULTS:
+            return DEFAULTS[option]
         if option == "settings.data_disk_size_gb" and current.get("settings", {}).get("storageAutoResize"):
             wanted = get_at(self.params, option)
             if wanted is not None and has is not None and int(has) > wanted:
@@ -389,6 +431,19 @@ class SqlInstance(Resource):
         query = {"instance": self.params["name"]}
         found = self.client.items(self.api, self.fill("v1/projects/{project}/operations"), "items", query)
         return [operation for operation in found if operation.get("status") != "DONE"]
+
+    def update(self, values: Mapping[str, Any], current: Json, via: str) -> None:
+        """Start a stopped instance before anything else: it refuses most other changes."""
+        if values.get(ACTIVATION) == "ALWAYS" and is_stopped(current):
+            waits, self.wait = self.wait, True  # nothing inside it can be looked at before
+            self.patch({"settings": {"activationPolicy": "ALWAYS"}}, current, ())
+            self.wait = waits
+            values = {option: value for option, value in values.items() if option != ACTIVATION}
+            latest = self.settle(self.read())
+            if not values or latest is None:
+                return
+            current = latest
+        super().update(values, current, via)
 
     def patch(self, body: Json, current: Json, paths: Sequence[str]) -> None:
         """Settings carry the version they are based on."""

@@ -65,9 +65,10 @@ from ..module_utils import _formats
 from ..module_utils._action import Action, Plan, run_action
 from ..module_utils._client import Json
 from ..module_utils._resource import RefusedError
+from ..module_utils._sql import OfInstance, is_stopped, why_not_running
 
 
-class SqlRestore(Action):
+class SqlRestore(OfInstance, Action):
     """sql.instances.restoreBackup."""
 
     api = "sql"
@@ -106,6 +107,8 @@ class SqlRestore(Action):
                 f"The {title} is of {versions[0]}, and instance {self.params['instance']} is {versions[1]}. "
                 f"Restore it into an instance of {versions[0]}, and upgrade that one."
             )
+        if is_stopped(instance):
+            raise RefusedError(why_not_running(instance, self.params["project"]))
         return Plan(True, {"backup": backup}, {"data": "as it is now"}, {"data": f"as at {backup.get('startTime')}"})
 
     def carry_out(self, plan: Plan) -> Json:

@@ -72,9 +72,10 @@ from ..module_utils import _formats
 from ..module_utils._client import Json
 from ..module_utils._fields import Field
 from ..module_utils._resource import Resource, run
+from ..module_utils._sql import OfInstance
 
 
-class SqlUser(Resource):
+class SqlUser(OfInstance, Resource):
     """sql.users."""
 
     api = "sql"

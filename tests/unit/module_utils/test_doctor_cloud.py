@@ -35,11 +35,12 @@ def test_the_machine_runs(cloud: Cloud, google: doctor.Cloud) -> None:
     assert doctor.machine(google, "mlflow-server", {"clock": {}}).state == "ok"
 
 
-def test_the_machine_is_stopped(cloud: Cloud, google: doctor.Cloud) -> None:
-    cloud.get("compute", SERVER, {"status": "TERMINATED"})
+@pytest.mark.parametrize(("status", "verb"), [("TERMINATED", "start"), ("SUSPENDED", "resume")])
+def test_the_machine_is_stopped(cloud: Cloud, google: doctor.Cloud, status: str, verb: str) -> None:
+    cloud.get("compute", SERVER, {"status": status})
     row = doctor.machine(google, "mlflow-server", {"error": "no machine"})
-    assert (row.state, row.value) == ("fail", "mlflow-server is TERMINATED")
-    assert f"gcloud compute instances start mlflow-server --zone=europe-west1-b --project={PROJECT}" in row.remedy
+    assert (row.state, row.value) == ("fail", f"mlflow-server is {status}")
+    assert f"gcloud compute instances {verb} mlflow-server --zone=europe-west1-b --project={PROJECT}" in row.remedy
 
 
 def test_the_machine_does_not_let_us_in(cloud: Cloud, google: doctor.Cloud) -> None:

@@ -39,6 +39,23 @@ def test_an_open_door_fails(what: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("what", "field", "state"),
+    [
+        ("instance mlflow-server", "tags.items", "fail"),
+        ("instance mlflow-server", "labels.team", "warn"),
+        ("Cloud SQL instance mlflow-database", "settings.ipConfiguration.ipv4Enabled", "fail"),
+        ("Cloud SQL instance mlflow-database", "settings.activationPolicy", "fail"),
+        ("Cloud SQL instance mlflow-database", "settings.userLabels.team", "warn"),
+        ("service account mlflow-server", "disabled", "fail"),
+        ("roles/storage.objectUser for serviceAccount:a@b on bucket c", "missing", "fail"),
+        ("secret mlflow-ca", "labels.team", "warn"),
+    ],
+)
+def test_what_cuts_the_service_off_or_opens_it_fails(what: str, field: str, state: str) -> None:
+    assert doctor.drift(printed(changed(what, field)), 0).state == state
+
+
+@pytest.mark.parametrize(
     ("output", "code", "reason"),
     [
         (

@@ -213,3 +213,49 @@ def test_force_deletes_every_version_of_what_is_in_it(cloud: Cloud, play: Play) 
 def test_force_empties_nothing_in_a_plan(cloud: Cloud, play: Play) -> None:
     finds(cloud)
     assert play(gcp_bucket, check=True, name="artifacts", state="absent", force=True)["changed"]
+
+
+STATED: dict[str, Any] = {
+    "requester_pays": False,
+    "default_event_based_hold": False,
+    "retention_period_seconds": 0,
+    "ip_filter_mode": "Disabled",
+}
+
+
+def test_a_new_bucket_has_nothing_that_keeps_clients_out(cloud: Cloud, play: Play) -> None:
+    cloud.get("storage", ONE, None)
+    body = {
+        "name": "artifacts",
+        "iamConfiguration": {"uniformBucketLevelAccess": {"enabled": True}, "publicAccessPrevention": "enforced"},
+        "billing": {"requesterPays": False},
+        "defaultEventBasedHold": False,
+    }
+    cloud.expect("POST", "storage", "b", BUCKET, body=body, query={"project": PROJECT})
+    cloud.get("storage", ONE, BUCKET)
+    assert play(gcp_bucket, name="artifacts", **STATED)["changed"]
+    finds(cloud)
+    assert not play(gcp_bucket, name="artifacts", **STATED)["changed"]
+
+
+@pytest.mark.parametrize(
+    ("has", "sent"),
+    [
+        ({"billing": {"requesterPays": True}}, {"billing": {"requesterPays": False}}),
+        ({"defaultEventBasedHold": True}, {"defaultEventBasedHold": False}),
+        ({"retentionPolicy": {"retentionPeriod": "86400", "effectiveTime": "x"}}, {"retentionPolicy": None}),
+        ({"ipFilter": {"mode": "Enabled"}}, {"ipFilter": {"mode": "Disabled"}}),
+    ],
+)
+def test_takes_away_what_keeps_clients_out(cloud: Cloud, play: Play, has: dict[str, Any], sent: dict[str, Any]) -> None:
+    finds(cloud, BUCKET | has)
+    patches(cloud, sent)
+    assert play(gcp_bucket, name="artifacts", **STATED)["changed"]
+
+
+def test_a_retention_policy_can_be_set(cloud: Cloud, play: Play) -> None:
+    finds(cloud)
+    patches(cloud, {"retentionPolicy": {"retentionPeriod": "3600"}})
+    assert play(gcp_bucket, name="artifacts", retention_period_seconds=3600)["changed"]
+    finds(cloud, BUCKET | {"retentionPolicy": {"retentionPeriod": "3600", "effectiveTime": "x"}})
+    assert not play(gcp_bucket, name="artifacts", retention_period_seconds=3600)["changed"]

@@ -116,11 +116,55 @@ def test_takes_the_sources_that_are_there_where_the_task_names_none(cloud: Cloud
     assert not play(gcp_firewall_rule, **WANTED | {"source_ranges": None})["changed"]
 
 
-@pytest.mark.parametrize(("option", "value"), [("network", "default"), ("direction", "EGRESS")])
-def test_refuses_what_cannot_change(cloud: Cloud, play: Play, option: str, value: str) -> None:
+def test_refuses_what_cannot_change(cloud: Cloud, play: Play) -> None:
     cloud.get("compute", ONE, RULE)
-    result = play(gcp_firewall_rule, check=True, fails=True, **WANTED | {option: value})
-    assert f"firewall rule mlflow-allow-ssh cannot change {option}" in result["msg"]
+    result = play(gcp_firewall_rule, check=True, fails=True, **WANTED | {"network": "default"})
+    assert "firewall rule mlflow-allow-ssh cannot change network" in result["msg"]
+
+
+@pytest.mark.parametrize("check", [False, True])
+def test_replaces_a_rule_of_the_other_direction(cloud: Cloud, play: Play, check: bool) -> None:
+    """Google cannot change the direction; a rule that points the other way lets nobody in."""
+    other = {key: value for key, value in RULE.items() if key not in ("sourceRanges", "targetTags")}
+    cloud.get("compute", ONE, other | {"direction": "EGRESS", "destinationRanges": ["0.0.0.0/0"]})
+    if not check:
+        body = {
+            "name": "mlflow-allow-ssh",
+            "network": NETWORK,
+            "direction": "INGRESS",
+            "allowed": [{"IPProtocol": "tcp", "ports": ["22"]}],
+            "sourceRanges": ["192.0.2.0/24", "198.51.100.1/32"],
+            "targetTags": ["mlflow-server"],
+        }
+        cloud.mutates("DELETE", "compute", ONE)
+        cloud.mutates("POST", "compute", ALL, body=body)
+        cloud.get("compute", ONE, RULE)
+    result = play(gcp_firewall_rule, check=check, **WANTED)
+    assert result["changed"]
+    assert result["diff"]["before"]["direction"] == "EGRESS"
+    assert result["diff"]["after"]["direction"] == "INGRESS"
+
+
+def test_opens_what_was_turned_into_a_denial(cloud: Cloud, play: Play) -> None:
+    """A rule has entries of one kind: those of the other must go in the same request."""
+    rule = {key: value for key, value in RULE.items() if key != "allowed"} | {"denied": RULE["allowed"]}
+    cloud.get("compute", ONE, rule)
+    cloud.mutates("PATCH", "compute", ONE, body={"allowed": [{"IPProtocol": "tcp", "ports": ["22"]}], "denied": []})
+    cloud.get("compute", ONE, RULE)
+    assert play(gcp_firewall_rule, **WANTED)["changed"]
+
+
+def test_puts_back_what_takes_the_rule_out_of_effect(cloud: Cloud, play: Play) -> None:
+    stated = {"disabled": False, "priority": 1000, "source_tags": [], "source_service_accounts": []}
+    stated |= {"destination_ranges": [], "target_service_accounts": []}
+    cloud.get("compute", ONE, RULE)
+    assert not play(gcp_firewall_rule, **WANTED | stated)["changed"]
+    drift = {"disabled": True, "priority": 65000, "destinationRanges": ["10.0.0.0/8"], "sourceTags": ["a"]}
+    cloud.get("compute", ONE, RULE | drift)
+    body = {"disabled": False, "priority": 1000, "destinationRanges": [], "sourceTags": []}
+    cloud.mutates("PATCH", "compute", ONE, body=body)
+    cloud.get("compute", ONE, RULE)
+    assert play(gcp_firewall_rule, **WANTED | stated)["changed"]
 
 
 def test_deletes(cloud: Cloud, play: Play) -> None:

@@ -218,6 +218,30 @@ def test_a_task_that_names_ssh_keys_says_who_may_log_in(cloud: Cloud, play: Play
     assert play(gcp_instance, metadata={"ssh-keys": "deployer:ssh-ed25519 AAAA"}, **WHO)["changed"]
 
 
+def test_the_older_name_of_ssh_keys_lets_nobody_in_either(cloud: Cloud, play: Play) -> None:
+    """The guest agent obeys sshKeys too: it was left alone, so whoever added it kept a way in."""
+    ours = {"enable-guest-attributes": "TRUE", "ssh-keys": "deployer:ssh-ed25519 AAAA deployer"}
+    cloud.get("compute", ONE, with_metadata(**ours, sshKeys="mallory:ssh-ed25519 AAAA mallory"))
+    items = [{"key": key, "value": value} for key, value in ours.items()]
+    cloud.mutates("POST", "compute", f"{ONE}/setMetadata", body={"items": items, "fingerprint": "metadata="})
+    cloud.get("compute", ONE, with_metadata(**ours))
+    assert play(gcp_instance, **WHO, metadata=ours)["changed"]
+    cloud.get("compute", ONE, with_metadata(a="b", sshKeys="colleague:ssh-ed25519 AAAA colleague"))
+    assert not play(gcp_instance, **WHO, metadata={"a": "b"})["changed"]
+
+
+@pytest.mark.parametrize(("allowed", "action"), [(False, "REFRESH"), (True, "RESTART")])
+def test_packets_of_others_are_not_forwarded(cloud: Cloud, play: Play, allowed: bool, action: str) -> None:
+    found = INSTANCE | {"canIpForward": True}
+    cloud.get("compute", ONE, found)
+    query = {"mostDisruptiveAllowedAction": action}
+    cloud.mutates("PUT", "compute", ONE, body=found | {"canIpForward": False}, query=query)
+    cloud.get("compute", ONE, INSTANCE | {"canIpForward": False})
+    assert play(gcp_instance, **WHO, can_ip_forward=False, allow_stopping_for_update=allowed)["changed"]
+    cloud.get("compute", ONE, INSTANCE)
+    assert not play(gcp_instance, **WHO, can_ip_forward=False)["changed"]
+
+
 def test_ssh_keys_of_others_are_no_difference_where_the_task_names_none(cloud: Cloud, play: Play) -> None:
     cloud.get("compute", ONE, INSTANCE)
     assert not play(gcp_instance, metadata={"enable-guest-attributes": "TRUE"}, **WHO)["changed"]

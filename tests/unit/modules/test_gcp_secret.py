@@ -32,6 +32,12 @@ def lists(cloud: Cloud, *numbers: int) -> None:
     cloud.get("secretmanager", f"{ONE}/versions", answer, query={"filter": "state:ENABLED", "pageSize": "1"})
 
 
+def lists_disabled(cloud: Cloud, *numbers: int) -> None:
+    versions = [{"name": f"projects/42/secrets/password/versions/{n}", "state": "DISABLED"} for n in numbers]
+    answer = {"versions": versions} if versions else {}
+    cloud.get("secretmanager", f"{ONE}/versions", answer, query={"filter": "state:DISABLED", "pageSize": "1"})
+
+
 def accesses(cloud: Cloud, number: int, text: str, **payload: str) -> None:
     answer = {"payload": {"data": encoded(text), **payload}}
     cloud.get("secretmanager", f"{ONE}/versions/{number}:access", answer)
@@ -129,9 +135,10 @@ def test_if_absent_does_not_look_into_versions(cloud: Cloud, play: Play) -> None
     assert not play(gcp_secret, name="password", payload=NEW, payload_policy="if_absent")["changed"]
 
 
-def test_if_absent_adds_where_none_is_enabled(cloud: Cloud, play: Play) -> None:
+def test_if_absent_adds_where_there_is_none(cloud: Cloud, play: Play) -> None:
     cloud.get("secretmanager", ONE, SECRET)
     lists(cloud)
+    lists_disabled(cloud)
     adds(cloud, NEW)
     cloud.get("secretmanager", ONE, SECRET)
     lists(cloud, 4)
@@ -171,12 +178,25 @@ def test_returns_the_payload_beside_a_planned_change(cloud: Cloud, play: Play) -
 
 
 @pytest.mark.parametrize("check", [False, True])
-def test_returns_null_where_no_version_is_enabled(cloud: Cloud, play: Play, check: bool) -> None:
+def test_returns_null_where_there_is_no_version(cloud: Cloud, play: Play, check: bool) -> None:
     cloud.get("secretmanager", ONE, SECRET)
     lists(cloud)
+    lists_disabled(cloud)
     result = play(gcp_secret, check=check, name="password", return_payload=True)
     assert not result["changed"]
     assert result["payload"] is None
+
+
+@pytest.mark.parametrize("check", [False, True])
+@pytest.mark.parametrize("options", [{"payload": NEW, "payload_policy": "if_absent"}, {"return_payload": True}])
+def test_does_not_replace_what_is_only_disabled(cloud: Cloud, play: Play, check: bool, options: dict[str, Any]) -> None:
+    """Somebody disabled the version: a new password, key or authority in its place would lock all clients out."""
+    cloud.get("secretmanager", ONE, SECRET)
+    lists(cloud)
+    lists_disabled(cloud, 3)
+    result = play(gcp_secret, check=check, fails=True, name="password", **options)
+    assert "secret password has no enabled version, and version 3 is disabled" in result["msg"]
+    assert "`gcloud secrets versions enable 3 --secret=password --project=my-project`" in result["msg"]
 
 
 def test_tells_a_damaged_payload(cloud: Cloud, play: Play) -> None:
@@ -216,6 +236,23 @@ def test_refuses_to_move(cloud: Cloud, play: Play) -> None:
     cloud.get("secretmanager", ONE, SECRET)
     result = play(gcp_secret, fails=True, check=True, name="password", locations=["europe-west1"])
     assert "secret password cannot change locations" in result["msg"]
+
+
+def test_an_empty_list_is_automatic_replication(cloud: Cloud, play: Play) -> None:
+    cloud.get("secretmanager", ONE, None)
+    body = {"replication": {"automatic": {}}}
+    cloud.expect("POST", "secretmanager", ALL, SECRET, body=body, query={"secretId": "password"})
+    cloud.get("secretmanager", ONE, SECRET)
+    assert play(gcp_secret, name="password", locations=[])["changed"]
+    cloud.get("secretmanager", ONE, SECRET)
+    assert not play(gcp_secret, name="password", locations=[])["changed"]
+
+
+def test_refuses_to_go_back_to_automatic_replication(cloud: Cloud, play: Play) -> None:
+    replication = {"userManaged": {"replicas": [{"location": "europe-west1"}]}}
+    cloud.get("secretmanager", ONE, SECRET | {"replication": replication})
+    result = play(gcp_secret, fails=True, name="password", locations=[])
+    assert "it is kept in europe-west1, all locations of Google (automatic replication) was asked" in result["msg"]
 
 
 def test_deletes(cloud: Cloud, play: Play) -> None:

@@ -194,6 +194,7 @@ def test_leaves_alone_what_is_right(cloud: Cloud, play: Play) -> None:
         ({"edition": "ENTERPRISE_PLUS"}, {"edition": "ENTERPRISE_PLUS"}),
         ({"availability_type": "REGIONAL"}, {"availabilityType": "REGIONAL"}),
         ({"activation_policy": "NEVER"}, {"activationPolicy": "NEVER"}),
+        ({"connector_enforcement": "REQUIRED"}, {"connectorEnforcement": "REQUIRED"}),
         ({"data_disk_size_gb": 30}, {"dataDiskSizeGb": "30"}),
         ({"storage_auto_resize": False}, {"storageAutoResize": False}),
         ({"storage_auto_resize_limit": 100}, {"storageAutoResizeLimit": "100"}),
@@ -216,6 +217,11 @@ def test_leaves_alone_what_is_right(cloud: Cloud, play: Play) -> None:
             {"ip_configuration": {"authorized_networks": [{"value": "203.0.113.0/24"}]}},
             {"ipConfiguration": {"authorizedNetworks": [{"value": "203.0.113.0/24"}]}},
         ),
+        ({"ip_configuration": {"authorized_networks": []}}, {"ipConfiguration": {"authorizedNetworks": []}}),
+        (
+            {"ip_configuration": {"enable_private_path_for_google_cloud_services": True}},
+            {"ipConfiguration": {"enablePrivatePathForGoogleCloudServices": True}},
+        ),
         ({"maintenance_window": {"day": 7, "hour": 3}}, {"maintenanceWindow": {"day": 7, "hour": 3}}),
         (
             {"insights_config": {"query_insights_enabled": True}},
@@ -234,6 +240,61 @@ def test_updates_only_what_differs(
     result = play(gcp_sql_instance, check=check, name="db", settings=asked)
     assert result["changed"]
     assert result["diff"]["before"] != result["diff"]["after"]
+
+
+@pytest.mark.parametrize("wait", [True, False])
+def test_starts_a_stopped_one_before_anything_else_and_waits(cloud: Cloud, play: Play, wait: bool) -> None:
+    """Stopped for the weekend: databases and users could not be read, and the run ended there."""
+    asked = {"tier": "db-custom-2-7680", "activation_policy": "ALWAYS"}
+    cloud.get("sql", ONE, instance(activationPolicy="NEVER"))
+    patches(cloud, {"activationPolicy": "ALWAYS"})
+    started = instance(activationPolicy="ALWAYS", settingsVersion="8")
+    cloud.get("sql", ONE, started)
+    body = {"settings": {"tier": "db-custom-2-7680", "settingsVersion": "8"}}
+    if wait:
+        cloud.mutates("PATCH", "sql", ONE, body=body)
+    else:
+        cloud.expect("PATCH", "sql", ONE, {"kind": "sql#operation", "name": "x", "status": "PENDING"}, body=body)
+    cloud.get("sql", ONE, instance(activationPolicy="ALWAYS", tier="db-custom-2-7680"))
+    result = play(gcp_sql_instance, name="db", settings=asked, wait=wait)
+    assert result["changed"]
+    assert not result["stopped"]
+    assert result["diff"]["before"]["settings"]["activationPolicy"] == "NEVER"
+
+
+def test_starts_one_of_which_nothing_else_differs(cloud: Cloud, play: Play) -> None:
+    cloud.get("sql", ONE, instance(activationPolicy="NEVER"))
+    patches(cloud, {"activationPolicy": "ALWAYS"})
+    cloud.get("sql", ONE, instance(activationPolicy="ALWAYS"))
+    cloud.get("sql", ONE, instance(activationPolicy="ALWAYS"))
+    assert play(gcp_sql_instance, name="db", settings={"activation_policy": "ALWAYS"}, wait=False)["changed"]
+
+
+def test_a_plan_tells_that_it_is_stopped(cloud: Cloud, play: Play) -> None:
+    cloud.get("sql", ONE, instance(activationPolicy="NEVER"))
+    result = play(gcp_sql_instance, check=True, name="db", settings={"activation_policy": "ALWAYS"})
+    assert result["changed"]
+    assert result["stopped"]
+    cloud.get("sql", ONE, None)
+    assert not play(gcp_sql_instance, check=True, **ASKED)["stopped"]
+
+
+def test_says_that_it_is_stopped_where_the_task_does_not_start_it(cloud: Cloud, play: Play) -> None:
+    body = {"settings": {"tier": "db-custom-2-7680", "settingsVersion": "7"}}
+    cloud.get("sql", ONE, instance(activationPolicy="NEVER"))
+    words = "The instance or operation is not in an appropriate state to handle the request."
+    cloud.fails("PATCH", "sql", ONE, 400, "invalidState", words, body=body)
+    cloud.get("sql", ONE, instance(activationPolicy="NEVER"))
+    told = play(gcp_sql_instance, fails=True, name="db", settings={"tier": "db-custom-2-7680"})["msg"]
+    assert "Cloud SQL instance db is stopped" in told
+    assert f"`gcloud sql instances patch db --activation-policy=ALWAYS --project={PROJECT}`" in told
+
+
+def test_what_the_api_leaves_out_has_its_default(cloud: Cloud, play: Play) -> None:
+    cloud.get("sql", ONE, INSTANCE)
+    stated = {"connector_enforcement": "NOT_REQUIRED", "storage_auto_resize_limit": 0}
+    stated["ip_configuration"] = {"enable_private_path_for_google_cloud_services": False}
+    assert not play(gcp_sql_instance, name="db", settings=stated)["changed"]
 
 
 def test_networks_are_a_set(cloud: Cloud, play: Play) -> None:

@@ -52,6 +52,11 @@ def test_of_another_instance_and_project(cloud: Cloud, play: Play) -> None:
     [
         (None, None, "There is no backup 100 of Cloud SQL instance my-project/db"),
         (GOOD | {"status": "FAILED"}, None, "is FAILED, not SUCCESSFUL"),
+        (
+            GOOD,
+            {"name": "db", "databaseVersion": "POSTGRES_17", "settings": {"activationPolicy": "NEVER"}},
+            "gcloud sql instances patch db --activation-policy=ALWAYS",
+        ),
         (GOOD, {"databaseVersion": "POSTGRES_16"}, "is of POSTGRES_17, and instance db is POSTGRES_16"),
     ],
 )

@@ -106,3 +106,30 @@ def test_deletes(cloud: Cloud, play: Play) -> None:
     assert not run(play, state="absent")["changed"]
     cloud.fails("GET", "sql", ALL, 404, "instanceDoesNotExist")
     assert not run(play, state="absent")["changed"]
+
+
+STOPPED = {"name": "db", "state": "RUNNABLE", "settings": {"activationPolicy": "NEVER"}}
+NOT_RUNNING = "Invalid request: Invalid request since instance is not running."
+
+
+@pytest.mark.parametrize(
+    ("code", "reason", "message"),
+    [
+        (400, "invalid", NOT_RUNNING),
+        (400, "invalidState", "The instance or operation is not in an appropriate state to handle the request."),
+    ],
+)
+def test_says_that_the_instance_is_stopped(cloud: Cloud, play: Play, code: int, reason: str, message: str) -> None:
+    """Google's own words name neither the instance nor what to do."""
+    cloud.fails("GET", "sql", ALL, code, reason, message)
+    cloud.get("sql", "v1/projects/my-project/instances/db", STOPPED)
+    told = run(play, fails=True, password=PASSWORD)["msg"]
+    assert message in told
+    assert "Cloud SQL instance db is stopped (state RUNNABLE, activationPolicy NEVER)" in told
+    assert "`gcloud sql instances patch db --activation-policy=ALWAYS --project=my-project`" in told
+
+
+def test_does_not_guess_where_the_instance_cannot_be_asked(cloud: Cloud, play: Play) -> None:
+    cloud.fails("GET", "sql", ALL, 400, "invalid", NOT_RUNNING)
+    cloud.fails("GET", "sql", "v1/projects/my-project/instances/db", 403, "forbidden")
+    assert NOT_RUNNING in run(play, fails=True, password=PASSWORD)["msg"]
