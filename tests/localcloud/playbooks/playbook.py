@@ -95,7 +95,7 @@ class Playbook:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                timeout=240,
+                timeout=600,
                 check=False,
             ).returncode
 

@@ -70,6 +70,14 @@ SETTINGS = {
         {"infrastructure_ssh_source_ranges": ["0.0.0.0/0"]},
         ["infrastructure_ssh_source_ranges is ['0.0.0.0/0']", "such as 203.0.113.7/32"],
     ),
+    "location of secrets": (
+        {"infrastructure_secret_locations": ["europe-west1", "Europe"]},
+        ['infrastructure_secret_locations is ["europe-west1", "Europe"]', 'such as ["europe-west1"]'],
+    ),
+    "locations of secrets as one text": (
+        {"infrastructure_secret_locations": "europe-west1,europe-west4"},
+        ['infrastructure_secret_locations is "europe-west1,europe-west4"', "Give a list"],
+    ),
     "unknown setting": (
         {"infrastructure_machine_typ": "e2-small"},
         ['infrastructure_machine_typ: "e2-small"', "Correct the spelling", "infrastructure_machine_type,"],

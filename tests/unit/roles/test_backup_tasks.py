@@ -274,6 +274,18 @@ def test_a_misspelt_name_is_told_before_anything_is_made(role: Role) -> None:
     assert {call["module"] for call in role.asked} == {"gcp_bucket_objects_info", "gcp_secret"}
 
 
+@pytest.mark.parametrize("tasks", ["main", "restore"])
+def test_a_stopped_database_is_told_before_anything_is_made(role: Role, tasks: str) -> None:
+    """It was told in the words of PostgreSQL's client, when the rows were counted."""
+    stopped = "Cloud SQL instance mlflow-database is stopped"
+    role.answers = [({"module": "gcp_sql_instance_info"}, {"failed": True, "msg": stopped})]
+    role.records = [record("monday", 8)] if tasks == "restore" else []
+    assert stopped in role(tasks, fails=True)
+    (asked,) = [call for call in role.asked if call["module"] == "gcp_sql_instance_info"]
+    assert (asked["name"], asked["require_running"]) == ("mlflow-database", True)
+    assert not {"command", "gcp_sql_backup", "gcp_sql_restore", "gcp_bucket"} & {call["module"] for call in role.asked}
+
+
 WRONG = {"compared": {"wrong": ["mlflow.runs: 2 rows, was 3 rows"], "exact": 7, "between": 0}}
 
 

@@ -1,0 +1,45 @@
+# Copyright (c) 2026, the mlops.mlflow_gcp authors
+# SPDX-License-Identifier: Apache-2.0
+"""Secrets where an organisation policy allows resources in one region only.
+
+They were always replicated automatically, which the policy refuses, and no variable helped. The refusal came after the
+network and the database had been started.
+"""
+
+from __future__ import annotations
+
+import json
+
+from tests.localcloud.harness import Local
+from tests.localcloud.playbooks.playbook import RECAP, Door, Playbook
+
+COMPUTE = "/compute/v1/projects/mlflow-local"
+SECRETS = "/secretmanager/v1/projects/mlflow-local/secrets"
+IN_ONE_REGION = ("-e", json.dumps({"infrastructure_secret_locations": ["europe-west1"]}))
+
+
+def test_secrets_are_where_the_organisation_allows_them(empty: Local, playbook: Playbook, door: Door) -> None:
+    session = empty.session()
+    session.call("PUT", "/localcloud/locations", json={"allowed": ["europe-west1"]})
+    assert playbook.run() == 2
+    said = " ".join(playbook.output.split())
+    assert "Constraint constraints/gcp.resourceLocations violated" in said
+    assert "infrastructure_secret_locations" in said
+    # Nothing that costs much was made before.
+    assert [call for call in door.changing if "/networks" in call or "/sqladmin/" in call] == []
+
+    assert playbook.run(*IN_ONE_REGION) == 0, playbook.output[-5000:]
+    replicas = [secret["replication"] for secret in session.call("GET", SECRETS)["secrets"]]
+    assert len(replicas) >= 6
+    assert {json.dumps(one) for one in replicas} == {'{"userManaged": {"replicas": [{"location": "europe-west1"}]}}'}
+    assert playbook.run(*IN_ONE_REGION) == 0, playbook.output[-5000:]
+    assert playbook.changed() == 0
+
+    assert playbook.run() == 2
+    said = " ".join(playbook.output.split())
+    assert "infrastructure_secret_locations is []" in said
+    assert "it is kept in europe-west1, all locations of Google (automatic replication) was asked" in said
+    recap = RECAP.search(playbook.output)
+    assert recap
+    assert recap[2] == "0"
+    assert door.changing == []
