@@ -46,16 +46,19 @@ from collections.abc import Callable, Iterable
 from difflib import get_close_matches
 
 CUTOFF = 0.8
+# A shorter name resembles the beginnings of other people's variables: gc and gcp_project.
+SHORTEST = 4
 
 
 def resembling(names: Iterable[str], roles: Iterable[str]) -> dict[str, str]:
     """Return what may have been meant, by the name that was given."""
     known, meant = list(roles), {}
+    long = [role for role in known if len(role) >= SHORTEST]
     for name in names:
         beginning, underscore, rest = name.partition("_")
         # Names that begin with an underscore are a role's own.
         if underscore and beginning and beginning not in known:
-            for role in get_close_matches(beginning.lower(), known, n=1, cutoff=CUTOFF):
+            for role in get_close_matches(beginning.lower(), long, n=1, cutoff=CUTOFF):
                 meant[name] = f"{role}_{rest}"
     return meant
 

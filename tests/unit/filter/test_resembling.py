@@ -7,7 +7,7 @@ from __future__ import annotations
 import pytest
 from ansible_collections.mlops.mlflow_gcp.plugins.filter.resembling import FilterModule, resembling
 
-ROLES = ["infrastructure", "credentials", "mlflow", "nginx", "doctor", "upgrade", "schedule", "rotate", "backup"]
+ROLES = ["infrastructure", "credentials", "mlflow", "nginx", "doctor", "upgrade", "schedule", "rotate", "backup", "gc"]
 
 
 @pytest.mark.parametrize(
@@ -41,6 +41,8 @@ def test_a_mistyped_beginning_is_found(given: str, meant: str) -> None:
             "play_hosts",
         ),
         *("internal_ip", "machine_type", "docker_users", "update_cache", "ml_bucket", "backups", "_mlfow"),
+        # The name of the role gc is too short to resemble anything.
+        *("gcp_project", "gcs_bucket", "g_name"),
     ],
 )
 def test_other_names_are_let_be(name: str) -> None:

@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 ROOT = Path(__file__).resolve().parents[3]
-ROLES = ("infrastructure", "credentials", "mlflow", "nginx", "doctor", "upgrade", "schedule", "rotate", "backup")
+ROLES = ("infrastructure", "credentials", "mlflow", "nginx", "doctor", "upgrade", "schedule", "rotate", "backup", "gc")
 SETTING = re.compile(rf"# ((?:{'|'.join(ROLES)})_\w+):(?: (?P<value>[^#].*?))?(?: # (?P<mark>\w+))?")
 
 
