@@ -85,6 +85,16 @@ def each(check: Check, *, least: int = 0) -> Check:
     return check_all
 
 
+def different(check: Check) -> Check:
+    """A list that passes the check and holds nothing twice."""
+
+    def check_all(value: Any) -> str:
+        repeated = next((item for number, item in enumerate(value) if item in value[:number]), None)
+        return check(value) or ("" if repeated is None else f"{quoted(repeated)} stands there twice")
+
+    return check_all
+
+
 def mapping(key: Check, item: Check, most: int | None = None) -> Check:
     """A mapping, each key and each value of which passes a check."""
 

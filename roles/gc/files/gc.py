@@ -207,7 +207,7 @@ class Artifacts:
             try:
                 repository.delete_artifacts(path)
             except Exception as error:
-                # An object that somebody else deleted meanwhile; also a bucket that does not exist, which stays an error.
+                # An object that was deleted meanwhile, or a bucket that does not exist, which stays an error.
                 if type(error).__name__ != "NotFound" or not attempts_left:
                     raise
             else:
@@ -285,8 +285,8 @@ class Database:
                 parent.label("parent"),
                 location.label("location"),
                 changed.label("changed"),
-                table.lifecycle_stage.label("stage"),
                 SqlExperiment.workspace.label("workspace"),
+                table.lifecycle_stage.label("stage"),
             )
             if kind != "experiment":
                 query = query.join(SqlExperiment, parent == experiment)
@@ -299,10 +299,7 @@ class Database:
             if experiment_id is not None:
                 query = query.filter(parent == int(experiment_id))
             return [
-                (
-                    Item(kind, str(row.id), row.name or "", str(row.parent), row.location or "", row.changed, row.workspace),
-                    row.stage,
-                )
+                (Item(kind, str(row.id), row.name or "", str(row.parent), row.location or "", *row[4:6]), row.stage)
                 for row in query.all()
             ]
 
@@ -571,7 +568,7 @@ def connect(slot: Path, settings: dict[str, Any]) -> str:
     launch = load_launcher(slot)
     secret = credentials / "mlflow.database-uri"
     if not secret.exists():
-        raise GcError("credential mlflow.database-uri is missing: look at `systemctl status mlflow-credentials.service`")
+        raise GcError("credential mlflow.database-uri is missing. See systemctl status mlflow-credentials.service")
     try:
         uri, auth_uri, line = launch.split_database_uri(
             secret.read_text(encoding="utf-8").rstrip("\r\n"), settings["auth_database"]
@@ -647,8 +644,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         slot, settings = active_slot(given.slots)
         enter_release(slot)
         # Two connections are enough, and nothing is spooled.
-        pool = {"MLFLOW_SQLALCHEMYSTORE_POOL_SIZE": "2", "MLFLOW_SQLALCHEMYSTORE_MAX_OVERFLOW": "2", "TMPDIR": "/tmp"}
+        pool = {"MLFLOW_SQLALCHEMYSTORE_POOL_SIZE": "2", "MLFLOW_SQLALCHEMYSTORE_MAX_OVERFLOW": "2"}
         os.environ.update({**{name: str(value) for name, value in settings["environment"].items()}, **pool})
+        os.environ.pop("TMPDIR", None)
         report = collect(options, slot, settings)
     except Exception as error:
         print(f"gc: {one_line(error)}", file=sys.stderr)
@@ -657,7 +655,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(json.dumps({**asdict(report), "changed": report.changed, "lines": report.lines}))
     else:
         print(report.summary)
-    return 1 if report.failed or report.not_tried and not report.interrupted else 0
+    return 1 if report.failed or (report.not_tried and not report.interrupted) else 0
 
 
 if __name__ == "__main__":

@@ -72,11 +72,11 @@ SETTINGS = {
     ),
     "location of secrets": (
         {"infrastructure_secret_locations": ["europe-west1", "Europe"]},
-        ['infrastructure_secret_locations is ["europe-west1", "Europe"]', 'such as ["europe-west1"]'],
+        ["infrastructure_secret_locations holds", '"Europe"', "region"],
     ),
     "locations of secrets as one text": (
         {"infrastructure_secret_locations": "europe-west1,europe-west4"},
-        ['infrastructure_secret_locations is "europe-west1,europe-west4"', "Give a list"],
+        ["infrastructure_secret_locations", "it must be a list"],
     ),
     "unknown setting": (
         {"infrastructure_machine_typ": "e2-small"},
@@ -113,7 +113,7 @@ def test_a_plan_refuses_what_google_would_refuse(playbook: Playbook, door: Door)
     assert door.changing == []
 
 
-@pytest.mark.parametrize("name", ["site", "configure", "upgrade", "rollback", "rotate", "backup", "restore", "destroy"])
+@pytest.mark.parametrize("name", ["site", "configure", "upgrade", "rollback", "rotate", "gc", "backup", "restore", "destroy"])
 def test_missing_project(playbook: Playbook, door: Door, name: str) -> None:
     del playbook.environment["GOOGLE_CLOUD_PROJECT"], playbook.environment["CLOUDSDK_CORE_PROJECT"]
     said = refused(playbook, name=name)

@@ -74,6 +74,12 @@ CASES: dict[str, tuple[str, dict[str, Any], list[str]]] = {
         ["infrastructure_boot_disk_size_gb", "'big'", "to an int"],
     ),
     "rotate": ("rotate", {"rotate_database_patience": 0}, ["rotate_database_patience (0) at least 1"]),
+    "gc": ("gc", {"gc_older_than": "a month"}, ["gc_older_than is 'a month'", "such as 30d"]),
+    "gc, timer": (
+        "gc",
+        {"gc_calendar": "Sun 04:00", "gc_run_ids": ["abc"]},
+        ["gc_calendar is 'Sun 04:00'", "Leave out gc_run_ids"],
+    ),
     "upgrade": ("upgrade", {"upgrade_channel": "newest"}, ["upgrade_channel must be one of", "got: newest"]),
     "rollback": ("rollback", {"upgrade_timeout_seconds": "long"}, ["upgrade_timeout_seconds", "'long'", "to an int"]),
 }
