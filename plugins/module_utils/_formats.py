@@ -89,8 +89,10 @@ def different(check: Check) -> Check:
     """A list that passes the check and holds nothing twice."""
 
     def check_all(value: Any) -> str:
+        if wrong := check(value):
+            return wrong
         repeated = next((item for number, item in enumerate(value) if item in value[:number]), None)
-        return check(value) or ("" if repeated is None else f"{quoted(repeated)} stands there twice")
+        return "" if repeated is None else f"{quoted(repeated)} stands there twice"
 
     return check_all
 
