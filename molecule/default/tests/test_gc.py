@@ -89,7 +89,8 @@ def test_a_dry_run_a_purge_and_nothing_left_to_do(host: Host, client: MlflowClie
     assert client.get_run(deleted).info.lifecycle_stage == "deleted"
     assert len(artifacts(host, deleted)) == 1
 
-    code, changed, said = run_role(**named)
+    # As on the command line: a text in place of a list.
+    code, changed, said = run_role("-e", f"gc_run_ids={deleted},", gc_older_than="0d")
     assert (code, changed) == (0, 1), said
     assert "Purged 1 runs" in said
     with pytest.raises(MlflowException, match="not found"):
