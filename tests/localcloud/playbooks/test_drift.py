@@ -230,7 +230,7 @@ def test_what_needs_the_database_says_that_it_is_stopped(deployment: Deployment)
     change = Changes(deployment.local.session())
     change("PATCH", DATABASE, {"settings": {"activationPolicy": "NEVER"}})
     playbook = deployment.playbook
-    for name in ("backup", "upgrade", "rotate"):
+    for name in ("backup", "upgrade", "rotate", "gc"):
         assert playbook.run("-e", "backup_count_rows=false", playbook=name) == 2, playbook.output[-5000:]
         assert (
             "Cloud SQL instance mlflow-database is stopped (state RUNNABLE, activationPolicy NEVER)" in playbook.output
