@@ -7,13 +7,15 @@ in its `server.json`. Both were copied there when the slot was last switched to;
 
 The database password goes to a libpq password file and the administrator's password to the sign-in configuration,
 both readable by the service alone, in its runtime directory, which is memory. Neither is ever an argument or an
-environment variable. (The key that signs forms can reach MLflow only through the environment of its own processes.)
+environment variable. (The keys that sign forms and encrypt stored secrets can reach MLflow only through the environment
+of its own processes.)
 
 Started by any Python; goes on in that of the release, by its own path and with the slot's environment.
 """
 
 from __future__ import annotations
 
+import base64
 import configparser
 import json
 import os
@@ -22,9 +24,12 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-SECRETS = ("mlflow.database-uri", "mlflow.admin-password", "mlflow.flask-secret-key")
+WEBHOOK_KEY = "mlflow.webhook-encryption-key"
+KEK_PASSPHRASE = "mlflow.crypto-kek-passphrase"
+SECRETS = ("mlflow.database-uri", "mlflow.admin-password", "mlflow.flask-secret-key", WEBHOOK_KEY, KEK_PASSPHRASE)
 DATABASE_CA = "mlflow.database-ca"
 MINIMAL_PASSWORD_LENGTH = 12
+FERNET_KEY_BYTES = 32
 
 
 class ConfigurationError(Exception):
@@ -38,8 +43,9 @@ def read_credentials(directory: Path) -> dict[str, str]:
         path = directory / name
         if not path.exists():
             raise ConfigurationError(
-                f"credential {name} is missing: look at `systemctl status mlflow-credentials.service`,"
-                " or put it into /etc/credstore"
+                f"credential {name} is missing. Run site.yml, which makes the secret and has this VM fetch it; where"
+                " credentials_items is set, it must name the credential. Then look at"
+                " `systemctl status mlflow-credentials.service`, or put the credential into /etc/credstore"
             )
         values[name] = path.read_text(encoding="utf-8").rstrip("\r\n")
         if not values[name]:
@@ -48,7 +54,35 @@ def read_credentials(directory: Path) -> dict[str, str]:
         raise ConfigurationError(
             f"credential mlflow.admin-password has fewer than {MINIMAL_PASSWORD_LENGTH} characters"
         )
+    check_webhook_key(key_in_use(WEBHOOK_KEY, values))
+    key_in_use(KEK_PASSPHRASE, values)
     return values
+
+
+def key_ring(text: str) -> list[str]:
+    """Return the keys of a credential that holds one on each line: the key in use, then earlier ones."""
+    return [line.strip() for line in text.splitlines() if line.strip()]
+
+
+def key_in_use(name: str, values: dict[str, str]) -> str:
+    """Return the first key of a credential. MLflow would replace an empty one by a random or public key."""
+    keys = key_ring(values[name])
+    if not keys:
+        raise ConfigurationError(f"credential {name} is empty")
+    return keys[0]
+
+
+def check_webhook_key(key: str) -> None:
+    """Raise ConfigurationError unless Fernet takes the key: MLflow would end with a traceback at its import."""
+    try:
+        length = len(base64.urlsafe_b64decode(key))
+    except ValueError:
+        length = 0
+    if length != FERNET_KEY_BYTES:
+        raise ConfigurationError(
+            f"the first line of the credential {WEBHOOK_KEY} is not a Fernet key ({FERNET_KEY_BYTES} bytes in URL-safe"
+            " base64). Store one that `openssl rand -base64 32 | tr +/ -_` prints"
+        )
 
 
 def write_private(path: Path, text: str) -> None:
@@ -97,6 +131,16 @@ def auth_configuration(database_uri: str, password: str, settings: dict[str, Any
     parser["mlflow"] = {key: value.replace("%", "%%") for key, value in values.items()}
     lines = [f"{key} = {value}" for key, value in parser["mlflow"].items()]
     return "\n".join(["[mlflow]", *lines, ""])
+
+
+def encryption_environment(secrets: dict[str, str]) -> dict[str, str]:
+    """Return the keys of the secrets that MLflow stores in its database. Without them it takes random or public ones."""
+    return {
+        "MLFLOW_WEBHOOK_SECRET_ENCRYPTION_KEY": key_in_use(WEBHOOK_KEY, secrets),
+        "MLFLOW_CRYPTO_KEK_PASSPHRASE": key_in_use(KEK_PASSPHRASE, secrets),
+        # Part of the key. encryption.py rotates the passphrase and keeps the version.
+        "MLFLOW_CRYPTO_KEK_VERSION": "1",
+    }
 
 
 def refuse_to_migrate(uri: str, auth_uri: str) -> None:
@@ -211,6 +255,7 @@ def main() -> None:
     os.environ["MLFLOW_AUTH_CONFIG_PATH"] = str(runtime / "auth.ini")
     os.environ["MLFLOW_BACKEND_STORE_URI"] = uri
     os.environ["MLFLOW_FLASK_SERVER_SECRET_KEY"] = secrets["mlflow.flask-secret-key"]
+    os.environ |= encryption_environment(secrets)
     try:
         refuse_to_migrate(uri, auth_uri)
     except ConfigurationError as error:

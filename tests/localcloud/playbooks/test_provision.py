@@ -19,6 +19,7 @@ from tests.localcloud.playbooks.playbook import Door, Playbook
 
 COMPUTE = "/compute/v1/projects/mlflow-local"
 SQL = "/sqladmin/v1/projects/mlflow-local"
+NAMES = ("mlflow-admin-password", "mlflow-flask-secret-key", "mlflow-crypto-kek-passphrase")
 SECRETS = "/secretmanager/v1/projects/mlflow-local/secrets"
 
 
@@ -109,10 +110,13 @@ def test_the_user_of_the_database_is_named(first: Run) -> None:
 
 
 def test_no_secret_is_shown(first: Run) -> None:
-    passwords = {name: first.secrets[name] for name in ("mlflow-admin-password", "mlflow-flask-secret-key")}
+    passwords = {name: first.secrets[name] for name in NAMES}
     passwords["mlflow-database-uri"] = str(urllib.parse.urlsplit(first.secrets["mlflow-database-uri"]).password)
     assert {name: len(password) for name, password in passwords.items()} == dict.fromkeys(passwords, 40)
     assert [name for name, password in passwords.items() if password in first.output] == []
+    webhook_key = first.secrets["mlflow-webhook-encryption-key"]
+    assert len(base64.urlsafe_b64decode(webhook_key)) == 32
+    assert webhook_key not in first.output
     assert all("PRIVATE KEY" in first.secrets[name] for name in ("mlflow-ca", "mlflow-certificate"))
     assert "PRIVATE KEY" not in first.output
     # It did tell what it gave to the modules.

@@ -11,10 +11,12 @@ from types import ModuleType
 from urllib.parse import quote
 
 import pytest
+from cryptography.fernet import Fernet
 from sqlalchemy.engine import make_url
 
 from tests.unit.roles.programs import load
 
+FERNET_KEY = Fernet.generate_key().decode()
 ODD = "pa:ss\\w%rd@/#?"
 SETTINGS = {
     "default_permission": "READ",
@@ -74,6 +76,8 @@ def write(directory: Path, **changes: str) -> Path:
         "mlflow.database-uri": "u\n",
         "mlflow.admin-password": "long-enough-password",
         "mlflow.flask-secret-key": "k",
+        "mlflow.webhook-encryption-key": f"{FERNET_KEY}\n",
+        "mlflow.crypto-kek-passphrase": "p",
     }
     for name, value in {**values, **changes}.items():
         (directory / name).write_text(value, encoding="utf-8")
@@ -89,11 +93,41 @@ def test_credentials_without_the_line_end_of_an_editor(launch: ModuleType, tmp_p
     [
         ({"mlflow.admin-password": "short"}, "fewer than 12"),
         ({"mlflow.flask-secret-key": "\n"}, "mlflow.flask-secret-key is empty"),
+        # MLflow would take its public default passphrase.
+        ({"mlflow.crypto-kek-passphrase": " \n "}, "mlflow.crypto-kek-passphrase is empty"),
+        # MLflow would end with a traceback.
+        ({"mlflow.webhook-encryption-key": "k" * 44}, "mlflow.webhook-encryption-key is not a Fernet key"),
+        ({"mlflow.webhook-encryption-key": FERNET_KEY[:-4]}, "openssl rand -base64 32"),
+        ({"mlflow.webhook-encryption-key": "ü" * 44}, "is not a Fernet key"),
     ],
 )
 def test_useless_credentials(launch: ModuleType, tmp_path: Path, changes: dict[str, str], message: str) -> None:
     with pytest.raises(launch.ConfigurationError, match=message):
         launch.read_credentials(write(tmp_path, **changes))
+
+
+def test_a_useless_key_is_not_repeated(launch: ModuleType, tmp_path: Path) -> None:
+    with pytest.raises(launch.ConfigurationError) as error:
+        launch.read_credentials(write(tmp_path, **{"mlflow.webhook-encryption-key": "hunter2"}))
+    assert "hunter2" not in str(error.value)
+
+
+def test_stored_secrets_are_encrypted_with_keys_of_the_deployment(launch: ModuleType, tmp_path: Path) -> None:
+    """Without them each process makes a key of its own for webhooks, and a public one encrypts the gateway's API keys."""
+    rings = {"mlflow.webhook-encryption-key": f"{FERNET_KEY}\nolder\n", "mlflow.crypto-kek-passphrase": "new\r\nolder"}
+    assert launch.encryption_environment(launch.read_credentials(write(tmp_path, **rings))) == {
+        "MLFLOW_WEBHOOK_SECRET_ENCRYPTION_KEY": FERNET_KEY,
+        "MLFLOW_CRYPTO_KEK_PASSPHRASE": "new",
+        "MLFLOW_CRYPTO_KEK_VERSION": "1",
+    }
+
+
+@pytest.mark.parametrize("name", ["mlflow.webhook-encryption-key", "mlflow.crypto-kek-passphrase"])
+def test_a_deployment_that_lacks_a_key_is_told_to_run_site(launch: ModuleType, tmp_path: Path, name: str) -> None:
+    """It was made by an earlier release of this collection, or sets credentials_items itself."""
+    (write(tmp_path) / name).unlink()
+    with pytest.raises(launch.ConfigurationError, match=rf"{name} is missing\. Run site\.yml.*credentials_items"):
+        launch.read_credentials(tmp_path)
 
 
 def test_missing_credential(launch: ModuleType, tmp_path: Path) -> None:

@@ -1,0 +1,327 @@
+# Copyright (c) 2026, the mlops.mlflow_gcp authors
+# SPDX-License-Identifier: Apache-2.0
+"""Re-encrypt the secrets that MLflow stores in its database: webhook secrets and the gateway's API keys.
+
+    check       say which rows the keys of this VM decrypt
+    reencrypt   encrypt rows with the keys in use that an earlier key decrypts
+
+Run by root, the program starts itself in a transient unit: in the wanted release's Python, as the server's user, with
+the server's credentials. It prints one JSON object, which holds names of webhooks and gateway secrets, never a value.
+
+Each of the two credentials holds one key on a line: the key in use first, earlier keys after it. Rows of gateway
+secrets may also be under MLflow's public default passphrase, which a server has that was given none.
+The databases that an upgrade or a rollback kept are included, because a rollback serves them again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from contextlib import closing, redirect_stdout
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+CURRENT = Path("/opt/mlflow/current")
+# The link that sends requests to the slot that serves.
+LINK = Path("/run/mlflow/mlflow.sock")
+CREDENTIALS = ("mlflow.database-uri", "mlflow.database-ca", "mlflow.webhook-encryption-key", "mlflow.crypto-kek-passphrase")
+# schema.py gives these names to databases that it keeps.
+KEPT = ("", "_before", "_failed")
+# The launcher never sets another version, so this one is part of the key in use.
+KEK_VERSION = 1
+KINDS = ("webhooks", "gateway")
+Json = dict[str, Any]
+
+
+class EncryptionError(Exception):
+    """A message without secrets."""
+
+
+@dataclass
+class Found:
+    """The rows of one kind, by what decrypts them."""
+
+    current: int = 0
+    # Named "NAME (ID)".
+    earlier: list[str] = field(default_factory=list)
+    unreadable: list[str] = field(default_factory=list)
+
+    def json(self) -> Json:
+        """Return it for printing."""
+        return {"current": self.current, "earlier": sorted(self.earlier), "unreadable": sorted(self.unreadable)}
+
+
+class WebhookKeys:
+    """Fernet keys, as mlflow.store.model_registry.dbmodels.models.EncryptedString uses them."""
+
+    def __init__(self, keys: Sequence[str]) -> None:
+        from cryptography.fernet import Fernet
+
+        self._ciphers = [Fernet(key) for key in keys]
+
+    def renew(self, stored: str) -> tuple[bool, str | None]:
+        """Return whether the key in use decrypts a value, and the value under that key; None if no key decrypts it."""
+        from cryptography.fernet import InvalidToken
+
+        for number, cipher in enumerate(self._ciphers):
+            try:
+                value = cipher.decrypt(stored.encode())
+            except InvalidToken:
+                continue
+            return (True, stored) if number == 0 else (False, self._ciphers[0].encrypt(value).decode())
+        return False, None
+
+
+class GatewayKeys:
+    """Passphrases, as mlflow.utils.crypto uses them to wrap the key of each gateway secret."""
+
+    def __init__(self, passphrases: Sequence[str]) -> None:
+        from mlflow.utils import crypto
+
+        self._crypto, self._passphrases = crypto, [*passphrases, crypto.DEFAULT_KEK_PASSPHRASE]
+        self._derived: dict[tuple[str, int], bytes] = {}
+
+    def _kek(self, passphrase: str, version: int) -> bytes:
+        # Each one takes a fifth of a second.
+        if (passphrase, version) not in self._derived:
+            self._derived[passphrase, version] = self._crypto.KEKManager(passphrase, version).get_kek()
+        return self._derived[passphrase, version]
+
+    def renew(self, wrapped: bytes, version: int) -> tuple[bool, bytes | None]:
+        """Return whether the key in use unwraps a row's key, and the row's key wrapped with it; None if no key unwraps it.
+
+        MLflow never compares a row's version with its own: it derives every key with the version of its environment.
+        `version` may be another one where somebody ran `mlflow crypto rotate-kek`.
+        """
+        from mlflow.exceptions import MlflowException
+
+        for version_tried in dict.fromkeys((KEK_VERSION, version)):
+            for number, passphrase in enumerate(self._passphrases):
+                try:
+                    key = self._crypto.unwrap_dek(wrapped, self._kek(passphrase, version_tried))
+                except (MlflowException, ValueError):
+                    continue
+                if number == 0 and version_tried == KEK_VERSION:
+                    return True, wrapped
+                return False, self._crypto.wrap_dek(key, self._kek(self._passphrases[0], KEK_VERSION))
+        return False, None
+
+
+@dataclass
+class Keys:
+    """The keys of both kinds, each made when the first row needs it: importing MLflow takes seconds."""
+
+    webhook_ring: Sequence[str]
+    passphrases: Sequence[str]
+    _webhooks: WebhookKeys | None = None
+    _gateway: GatewayKeys | None = None
+
+    def webhooks(self) -> WebhookKeys:
+        """Return the keys of webhook secrets."""
+        self._webhooks = self._webhooks or WebhookKeys(self.webhook_ring)
+        return self._webhooks
+
+    def gateway(self) -> GatewayKeys:
+        """Return the keys of gateway secrets."""
+        self._gateway = self._gateway or GatewayKeys(self.passphrases)
+        return self._gateway
+
+
+def has_table(cursor: Any, name: str) -> bool:
+    """Tell whether a table exists. MLflow 2 has neither of the two."""
+    cursor.execute("SELECT to_regclass(%s) IS NOT NULL", (name,))
+    return bool(cursor.fetchone()[0])
+
+
+def webhooks(cursor: Any, keys: Keys, *, change: bool, disable: bool) -> Found:
+    """Look at the secrets of webhooks, and re-encrypt what an earlier key decrypts.
+
+    With `disable`, a webhook whose secret no key decrypts loses the secret and is disabled: MLflow cannot list any
+    webhook, nor change or delete this one, while the row is unreadable.
+    """
+    found = Found()
+    if not has_table(cursor, "webhooks"):
+        return found
+    cursor.execute(
+        "SELECT webhook_id, name, secret, deleted_timestamp IS NULL FROM webhooks WHERE secret IS NOT NULL"
+        " ORDER BY webhook_id" + (" FOR UPDATE" if change else "")
+    )
+    for identifier, name, stored, exists in cursor.fetchall():
+        current, renewed = keys.webhooks().renew(stored)
+        if current:
+            found.current += 1
+        elif renewed is not None:
+            found.earlier.append(f"{name} ({identifier})")
+            if change:
+                cursor.execute("UPDATE webhooks SET secret = %s WHERE webhook_id = %s", (renewed, identifier))
+        # MLflow never reads a deleted one.
+        elif exists:
+            found.unreadable.append(f"{name} ({identifier})")
+            if change and disable:
+                cursor.execute(
+                    "UPDATE webhooks SET secret = NULL, status = 'DISABLED' WHERE webhook_id = %s", (identifier,)
+                )
+    return found
+
+
+def gateway(cursor: Any, keys: Keys, *, change: bool) -> Found:
+    """Look at the gateway's secrets, and wrap again what an earlier passphrase unwraps."""
+    found = Found()
+    if not has_table(cursor, "secrets"):
+        return found
+    cursor.execute(
+        "SELECT secret_id, secret_name, wrapped_dek, kek_version FROM secrets ORDER BY secret_id"
+        + (" FOR UPDATE" if change else "")
+    )
+    for identifier, name, wrapped, version in cursor.fetchall():
+        current, renewed = keys.gateway().renew(bytes(wrapped), version)
+        if current:
+            found.current += 1
+        elif renewed is not None:
+            found.earlier.append(f"{name} ({identifier})")
+            if change:
+                cursor.execute(
+                    "UPDATE secrets SET wrapped_dek = %s, kek_version = %s WHERE secret_id = %s",
+                    (renewed, KEK_VERSION, identifier),
+                )
+        else:
+            found.unreadable.append(f"{name} ({identifier})")
+    return found
+
+
+def work(connection: Any, keys: Keys, *, change: bool, disable: bool) -> dict[str, Json]:
+    """Look at one database, and change it in one transaction."""
+    connection.autocommit = False
+    with connection, connection.cursor() as cursor:
+        cursor.execute("SET LOCAL lock_timeout = '30s'")
+        return {
+            "webhooks": webhooks(cursor, keys, change=change, disable=disable).json(),
+            "gateway": gateway(cursor, keys, change=change).json(),
+        }
+
+
+def beside(name: str) -> ModuleType:
+    """Import a program that is beside this one. Isolated mode does not look there."""
+    spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name(f"{name}.py"))
+    if spec is None or spec.loader is None:
+        raise EncryptionError(f"{name}.py is not beside encryption.py. Run site.yml")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+def read_keys(launch: Any, credentials: Path) -> Keys:
+    """Return the keys in the credentials."""
+    rings = []
+    for name in (launch.WEBHOOK_KEY, launch.KEK_PASSPHRASE):
+        path = credentials / name
+        ring = launch.key_ring(path.read_text(encoding="utf-8")) if path.exists() else []
+        if not ring:
+            raise EncryptionError(f"credential {name} is missing or empty. Run site.yml")
+        rings.append(ring)
+    for key in rings[0]:
+        launch.check_webhook_key(key)
+    return Keys(*rings)
+
+
+def wait_for_cutover(left: str, timeout: float, *, pause: float = 0.05) -> None:
+    """Return when requests go to another slot than `left`. Raise EncryptionError after `timeout` seconds."""
+    deadline = time.monotonic() + timeout
+    while time.monotonic() < deadline and target() in (left, ""):
+        time.sleep(pause)
+    if target() in (left, ""):
+        raise EncryptionError(f"no cutover in {timeout:.0f} s")
+
+
+def target() -> str:
+    """Return where requests go; empty while they are held."""
+    return str(LINK.readlink()) if LINK.is_symlink() else ""
+
+
+def here(options: argparse.Namespace) -> Json:
+    """Do the work in this process; return what was found."""
+    credentials = Path(os.environ["CREDENTIALS_DIRECTORY"])
+    # The name of the database for authentication plays no part.
+    databases = beside("schema").read_databases(credentials, "mlflow_auth")
+    keys = read_keys(sys.modules["launch"], credentials)
+    if options.after_cutover_from:
+        # What takes long is done before the cutover.
+        keys.webhooks(), keys.gateway()
+        wait_for_cutover(options.after_cutover_from, options.timeout)
+    change, disable = options.command == "reencrypt", options.disable_unreadable_webhooks
+    with closing(databases.connect(databases.tracking)) as connection, connection.cursor() as cursor:
+        cursor.execute("SELECT datname FROM pg_database WHERE datname = ANY(%s)", ([databases.tracking + kept for kept in KEPT],))
+        names = sorted(name for (name,) in cursor.fetchall())
+    found = {}
+    for name in names:
+        with closing(databases.connect(name)) as connection:
+            found[name] = work(connection, keys, change=change, disable=disable)
+    return summary(found, databases.tracking, change=change, disable=disable)
+
+
+def summary(found: dict[str, dict[str, Json]], serving: str, *, change: bool, disable: bool) -> Json:
+    """Return what was found in the serving database, and whether a row of any database was changed."""
+    rows = [row for kinds in found.values() for kind in KINDS for row in kinds[kind]["earlier"]]
+    if disable:
+        rows += [row for kinds in found.values() for row in kinds["webhooks"]["unreadable"]]
+    return {**found[serving], "changed": change and bool(rows)}
+
+
+def in_unit(arguments: Sequence[str], options: argparse.Namespace) -> int:
+    """Start this program in a unit of its own, as the server's user with the server's credentials."""
+    line = ["systemd-run", "--quiet", "--collect"]
+    # Who waits for a cutover goes on alone: whoever asked performs the cutover.
+    line += [] if options.after_cutover else ["--wait", "--pipe"]
+    properties = [f"LoadCredential={name}" for name in CREDENTIALS]
+    properties += ["User=mlflow", "Group=mlflow", "UMask=0077", f"RuntimeMaxSec={options.timeout + 120:.0f}"]
+    properties += ["PrivateTmp=yes", "ProtectSystem=strict", "ProtectHome=yes", "PrivateDevices=yes", "NoNewPrivileges=yes"]
+    line += [word for each in properties for word in ("-p", each)]
+    line += [str(CURRENT.resolve(strict=True) / "bin/python"), "-I", str(Path(__file__).resolve()), *arguments, "--here"]
+    if options.after_cutover:
+        if not (left := target()):
+            raise EncryptionError(f"MLflow does not serve: {LINK} leads nowhere. Run site.yml")
+        line += ["--after-cutover-from", left]
+    return subprocess.run(line, check=False).returncode
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run as a program; return its exit code."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    parser = argparse.ArgumentParser(description="Re-encrypt the secrets that MLflow stores in its database")
+    parser.add_argument("command", choices=["check", "reencrypt"])
+    parser.add_argument("--after-cutover", action="store_true", help="return at once; do it after the next cutover")
+    parser.add_argument("--here", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--after-cutover-from", default="", help=argparse.SUPPRESS)
+    parser.add_argument("--timeout", type=float, default=900.0, help="seconds to wait for the cutover")
+    parser.add_argument(
+        "--disable-unreadable-webhooks",
+        action="store_true",
+        help="remove the secret of a webhook that no key decrypts, and disable the webhook",
+    )
+    options = parser.parse_args(given)
+    try:
+        if not options.here:
+            return in_unit(given, options)
+        # What MLflow prints belongs to the journal, not into the answer.
+        with redirect_stdout(sys.stderr):
+            answer = here(options)
+    except Exception as error:
+        # The first line: what follows in the driver's messages is about hosts and addresses.
+        told = str(error).strip().splitlines() or [""]
+        print(f"encryption.py {options.command}: {type(error).__name__}: {told[0]}", file=sys.stderr)
+        return 1
+    print(json.dumps(answer))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

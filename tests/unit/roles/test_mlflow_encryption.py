@@ -1,0 +1,291 @@
+# Copyright (c) 2026, the mlops.mlflow_gcp authors
+# SPDX-License-Identifier: Apache-2.0
+"""Rows under an earlier key are encrypted with the key in use, as the shipped MLflow reads and writes them."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sqlite3
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from types import ModuleType, TracebackType
+from typing import Any
+
+import pytest
+from cryptography.fernet import Fernet
+from mlflow.utils import crypto
+
+from tests.unit.roles.programs import load
+
+NEW, OLD, LOST = (Fernet.generate_key().decode() for _ in range(3))
+NEW_PHRASE, OLD_PHRASE, LOST_PHRASE = "n" * 40, "o" * 40, "l" * 40
+
+
+@pytest.fixture(scope="module")
+def encryption() -> ModuleType:
+    return load("mlflow", "encryption")
+
+
+class Cursor:
+    """PostgreSQL's statements, for SQLite."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._cursor = connection.cursor()
+
+    def __enter__(self) -> Cursor:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._cursor.close()
+
+    def execute(self, statement: str, values: Sequence[Any] = ()) -> None:
+        if statement.startswith("SET "):
+            return
+        known = "EXISTS (SELECT FROM sqlite_master WHERE name = %s)".replace("SELECT FROM", "SELECT 1 FROM")
+        statement = statement.replace("to_regclass(%s) IS NOT NULL", known)
+        self._cursor.execute(statement.replace("%s", "?").replace(" FOR UPDATE", ""), values)
+
+    def fetchone(self) -> Any:
+        return self._cursor.fetchone()
+
+    def fetchall(self) -> list[Any]:
+        return self._cursor.fetchall()
+
+
+class Connection:
+    """A connection with a transaction, as psycopg2 has it."""
+
+    autocommit = True
+
+    def __init__(self) -> None:
+        self.real = sqlite3.connect(":memory:")
+
+    def __enter__(self) -> Connection:
+        assert not self.autocommit
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind:
+            self.real.rollback()
+        else:
+            self.real.commit()
+
+    def cursor(self) -> Cursor:
+        return Cursor(self.real)
+
+    def one(self, statement: str, *values: Any) -> Any:
+        return self.real.execute(statement, values).fetchone()
+
+
+def encrypted(key: str, value: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    """What MLflow writes for a webhook's secret."""
+    from mlflow.store.model_registry.dbmodels.models import EncryptedString
+
+    monkeypatch.setenv("MLFLOW_WEBHOOK_SECRET_ENCRYPTION_KEY", key)
+    stored = EncryptedString().process_bind_param(value, None)
+    assert isinstance(stored, str)
+    return stored
+
+
+def decrypted(key: str, stored: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    """What MLflow reads."""
+    from mlflow.store.model_registry.dbmodels.models import EncryptedString
+
+    monkeypatch.setenv("MLFLOW_WEBHOOK_SECRET_ENCRYPTION_KEY", key)
+    value = EncryptedString().process_result_value(stored, None)
+    assert isinstance(value, str)
+    return value
+
+
+@pytest.fixture
+def database(monkeypatch: pytest.MonkeyPatch) -> Connection:
+    """Rows under the key in use, under an earlier one, and under one that is lost."""
+    connection = Connection()
+    connection.real.execute("CREATE TABLE webhooks (webhook_id, name, secret, status, deleted_timestamp)")
+    for name, key, deleted in (("new", NEW, None), ("old", OLD, None), ("lost", LOST, None), ("gone", LOST, 1)):
+        stored = encrypted(key, f"secret of {name}", monkeypatch)
+        row = (f"w-{name}", name, stored, "ACTIVE", deleted)
+        connection.real.execute("INSERT INTO webhooks VALUES (?, ?, ?, ?, ?)", row)
+    connection.real.execute("INSERT INTO webhooks VALUES ('w-none', 'none', NULL, 'ACTIVE', NULL)")
+    connection.real.execute("CREATE TABLE secrets (secret_id, secret_name, encrypted_value, wrapped_dek, kek_version)")
+    rows = (
+        *(("new", NEW_PHRASE, 1), ("old", OLD_PHRASE, 1), ("rotated", OLD_PHRASE, 2)),
+        *(("public", crypto.DEFAULT_KEK_PASSPHRASE, 1), ("lost", LOST_PHRASE, 1)),
+    )
+    for name, passphrase, version in rows:
+        manager = crypto.KEKManager(passphrase, version)
+        made = crypto._encrypt_secret({"api_key": f"key of {name}"}, manager, f"s-{name}", name)
+        row = (f"s-{name}", name, made.encrypted_value, made.wrapped_dek, made.kek_version)  # type: ignore[assignment]
+        connection.real.execute("INSERT INTO secrets VALUES (?, ?, ?, ?, ?)", row)
+    connection.real.commit()
+    return connection
+
+
+@pytest.fixture
+def keys(encryption: ModuleType) -> Any:
+    return encryption.Keys([NEW, OLD], [NEW_PHRASE, OLD_PHRASE])
+
+
+FOUND = {
+    "webhooks": {"current": 1, "earlier": ["old (w-old)"], "unreadable": ["lost (w-lost)"]},
+    "gateway": {
+        "current": 1,
+        "earlier": ["old (s-old)", "public (s-public)", "rotated (s-rotated)"],
+        "unreadable": ["lost (s-lost)"],
+    },
+}
+
+
+def everything(connection: Connection) -> list[Any]:
+    return [connection.real.execute(f"SELECT * FROM {table}").fetchall() for table in ("webhooks", "secrets")]
+
+
+def test_a_check_changes_nothing(encryption: ModuleType, database: Connection, keys: Any) -> None:
+    before = everything(database)
+    assert encryption.work(database, keys, change=False, disable=False) == FOUND
+    assert everything(database) == before
+
+
+def test_rows_under_earlier_keys_are_readable_with_the_key_in_use(
+    encryption: ModuleType, database: Connection, keys: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A rotation, and a server that ran with MLflow's public default passphrase until now."""
+    kept = database.one("SELECT secret, status FROM webhooks WHERE name = 'lost'")
+    assert encryption.work(database, keys, change=True, disable=False) == FOUND
+    for name in ("new", "old"):
+        (stored,) = database.one("SELECT secret FROM webhooks WHERE name = ?", name)
+        assert decrypted(NEW, stored, monkeypatch) == f"secret of {name}"
+    manager = crypto.KEKManager(NEW_PHRASE, 1)
+    for name in ("new", "old", "public", "rotated"):
+        value, wrapped, version = database.one(
+            "SELECT encrypted_value, wrapped_dek, kek_version FROM secrets WHERE secret_name = ?", name
+        )
+        assert version == 1
+        assert crypto._decrypt_secret(value, wrapped, manager, f"s-{name}", name) == {"api_key": f"key of {name}"}
+    # Somebody may still find the key.
+    assert database.one("SELECT secret, status FROM webhooks WHERE name = 'lost'") == kept
+    again = encryption.work(database, keys, change=True, disable=False)
+    assert [again[kind]["earlier"] for kind in again] == [[], []]
+
+
+def test_an_unreadable_webhook_is_disabled_where_that_is_asked_for(
+    encryption: ModuleType, database: Connection, keys: Any
+) -> None:
+    """MLflow itself can neither list nor delete it: each such request is a 500."""
+    encryption.work(database, keys, change=True, disable=True)
+    assert database.one("SELECT secret, status FROM webhooks WHERE name = 'lost'") == (None, "DISABLED")
+    assert database.one("SELECT status FROM webhooks WHERE name = 'old'") == ("ACTIVE",)
+    again = encryption.work(database, keys, change=True, disable=True)
+    assert again["webhooks"]["unreadable"] == []
+    # The gateway's list works; entering the API key again replaces the row.
+    assert again["gateway"]["unreadable"] == ["lost (s-lost)"]
+
+
+def test_a_database_of_mlflow_2_has_neither_table(encryption: ModuleType, keys: Any) -> None:
+    empty = {"current": 0, "earlier": [], "unreadable": []}
+    assert encryption.work(Connection(), keys, change=True, disable=True) == {"webhooks": empty, "gateway": empty}
+    assert (keys._webhooks, keys._gateway) == (None, None), "nothing is imported for nothing"
+
+
+def test_nothing_is_changed_when_one_row_fails(
+    encryption: ModuleType, database: Connection, keys: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = everything(database)
+    monkeypatch.setattr(encryption.GatewayKeys, "renew", lambda *_: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        encryption.work(database, keys, change=True, disable=False)
+    assert everything(database) == before
+
+
+def test_the_answer_is_about_the_database_that_serves(encryption: ModuleType) -> None:
+    """What a rollback would serve is re-encrypted too."""
+    empty = {kind: {"current": 0, "earlier": [], "unreadable": []} for kind in ("webhooks", "gateway")}
+    found = {"mlflow": empty, "mlflow_before": FOUND}
+    assert encryption.summary(found, "mlflow", change=True, disable=False) == {**empty, "changed": True}
+    assert encryption.summary(found, "mlflow", change=False, disable=False)["changed"] is False
+    assert encryption.summary({"mlflow": empty}, "mlflow", change=True, disable=True)["changed"] is False
+
+
+def credentials(folder: Path, webhook: str, passphrase: str) -> Path:
+    (folder / "mlflow.webhook-encryption-key").write_text(webhook)
+    (folder / "mlflow.crypto-kek-passphrase").write_text(passphrase)
+    return folder
+
+
+def test_keys_are_read_as_the_launcher_reads_them(encryption: ModuleType, tmp_path: Path) -> None:
+    launch = load("mlflow", "launch")
+    read = encryption.read_keys(launch, credentials(tmp_path, f"{NEW}\n\n {OLD}\n", f"{NEW_PHRASE}\n"))
+    assert (list(read.webhook_ring), list(read.passphrases)) == ([NEW, OLD], [NEW_PHRASE])
+    with pytest.raises(launch.ConfigurationError, match="not a Fernet key"):
+        encryption.read_keys(launch, credentials(tmp_path, f"{NEW}\nshort\n", NEW_PHRASE))
+    with pytest.raises(encryption.EncryptionError, match=r"mlflow\.crypto-kek-passphrase is missing or empty"):
+        encryption.read_keys(launch, credentials(tmp_path, NEW, "\n"))
+
+
+@pytest.fixture
+def link(encryption: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    path = tmp_path / "mlflow.sock"
+    path.symlink_to("/run/mlflow-blue/mlflow.sock")
+    monkeypatch.setattr(encryption, "LINK", path)
+    return path
+
+
+def test_waits_until_another_slot_has_the_requests(
+    encryption: ModuleType, link: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Held requests are no cutover."""
+    steps = [link.unlink, lambda: link.symlink_to("/run/mlflow-green/mlflow.sock")]
+    monkeypatch.setattr(encryption.time, "sleep", lambda _: steps.pop(0)())
+    encryption.wait_for_cutover("/run/mlflow-blue/mlflow.sock", 60)
+    assert steps == []
+    with pytest.raises(encryption.EncryptionError, match="no cutover in 0 s"):
+        encryption.wait_for_cutover("/run/mlflow-green/mlflow.sock", 0)
+
+
+@pytest.mark.parametrize("wait", [False, True])
+def test_root_starts_a_unit_with_the_servers_credentials(
+    encryption: ModuleType, link: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, wait: bool
+) -> None:
+    lines: list[list[str]] = []
+    monkeypatch.setattr(encryption, "CURRENT", tmp_path)
+    done = argparse.Namespace(returncode=7)
+    monkeypatch.setattr(encryption.subprocess, "run", lambda line, **_: lines.append(line) or done)
+    assert encryption.main(["reencrypt", *(["--after-cutover"] if wait else [])]) == 7
+    (line,) = lines
+    assert ("--wait" in line) != wait
+    assert {"User=mlflow", "LoadCredential=mlflow.crypto-kek-passphrase"} <= set(line)
+    inside = line[line.index(f"{tmp_path}/bin/python") :]
+    assert inside[1:4] == ["-I", str(Path(encryption.__file__)), "reencrypt"]
+    assert "--here" in inside
+    left = ["--after-cutover-from", "/run/mlflow-blue/mlflow.sock"]
+    assert (inside[-2:] == left) == wait
+
+
+def test_says_what_is_wrong_in_one_line(
+    encryption: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))
+    monkeypatch.setitem(sys.modules, "launch", load("mlflow", "launch"))
+
+    def refuse(*_: Any) -> None:
+        raise RuntimeError("no route\nto 10.0.0.3")
+
+    monkeypatch.setattr(encryption, "beside", lambda _: argparse.Namespace(read_databases=refuse))
+    assert encryption.main(["check", "--here"]) == 1
+    assert capsys.readouterr().err == "encryption.py check: RuntimeError: no route\n"
+
+
+def test_prints_one_json_object(
+    encryption: ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def talk(_: Any) -> dict[str, Any]:
+        print("what MLflow prints")
+        return {"changed": False}
+
+    monkeypatch.setattr(encryption, "here", talk)
+    assert encryption.main(["check", "--here"]) == 0
+    assert json.loads(capsys.readouterr().out) == {"changed": False}
