@@ -127,6 +127,31 @@ def schema(facts: Mapping[str, Any]) -> Row:
     )
 
 
+def stored_secrets(facts: Mapping[str, Any]) -> Row:
+    """Whether the keys in use decrypt the secrets of webhooks and of the gateway in the database."""
+    found = part(facts, "encryption")
+    kinds = {"webhooks": "webhook", "gateway": "gateway"}
+    told, unreadable, earlier = [], [], []
+    for kind, title in kinds.items():
+        rows = found[kind]
+        total = int(rows["current"]) + len(rows["earlier"]) + len(rows["unreadable"])
+        told.append(f"{title}: {rows['current']} of {total} under the key in use")
+        earlier += [f"{title} {name}" for name in rows["earlier"]]
+        unreadable += [f"{title} {name}" for name in rows["unreadable"]]
+    value = "; ".join(told)
+    if unreadable:
+        remedy = (
+            "add the keys that encrypted them to the secrets of this deployment, then run site.yml; or"
+            " enter the gateway's API keys again and run"
+            " `ansible-playbook playbooks/rotate.yml -e rotate_what=webhook_encryption_key"
+            " -e rotate_unreadable_webhooks=disabled`: docs/operations.md, Stored secrets"
+        )
+        return fail("stored-secrets", f"{value}; no key decrypts {', '.join(unreadable)}", remedy)
+    if earlier:
+        return fail("stored-secrets", f"{value}; an earlier or public key encrypts {', '.join(earlier)}", CONFIGURE)
+    return ok("stored-secrets", value)
+
+
 def connections(facts: Mapping[str, Any], warn_percent: float, fail_percent: float) -> Row:
     """The database's connections in use, of those that it allows."""
     size = part(facts, "size")

@@ -127,6 +127,14 @@ def schema(command: str) -> Any:
     return json.loads(run(*argv, seconds=SECONDS + 10).splitlines()[-1])
 
 
+def encryption() -> Any:
+    """Which stored secrets the keys of this VM decrypt: names, never values."""
+    program = LIBEXEC / "encryption.py"
+    if not program.exists():
+        raise MissingError(f"{program} is not there")
+    return json.loads(run("/usr/bin/python3", str(program), "check", seconds=SECONDS + 10).splitlines()[-1])
+
+
 def guarded(part: Callable[[], Any]) -> Any:
     """The part, or what went wrong with it."""
     try:
@@ -151,6 +159,7 @@ def main() -> None:
         "release": release,
         "heads": lambda: schema("heads"),
         "size": lambda: schema("size"),
+        "encryption": encryption,
     }
     print(json.dumps({name: guarded(part) for name, part in parts.items()}))
 

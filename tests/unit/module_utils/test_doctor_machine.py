@@ -17,6 +17,7 @@ CHECKS = {
     "units": doctor.units,
     "server": doctor.server,
     "schema": doctor.schema,
+    "stored-secrets": doctor.stored_secrets,
     "connections": lambda facts: doctor.connections(facts, 70, 90),
     "database-disk": lambda facts: doctor.database_disk(facts, {}, 80, 90),
 }
@@ -25,6 +26,7 @@ PARTS = {
     "units": "units",
     "server": "switch",
     "schema": "heads",
+    "stored-secrets": "encryption",
     "connections": "size",
     "database-disk": "size",
 }
@@ -171,6 +173,41 @@ def heads(tracking: str | None, *, known: bool = True) -> Json:
 )
 def test_schema(facts: Json, state: str, value: str, remedy: str) -> None:
     row = doctor.schema(facts)
+    assert (row.state, row.value) == (state, value)
+    assert remedy in row.remedy
+
+
+def encryption(**changes: list[str]) -> Json:
+    rows: Json = {kind: {"current": 1, "earlier": [], "unreadable": []} for kind in ("webhooks", "gateway")}
+    for name, names in changes.items():
+        kind, _, state = name.partition("_")
+        rows[kind][state] = names
+    return {"encryption": rows | {"changed": False}}
+
+
+@pytest.mark.parametrize(
+    ("facts", "state", "value", "remedy"),
+    [
+        (encryption(), "ok", "webhook: 1 of 1 under the key in use; gateway: 1 of 1 under the key in use", ""),
+        (
+            encryption(gateway_earlier=["openai (s-1)"]),
+            "fail",
+            "webhook: 1 of 1 under the key in use; gateway: 1 of 2 under the key in use;"
+            " an earlier or public key encrypts gateway openai (s-1)",
+            "playbooks/configure.yml",
+        ),
+        (
+            encryption(webhooks_unreadable=["ci (w-1)"], gateway_earlier=["openai (s-1)"]),
+            "fail",
+            "webhook: 1 of 2 under the key in use; gateway: 1 of 2 under the key in use;"
+            " no key decrypts webhook ci (w-1)",
+            "rotate_unreadable_webhooks=disabled",
+        ),
+    ],
+)
+def test_stored_secrets(facts: Json, state: str, value: str, remedy: str) -> None:
+    """Rows that a server wrote with a random key, or with MLflow's public passphrase, are named with a remedy."""
+    row = doctor.stored_secrets(facts)
     assert (row.state, row.value) == (state, value)
     assert remedy in row.remedy
 

@@ -57,6 +57,7 @@ OPTIONS: Json = {
         "switch": {"active": "blue", "slots": {"blue": {"version": "3.17.2", "running": True}}},
         "release": {"version": "3.17.2", "packages": {"mlflow": "3.17.2"}},
         "heads": {name: {"database": "a", "code": "a", "known": True} for name in ("tracking", "auth")},
+        "encryption": {kind: {"current": 1, "earlier": [], "unreadable": []} for kind in ("webhooks", "gateway")},
         "size": {"bytes": 10**8, "connections": {"used": 5, "allowed": 97}},
     },
     "plan": {"stdout": '{"event": "end"}', "rc": 0},

@@ -38,6 +38,12 @@ def record(name: str, day: int, deployment: str = "my-project/mlflow") -> dict[s
     }
 
 
+def encrypted(**unreadable: list[str]) -> dict[str, Any]:
+    """What the VM answers about the secrets that MLflow stores."""
+    kinds = {kind: {"unreadable": unreadable.get(kind, [])} for kind in ("webhooks", "gateway")}
+    return {"rc": 0, "stdout": json.dumps({**kinds, "changed": True}), "stderr": ""}
+
+
 @dataclass
 class Role:
     """The role in a collection of its own, in which Google and the machine answer what a test says."""
@@ -47,6 +53,7 @@ class Role:
     server: str = RUNS
     rows: dict[str, Any] = field(default_factory=lambda: {"version": "3.1.0", "databases": ROWS})
     answers: list[tuple[dict[str, Any], dict[str, Any]]] = field(default_factory=list)
+    encryption: dict[str, Any] = field(default_factory=lambda: encrypted())
 
     def __post_init__(self) -> None:
         others = ("settings", "credentials", "mlflow", "nginx")
@@ -122,6 +129,7 @@ class Role:
             ({"argv": "mlflow-switch.service"}, {"stdout": "inactive"}),
             ({"argv": "InactiveEnterTimestamp"}, {"stdout": self.server}),
             ({"argv": "--auth-database"}, {"stdout": json.dumps(self.rows)}),
+            ({"argv": "libexec/encryption.py"}, self.encryption),
             ({"argv": "mlflow-credentials/fetch.py"}, {"stdout": '{"changed": []}'}),
         ]
         given = {"infrastructure_project": "my-project", "infrastructure_state_directory": str(self.state), **settings}
@@ -284,6 +292,47 @@ def test_a_stopped_database_is_told_before_anything_is_made(role: Role, tasks: s
     (asked,) = [call for call in role.asked if call["module"] == "gcp_sql_instance_info"]
     assert (asked["name"], asked["require_running"]) == ("mlflow-database", True)
     assert not {"command", "gcp_sql_backup", "gcp_sql_restore", "gcp_bucket"} & {call["module"] for call in role.asked}
+
+
+KEYS = ["mlflow-webhook-encryption-key", "mlflow-crypto-kek-passphrase"]
+
+
+def test_a_deployment_without_encryption_keys_can_be_backed_up(role: Role) -> None:
+    """An earlier release of this collection made it; people back up before they run site.yml with a newer one."""
+    role.answers = [({"module": "gcp_secret", "name": name}, {"version": None, "payload": None}) for name in KEYS]
+    role("main", backup_name="monday")
+    assert role.made() == ["mlflow backup monday"]
+
+
+@pytest.mark.parametrize(
+    ("answer", "told"),
+    [
+        (encrypted(), ""),
+        (
+            encrypted(webhooks=["ci (w-1)"], gateway=["openai (s-1)"]),
+            "No key of my-project/mlflow decrypts these stored secrets: ci (w-1), openai (s-1)",
+        ),
+        (
+            {"rc": 1, "stdout": "", "stderr": "credential mlflow.crypto-kek-passphrase is missing or empty."},
+            "Stored secrets were not re-encrypted: credential mlflow.crypto-kek-passphrase is missing or empty. Run site.yml",
+        ),
+    ],
+    ids=["all readable", "of another deployment", "no keys"],
+)
+def test_a_restore_re_encrypts_stored_secrets_before_the_server_starts(
+    role: Role, answer: dict[str, Any], told: str
+) -> None:
+    """Those of a backup are under keys from before a rotation, or under the keys of another deployment."""
+    role.records, role.encryption = [record("monday", 8)], answer
+    said = role("restore", backup_name="monday", **CONFIRM)
+    assert (told in said) if told else ("stored secrets:" not in said)
+    calls = [json.dumps(call) for call in role.asked]
+    stop, at, start = (
+        next(number for number, call in enumerate(calls) if word in call)
+        for word in ('"stopped"', "encryption.py", '"started"')
+    )
+    assert stop < at < start
+    assert "is back at" in said
 
 
 WRONG = {"compared": {"wrong": ["mlflow.runs: 2 rows, was 3 rows"], "exact": 7, "between": 0}}

@@ -69,7 +69,7 @@ def test_a_machine_where_nothing_is_installed(
     assert 0 <= found["disks"][0]["used_percent"] <= 100
     assert "FileNotFoundError" in found["release"]["error"]
     assert found["heads"]["error"].endswith("schema.py is not there")
-    assert set(found) == {"clock", "disks", "units", "switch", "release", "heads", "size"}
+    assert set(found) == {"clock", "disks", "units", "switch", "release", "heads", "size", "encryption"}
 
 
 def test_release_and_packages(
@@ -111,6 +111,13 @@ def test_the_release_is_the_one_that_serves(
     told = json.dumps(status).replace("releases/", f"{tmp_path}/releases/") if status is not None else "torn"
     (tmp_path / "libexec" / "switch.py").write_text(f"print({told!r})\n")
     assert examine.release()["version"] == version
+
+
+def test_stored_secrets_are_counted_by_the_program_on_the_vm(examine: ModuleType, tmp_path: Path) -> None:
+    """A VM that an earlier release of the roles configured has no such program."""
+    assert examine.guarded(examine.encryption)["error"].endswith("encryption.py is not there")
+    (tmp_path / "libexec" / "encryption.py").write_text('import sys\nprint(\'{"asked": "%s"}\' % sys.argv[1])\n')
+    assert examine.encryption() == {"asked": "check"}
 
 
 def test_failed_units(examine: ModuleType, tmp_path: Path) -> None:
