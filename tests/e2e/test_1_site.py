@@ -10,7 +10,10 @@ from tests.e2e.deployment import FIRST_RUN, Deployment, changes
 
 SERVICES = ("cloudresourcemanager", "compute", "iam", "secretmanager", "servicenetworking", "sqladmin", "storage")
 # What the machine may read; the certificate authority's key is not among it.
-READ = ("admin-password", "certificate", "database-ca", "database-uri", "flask-secret-key")
+READ = (
+    *("admin-password", "certificate", "crypto-kek-passphrase", "database-ca", "database-uri", "flask-secret-key"),
+    "webhook-encryption-key",
+)
 PLANNED = re.compile(r"^\+\+\+ after: (.+)$", re.MULTILINE)
 
 

@@ -89,6 +89,8 @@ def test_no_password_where_it_does_not_belong(site: Deployment) -> None:
     secrets = [
         site.secret("mlflow-admin-password"),
         site.secret("mlflow-flask-secret-key"),
+        *site.secret("mlflow-webhook-encryption-key").splitlines(),
+        *site.secret("mlflow-crypto-kek-passphrase").splitlines(),
         uri.partition("://")[2].partition("@")[0].partition(":")[2],
     ]
     assert all(len(secret) >= 20 for secret in secrets)

@@ -29,7 +29,9 @@ from tests.e2e.deployment import BIN, REPO, Deployment, changes
 
 USER, PASSWORD = "grace", "a-long-password-of-grace"
 ANNOUNCED = "Change over now"
-SECRETS = ("mlflow-database-uri", "mlflow-admin-password", "mlflow-flask-secret-key", "mlflow-certificate")
+RINGS = ("mlflow-webhook-encryption-key", "mlflow-crypto-kek-passphrase")
+SECRETS = ("mlflow-database-uri", "mlflow-admin-password", "mlflow-flask-secret-key", *RINGS, "mlflow-certificate")
+WEBHOOKS = "/api/2.0/mlflow/webhooks"
 # The same as root, for a URI on standard input, which is neither argument nor environment.
 SQL = """
 import subprocess, sys
@@ -149,6 +151,11 @@ def status(site: Deployment, password: str) -> int:
     return answer.status_code
 
 
+def admin(site: Deployment, method: str, path: str, **options: Any) -> requests.Response:
+    """A request of the administrator's."""
+    return requests.request(method, site.url + path, auth=site.admin, verify=str(site.ca), timeout=30, **options)
+
+
 @contextlib.contextmanager
 def clients(site: Deployment, results: dict[str, Any]) -> Iterator[None]:
     """Clients of a user with a password of her own, at work all the while; and two that never try again."""
@@ -219,6 +226,10 @@ def rotated(site: Deployment) -> Rotation:
         timeout=30,
     )
     assert made.ok, made.text
+    event = {"entity": "REGISTERED_MODEL", "action": "CREATED"}
+    body = {"name": "ci", "url": "https://1.1.1.1/", "events": [event], "secret": "s3cret", "status": "DISABLED"}
+    made = admin(site, "POST", WEBHOOKS, json=body)
+    assert made.ok, made.text
     log = site.artifacts / f"rotate-{int(time.time())}.log"
     rotation = Rotation(
         output="",
@@ -274,6 +285,19 @@ def test_what_the_old_key_signed_is_refused(site: Deployment, rotated: Rotation)
         assert (answer.status_code, "CSRF" in answer.text) == (400, True), answer.text
     answer = new.send("heidi", new.token)
     assert (answer.status_code, "Successfully signed up user: heidi" in answer.text) == (200, True), answer.text
+
+
+def test_stored_secrets_are_under_the_new_keys(site: Deployment, rotated: Rotation) -> None:
+    """Every process lists a webhook with a secret, and no row needs an earlier key."""
+    assert {admin(site, "GET", WEBHOOKS).status_code for _ in range(20)} == {200}
+    found = json.loads(site.ssh("sudo python3 /opt/mlflow/libexec/encryption.py check"))
+    assert found["webhooks"] == {"current": 1, "earlier": [], "unreadable": []}
+    assert (found["gateway"]["earlier"], found["gateway"]["unreadable"]) == ([], [])
+    environment = site.ssh("sudo sh -c 'for p in $(pgrep -u mlflow); do cat /proc/$p/environ; done'").split("\0")
+    for ring, name in zip(RINGS, ("MLFLOW_WEBHOOK_SECRET_ENCRYPTION_KEY", "MLFLOW_CRYPTO_KEK_PASSPHRASE"), strict=True):
+        key, former = site.secret(ring).splitlines()
+        assert former == rotated.before[ring]
+        assert {line for line in environment if line.startswith(name + "=")} == {f"{name}={key}"}
 
 
 @pytest.mark.parametrize("name", SECRETS)
@@ -346,9 +370,10 @@ def test_site_finds_nothing_to_change(site: Deployment, rotated: Rotation) -> No
 
 def test_no_secret_where_it_does_not_belong(site: Deployment, rotated: Rotation) -> None:
     values = [*rotated.before.values(), *(site.secret(name) for name in SECRETS)]
-    secrets = {value.partition("@")[0].rpartition(":")[2] for value in values if "\n" not in value}
+    lines = [line for value in values if "PRIVATE KEY" not in value for line in value.splitlines()]
+    secrets = {line.partition("@")[0].rpartition(":")[2] for line in lines}
     keys = {value.partition("-----END")[0].splitlines()[1] for value in values if "PRIVATE KEY" in value}
-    assert len(secrets) == 6
+    assert len(secrets) == 10
     assert len(keys) == 2
     places = {
         "ps": site.ssh("sudo ps auxww"),

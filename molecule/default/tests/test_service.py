@@ -99,7 +99,8 @@ def test_no_secret_in_sight(host: Host, secrets: dict[str, str], unit: str) -> N
     """The real values are looked for, as they are and as URIs write them."""
     uri = urlsplit(secrets["mlflow.database-uri"])
     assert uri.password
-    values = {secrets["mlflow.admin-password"], secrets["mlflow.flask-secret-key"], uri.password, uri.password[:20]}
+    keys = ("flask-secret-key", "webhook-encryption-key", "crypto-kek-passphrase")
+    values = {*(secrets[f"mlflow.{name}"] for name in ("admin-password", *keys)), uri.password, uri.password[:20]}
     places = {
         "ps": "ps auxww",
         "unit": f"systemctl show mlflow {unit} nginx; systemctl cat mlflow {unit} mlflow-switch nginx",

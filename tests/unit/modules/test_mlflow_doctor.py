@@ -121,7 +121,7 @@ def test_when_the_server_is_down_the_rest_is_examined(play: Play) -> None:
     assert found["clock"] == "warn"
     assert rows(result)["sign-in"]["value"] == "not examined: nothing answers"
     assert rows(result)["artifact"]["remedy"] == "see the row address"
-    assert result["counts"] == {"ok": 14, "warn": 1, "fail": 5}
+    assert result["counts"] == {"ok": 15, "warn": 1, "fail": 5}
     assert result["changed"] is False
     assert "artifact       FAIL  not examined: nothing answers" in result["table"]
 
