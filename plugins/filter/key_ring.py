@@ -9,8 +9,8 @@ name: key_ring
 short_description: Text of a secret that holds an encryption key and the keys before it
 version_added: 0.2.0
 description:
-  - The first line is the key in use. The lines after it are earlier keys, newest first. They decrypt the rows of a database
-    that was backed up before a rotation.
+  - The first line is the key in use. The lines after it are earlier keys, newest first. They decrypt the rows of a
+    database that was backed up before a rotation.
   - At most 10 keys are kept.
 options:
   _input:
@@ -33,7 +33,7 @@ EXAMPLES = r"""
 - name: Store a new passphrase before the earlier ones
   mlops.mlflow_gcp.gcp_secret:
     name: mlflow-crypto-kek-passphrase
-    payload: "{{ lookup('ansible.builtin.password', '/dev/null', length=40) | mlops.mlflow_gcp.key_ring(older=stored.payload) }}"
+    payload: "{{ new_passphrase | mlops.mlflow_gcp.key_ring(older=stored.payload) }}"
   no_log: true
 """
 

@@ -53,7 +53,11 @@ def webhook(server: Server, two_workers: None) -> Iterator[str]:
 @pytest.fixture(scope="module")
 def gateway_secret(server: Server, two_workers: None) -> Iterator[str]:
     """An API key of the gateway."""
-    body = {"secret_name": f"key-{random.token_hex(4)}", "secret_value": {"api_key": "sk-1234567890"}, "provider": "openai"}
+    body = {
+        "secret_name": f"key-{random.token_hex(4)}",
+        "secret_value": {"api_key": "sk-1234567890"},
+        "provider": "openai",
+    }
     made = server.ask("POST", "/api/3.0/mlflow/gateway/secrets/create", signed_in=True, json=body)
     assert made.status_code == 200, made.text
     identifier: str = made.json()["secret"]["secret_id"]
@@ -128,9 +132,7 @@ def test_a_rotation_re_encrypts_at_the_cutover(
 
 def test_a_webhook_that_no_key_decrypts_can_be_disabled(server: Server, host: Host, webhook: str) -> None:
     """A server without a key of its own wrote it. MLflow can then neither list nor change nor delete any such row."""
-    code = (
-        "from cryptography.fernet import Fernet; print(Fernet(Fernet.generate_key()).encrypt(b's').decode())"
-    )
+    code = "from cryptography.fernet import Fernet; print(Fernet(Fernet.generate_key()).encrypt(b's').decode())"
     lost = host.check_output("/opt/mlflow/current/bin/python -c %s", code)
     update = f"update webhooks set secret = '{lost}', status = 'ACTIVE' where webhook_id = '{webhook}'"
     host.check_output("runuser -u postgres -- psql -q mlflow -c %s", update)

@@ -32,12 +32,23 @@ from typing import Any
 CURRENT = Path("/opt/mlflow/current")
 # The link that sends requests to the slot that serves.
 LINK = Path("/run/mlflow/mlflow.sock")
-CREDENTIALS = ("mlflow.database-uri", "mlflow.database-ca", "mlflow.webhook-encryption-key", "mlflow.crypto-kek-passphrase")
+CREDENTIALS = (
+    "mlflow.database-uri",
+    "mlflow.database-ca",
+    "mlflow.webhook-encryption-key",
+    "mlflow.crypto-kek-passphrase",
+)
 # schema.py gives these names to databases that it keeps.
 KEPT = ("", "_before", "_failed")
 # The launcher never sets another version, so this one is part of the key in use.
 KEK_VERSION = 1
 KINDS = ("webhooks", "gateway")
+WEBHOOKS = (
+    "SELECT webhook_id, name, secret, deleted_timestamp IS NULL FROM webhooks WHERE secret IS NOT NULL"
+    " ORDER BY webhook_id"
+)
+GATEWAY = "SELECT secret_id, secret_name, wrapped_dek, kek_version FROM secrets ORDER BY secret_id"
+FOR_UPDATE = " FOR UPDATE"
 Json = dict[str, Any]
 
 
@@ -96,7 +107,7 @@ class GatewayKeys:
         return self._derived[passphrase, version]
 
     def renew(self, wrapped: bytes, version: int) -> tuple[bool, bytes | None]:
-        """Return whether the key in use unwraps a row's key, and the row's key wrapped with it; None if no key unwraps it.
+        """Return whether the key in use unwraps a row's key, and the row's key under it; None if no key unwraps it.
 
         MLflow never compares a row's version with its own: it derives every key with the version of its environment.
         `version` may be another one where somebody ran `mlflow crypto rotate-kek`.
@@ -150,10 +161,7 @@ def webhooks(cursor: Any, keys: Keys, *, change: bool, disable: bool) -> Found:
     found = Found()
     if not has_table(cursor, "webhooks"):
         return found
-    cursor.execute(
-        "SELECT webhook_id, name, secret, deleted_timestamp IS NULL FROM webhooks WHERE secret IS NOT NULL"
-        " ORDER BY webhook_id" + (" FOR UPDATE" if change else "")
-    )
+    cursor.execute(WEBHOOKS + FOR_UPDATE if change else WEBHOOKS)
     for identifier, name, stored, exists in cursor.fetchall():
         current, renewed = keys.webhooks().renew(stored)
         if current:
@@ -177,10 +185,7 @@ def gateway(cursor: Any, keys: Keys, *, change: bool) -> Found:
     found = Found()
     if not has_table(cursor, "secrets"):
         return found
-    cursor.execute(
-        "SELECT secret_id, secret_name, wrapped_dek, kek_version FROM secrets ORDER BY secret_id"
-        + (" FOR UPDATE" if change else "")
-    )
+    cursor.execute(GATEWAY + FOR_UPDATE if change else GATEWAY)
     for identifier, name, wrapped, version in cursor.fetchall():
         current, renewed = keys.gateway().renew(bytes(wrapped), version)
         if current:
@@ -222,7 +227,7 @@ def beside(name: str) -> ModuleType:
 def read_keys(launch: Any, credentials: Path) -> Keys:
     """Return the keys in the credentials."""
     rings = []
-    for name in (launch.WEBHOOK_KEY, launch.KEK_PASSPHRASE):
+    for name in (launch.WEBHOOK_CREDENTIAL, launch.KEK_CREDENTIAL):
         path = credentials / name
         ring = launch.key_ring(path.read_text(encoding="utf-8")) if path.exists() else []
         if not ring:
@@ -259,7 +264,9 @@ def here(options: argparse.Namespace) -> Json:
         wait_for_cutover(options.after_cutover_from, options.timeout)
     change, disable = options.command == "reencrypt", options.disable_unreadable_webhooks
     with closing(databases.connect(databases.tracking)) as connection, connection.cursor() as cursor:
-        cursor.execute("SELECT datname FROM pg_database WHERE datname = ANY(%s)", ([databases.tracking + kept for kept in KEPT],))
+        cursor.execute(
+            "SELECT datname FROM pg_database WHERE datname = ANY(%s)", ([databases.tracking + kept for kept in KEPT],)
+        )
         names = sorted(name for (name,) in cursor.fetchall())
     found = {}
     for name in names:
@@ -283,9 +290,21 @@ def in_unit(arguments: Sequence[str], options: argparse.Namespace) -> int:
     line += [] if options.after_cutover else ["--wait", "--pipe"]
     properties = [f"LoadCredential={name}" for name in CREDENTIALS]
     properties += ["User=mlflow", "Group=mlflow", "UMask=0077", f"RuntimeMaxSec={options.timeout + 120:.0f}"]
-    properties += ["PrivateTmp=yes", "ProtectSystem=strict", "ProtectHome=yes", "PrivateDevices=yes", "NoNewPrivileges=yes"]
+    properties += [
+        "PrivateTmp=yes",
+        "ProtectSystem=strict",
+        "ProtectHome=yes",
+        "PrivateDevices=yes",
+        "NoNewPrivileges=yes",
+    ]
     line += [word for each in properties for word in ("-p", each)]
-    line += [str(CURRENT.resolve(strict=True) / "bin/python"), "-I", str(Path(__file__).resolve()), *arguments, "--here"]
+    line += [
+        str(CURRENT.resolve(strict=True) / "bin/python"),
+        "-I",
+        str(Path(__file__).resolve()),
+        *arguments,
+        "--here",
+    ]
     if options.after_cutover:
         if not (left := target()):
             raise EncryptionError(f"MLflow does not serve: {LINK} leads nowhere. Run site.yml")

@@ -24,9 +24,10 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-WEBHOOK_KEY = "mlflow.webhook-encryption-key"
-KEK_PASSPHRASE = "mlflow.crypto-kek-passphrase"
-SECRETS = ("mlflow.database-uri", "mlflow.admin-password", "mlflow.flask-secret-key", WEBHOOK_KEY, KEK_PASSPHRASE)
+WEBHOOK_CREDENTIAL = "mlflow.webhook-encryption-key"
+KEK_CREDENTIAL = "mlflow.crypto-kek-passphrase"
+KEYS = ("mlflow.flask-secret-key", WEBHOOK_CREDENTIAL, KEK_CREDENTIAL)
+SECRETS = ("mlflow.database-uri", "mlflow.admin-password", *KEYS)
 DATABASE_CA = "mlflow.database-ca"
 MINIMAL_PASSWORD_LENGTH = 12
 FERNET_KEY_BYTES = 32
@@ -54,8 +55,8 @@ def read_credentials(directory: Path) -> dict[str, str]:
         raise ConfigurationError(
             f"credential mlflow.admin-password has fewer than {MINIMAL_PASSWORD_LENGTH} characters"
         )
-    check_webhook_key(key_in_use(WEBHOOK_KEY, values))
-    key_in_use(KEK_PASSPHRASE, values)
+    check_webhook_key(key_in_use(WEBHOOK_CREDENTIAL, values))
+    key_in_use(KEK_CREDENTIAL, values)
     return values
 
 
@@ -80,8 +81,8 @@ def check_webhook_key(key: str) -> None:
         length = 0
     if length != FERNET_KEY_BYTES:
         raise ConfigurationError(
-            f"the first line of the credential {WEBHOOK_KEY} is not a Fernet key ({FERNET_KEY_BYTES} bytes in URL-safe"
-            " base64). Store one that `openssl rand -base64 32 | tr +/ -_` prints"
+            f"the first line of the credential {WEBHOOK_CREDENTIAL} is not a Fernet key"
+            f" ({FERNET_KEY_BYTES} bytes in URL-safe base64). Store what `openssl rand -base64 32 | tr +/ -_` prints"
         )
 
 
@@ -134,10 +135,10 @@ def auth_configuration(database_uri: str, password: str, settings: dict[str, Any
 
 
 def encryption_environment(secrets: dict[str, str]) -> dict[str, str]:
-    """Return the keys of the secrets that MLflow stores in its database. Without them it takes random or public ones."""
+    """Return the keys of the secrets that MLflow stores in its database: its defaults are random and public."""
     return {
-        "MLFLOW_WEBHOOK_SECRET_ENCRYPTION_KEY": key_in_use(WEBHOOK_KEY, secrets),
-        "MLFLOW_CRYPTO_KEK_PASSPHRASE": key_in_use(KEK_PASSPHRASE, secrets),
+        "MLFLOW_WEBHOOK_SECRET_ENCRYPTION_KEY": key_in_use(WEBHOOK_CREDENTIAL, secrets),
+        "MLFLOW_CRYPTO_KEK_PASSPHRASE": key_in_use(KEK_CREDENTIAL, secrets),
         # Part of the key. encryption.py rotates the passphrase and keeps the version.
         "MLFLOW_CRYPTO_KEK_VERSION": "1",
     }

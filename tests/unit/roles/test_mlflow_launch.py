@@ -113,7 +113,7 @@ def test_a_useless_key_is_not_repeated(launch: ModuleType, tmp_path: Path) -> No
 
 
 def test_stored_secrets_are_encrypted_with_keys_of_the_deployment(launch: ModuleType, tmp_path: Path) -> None:
-    """Without them each process makes a key of its own for webhooks, and a public one encrypts the gateway's API keys."""
+    """MLflow's defaults: for webhooks each process makes a key of its own, for API keys the key is public."""
     rings = {"mlflow.webhook-encryption-key": f"{FERNET_KEY}\nolder\n", "mlflow.crypto-kek-passphrase": "new\r\nolder"}
     assert launch.encryption_environment(launch.read_credentials(write(tmp_path, **rings))) == {
         "MLFLOW_WEBHOOK_SECRET_ENCRYPTION_KEY": FERNET_KEY,
