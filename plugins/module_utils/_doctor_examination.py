@@ -31,7 +31,7 @@ SITE = "ansible-playbook site.yml"
 # In the order in which they are told: from the outside to the inside, then what will be a trouble later.
 NAMES = (
     *("address", "certificate", "authority", "sign-in", "run", "artifact", "clock"),
-    *("machine", "units", "server", "schema", "stored-secrets", "connections", "disk", "database", "database-disk"),
+    *("machine", "units", "server", "schema", "encryption", "connections", "disk", "database", "database-disk"),
     *("backups", "release", "advisories", "secrets", "drift"),
 )
 WRITING = ("run", "artifact")
@@ -158,7 +158,7 @@ class Examination:
         yield from self._one("units", lambda: machine_side.units(facts))
         yield from self._one("server", lambda: machine_side.server(facts))
         yield from self._one("schema", lambda: machine_side.schema(facts))
-        yield from self._one("stored-secrets", lambda: machine_side.stored_secrets(facts))
+        yield from self._one("encryption", lambda: machine_side.stored_secrets(facts))
         yield from self._one("connections", lambda: machine_side.connections(facts, *uses))
         yield from self._one("disk", lambda: machine_side.disk(facts, *disks))
         project = self.params["project"]

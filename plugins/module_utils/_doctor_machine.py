@@ -146,10 +146,10 @@ def stored_secrets(facts: Mapping[str, Any]) -> Row:
             " `ansible-playbook playbooks/rotate.yml -e rotate_what=webhook_encryption_key"
             " -e rotate_unreadable_webhooks=disabled`: docs/operations.md, Stored secrets"
         )
-        return fail("stored-secrets", f"{value}; no key decrypts {', '.join(unreadable)}", remedy)
+        return fail("encryption", f"{value}; no key decrypts {', '.join(unreadable)}", remedy)
     if earlier:
-        return fail("stored-secrets", f"{value}; an earlier or public key encrypts {', '.join(earlier)}", CONFIGURE)
-    return ok("stored-secrets", value)
+        return fail("encryption", f"{value}; an earlier or public key encrypts {', '.join(earlier)}", CONFIGURE)
+    return ok("encryption", value)
 
 
 def connections(facts: Mapping[str, Any], warn_percent: float, fail_percent: float) -> Row:

@@ -17,7 +17,7 @@ CHECKS = {
     "units": doctor.units,
     "server": doctor.server,
     "schema": doctor.schema,
-    "stored-secrets": doctor.stored_secrets,
+    "encryption": doctor.stored_secrets,
     "connections": lambda facts: doctor.connections(facts, 70, 90),
     "database-disk": lambda facts: doctor.database_disk(facts, {}, 80, 90),
 }
@@ -26,7 +26,7 @@ PARTS = {
     "units": "units",
     "server": "switch",
     "schema": "heads",
-    "stored-secrets": "encryption",
+    "encryption": "encryption",
     "connections": "size",
     "database-disk": "size",
 }
