@@ -90,7 +90,9 @@ def test_the_plan_of_a_new_deployment_names_nothing_of_the_other(one: World, pla
     assert one.connections == ""
 
 
-@pytest.mark.parametrize("playbook", ["upgrade", "rotate", "gc", "rollback", "backup", "restore", "restore_drill", "doctor"])
+@pytest.mark.parametrize(
+    "playbook", ["upgrade", "rotate", "gc", "rollback", "backup", "restore", "restore_drill", "doctor"]
+)
 def test_no_playbook_of_a_missing_deployment_touches_the_other(one: World, playbook: str) -> None:
     options = ["-e", "doctor_skip=drift"] if playbook == "doctor" else []
     assert one.run(playbook, "--check", *BLUE, *options) != 0
