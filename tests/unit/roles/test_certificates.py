@@ -49,6 +49,8 @@ def test_a_certificate_for_any_name_and_once(tmp_path: Path) -> None:
     settings = {
         "infrastructure_project": "example.com:my-project-with-a-very-long-id",
         "infrastructure_name": "a-name-of-20-letters",
+        "infrastructure_bucket": "artifacts-bucket",
+        "infrastructure_backups_bucket": "backups-bucket",
         "infrastructure_hostname": HOSTNAME,
     }
     stored = issuer({}, **settings)
