@@ -72,7 +72,7 @@ SETTINGS = {
     ),
     "location of secrets": (
         {"infrastructure_secret_locations": ["europe-west1", "Europe"]},
-        ["infrastructure_secret_locations holds", '"Europe"', "region"],
+        ["infrastructure_secret_locations holds", "'Europe'", "region"],
     ),
     "locations of secrets as one text": (
         {"infrastructure_secret_locations": "europe-west1,europe-west4"},
