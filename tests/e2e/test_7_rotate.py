@@ -261,7 +261,9 @@ def test_the_old_database_password_is_refused(site: Deployment, rotated: Rotatio
 
 def test_the_old_administrators_password_is_refused_by_every_process(site: Deployment, rotated: Rotation) -> None:
     old = rotated.before["mlflow-admin-password"]
-    assert {status(site, old) for _ in range(20)} == {401}
+    assert {status(site, site.admin[1]) for _ in range(10)} == {200}
+    # After some tries the address has to wait.
+    assert {status(site, old) for _ in range(20)} <= {401, 429}
     assert {status(site, site.admin[1]) for _ in range(5)} == {200}
 
 

@@ -35,7 +35,7 @@ class CloudStorageArtifactRepository(GCSArtifactRepository):  # type: ignore[mis
     @contextmanager
     def _explained(self, action: str, permission: str) -> Iterator[None]:
         """Turn errors of Cloud Storage into MLflow's. `action` is what was tried: "read models/a"."""
-        bucket, _ = self.parse_gcs_uri(self.artifact_uri)
+        bucket = self.parse_gcs_uri(self.artifact_uri)[0]
         failed = f"Cannot {action} in bucket {bucket}"
         try:
             yield

@@ -39,8 +39,8 @@ def parse(header: bytes) -> Credential:
     """Return the user name and password of a `Basic` credential (RFC 7617), or raise MalformedError."""
     if len(header) > MAXIMAL_LENGTH:
         raise MalformedError(f"it is longer than {MAXIMAL_LENGTH} bytes")
-    scheme, _, encoded = header.partition(b" ")
-    if scheme.lower() != b"basic":
+    scheme, space, encoded = header.partition(b" ")
+    if scheme.lower() != b"basic" or not space:
         raise MalformedError("only the scheme Basic is accepted")
     try:
         text = base64.b64decode(encoded.strip(b" "), validate=True).decode("utf-8")
