@@ -61,7 +61,7 @@ def _destination(value: Any) -> str:
     """Where artifacts go: a bucket and what follows, or something that is not on Google Cloud."""
     if not isinstance(value, str) or not value.startswith("gs://"):
         return ""
-    bucket, dummy, prefix = value.removeprefix("gs://").partition("/")
+    bucket, _slash, prefix = value.removeprefix("gs://").partition("/")
     return formats.bucket(bucket) or (formats.object_name(prefix) if prefix else "")
 
 
