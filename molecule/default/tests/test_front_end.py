@@ -94,7 +94,8 @@ def test_nothing_with_a_wrong_password(server: Server, method: str, path: str) -
     answer = requests.request(
         method, server.url + path, auth=("admin", "wrong-password-123"), verify=str(server.ca), timeout=60, json={}
     )
-    assert answer.status_code == 401
+    # 429 after some tries.
+    assert answer.status_code in (401, 429)
 
 
 def test_every_flask_and_native_route_is_closed(host: Host, server: Server) -> None:

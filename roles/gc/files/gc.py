@@ -23,6 +23,7 @@ import fcntl
 import importlib.util
 import json
 import os
+import posixpath
 import re
 import signal
 import sys
@@ -222,7 +223,8 @@ class Artifacts:
     def _walk(self, repository: Any, path: str | None) -> Iterator[Any]:
         for entry in repository.list_artifacts(path):
             if entry.is_dir:
-                yield from self._walk(repository, entry.path)
+                # For the root of a bucket MLflow returns paths without their first letter; the last name is right.
+                yield from self._walk(repository, posixpath.join(path or "", posixpath.basename(entry.path)))
             else:
                 yield entry
 

@@ -14,6 +14,7 @@ import shutil
 import sys
 import time
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -473,3 +474,37 @@ def test_a_failed_item_is_told_by_the_exit_code(
     monkeypatch.setattr(gc.Artifacts, "delete", lambda *_: 1 / 0)
     assert gc.main(["--slots", str(slots)]) == 1
     assert "ZeroDivisionError" in capsys.readouterr().err
+
+
+class Listing:
+    """A bucket as the client of Cloud Storage lists it."""
+
+    def __init__(self, sizes: dict[str, int]) -> None:
+        self._sizes = sizes
+
+    def bucket(self, name: str) -> Listing:
+        return self
+
+    def list_blobs(self, prefix: str, delimiter: str) -> Any:
+        rest = {name: name.removeprefix(prefix) for name in self._sizes if name.startswith(prefix)}
+        blobs = [SimpleNamespace(name=name, size=self._sizes[name]) for name in rest if delimiter not in rest[name]]
+        folders = {prefix + path.partition(delimiter)[0] + delimiter for path in rest.values() if delimiter in path}
+        return Page(blobs, folders)
+
+
+class Page(list[Any]):
+    """A list of objects of one page."""
+
+    def __init__(self, blobs: list[Any], folders: set[str]) -> None:
+        super().__init__(blobs)
+        self.pages = [SimpleNamespace(prefixes=folders)]
+
+
+@pytest.mark.parametrize("root", ["gs://bucket", "gs://bucket/mlflow"])
+def test_artifacts_in_directories_of_a_bucket_are_measured(monkeypatch: pytest.MonkeyPatch, root: str) -> None:
+    """MLflow's listing drops the first letter of each path where the store is a whole bucket."""
+    below = root.removeprefix("gs://bucket").strip("/")
+    names = {"10/abc/artifacts/notes/a.txt": 3, "10/abc/artifacts/notes/deep/b.txt": 4, "10/other/artifacts/c": 5}
+    listing = Listing({f"{below}/{name}".lstrip("/"): size for name, size in names.items()})
+    monkeypatch.setattr("google.cloud.storage.Client", lambda: listing)
+    assert gc.Artifacts(root).measure("mlflow-artifacts:/10/abc/artifacts", "abc") == (2, 7)
