@@ -96,7 +96,9 @@ def test_the_gateways_passphrase_is_not_mlflows_public_one(server: Server) -> No
 
 def test_rows_are_under_the_keys_in_use(host: Host, webhook: str, gateway_secret: str) -> None:
     rows = found(host)
-    assert (rows["webhooks"]["current"], rows["gateway"]["current"]) == (1, 1)
+    # Other tests leave API keys of the gateway.
+    assert rows["webhooks"]["current"] == 1
+    assert rows["gateway"]["current"] >= 1
     assert [rows[kind][state] for kind in ("webhooks", "gateway") for state in ("earlier", "unreadable")] == [[]] * 4
 
 
@@ -104,6 +106,7 @@ def test_a_rotation_re_encrypts_at_the_cutover(
     server: Server, host: Host, secrets: dict[str, str], webhook: str, gateway_secret: str
 ) -> None:
     """As playbooks/rotate.yml does it, and back. Nobody waits for the old process to end."""
+    keys = found(host)["gateway"]["current"]
     new = {"webhook-encryption-key": fernet_key(), "crypto-kek-passphrase": random.token_hex(20)}
     try:
         for name, key in new.items():
@@ -113,7 +116,7 @@ def test_a_rotation_re_encrypts_at_the_cutover(
         assert statuses(server) == [200] * 20
         assert found(host, "reencrypt")["changed"] is False
         rows = found(host)
-        assert (rows["webhooks"]["current"], rows["gateway"]["current"]) == (1, 1)
+        assert (rows["webhooks"]["current"], rows["gateway"]["current"]) == (1, keys)
     finally:
         for name, key in new.items():
             host.check_output(f"printf '%%s\\n%%s' %s %s > {STORE}{name}", secrets[f"mlflow.{name}"], key)
@@ -121,7 +124,7 @@ def test_a_rotation_re_encrypts_at_the_cutover(
     # Without the waiting program the server cannot read the rows until somebody runs it.
     assert set(statuses(server)) == {500}
     rows = found(host)
-    assert (len(rows["webhooks"]["earlier"]), len(rows["gateway"]["earlier"])) == (1, 1)
+    assert (len(rows["webhooks"]["earlier"]), len(rows["gateway"]["earlier"])) == (1, keys)
     assert found(host, "reencrypt")["changed"] is True
     assert statuses(server) == [200] * 20
     for name in KEYS:
