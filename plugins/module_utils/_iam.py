@@ -10,6 +10,7 @@ from typing import Any
 Json = dict[str, Any]
 
 DELETED = "deleted:"
+PUBLIC = frozenset({"allUsers", "allAuthenticatedUsers"})
 _ADDRESSES = frozenset({"user", "group", "serviceAccount", "domain"})
 
 
@@ -60,6 +61,12 @@ def deleted(policy: Json) -> list[str]:
     """The members of a policy whose accounts were deleted: ``deleted:KIND:ADDRESS?uid=ID``."""
     every = {member for binding in policy.get("bindings") or () for member in binding.get("members") or ()}
     return sorted(member for member in every if member.startswith(DELETED))
+
+
+def public(policy: Json) -> list[str]:
+    """The members of a policy that stand for everybody."""
+    every = {member for binding in policy.get("bindings") or () for member in binding.get("members") or ()}
+    return sorted(every & PUBLIC)
 
 
 def without(policy: Json, members: Collection[str]) -> Json:

@@ -58,6 +58,12 @@ options:
       description:
         description: A text for people.
         type: str
+  public_members:
+    description:
+      - V(absent) also removes C(allUsers) and C(allAuthenticatedUsers) from every binding of the policy.
+      - Without it they stay as they are.
+    type: str
+    choices: [absent]
 """
 
 EXAMPLES = r"""
@@ -75,6 +81,7 @@ EXAMPLES = r"""
     resource: mlflow-admin-password
     role: roles/secretmanager.secretAccessor
     member: serviceAccount:mlflow-server@my-project.iam.gserviceaccount.com
+    public_members: absent
 """
 
 RETURN = r"""
@@ -99,7 +106,18 @@ from typing import Any
 from ..module_utils import _formats
 from ..module_utils._client import GoogleError, Json
 from ..module_utils._fields import Field
-from ..module_utils._iam import DELETED, account_email, deleted, grant, granted, mentioned, revoke, without
+from ..module_utils._iam import (
+    DELETED,
+    PUBLIC,
+    account_email,
+    deleted,
+    grant,
+    granted,
+    mentioned,
+    public,
+    revoke,
+    without,
+)
 from ..module_utils._resource import VISIBLE_WITHIN, RefusedError, Resource, run
 
 # Scope → API, the policy's resource, and the methods that read and write it. Version 3 or the conditions get lost.
@@ -131,8 +149,14 @@ class IamMember(Resource):
                 "description": {"type": "str"},
             },
         },
+        "public_members": {"type": "str", "choices": ["absent"]},
     }
-    fields = {"role": Field(), "member": Field(), "condition": Field()}
+    fields = {
+        "role": Field(),
+        "member": Field(),
+        "condition": Field(),
+        "public_members": Field(via="remove_public_members"),
+    }
 
     def __init__(self, client: Any, params: Any) -> None:
         resource = params["resource"] or params["project"]
@@ -162,7 +186,12 @@ class IamMember(Resource):
                 raise
             return None
         there = mentioned if self.params["state"] == "absent" else granted
-        return self.document(self.wanted()) if there(policy, *self.binding) else None
+        if not there(policy, *self.binding):
+            return None
+        wanted = self.wanted()
+        if "public_members" in wanted:
+            wanted["public_members"] = ", ".join(public(policy)) or "absent"
+        return self.document(wanted)
 
     def check_create(self) -> None:
         """Google takes a deleted account back into a policy, but never into another one."""
@@ -189,7 +218,17 @@ class IamMember(Resource):
 
     def create(self, body: Json) -> None:
         """Put the member in."""
-        self._edit(lambda policy: policy if granted(policy, *self.binding) else grant(policy, *self.binding))
+        private = "public_members" in self.wanted()
+
+        def change(policy: Json) -> Json:
+            changed = policy if granted(policy, *self.binding) else grant(policy, *self.binding)
+            return without(changed, PUBLIC) if private and public(policy) else changed
+
+        self._edit(change)
+
+    def remove_public_members(self, body: Json, current: Json) -> None:
+        """Take those out that stand for everybody."""
+        self._edit(lambda policy: without(policy, PUBLIC) if public(policy) else policy)
 
     def delete(self, current: Json) -> None:
         """Take the member out."""

@@ -137,6 +137,14 @@ def secret(change: Changes) -> None:
     change("PATCH", SECRET, {"labels": {}}, updateMask="labels")
 
 
+def opened_secret(change: Changes) -> None:
+    """The database's password, for everybody to read."""
+    path = SECRET.replace("admin-password", "database-uri")
+    policy = change("GET", f"{path}:getIamPolicy")
+    binding = {"role": "roles/secretmanager.secretAccessor", "members": ["allUsers"]}
+    change("POST", f"{path}:setIamPolicy", {"policy": policy | {"bindings": [*policy["bindings"], binding]}})
+
+
 # What is changed, how, and what a plan says of it.
 DRIFT: dict[str, tuple[Callable[[Changes], None], set[str]]] = {
     "firewall rule mlflow-allow-https": (
@@ -185,6 +193,8 @@ DRIFT: dict[str, tuple[Callable[[Changes], None], set[str]]] = {
     "secret mlflow-admin-password": (secret, {"labels.app"}),
     f"roles/secretmanager.secretAccessor for serviceAccount:mlflow-server@{PROJECT}.iam.gserviceaccount.com on secret "
     "mlflow-admin-password": (lambda _: None, {"missing"}),
+    f"roles/secretmanager.secretAccessor for serviceAccount:mlflow-server@{PROJECT}.iam.gserviceaccount.com on secret "
+    "mlflow-database-uri": (opened_secret, {"publicMembers"}),
 }  # fmt: skip
 
 

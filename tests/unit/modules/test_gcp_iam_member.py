@@ -335,3 +335,30 @@ def test_a_deleted_account_that_google_refuses_twice_is_left_out(cloud: Cloud, p
 def test_no_role_is_given_to_a_deleted_account(cloud: Cloud, play: Play) -> None:
     reads(cloud, policy())
     assert "is a deleted account" in run(play, member=STALE, fails=True)["msg"]
+
+
+@pytest.mark.parametrize("member", ["allUsers", "allAuthenticatedUsers"])
+def test_takes_out_those_that_stand_for_everybody(cloud: Cloud, play: Play, member: str) -> None:
+    opened = policy(ours(MEMBER, member), {"role": "roles/viewer", "members": [member]})
+    reads(cloud, opened)
+    reads(cloud, opened)
+    writes(cloud, policy(ours(MEMBER)))
+    reads(cloud, policy(ours(MEMBER)))
+    result = run(play, public_members="absent")
+    assert result["changed"]
+    assert result["diff"]["before"]["publicMembers"] == member
+    assert result["diff"]["after"]["publicMembers"] == "absent"
+
+
+def test_gives_a_role_and_takes_out_those_that_stand_for_everybody_at_once(cloud: Cloud, play: Play) -> None:
+    opened = policy({"role": "roles/viewer", "members": ["allUsers"]})
+    reads(cloud, opened)
+    reads(cloud, opened)
+    writes(cloud, policy(ours(MEMBER)))
+    reads(cloud, policy(ours(MEMBER)))
+    assert run(play, public_members="absent")["changed"]
+
+
+def test_a_policy_without_public_members_is_let_be(cloud: Cloud, play: Play) -> None:
+    reads(cloud, policy(ours(MEMBER)))
+    assert not run(play, public_members="absent")["changed"]
