@@ -45,7 +45,7 @@ from ..module_utils._server_plan import default_max_connections
 
 
 def max_connections(flags: Mapping[str, Any], tier: str) -> int:
-    """Return what the instance allows. What is no number is refused elsewhere, by name."""
+    """Return the number of connections. The role refuses a flag that is not a number."""
     given = str(flags.get("max_connections", ""))
     return int(given) if given.isdecimal() else default_max_connections(tier)
 

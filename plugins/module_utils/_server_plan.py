@@ -37,7 +37,7 @@ _TIER_MEMORY = {"db-f1-micro": 0.6, "db-g1-small": 1.7}
 
 @dataclass(frozen=True)
 class ServerPlan:
-    """What the server is started with."""
+    """Workers, threads and connections of the server."""
 
     workers: int
     """Worker processes."""
@@ -88,14 +88,14 @@ def server_plan(
     max_connections: int = 0,
     jobs: bool = False,
 ) -> ServerPlan:
-    """Return what the server is started with. A number that is 0 is computed, or is not known.
+    """Return the plan of the server. A number that is 0 is computed, or is not known.
 
     Args:
         workers: Worker processes. Computed: one for each CPU, fewer where the database allows no more.
         pool_size: Connections of each pool that stay open.
         max_overflow: Connections of each pool that are opened on top.
         cpus: CPUs of the VM.
-        max_connections: What the database allows.
+        max_connections: Connections that the database allows.
         jobs: Whether background jobs run.
     """
     pools = POOLS + 1 if jobs else POOLS

@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""What a deployment adds to MLflow's server: a limit for wrong passwords, clear errors of the artifact store.
+"""Additions to MLflow's server: a limit for wrong passwords, clear errors of the artifact store.
 
 Runs in the server's processes, in the Python of the release. MLflow finds it by its entry points, because the launcher
 puts the directory that holds it on PYTHONPATH.

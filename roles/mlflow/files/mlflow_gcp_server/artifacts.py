@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""MLflow's artifact repository for gs://, with errors that say what is wrong.
+"""MLflow's artifact repository for gs://, with errors that name the cause.
 
 MLflow answers 500 to each error of Cloud Storage, and clients repeat a 500 for minutes. Here an object that does not
 exist is 404, a missing permission 403 with its name, and only a bucket that cannot be reached is worth another try.
@@ -34,7 +34,7 @@ class CloudStorageArtifactRepository(GCSArtifactRepository):  # type: ignore[mis
 
     @contextmanager
     def _explained(self, action: str, permission: str) -> Iterator[None]:
-        """Turn errors of Cloud Storage into MLflow's. `action` is what was tried: "read models/a"."""
+        """Turn errors of Cloud Storage into MLflow's. `action` is a verb and its object: "read models/a"."""
         bucket = self.parse_gcs_uri(self.artifact_uri)[0]
         failed = f"Cannot {action} in bucket {bucket}"
         try:

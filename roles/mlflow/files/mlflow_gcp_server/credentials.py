@@ -3,7 +3,7 @@
 """Check credentials before MLflow sees a request.
 
 MLflow answers 500 to some malformed credentials, which clients repeat for minutes. Here each gets 401. What passes is
-checked by MLflow once more, so nothing here can let anybody in.
+checked by MLflow once more, so this check can refuse, but never grant access.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """How many unknown credentials an address may try.
 
-MLflow's password hash costs tens of milliseconds of CPU by design, so whoever guesses passwords slows down everybody.
+MLflow's password hash costs tens of milliseconds of CPU by design, so guessed passwords slow down every client.
 Each worker process therefore limits the tries of an address. Credentials that were right before are never limited:
 clients that share the address of the guesser (NAT) go on working.
 """
@@ -96,7 +96,7 @@ class SignInLimit:
 
         Only wrong tries are counted, so that many users of one address can sign in at once. A credential that comes
         back after it had to wait uses an allowance of its own: a client with the right password gets in while the
-        other tries of its address are used up by somebody who never tries one twice.
+        other tries of its address are used up by a guesser, who never repeats a credential.
         """
         digest = self._digest(credential)
         waited = digest in self._waiting
@@ -110,7 +110,7 @@ class SignInLimit:
         return max(1, math.ceil(wait))
 
     def finished(self, address: str, credential: Credential, *, right: bool | None) -> None:
-        """Record what an admitted check found; None if it could not be made."""
+        """Record the result of an admitted check; None if the check failed."""
         key, digest = network(address), self._digest(credential)
         self._pending[key] -= 1
         if not self._pending[key]:
