@@ -10,6 +10,7 @@ export ANSIBLE_CONFIG := $(CURDIR)/ansible.cfg
 # Settings a person may give on the command line, all optional:
 #   PYTHON=/path/to/python3         what to build .venv with
 #   GOOGLE_CLOUD_PROJECT=project    the project that status, url, password and snippet ask; without it, the local cloud's
+#   PROFILE=google SCALE=0.1        for up: latencies and propagation delays of Google, times 0.1 (default: 1)
 #   NAME=mlflow                     the deployment in it (infrastructure_name)
 
 LINTS := lint-ansible lint-yaml lint-python lint-types lint-shell lint-changelog lint-docs lint-sanity
@@ -17,7 +18,7 @@ LINTS := lint-ansible lint-yaml lint-python lint-types lint-shell lint-changelog
 ##@ Use
 .PHONY: up
 up: ## bring up MLflow on the local cloud, from a bare machine
-	@scripts/up.sh
+	@PROFILE="$(PROFILE)" SCALE="$(SCALE)" scripts/up.sh
 
 .PHONY: down
 down: ## remove all that `make up` made, and only that

@@ -26,8 +26,9 @@ from localcloud.auth import ANONYMOUS, Principal, unauthenticated
 from localcloud.cloud import Cloud
 from localcloud.contract import ContractError, Method
 from localcloud.errors import ApiError, bad_request, error_info
-from localcloud.faults import PROFILES, Fault
+from localcloud.faults import Fault
 from localcloud.permissions import service_disabled
+from localcloud.profile import EVERYWHERE
 from localcloud.registry import Found, Registry
 from localcloud.service import Bound, Call, Service, denied
 
@@ -198,12 +199,12 @@ class App:
                     body.get("method", "*"),
                 )
                 return JSONResponse(faults.describe())
-            if what == ("PUT", "latency"):
-                body = await request.json()
-                if body.get("profile", "none") not in PROFILES:
-                    raise ValueError(f"profile is one of {', '.join(PROFILES)}")
-                faults.profile, faults.scale = body.get("profile", "none"), float(body.get("scale", 1.0))
-                return JSONResponse(faults.describe())
+            if what[1] == "profile":
+                project = request.query_params.get("project", EVERYWHERE)
+                if request.method == "PUT":
+                    return JSONResponse(asdict(self.cloud.profiles.change(await request.json(), project)))
+                if request.method == "GET":
+                    return JSONResponse(asdict(self.cloud.profiles.of(project)))
             if what == ("PUT", "locations"):
                 body = await request.json()
                 if not isinstance(body["allowed"], list):

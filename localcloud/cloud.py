@@ -20,6 +20,7 @@ from localcloud.engine.base import Engine
 from localcloud.faults import Faults
 from localcloud.operations import Operations
 from localcloud.permissions import Permissions, project_resource
+from localcloud.profile import Profiles
 from localcloud.projects import Projects
 from localcloud.store import Store
 
@@ -95,6 +96,7 @@ class Cloud:
         self.clock = clock or Clock()
         self.store = Store(settings.home / "state.sqlite")
         self.faults = Faults()
+        self.profiles = Profiles(self.store)
         self.projects = Projects(self.store)
         self.auth = Auth(self.store, self.clock)
         self.permissions = Permissions(self.store, self.projects, self.clock)

@@ -1,11 +1,10 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""Faults and latency on demand.
+"""Faults on demand.
 
 Scripted: the next `count` calls of a method (a glob over method ids) whose path fits `path` (a glob too) answer `code`,
 before the handler ran or, with `after`, although it ran (the lost response), or have their connection cut, likewise.
-Random: each call fails with a probability, from a seed. Latency: a profile gives operations the proportions of the real
-service, scaled.
+Random: each call fails with a probability, from a seed.
 """
 
 from __future__ import annotations
@@ -19,26 +18,6 @@ from typing import Any
 from localcloud.errors import ApiError
 
 Json = dict[str, Any]
-
-# Seconds that an operation takes at Google, roughly: what they are to each other matters.
-_GOOGLE = {
-    "compute.instances.insert": 12.0,
-    "compute.instances.delete": 40.0,
-    "compute.instances.stop": 25.0,
-    "compute.networks.insert": 12.0,
-    "compute.networks.delete": 20.0,
-    "compute.subnetworks.insert": 15.0,
-    "compute.firewalls.*": 8.0,
-    "compute.addresses.*": 4.0,
-    "compute.*": 6.0,
-    "sql.instances.insert": 420.0,
-    "sql.instances.delete": 15.0,
-    "sql.instances.*": 60.0,
-    "sql.*": 5.0,
-    "servicenetworking.*": 45.0,
-    "serviceusage.*": 8.0,
-}
-PROFILES: dict[str, dict[str, float]] = {"none": {}, "google": _GOOGLE}
 
 
 @dataclass
@@ -79,8 +58,6 @@ class Faults:
         self._lock = threading.Lock()
         self._scripted: list[Fault] = []
         self._random: tuple[random.Random, float, list[int], str] | None = None
-        self.profile = "none"
-        self.scale = 1.0
         self.locations: list[str] = []  # that the organisation policy allows; empty: all, global too
 
     def script(self, fault: Fault) -> None:
@@ -105,7 +82,6 @@ class Faults:
             return {
                 "scripted": [asdict(fault) for fault in self._scripted],
                 "random": None if self._random is None else {"rate": self._random[1], "codes": self._random[2]},
-                "latency": {"profile": self.profile, "scale": self.scale},
                 "locations": list(self.locations),
             }
 
@@ -123,10 +99,3 @@ class Faults:
                 if fnmatchcase(method, pattern) and generator.random() < rate:
                     return Fault(method, code=generator.choice(codes))
         return None
-
-    def latency(self, method: str) -> float:
-        """Seconds that an operation of a method takes on top of its real work."""
-        for pattern, seconds in PROFILES[self.profile].items():
-            if fnmatchcase(method, pattern):
-                return seconds * self.scale
-        return 0.0

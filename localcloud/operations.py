@@ -180,7 +180,7 @@ class Operations:
             document |= {"status": "RUNNING", "startTime": self._cloud.clock.now()}
             self._documents.put(name, document)
             try:
-                if self._closed.wait(self._cloud.faults.latency(document["method"])):
+                if self._closed.wait(self._cloud.profiles.of(document["project"]).operation(document["method"])):
                     return
                 response = _STEPS[document["step"]](Work(self._cloud, document, document["args"]))
                 document["response"] = response

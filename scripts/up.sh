@@ -5,7 +5,9 @@
 begun=$SECONDS
 
 local_cloud() {
-  as_root "$repo/.venv/bin/python" -m localcloud up || return
+  local profile=()
+  [ -z "${PROFILE:-}" ] || profile=(--profile "$PROFILE" --scale "${SCALE:-1}")
+  as_root "$repo/.venv/bin/python" -m localcloud up "${profile[@]}" || return
   # The user's tools read the credentials; all else in there is root's.
   [ "$(id -u)" -eq 0 ] || as_root chown "$(id -u)" "$local_cloud_home" "$local_cloud_home/credentials.json"
 }

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import subprocess
@@ -64,8 +65,14 @@ def reconcile(settings: Settings) -> bool:
     return _asked(settings, "POST", "reconcile", seconds=60)
 
 
-def _asked(settings: Settings, verb: str, what: str, *, seconds: float) -> bool:
-    request = urllib.request.Request(f"{settings.url}/localcloud/{what}", method=verb)  # noqa: S310 (always http)
+def set_profile(settings: Settings, name: str, scale: float) -> bool:
+    """Set the profile of all projects that have none of their own. Return whether the local cloud accepted it."""
+    return _asked(settings, "PUT", "profile", {"name": name, "scale": scale}, seconds=5)
+
+
+def _asked(settings: Settings, verb: str, what: str, body: dict[str, object] | None = None, *, seconds: float) -> bool:
+    data = None if body is None else json.dumps(body).encode()
+    request = urllib.request.Request(f"{settings.url}/localcloud/{what}", data, method=verb)  # noqa: S310 (always http)
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     try:
         with opener.open(request, timeout=seconds):

@@ -10,6 +10,7 @@ import sys
 
 from localcloud.commands import _home, _process
 from localcloud.engine.base import EngineError
+from localcloud.profile import PROFILES
 
 IMAGES = ("debian-13", "postgres-17")
 
@@ -18,6 +19,8 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Options of `up`."""
     _home.add_arguments(parser)
     parser.add_argument("--image", action="append", choices=("debian-12", "postgres-15"), default=[], help="build too")
+    parser.add_argument("--profile", choices=tuple(PROFILES), help="latencies and delays (default: leave as they are)")
+    parser.add_argument("--scale", type=float, default=1.0, help="multiplies all durations of --profile (default: 1)")
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -48,6 +51,13 @@ def run(arguments: argparse.Namespace) -> int:
             pid = _process.start(settings, arguments.port)
         else:
             _process.reconcile(settings)
+        if arguments.profile is not None:
+            if not _process.set_profile(settings, arguments.profile, arguments.scale):
+                raise EngineError(
+                    f"cannot set the profile {arguments.profile} with scale {arguments.scale}: the scale is a number "
+                    f"that is not negative; see {_process.log_file(settings)}"
+                )
+            _say(f"Profile: {arguments.profile}, durations times {arguments.scale:g}")
         _say(f"Local cloud: {settings.url} (process {pid}, log {_process.log_file(settings)})")
     except EngineError as error:
         print(f"localcloud: {error}", file=sys.stderr)

@@ -183,6 +183,29 @@ def test_scripted_faults(call: Call) -> None:
         call("POST", "/localcloud/faults", 400, json={"method": "x", **wrong})
 
 
+def test_a_profile_of_one_project_and_of_all(local: Local, call: Call) -> None:
+    profile = "/localcloud/profile"
+    assert call("GET", profile)["name"] == "none"
+    google = call("PUT", profile, json={"name": "google", "scale": 0.5})
+    assert (google["latency"], google["service_agents"], google["scale"]) == ("google", 60.0, 0.5)
+    call("PUT", f"{profile}?project=slow", json={"service_agents": 8})
+    local.restart()
+    assert local.cloud.profiles.of("slow").seconds("service_agents") == 4.0
+    assert local.cloud.profiles.of("mlflow-local").seconds("service_agents") == 30.0
+    assert local.cloud.profiles.of("slow").operation("sql.instances.insert") == 210.0
+    for wrong in (
+        {"name": "azure"},
+        {"colour": 1},
+        {"scale": "2"},
+        {"scale": -1},
+        {"sql_first_backup": 1},
+        {"latency": "x"},
+    ):
+        call("PUT", profile, 400, json=wrong)
+    call("PUT", f"{profile}?project=slow", json={"name": "none"})
+    assert local.cloud.profiles.of("slow").operation("sql.instances.insert") == 0.0
+
+
 def test_a_fault_of_one_project_is_not_another_ones(call: Call) -> None:
     method = "secretmanager.projects.secrets.list"
     call("POST", "/localcloud/faults", json={"method": method, "path": "*/projects/another-project/*"})

@@ -65,12 +65,13 @@ def test_an_interrupted_operation_goes_on_after_a_restart(local: Local) -> None:
         ran.append(True)
         return {"n": work.args["n"]}
 
-    local.cloud.faults.profile, local.cloud.faults.scale = "google", 1.0
+    local.cloud.profiles.change({"latency": "google"})
     options = {"service": "test", "project": "p", "verb": "x", "target": "t", "method": "sql.instances.insert"}
     name = local.cloud.operations.start("test.slow", {"n": 3}, **options)["name"]  # type: ignore[arg-type]
     waited = local.cloud.operations.wait(name, 0.2)
     assert waited is not None
     assert waited["status"] != "DONE"
+    local.cloud.profiles.change({"name": "none"})  # the profile survives the restart too
     local.restart()
     done = local.cloud.operations.wait(name, 10)
     assert done is not None
@@ -126,10 +127,11 @@ def test_kill_9_keeps_every_answered_write_and_operations_go_on(tmp_path: pathli
         for n in range(20):
             assert session.post(f"{url}{SECRETS}?secretId=s{n}", json=AUTOMATIC).status_code == 200
         # One operation is cut in the middle: it would take minutes more.
-        session.put(f"{url}/localcloud/latency", json={"profile": "google", "scale": 60})
+        session.put(f"{url}/localcloud/profile", json={"latency": "google", "scale": 60})
         path = f"{url}/serviceusage/v1/projects/mlflow-local/services/run.googleapis.com"
         operation = session.post(f"{path}:enable", json={}).json()
         assert "done" not in operation
+        session.put(f"{url}/localcloud/profile", json={"name": "none"})
         os.kill(process.pid, signal.SIGKILL)
         process.wait(10)
     with serving(home, port):

@@ -215,7 +215,7 @@ def test_names(made: Session) -> None:
 
 
 def test_writes_are_serial(sql: Session) -> None:
-    sql.call("PUT", "/localcloud/latency", json={"profile": "google", "scale": 0.01})
+    sql.call("PUT", "/localcloud/profile", json={"latency": "google", "scale": 0.01})
     operation = sql.call("POST", INSTANCES, json=BODY)
     assert operation["status"] == "PENDING"
     assert sql.call("GET", DATABASE)["state"] == "PENDING_CREATE"
@@ -409,8 +409,10 @@ def test_clone(made: Session) -> None:
 
 
 def test_an_interrupted_creation_goes_on(sql: Session, local: Local) -> None:
-    sql.call("PUT", "/localcloud/latency", json={"profile": "google", "scale": 1})
+    sql.call("PUT", "/localcloud/profile", json={"latency": "google", "scale": 1})
     operation = sql.call("POST", INSTANCES, json=BODY)
+    assert operation["status"] != "DONE"
+    sql.call("PUT", "/localcloud/profile", json={"name": "none"})
     local.restart()
     session = local.session()
     local.cloud.operations.wait(operation["name"], 20)

@@ -1,0 +1,141 @@
+# Copyright (c) 2026, the mlops.mlflow_gcp authors
+# SPDX-License-Identifier: Apache-2.0
+"""Profiles: how slowly and how late the local cloud behaves, for a project or for all.
+
+The profile `none` does everything at once. The profile `google` has the latencies and the propagation delays of the
+real service in their proportions. Every value of a profile is a switch that can be set alone.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields, replace
+from fnmatch import fnmatchcase
+from typing import Any
+
+from localcloud.store import Store
+
+Json = dict[str, Any]
+
+# Seconds that an operation takes at Google, roughly. The first pattern that matches a method counts.
+_LATENCIES: Mapping[str, Mapping[str, float]] = {
+    "none": {},
+    "google": {
+        "compute.instances.insert": 12.0,
+        "compute.instances.delete": 40.0,
+        "compute.instances.stop": 25.0,
+        "compute.networks.insert": 12.0,
+        "compute.networks.delete": 20.0,
+        "compute.subnetworks.insert": 15.0,
+        "compute.firewalls.*": 8.0,
+        "compute.addresses.*": 4.0,
+        "compute.*": 6.0,
+        "sql.instances.insert": 420.0,
+        "sql.instances.delete": 15.0,
+        "sql.instances.*": 60.0,
+        "sql.*": 5.0,
+        "servicenetworking.*": 45.0,
+        "serviceusage.*": 8.0,
+    },
+}
+_FOUR_DAYS = 4 * 24 * 3600.0
+EVERYWHERE = "*"
+
+
+@dataclass(frozen=True)
+class Profile:
+    """Switches. All durations are seconds of the real service; `seconds` multiplies them by `scale`."""
+
+    name: str = "none"
+    scale: float = 1.0
+    latency: str = "none"
+    """The table of durations of operations: none or google."""
+    storage_call: float = 0.0
+    """Duration of each call of Cloud Storage."""
+    api_enablement: float = 0.0
+    """After an API was enabled, every third call still gets 403 SERVICE_DISABLED for this long."""
+    service_accounts: float = 0.0
+    """A new service account is unknown to IAM policies and to Compute Engine for this long."""
+    service_agents: float = 0.0
+    """The service agent of Service Networking cannot work for this long after its API was enabled."""
+    iam_grants: float = 0.0
+    """A new binding of an IAM policy grants nothing for this long."""
+    producers: float = _FOUR_DAYS
+    """A deleted Cloud SQL instance keeps its private services connection in use for this long."""
+    sql_first_backup: bool = False
+    """Cloud SQL starts a backup by itself once an instance with point-in-time recovery was created."""
+    sql_invalid_state: bool = False
+    """Every second conflict of Cloud SQL has the reason invalidState in place of operationInProgress."""
+
+    def seconds(self, switch: str) -> float:
+        """The duration of a switch on the local cloud: `profile.seconds("service_agents")`."""
+        return float(getattr(self, switch)) * self.scale
+
+    def operation(self, method: str) -> float:
+        """Seconds that an operation of a method takes on top of its real work."""
+        for pattern, seconds in _LATENCIES[self.latency].items():
+            if fnmatchcase(method, pattern):
+                return seconds * self.scale
+        return 0.0
+
+
+PROFILES: Mapping[str, Profile] = {
+    "none": Profile(),
+    "google": Profile(
+        name="google",
+        latency="google",
+        storage_call=0.08,
+        api_enablement=60.0,
+        service_accounts=20.0,
+        service_agents=60.0,
+        iam_grants=60.0,
+        sql_first_backup=True,
+        sql_invalid_state=True,
+    ),
+}
+
+
+class Profiles:
+    """The profile of each project, and of all that have none of their own. It survives a restart."""
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self._documents = store.collection("localcloud.profiles")
+
+    def of(self, project: str | None) -> Profile:
+        """The profile that a project has."""
+        document = (self._documents.get(project) if project else None) or self._documents.get(EVERYWHERE) or {}
+        return Profile(**document)
+
+    def change(self, document: Json, project: str = EVERYWHERE) -> Profile:
+        """Set switches of a project's profile, or with `name` the whole profile and then the other switches.
+
+        Raises TypeError or ValueError for an unknown switch or a wrong value.
+        """
+        values = dict(document)
+        with self._store.transaction():
+            profile = self.of(project)
+            if "name" in values:
+                profile = PROFILES.get(str(values.pop("name"))) or _fail(f"name is one of {', '.join(PROFILES)}")
+            profile = replace(profile, **{name: _checked(name, value) for name, value in values.items()})
+            self._documents.put(project, asdict(profile))
+        return profile
+
+
+def _checked(name: str, value: Any) -> Any:
+    switches = {field.name: field.default for field in fields(Profile)}
+    if name not in switches:
+        raise ValueError(f"{name} is no switch. Switches: {', '.join(switches)}")
+    default = switches[name]
+    if name == "latency":
+        return value if value in _LATENCIES else _fail(f"latency is one of {', '.join(_LATENCIES)}")
+    if isinstance(default, bool):
+        return value if isinstance(value, bool) else _fail(f"{name} is true or false")
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value) or value < 0:
+        _fail(f"{name} is a number that is not negative")
+    return float(value)
+
+
+def _fail(message: str) -> Any:
+    raise ValueError(message)
