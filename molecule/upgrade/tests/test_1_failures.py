@@ -149,9 +149,10 @@ def test_new_version_crashes_after_it_got_the_traffic(machine: Machine, target: 
     assert machine.status()["rolled_back"]["version"] == NEW
 
 
-@pytest.mark.parametrize("step", ["copy", "migrate", "start", "ready", "watch"])
+# One step before the cutover and one after it. Unit tests of the state machine kill it at every action.
+@pytest.mark.parametrize("step", ["migrate", "watch"])
 def test_switch_is_killed(machine: Machine, step: str) -> None:
-    """All processes of the job at once, by SIGKILL."""
+    """Kill all processes of the job at once with SIGKILL."""
     name = machine.ask(NEW, "--go-timeout", "60", "--watch", "30")
     if step == "watch":
         assert machine.wait("ready", name)["step"] == "ready"
