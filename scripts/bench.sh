@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Makes the machine of the molecule scenario `upgrade`, measures on it (benchmarks/README.md), removes it. RUNS and SWITCHES say how much.
+# Create the VM container of the molecule scenario `upgrade`, run the benchmarks on it (benchmarks/README.md) and remove it.
+# RUNS is the number of MLflow runs in the database, SWITCHES the number of cutovers.
 # shellcheck source=scripts/common.sh
 . "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
@@ -9,7 +10,7 @@ export MOLECULE_EPHEMERAL_DIRECTORY="$repo/.cache/bench"
 
 molecule_step() { as_root env MOLECULE_EPHEMERAL_DIRECTORY="$MOLECULE_EPHEMERAL_DIRECTORY" "$repo/.venv/bin/molecule" "$1" -s upgrade; }
 finish() {
-  molecule_step destroy >/dev/null 2>&1 || say "the machine could not be removed: molecule destroy -s upgrade"
+  molecule_step destroy >/dev/null 2>&1 || say "error: cannot remove the container. Remove it with: molecule destroy -s upgrade"
   give_back artifacts .cache
 }
 
@@ -18,9 +19,9 @@ step "Docker engine and image" as_root "$repo/.venv/bin/python" -m localcloud im
 mkdir -p artifacts "$MOLECULE_EPHEMERAL_DIRECTORY"
 trap finish EXIT
 for action in destroy create prepare converge; do
-  step "Machine with MLflow 2.22: $action" molecule_step "$action" >>artifacts/bench.log 2>&1 || fail "see artifacts/bench.log"
+  step "Container with MLflow 2.22: $action" molecule_step "$action" >>artifacts/bench.log 2>&1 || fail "molecule $action failed. See artifacts/bench.log"
 done
-step "Build the newest release beside it" as_root env \
+step "Build the newest release in the container" as_root env \
   ANSIBLE_COLLECTIONS_PATH="$repo/collections" ANSIBLE_CONFIG="$ANSIBLE_CONFIG" "$repo/.venv/bin/ansible-playbook" \
-  -i "$MOLECULE_EPHEMERAL_DIRECTORY/inventory" molecule/upgrade/build.yml >>artifacts/bench.log 2>&1 || fail "see artifacts/bench.log"
+  -i "$MOLECULE_EPHEMERAL_DIRECTORY/inventory" molecule/upgrade/build.yml >>artifacts/bench.log 2>&1 || fail "molecule/upgrade/build.yml failed. See artifacts/bench.log"
 as_root "$repo/.venv/bin/python" -m benchmarks --ca "$MOLECULE_EPHEMERAL_DIRECTORY/ca.crt" --runs "$runs" --switches "$switches"

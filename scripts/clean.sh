@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Everything that `make down` removes, and all else that came to this directory and was not committed; Debian packages stay.
+# Run `make down`, then remove .venv, caches and build results. Debian packages stay installed.
 # shellcheck source=scripts/common.sh
 . "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
-# Whoever calls it with arguments means something else, such as Ansible, which runs the programs of a directory it takes for an inventory.
-[ $# -eq 0 ] || fail "$(basename "$0") takes no arguments and removes a lot; these were given: $*"
+# Refuse arguments: Ansible runs every program in a directory that it takes for an inventory, with arguments such as --list.
+[ $# -eq 0 ] || fail "$(basename "$0") takes no arguments, but got: $*. Nothing was removed"
 
 if [ -x .venv/bin/python ]; then
   scripts/down.sh

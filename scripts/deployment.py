@@ -1,7 +1,7 @@
-"""What one wants to know of a deployment: its URL, the password, a snippet that uses it, its files, whether it answers.
+"""Print facts of a deployment: URL, password, a Python snippet, state directory, status.
 
-Asks the cloud the environment points at (Google's, or the local one after `make env`), through the same endpoints and
-credentials as everything else here, so the answers hold on both.
+Reads them from the cloud in the environment: Google, or the local cloud after `make env`. Endpoints and credentials are
+those of the modules, so the program works on both.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ SCOPE = "https://www.googleapis.com/auth/cloud-platform"
 TIMEOUT = 30.0
 USER = "admin"
 
-# How gcloud spells an override: Compute's ends with the version, Secret Manager's is the root.
+# As in gcloud's endpoint overrides: only the URL of Compute Engine contains the API's version.
 ENDPOINTS = {
     "COMPUTE": "https://compute.googleapis.com/compute/v1/",
     "SECRETMANAGER": "https://secretmanager.googleapis.com/",
@@ -35,22 +35,22 @@ ENDPOINTS = {
 
 
 class DeploymentError(Exception):
-    """The cloud, or a part of the deployment, is not there. The text says which and what to do."""
+    """The cloud or a resource of the deployment cannot be read. The text names the cause and the remedy."""
 
 
 def endpoint(api: str) -> str:
-    """Root URL of an API, with a slash at its end."""
+    """Return the root URL of an API, with a slash at its end."""
     return os.environ.get(f"CLOUDSDK_API_ENDPOINT_OVERRIDES_{api}", ENDPOINTS[api]).rstrip("/") + "/"
 
 
 def setting(name: str) -> str | None:
-    """A deployment's setting as group_vars has it; None where it is left at its default or computed."""
+    """Return the value of a role variable in group_vars/all.yml; None if it is unset or a template."""
     value = (yaml.safe_load((REPOSITORY / "group_vars" / "all.yml").read_text()) or {}).get(name)
     return value if isinstance(value, str) and value and "{{" not in value else None
 
 
 def state_root() -> Path:
-    """Where the playbooks keep deployments' files (infrastructure_state_root)."""
+    """Return the parent of all state directories (infrastructure_state_root)."""
     if chosen := os.environ.get("MLFLOW_GCP_STATE_DIRECTORY"):
         return Path(chosen)
     return Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "mlflow-gcp"
@@ -67,21 +67,21 @@ class Deployment:
         self._session: AuthorizedSession | None = None
 
     def get(self, url: str, **params: str) -> dict[str, Any]:
-        """GET a JSON document with the environment's credentials; DeploymentError says what was missing."""
+        """GET a JSON document with the credentials of the environment; raise DeploymentError on failure."""
         try:
             if self._session is None:
                 self._session = AuthorizedSession(credentials())  # type: ignore[no-untyped-call]
             answer = self._session.get(url, params=params, timeout=TIMEOUT)
         except google.auth.exceptions.DefaultCredentialsError as error:
             remedy = "make up" if self.project == LOCAL_PROJECT else "gcloud auth application-default login"
-            raise DeploymentError(f"no credentials: {error} Get them with: {remedy}") from error
+            raise DeploymentError(f"there are no credentials: {error} Get them with: {remedy}") from error
         except (requests.ConnectionError, google.auth.exceptions.TransportError) as error:
             raise DeploymentError(
                 f"{url} does not answer ({error}). If this is the local cloud, start it with: make up"
             ) from error
         except google.auth.exceptions.RefreshError as error:
             raise DeploymentError(
-                f"the credentials are refused: {error}. Log in anew: gcloud auth application-default login"
+                f"the credentials are refused: {error}. Log in again: gcloud auth application-default login"
             ) from error
         if not answer.ok:
             raise DeploymentError(f"{url} answers {answer.status_code}: {answer.text.strip()[:300]}")
@@ -90,7 +90,7 @@ class Deployment:
 
     @property
     def address(self) -> str:
-        """The static external address. Looked for in every region, so that nobody has to name one."""
+        """Static external address. The search covers every region, so that no region has to be given."""
         url = f"{endpoint('COMPUTE')}projects/{self.project}/aggregated/addresses"
         wanted = f"{self.name}-address"
         page = self.get(url, filter=f'name = "{wanted}"')
@@ -107,42 +107,42 @@ class Deployment:
 
     @property
     def url(self) -> str:
-        """Where clients reach MLflow: the deployment's own host name where one was given, else the address."""
+        """URL for clients: with the host name of the deployment if it has one, otherwise with the address."""
         return f"https://{(self._is_of_settings and setting('infrastructure_hostname')) or self.address}"
 
     @property
     def _is_of_settings(self) -> bool:
-        """Whether group_vars describe this deployment: another one's host name must not get this one's password."""
+        """Whether group_vars describe this deployment. The password must not go to another deployment's host name."""
         name, project = setting("infrastructure_name") or "mlflow", setting("infrastructure_project") or self.project
         return (self.name, self.project) == (name, project)
 
     @property
     def password(self) -> str:
-        """The administrator's password, from Secret Manager."""
+        """Administrator's password, from Secret Manager."""
         secret = f"projects/{self.project}/secrets/{self.name}-admin-password/versions/latest"
         payload = self.get(f"{endpoint('SECRETMANAGER')}v1/{secret}:access")["payload"]
         return base64.b64decode(payload["data"]).decode()
 
     @property
     def state(self) -> Path:
-        """The deployment's files on this host (infrastructure_state_directory)."""
+        """State directory of the deployment (infrastructure_state_directory)."""
         return state_root() / f"{self.project}-{self.name}"
 
     @property
     def ca_file(self) -> Path | None:
-        """Certificate authority to trust; None when the certificate is one the public trusts already."""
+        """File of the deployment's certificate authority; None if a public CA signed the certificate."""
         candidate = self.state / "ca.pem"
         return candidate.resolve() if candidate.is_file() else None
 
     @property
     def make(self) -> list[str]:
-        """How a person types make for this deployment, wherever they are."""
+        """Command line of make for this deployment, from any directory."""
         settings = [f"GOOGLE_CLOUD_PROJECT={self.project}"] + ([f"NAME={self.name}"] if self.name != "mlflow" else [])
         return ["make", "-s", "-C", str(REPOSITORY), *settings]
 
 
 def credentials() -> Any:
-    """An access token if the environment has one, else application default credentials."""
+    """Return the access token of the environment, or else application default credentials."""
     if token := os.environ.get("CLOUDSDK_AUTH_ACCESS_TOKEN"):
         return google.oauth2.credentials.Credentials(token=token)  # type: ignore[no-untyped-call]
     found, _ = google.auth.default(scopes=[SCOPE])
@@ -150,7 +150,7 @@ def credentials() -> Any:
 
 
 def snippet(deployment: Deployment) -> str:
-    """Python that logs a run with a model and loads it back; holds no secret, it asks for the password when it runs."""
+    """Return Python code that logs a run with a model and loads it. The code reads the password when it runs."""
     ca_file = deployment.ca_file
     trust = f'os.environ["MLFLOW_TRACKING_SERVER_CERT_PATH"] = "{ca_file}"\n' if ca_file else ""
     return f"""\
@@ -184,7 +184,7 @@ print(f"{{mlflow.get_tracking_uri()}}/#/experiments/{{run.info.experiment_id}}/r
 
 
 def answers(deployment: Deployment) -> str:
-    """One line on whether the server answers, and that it asks for a password."""
+    """Return one line: whether the server answers, and whether its API needs a password."""
     verify: str | bool = str(deployment.ca_file) if deployment.ca_file else True
     try:
         health = requests.get(f"{deployment.url}/health", verify=verify, timeout=10)
@@ -194,15 +194,15 @@ def answers(deployment: Deployment) -> str:
     except requests.RequestException as error:
         return f"does not answer: {error}"
     protected = (
-        "asks for a password"
+        "the API requires a password"
         if api.status_code == requests.codes.unauthorized
-        else f"API WITHOUT PASSWORD: {api.status_code}"
+        else f"THE API ANSWERS WITHOUT A PASSWORD: {api.status_code}"
     )
     return f"/health answers {health.status_code}, {protected}"
 
 
 def summary(deployment: Deployment) -> str:
-    """What `make up` says at its end."""
+    """Return the text that `make up` prints at its end."""
     short = deployment.project == LOCAL_PROJECT and deployment.name == "mlflow" and Path.cwd() == REPOSITORY
     make = " ".join(deployment.make[:2] if short else deployment.make)
     return f"""\
@@ -219,7 +219,7 @@ Log a run (this is what `{make} snippet | .venv/bin/python -` runs):
 
 
 def main() -> int:
-    """Print the one thing asked for."""
+    """Print the requested fact."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("what", choices=["url", "password", "snippet", "state", "status", "summary"])
     parser.add_argument(
@@ -231,7 +231,7 @@ def main() -> int:
     project = os.environ.get("GOOGLE_CLOUD_PROJECT") or os.environ.get("CLOUDSDK_CORE_PROJECT")
     if not project:
         print(
-            "error: no project. Set GOOGLE_CLOUD_PROJECT, or use make, which falls back on the local cloud.",
+            "error: no project is set. Set GOOGLE_CLOUD_PROJECT, or use make, whose default is the local cloud.",
             file=sys.stderr,
         )
         return 1

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The reference of every module, inventory plugin and role, as text, to artifacts/docs.
+# Render the reference of every module, inventory plugin and role as text to artifacts/docs.
 # shellcheck source=scripts/common.sh
 . "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
@@ -17,4 +17,4 @@ shopt -s nullglob
 render module plugins/modules/*.py
 render inventory plugins/inventory/*.py
 render role roles/*
-say "rendered to $target: $(find "$target" -name '*.txt' | wc -l) pages"
+say "rendered $(find "$target" -name '*.txt' | wc -l) pages to $target"

@@ -1,20 +1,20 @@
 #!/usr/bin/env bash
-# Removes what `make up` made: machines, databases, networks, firewall table, images, the local cloud's state, its deployment's files,
-# a Docker engine that it started. What it installed (Debian packages, .venv) stays for the next time; `make clean` removes .venv too.
+# Remove everything that `make up` created: VMs, databases, networks, firewall table, images, the local cloud's state, the files of its
+# deployment, and the Docker engine if `make up` started it. Debian packages and .venv stay installed; `make clean` removes .venv too.
 # shellcheck source=scripts/common.sh
 . "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
-# Whoever calls it with arguments means something else, such as Ansible, which runs the programs of a directory it takes for an inventory.
-[ $# -eq 0 ] || fail "$(basename "$0") takes no arguments and removes a lot; these were given: $*"
+# Refuse arguments: Ansible runs every program in a directory that it takes for an inventory, with arguments such as --list.
+[ $# -eq 0 ] || fail "$(basename "$0") takes no arguments, but got: $*. Nothing was removed"
 
 local_cloud_down() {
   local state
   as_root "$repo/.venv/bin/python" -m localcloud down || return
-  # The deployment's keys and certificates are worth nothing without the local cloud. Only that directory: one of a project on Google
-  # may begin with the same letters. NAME is for `make url` and the like; `make up` does not know it.
+  # The keys and certificates of the deployment are useless without the local cloud. Remove this directory only: the directory of a
+  # project on Google may begin with the same letters. `make up` ignores NAME, so ignore it here too.
   state=$(env -u NAME GOOGLE_CLOUD_PROJECT=mlflow-local python scripts/deployment.py state) || return
   rm -rf "$state"
 }
 
-[ -x .venv/bin/python ] || fail "there is no .venv, so nothing was started from here"
-step "Local cloud down" local_cloud_down
+[ -x .venv/bin/python ] || fail "there is no .venv, so 'make up' was not run in this directory"
+step "Remove the local cloud" local_cloud_down

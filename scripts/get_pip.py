@@ -1,13 +1,13 @@
-"""Stands in for get-pip.py where ansible-test looks for it: the pip of another Python installs the wanted one.
+"""Replace get-pip.py for ansible-test: the pip of another Python installs the requested version.
 
-Called like the original: get_pip.py [pip options] pip==VERSION --no-setuptools --no-wheel
+The arguments are those of the original: get_pip.py [pip options] pip==VERSION --no-setuptools --no-wheel
 """
 
 import subprocess
 import sys
 
-# scripts/lint-sanity.sh puts its own Python here. Without it each of ten environments would unpack and compile the pip
-# that is bundled with Python, to replace it.
+# scripts/lint-sanity.sh writes the path of its own Python here. Otherwise each of ten environments would first unpack
+# and compile the pip that is bundled with Python.
 PYTHON = "python3"
 
 arguments = [argument for argument in sys.argv[1:] if argument not in ("--no-setuptools", "--no-wheel")]

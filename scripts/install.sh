@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Installs what is missing on a bare Debian or Ubuntu machine, and nothing that is there: Debian packages, then the venv from the lock.
-#   scripts/install.sh          the venv only needs Python, the local cloud needs the rest
-#   scripts/install.sh test     the browser of the end-to-end tests as well
-#   scripts/install.sh python   the venv alone (lint and unit tests need no engine)
+# Install the missing Debian packages on a Debian or Ubuntu host, then the venv from requirements.lock.
+#   scripts/install.sh          all packages of the local cloud, and the venv
+#   scripts/install.sh test     also the browser of the end-to-end tests
+#   scripts/install.sh python   only the venv (lint and unit tests need no Docker engine)
 # shellcheck source=scripts/common.sh
 . "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 purpose=${1:-up}
@@ -17,12 +17,12 @@ find_python() {
       return
     fi
   done
-  fail "no Python 3.11 or newer found (python3 is $(python3 --version 2>&1 || echo missing)). Install one, for example" \
+  fail "cannot find Python 3.11 or newer (python3 is $(python3 --version 2>&1 || echo missing)). Install one, for example" \
     "'apt-get install python3.11 python3.11-venv', or name it: make PYTHON=/path/to/python3 up"
 }
 
 missing=()
-# need PACKAGE CHECK…: the package is wanted if the check fails. Checks look for the thing itself, however it was installed.
+# need PACKAGE CHECK…: install the package if the check fails. The check looks for the program or file, not for the package.
 need() {
   local package=$1
   shift
@@ -50,42 +50,42 @@ debian_packages() {
     need nftables command -v nft
     need docker.io engine_present
     need mmdebstrap command -v mmdebstrap
-    # Ubuntu does not trust Debian's archive by itself, and the machine image is built from it.
+    # Ubuntu has no keys of Debian's archive, and the VM image is built from that archive.
     need debian-archive-keyring test -e /usr/share/keyrings/debian-archive-keyring.gpg
   fi
-  # On Ubuntu `chromium` is a snap; playwright brings its own there (below).
+  # On Ubuntu `chromium` is a snap, so playwright installs its own chromium (below).
   if [ "$purpose" = test ] && ! grep -q '^ID=ubuntu' /etc/os-release; then
     need chromium scripts/browser.sh
   fi
   [ ${#missing[@]} -gt 0 ] || return 0
-  command -v apt-get >/dev/null || fail "these Debian packages are missing and there is no apt-get to install them: ${missing[*]}. Install their like by hand."
+  command -v apt-get >/dev/null || fail "cannot install these Debian packages, because there is no apt-get: ${missing[*]}. Install the equivalent packages by hand."
   say "    installing ${missing[*]}"
   index=$(as_root env DEBIAN_FRONTEND=noninteractive apt-get update -q 2>&1) || fail "apt-get update failed: $index"
-  # Debian 13 has the docker command in a package of its own.
+  # On Debian 13 the docker command is in a separate package.
   if [[ " ${missing[*]} " == *" docker.io "* ]] && apt-cache show docker-cli >/dev/null 2>&1; then
     missing+=(docker-cli)
   fi
   as_root env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends "${missing[@]}" >&2 ||
-    fail "apt-get could not install: ${missing[*]}. Its own message is above; run 'apt-get -f install' or check /etc/apt/sources.list."
+    fail "apt-get cannot install ${missing[*]}. Its message is above. Run 'apt-get -f install' or check /etc/apt/sources.list."
 }
 
-# The stamp holds what the venv was made from: the same lock in the same place means nothing to do.
+# .installed records the path and the lock of the venv. If both are unchanged, the venv is up to date.
 wanted="$repo $(sha256sum <requirements.lock)"
 environment_ready() { [ -x .venv/bin/python ] && [ "$(cat .venv/.installed 2>/dev/null)" = "$wanted" ]; }
 
-# The lines of one package in the lock, its hashes included.
+# Print the lines of one package in the lock, with its hashes.
 locked() { awk -v name="$1==" 'index($0, name) == 1 { found = 1 } found { print } found && !/\\$/ { exit }' requirements.lock; }
 
-# uv does in seconds what pip does in a minute, and asks the same index; what else pip may be configured to do, it cannot.
+# uv installs in seconds, pip in a minute. uv uses pip's index, but ignores pip's other settings, so pip is the fallback.
 packages() {
   local pip=(.venv/bin/python -m pip) index
   local install=("${pip[@]}" install --quiet --disable-pip-version-check --no-compile --require-hashes)
   "${install[@]}" --no-deps -r <(locked uv) || return
   index=${PIP_INDEX_URL:-$("${pip[@]}" config get global.index-url 2>/dev/null || true)}
-  # Not as an argument: it may hold a password.
+  # The URL may contain a password, so it is not an argument.
   [ -z "$index" ] || export UV_DEFAULT_INDEX=$index
   .venv/bin/uv pip install --quiet --system-certs --python .venv/bin/python --require-hashes -r requirements.lock && return
-  say "    uv could not, pip may"
+  say "    uv failed, trying pip"
   "${install[@]}" -r requirements.lock
 }
 
@@ -93,11 +93,11 @@ python_environment() {
   ! environment_ready || return 0
   if ! .venv/bin/python -m pip --version >/dev/null 2>&1; then
     rm -rf .venv
-    "$python" -m venv .venv || fail "$python could not make .venv; its own message is above"
+    "$python" -m venv .venv || fail "$python cannot create .venv. Its message is above"
   fi
-  packages || fail "pip could not install requirements.lock. If no package index is reachable, set PIP_INDEX_URL to one that is."
-  # Without packages' own tests, and without Ansible's modules and collections: modules travel as source, and of a hundred collections a few are
-  # used. Some files are templates, which no Python compiles.
+  packages || fail "pip cannot install requirements.lock. Its message is above. If the package index is not reachable, set PIP_INDEX_URL to another one."
+  # Skip the tests of packages, and Ansible's modules and collections: Ansible sends modules as source, and only a few of a hundred
+  # collections are used. Ignore errors, because some files are templates that Python cannot compile.
   .venv/bin/python -m compileall -qq -j 0 -x '/(tests?|plugins/modules|ansible_collections)/' .venv/lib || true
   printf '%s' "$wanted" >.venv/.installed
 }

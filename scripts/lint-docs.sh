@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Every module, filter, the inventory plugin and every role must render in ansible-doc.
+# Check that ansible-doc renders every module, filter, inventory plugin and role.
 # shellcheck source=scripts/common.sh
 . "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
@@ -11,10 +11,10 @@ mapfile -t filters < <(names plugins/filter/*.py)
 mapfile -t roles < <(names roles/*)
 [ ${#modules[@]} -gt 0 ] || fail "no modules in plugins/modules"
 
-# A play sets project and credentials once for the group; a module left out of it would not hear of them.
+# A play sets project and credentials for the action group. A module outside the group would not get them.
 for module in "${modules[@]}"; do
   [[ ${module##*.} == gcp_* ]] || continue
-  grep -q "^    - ${module##*.}$" meta/runtime.yml || fail "meta/runtime.yml: action_groups.gcp lacks ${module##*.}"
+  grep -q "^    - ${module##*.}$" meta/runtime.yml || fail "meta/runtime.yml: ${module##*.} is missing in action_groups.gcp. Add it"
 done
 
 ansible-doc -t module "${modules[@]}" >/dev/null
@@ -23,4 +23,4 @@ ansible-doc -t module "${modules[@]}" >/dev/null
 for role in "${roles[@]}"; do
   NO_COLOR=1 ansible-doc -t role "$role" | grep -q "ENTRY POINT" || fail "role $role has no meta/argument_specs.yml"
 done
-say "${#modules[@]} modules, ${#inventories[@]} inventory plugins, ${#filters[@]} filters, ${#roles[@]} roles documented"
+say "ansible-doc renders ${#modules[@]} modules, ${#inventories[@]} inventory plugins, ${#filters[@]} filters, ${#roles[@]} roles"

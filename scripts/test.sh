@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Installs, then runs pytest over everything (or over the paths given): lint and molecule are tests among the others, so that pytest's
-# last line speaks for all. Scenarios and linters run beside the others (tests/conftest.py).
-# Runs as root, as the local cloud does: it makes machines, networks and firewall rules.
+# Install, then run pytest on all tests or on the given paths. Lint and molecule are tests too, so that pytest's last line gives the
+# result of all checks. Scenarios and linters run in the background (tests/conftest.py).
+# pytest runs as root, because tests create VMs, networks and firewall rules.
 # shellcheck source=scripts/common.sh
 . "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
@@ -10,8 +10,8 @@
 localcloud() { as_root "$repo/.venv/bin/python" -m localcloud "$@"; }
 
 scripts/install.sh test
-# What runs already stays; what only the tests needed goes when they end. Its log is kept beside the tests' own.
-# The end-to-end tests bring the local cloud up: the engine's own tests, which come before, need the host's network for themselves.
+# If the local cloud is already running, keep it running. Otherwise remove it after the tests and keep its log in artifacts/.
+# The end-to-end tests start the local cloud: the engine's tests run before them and need the host's network exclusively.
 ours=no
 localcloud status >/dev/null 2>&1 || ours=yes
 step "Docker engine and images" localcloud image debian-13 postgres-17
@@ -22,9 +22,9 @@ code=0
 as_root "$repo/.venv/bin/python" -m pytest "$@" || code=$?
 if [ "$ours" = yes ]; then
   as_root find "$local_cloud_home" -name '*.log' -exec cp -t artifacts {} + 2>/dev/null || true
-  # It says so itself when something of it is left.
+  # `localcloud down` reports resources that it could not remove.
   if ! localcloud down --keep-images >artifacts/down.log 2>&1; then
-    say "error: the local cloud could not be removed; the end of artifacts/down.log:"
+    say "error: cannot remove the local cloud. The end of artifacts/down.log:"
     tail -n 5 artifacts/down.log >&2
     [ "$code" -ne 0 ] || code=1
   fi

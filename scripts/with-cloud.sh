@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Runs a command with the cloud that is meant: Google's when the environment names a project there, else the local cloud.
+# Run a command with the environment of the selected cloud: Google if the environment names a project on Google, otherwise the local cloud.
 # shellcheck source=scripts/common.sh
 . "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
-[ -x .venv/bin/python ] || fail "nothing is installed yet. Start with: make up"
+[ -x .venv/bin/python ] || fail "there is no .venv. Start with: make up"
 enter_cloud
 exec "$@"
