@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""`make bench`, after scripts/bench.sh has made the machine: a large upgrade, many switches, one ratio."""
+"""Run the benchmarks of `make bench` in the container of scripts/bench.sh: upgrade, cutovers, kept connections."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ REPORT = Path(__file__).parents[1] / "artifacts" / "bench.json"
 
 
 def large_upgrade(machine: Machine, target: Target, runs: int) -> dict[str, Any]:
-    """From 2.22 to 3 with so many runs' rows, under load."""
+    """Upgrade from 2.22 to 3 under load, with the rows of the given number of runs."""
     started = time.monotonic()
     original = make_original(machine, runs)
     filled = time.monotonic() - started
@@ -42,25 +42,26 @@ def large_upgrade(machine: Machine, target: Target, runs: int) -> dict[str, Any]
 
 
 def broken(report: dict[str, Any], wanted_switches: int) -> list[str]:
-    """The promises that were not kept, in words."""
+    """Return a message for each requirement that the results do not meet."""
     upgraded, switched = report["upgrade"], report["switches"]
     told, seen = upgraded["downtime_told_seconds"], upgraded["downtime_seen_seconds"]
     found = {
         f"the upgrade failed: {upgraded['result'].get('cause')}": not upgraded["result"]["ok"],
         f"tables or artifacts changed: {', '.join(upgraded['changed_tables'])}": upgraded["changed_tables"],
-        f"the upgrade was away {seen} s and told {told} s": abs(seen - told) > TOLERANCE,
-        f"{switched['probe']['failed']} requests failed in a switch": switched["probe"]["failed"],
-        f"{switched['switches']} of {wanted_switches} switches in the time": switched["switches"] != wanted_switches,
+        f"downtime measured: {seen} s, reported: {told} s": abs(seen - told) > TOLERANCE,
+        f"{switched['probe']['failed']} requests failed in a cutover": switched["probe"]["failed"],
+        f"{switched['switches']} of {wanted_switches} cutovers in the time limit": switched["switches"]
+        != wanted_switches,
     }
     for name, load in {"upgrade": upgraded["load"], "switches": switched["load"]}.items():
         calls = {key: load[key] for key in ("lost", "wrong", "twice") if load[key]}
-        found[f"calls of clients, {name}: {calls}"] = calls
+        found[f"failed calls of clients, {name}: {calls}"] = calls
     return [words for words, is_so in found.items() if is_so]
 
 
 def main() -> int:
     """Run as a program."""
-    parser = argparse.ArgumentParser(description="Measure an upgrade and switches on the machine of scripts/bench.sh")
+    parser = argparse.ArgumentParser(description="Measure an upgrade and cutovers in the container of scripts/bench.sh")
     parser.add_argument("--machine", default="mlflow-molecule-upgrade")
     parser.add_argument("--ca", type=Path, required=True)
     parser.add_argument("--runs", type=int, default=100_000)
@@ -83,7 +84,7 @@ def main() -> int:
         REPORT.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
     promises = broken(report, options.switches)
     for words in promises:
-        print(f"Not as promised: {words}", file=sys.stderr)
+        print(f"error: {words}", file=sys.stderr)
     return 1 if promises else 0
 
 

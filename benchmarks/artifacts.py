@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""Write artifacts where the filled runs' are, on the machine; the argument says of how many runs."""
+"""Write artifacts of the filled runs. Runs in the container; the argument is the number of runs."""
 
 from __future__ import annotations
 

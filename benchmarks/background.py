@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""The load and the probe in processes of their own, beside a test."""
+"""Run the load and the probe in separate processes, in parallel with a test."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ REPOSITORY = Path(__file__).parents[1]
 
 @dataclass(frozen=True)
 class Target:
-    """A server and who asks it."""
+    """A server and the credentials of its client."""
 
     url: str
     ca: Path
@@ -30,7 +30,7 @@ class Target:
 
 
 class Background:
-    """A program of this package that runs until its deadline or until its report is asked for."""
+    """A program of this package. It runs until its deadline or until `report` is called."""
 
     def __init__(self, directory: Path, program: str, target: Target, seconds: float, *arguments: str) -> None:
         environment = {
@@ -42,13 +42,13 @@ class Background:
             "PYTHONUNBUFFERED": "1",
         }
         command = [sys.executable, "-m", f"benchmarks.{program}", "--url", target.url, "--seconds", str(seconds)]
-        # Files, not pipes that nobody empties.
+        # Files, because a full pipe would block the program.
         self._output, self._errors = directory / "output", directory / "errors"
         with self._output.open("w") as output, self._errors.open("w") as errors:
             self._process = subprocess.Popen(
                 [*command, *arguments], cwd=REPOSITORY, env=environment, stdout=output, stderr=errors
             )
-        # Its imports take seconds; what is measured begins with its first request.
+        # The program's imports take seconds. The measurement begins with its first request.
         deadline = time.monotonic() + 120
         while "started" not in self._errors.read_text().split("\n"):
             if self._process.poll() is not None or time.monotonic() > deadline:
@@ -57,17 +57,17 @@ class Background:
             time.sleep(0.1)
 
     def report(self, patience: float = 180.0) -> dict[str, Any]:
-        """End it and return its report. A client in the middle of its retries ends them first."""
+        """End the program and return its report. A client completes its current retries first."""
         self._process.terminate()
         self._process.wait(timeout=patience)
         output = self._output.read_text()
         if not output.strip():
-            raise RuntimeError(f"no report: {self._errors.read_text()}")
+            raise RuntimeError(f"the program printed no report: {self._errors.read_text()}")
         document: dict[str, Any] = json.loads(output.splitlines()[-1])
         return document
 
     def end(self) -> None:
-        """End it, whatever it does."""
+        """Kill the program if it still runs."""
         if self._process.poll() is None:
             self._process.kill()
             self._process.wait()

@@ -1,4 +1,4 @@
--- People, and what they may do. Nobody signs in as they.
+-- Users and their permissions. No test signs in as one of them.
 INSERT INTO users (username, password_hash, is_admin)
 SELECT 'person-' || u, 'scrypt:32768:8:1$' || md5(u::text) || '$' || md5(u::text), false FROM generate_series(1, 50) AS u;
 INSERT INTO experiment_permissions (experiment_id, user_id, permission)

@@ -1,4 +1,4 @@
--- Rows as MLflow 2.22 writes them, of :runs runs. One run has 8 parameters, 4 tags and 5 metrics of 4 steps each:
+-- Rows of :runs runs as MLflow 2.22 writes them. One run has 8 parameters, 4 tags and 5 metrics of 4 steps each:
 -- 100,000 runs are 3.9 million rows.
 
 INSERT INTO experiments (experiment_id, name, artifact_location, lifecycle_stage, creation_time, last_update_time)

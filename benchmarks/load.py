@@ -1,12 +1,12 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""Real MLflow clients that log, search and upload until a deadline, and count every call.
+"""Run real MLflow clients that log, search and upload until a deadline, and count every call.
 
     MLFLOW_TRACKING_USERNAME=… MLFLOW_TRACKING_PASSWORD=… MLFLOW_TRACKING_SERVER_CERT_PATH=ca.crt \\
       python -m benchmarks.load --url https://… --clients 4 --seconds 60
 
-The client retries by itself as it does for everybody: nothing of it is set here. A call that fails nonetheless is
-lost. At the end everything that the server accepted is looked up. Prints a report as JSON; SIGTERM ends it early.
+The clients use MLflow's default retries. A call that fails after all retries is lost. At the end every run that the
+server accepted is verified. Prints a report as JSON; SIGTERM ends the program early.
 """
 
 from __future__ import annotations
@@ -40,12 +40,12 @@ CHECKED_ARTIFACTS = 40
 
 
 class LostCallError(Exception):
-    """A call failed after all the client's own tries; the rest of that run is left."""
+    """A call failed after all retries of the client. The remaining calls of the run are skipped."""
 
 
 @dataclass
 class Record:
-    """What all the clients did."""
+    """Calls of all clients."""
 
     seconds: dict[str, list[float]] = field(default_factory=dict)
     failures: list[dict[str, Any]] = field(default_factory=list)
@@ -53,7 +53,7 @@ class Record:
     lock: threading.Lock = field(default_factory=threading.Lock)
 
     def call(self, operation: str, call: Callable[[], Answer]) -> Answer:
-        """Make a call, note how long it took and how it ended."""
+        """Make a call; record its duration and its error."""
         started = time.monotonic()
         try:
             answer = call()
@@ -69,7 +69,7 @@ class Record:
 
 
 def one_run(client: MlflowClient, experiment: str, record: Record, directory: Path) -> None:
-    """All that a small training does."""
+    """Make the calls of a small training."""
     run = record.call("create_run", lambda: client.create_run(experiment, run_name="load")).info.run_id
     content = os.urandom(4096)
     now = int(time.time() * 1000)
@@ -84,7 +84,7 @@ def one_run(client: MlflowClient, experiment: str, record: Record, directory: Pa
     record.call("upload", lambda: client.log_artifact(run, str(path)))
     back = Path(record.call("download", lambda: client.download_artifacts(run, path.name, str(directory / "back"))))
     if back.read_bytes() != content:
-        record.failures.append({"operation": "download", "at": time.time(), "error": "other bytes than were uploaded"})
+        record.failures.append({"operation": "download", "at": time.time(), "error": "content differs from the upload"})
     back.unlink()
     record.call("set_terminated", lambda: client.set_terminated(run))
     with record.lock:
@@ -92,7 +92,7 @@ def one_run(client: MlflowClient, experiment: str, record: Record, directory: Pa
 
 
 def work(client: MlflowClient, experiment: str, record: Record, stop: threading.Event, pause: float) -> None:
-    """One run after the other until told to stop."""
+    """Make one run after the other until `stop` is set."""
     with tempfile.TemporaryDirectory() as name:
         (Path(name) / "back").mkdir()
         while not stop.wait(pause):
@@ -101,10 +101,10 @@ def work(client: MlflowClient, experiment: str, record: Record, stop: threading.
 
 
 def wait(stop: threading.Event, seconds: float) -> None:
-    """Wait until told to stop, or for this long.
+    """Wait until `stop` is set, for this many seconds at most.
 
-    In short pieces: a signal may be another thread's to receive, which does not wake this one, and only this one
-    handles it.
+    Waits in short steps. Python handles signals in the main thread, and a signal that another thread receives does not
+    wake the main thread.
     """
     deadline = time.monotonic() + seconds
     while (left := deadline - time.monotonic()) > 0 and not stop.wait(min(left, 0.5)):
@@ -112,7 +112,7 @@ def wait(stop: threading.Event, seconds: float) -> None:
 
 
 def all_runs(client: MlflowClient, experiment: str) -> Iterator[Any]:
-    """Every run of the experiment."""
+    """Yield every run of the experiment."""
     token = None
     while True:
         page = client.search_runs([experiment], max_results=1000, page_token=token)
@@ -123,7 +123,7 @@ def all_runs(client: MlflowClient, experiment: str) -> Iterator[Any]:
 
 
 def verify(client: MlflowClient, experiment: str, record: Record) -> dict[str, Any]:
-    """Look up everything that was accepted. A run too many was written twice by a retried call."""
+    """Verify every accepted run. `twice` is the number of runs that a retried call created again."""
     found = {run.info.run_id: run for run in all_runs(client, experiment)}
     wrong = []
     for run_id in record.runs:
@@ -138,18 +138,18 @@ def verify(client: MlflowClient, experiment: str, record: Record) -> dict[str, A
         ):
             wrong.append(f"{run_id} is incomplete: {run.to_dictionary()}"[:500])
     with tempfile.TemporaryDirectory() as name:
-        # What is missing is told above.
+        # Missing runs are reported above.
         there = [run_id for run_id in record.runs if run_id in found]
         for run_id in there[:: max(1, len(there) // CHECKED_ARTIFACTS)]:
             if Path(client.download_artifacts(run_id, "artifact.bin", name)).read_bytes() != record.runs[run_id]:
-                wrong.append(f"{run_id} has another artifact")
+                wrong.append(f"{run_id} has a different artifact")
     created = len(record.seconds.get("create_run", []))
     created -= sum(failure["operation"] == "create_run" for failure in record.failures)
     return {"runs": len(record.runs), "wrong": wrong, "twice": len(found) - created}
 
 
 def report(record: Record, checked: dict[str, Any], elapsed: float) -> dict[str, Any]:
-    """What happened, in numbers."""
+    """Return the report."""
     operations = {
         name: {
             "calls": len(taken),
@@ -173,11 +173,11 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="Real MLflow clients that log, search and upload")
     parser.add_argument("--url", required=True)
     parser.add_argument("--clients", type=int, default=3)
-    parser.add_argument("--seconds", type=float, required=True, help="stops by itself after this time")
+    parser.add_argument("--seconds", type=float, required=True, help="stop after this many seconds")
     parser.add_argument("--pause", type=float, default=0.1, help="seconds between two runs of a client")
     parser.add_argument("--experiment", default="load")
     options = parser.parse_args()
-    # What the client retries it also logs, once a request.
+    # Hide the warning that urllib3 logs for each retry.
     logging.getLogger("urllib3").setLevel(logging.ERROR)
     mlflow.set_tracking_uri(options.url)
     client, record, stop = MlflowClient(), Record(), threading.Event()

@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""The machine that is upgraded, a container of the scenario `upgrade`, driven as roles/upgrade drives it."""
+"""The VM container of the molecule scenario `upgrade`, controlled as roles/upgrade controls a VM."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from benchmarks import rows
 SWITCH = ("/usr/bin/python3", "/opt/mlflow/libexec/switch.py")
 JOURNAL = "/var/lib/mlflow-switch/journal.json"
 ARTIFACTS = "/srv/mlflow-artifacts"
-# What serving itself leaves behind is not looked at.
+# Only the filled artifacts: the running server also writes files.
 DIGEST = f"cd {ARTIFACTS} && find [0-9]* -type f -path '*/filled/*' -exec sha256sum {{}} + | sort | sha256sum"
 
 
@@ -29,7 +29,7 @@ class Machine:
         self.name = name
 
     def run(self, *command: str, given: str | None = None, check: bool = True) -> str:
-        """Run a command on it; return what it prints."""
+        """Run a command in the container; return its output."""
         outcome = subprocess.run(
             ["docker", "exec", "-i", self.name, *command], input=given, text=True, capture_output=True, check=False
         )
@@ -38,63 +38,63 @@ class Machine:
         return outcome.stdout.strip()
 
     def shell(self, script: str) -> str:
-        """Run a shell script on it; return what it prints."""
+        """Run a shell script in the container; return its output."""
         return self.run("sh", "-euc", script)
 
     def sql(self, database: str, statements: str) -> str:
-        """Run SQL as the superuser; return rows as psql -At prints them."""
+        """Run SQL as the superuser; return the rows in the format of psql -At."""
         command = ("runuser", "-u", "postgres", "--", "psql", "-qAt", "-v", "ON_ERROR_STOP=1", "-d", database)
         return self.run(*command, given=statements)
 
     def databases(self) -> set[str]:
-        """The names of MLflow's databases."""
+        """Return the names of MLflow's databases."""
         return set(self.sql("postgres", "SELECT datname FROM pg_database WHERE datname LIKE 'mlflow%';").split())
 
     # --- Releases and slots
 
     def release(self, version: str) -> str:
-        """The directory of a version's release."""
+        """Return the directory of a version's release."""
         return self.shell(f"ls -d /opt/mlflow/releases/{version}-*")
 
     def status(self) -> dict[str, Any]:
-        """What switch.py knows."""
+        """Return the status of switch.py."""
         document: dict[str, Any] = json.loads(self.run(*SWITCH, "status"))
         return document
 
     def serving(self) -> str:
-        """The version that serves."""
+        """Return the version in the active slot."""
         status = self.status()
         return str(status["slots"][status["active"]]["version"])
 
     def ask(self, version: str, *options: str) -> str:
-        """Want a release and have the switch begin; return its ID."""
+        """Select a release and start the cutover to it; return the ID of the cutover."""
         self.run("ln", "-sfn", self.release(version), "/opt/mlflow/current")
         return str(json.loads(self.run(*SWITCH, "upgrade", *options))["id"])
 
     def wait(self, what: str, name: str, timeout: float = 180) -> dict[str, Any]:
-        """Wait for a switch; return what is told of it."""
+        """Wait for a cutover; return its status."""
         answer = self.run(*SWITCH, "wait", "--for", what, "--id", name, "--timeout", str(timeout), check=False)
         document: dict[str, Any] = json.loads(answer)
         return document
 
     def upgrade(self, version: str, *, watch: int = 3) -> dict[str, Any]:
-        """The whole switch, with the word that the control host gives."""
+        """Perform a complete cutover, with the approval that the control node gives."""
         name = self.ask(version, "--go-timeout", "60", "--watch", str(watch))
         if self.wait("ready", name).get("step") == "ready":
             self.run(*SWITCH, "go")
         return self.wait("done", name)
 
     def at_step(self, step: str, command: str) -> None:
-        """Run a shell command as soon as the switch is at a step."""
+        """Run a shell command as soon as the cutover is at a step."""
         there = f'grep -qs \'"step": "{step}"\' {JOURNAL}'
         self.shell(f"i=0; until {there}; do sleep 0.02; i=$((i+1)); [ $i -lt 6000 ]; done; {command}")
 
     @contextmanager
     def planted(self, version: str, code: str) -> Iterator[None]:
-        """Have each Python process of a release run something at its start."""
+        """Make each Python process of a release run this code at its start."""
         place = self.shell(f"echo {self.release(version)}/lib/python3*/site-packages")
         self.run("tee", f"{place}/planted.py", given=code)
-        # Debian's Python has a sitecustomize of its own, which goes before one that is planted here.
+        # Not sitecustomize.py: Debian's Python has its own, which comes first on the path.
         self.run("tee", f"{place}/planted.pth", given="import planted\n")
         try:
             yield
@@ -102,24 +102,24 @@ class Machine:
             self.run("rm", f"{place}/planted.pth", f"{place}/planted.py")
 
     def power_cut(self) -> None:
-        """Lose all processes and all that is in memory; boot."""
+        """Kill the container, so that all processes and the memory are lost; boot it."""
         subprocess.run(["docker", "kill", self.name], check=True, capture_output=True)
         subprocess.run(["docker", "start", self.name], check=True, capture_output=True)
         deadline = time.monotonic() + 120
-        # systemctl itself has nobody to talk to at first.
+        # At first systemd does not answer systemctl.
         while self.run("systemctl", "is-system-running", check=False) not in ("running", "degraded"):
             if time.monotonic() > deadline:
-                raise RuntimeError(f"{self.name} does not boot")
+                raise RuntimeError(f"{self.name} did not boot within 120 s")
             time.sleep(0.5)
 
     def artifacts(self) -> str:
-        """A checksum over the artifacts that were there from the beginning."""
+        """Return a checksum of the original artifacts."""
         return self.shell(DIGEST)
 
 
 @dataclass(frozen=True)
 class Original:
-    """What was there before the first upgrade."""
+    """Tables and artifacts before the first upgrade."""
 
     machine: Machine
     everything: dict[str, rows.Snapshot]
@@ -127,11 +127,11 @@ class Original:
     artifacts: str
 
     def changed(self) -> dict[str, Any]:
-        """The tables that are not exactly as they were, and whether the artifacts are not."""
+        """Return the tables that differ from the original, and the artifacts if they differ."""
         return self._compare(self.everything, None)
 
     def lost(self) -> dict[str, Any]:
-        """The same for the rows that were there, whatever came since."""
+        """Compare the original rows and artifacts only; ignore new rows."""
         return self._compare(self.filled, rows.FILLED)
 
     def _compare(self, snapshots: dict[str, rows.Snapshot], where: Any) -> dict[str, Any]:
@@ -144,7 +144,7 @@ class Original:
 
 
 def make_original(machine: Machine, runs: int, *, artifacts: int = 200) -> Original:
-    """Fill the databases, and give some of the runs artifacts, unless an earlier call did."""
+    """Fill the databases and write artifacts of some runs, unless an earlier call did."""
     if machine.sql("mlflow", "SELECT count(*) FROM runs WHERE experiment_id > 1000000;") == "0":
         rows.fill(machine.sql, runs)
         machine.run("python3", "-", str(artifacts), given=(Path(__file__).parent / "artifacts.py").read_text())

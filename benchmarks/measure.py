@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""The two measurements that tests make small and `make bench` makes large: an upgrade, and many switches."""
+"""Measure an upgrade, cutovers and kept connections. Tests use small numbers, `make bench` large ones."""
 
 from __future__ import annotations
 
@@ -15,16 +15,17 @@ from benchmarks.background import Target, background
 from benchmarks.machine import SWITCH, Machine
 from benchmarks.probe import PATH
 
-# Seconds that the downtime as told and as seen may differ: the interval of the probe, and slow answers right after it.
+# Allowed difference in seconds of reported and measured downtime: the probe's interval, and slow answers after it.
 TOLERANCE = 2.5
 
 
 def upgrade(
     machine: Machine, target: Target, version: str, *, clients: int = 3, around: float = 5, limit: float = 600
 ) -> dict[str, Any]:
-    """Upgrade under load that starts `around` seconds before and ends as long after, with a view from outside.
+    """Upgrade under load, with the probe running.
 
-    Ends by itself after `limit` seconds.
+    Load and probe run from `around` seconds before the upgrade to `around` seconds after it, for `limit` seconds at
+    most.
     """
     with (
         background("load", target, limit, "--clients", str(clients)) as load,
@@ -40,32 +41,32 @@ def upgrade(
 
 
 def rounds(target: Target, requests_a_round: int) -> float:
-    """Milliseconds that one cheap signed-in request takes, the median of a round on one connection."""
+    """Return the median duration in milliseconds of a cheap authenticated request, on one connection."""
     taken = []
     with requests.Session() as session:
         session.auth = (target.username, target.password)
         for _ in range(requests_a_round):
             started = time.monotonic()
-            # With each request: REQUESTS_CA_BUNDLE would win over a session's own.
+            # An argument of each request, because REQUESTS_CA_BUNDLE overrides the value of a session.
             session.get(target.url + PATH, timeout=30, verify=str(target.ca)).raise_for_status()
             taken.append((time.monotonic() - started) * 1000)
     return statistics.median(taken)
 
 
 def keepalive(machine: Machine, target: Target, *, count: int = 7, size: int = 200) -> dict[str, Any]:
-    """nginx connecting anew for each request, as it is set up, beside kept connections; in turns."""
+    """Compare a new connection from nginx to MLflow for each request, the default, with kept connections."""
     place = "/etc/nginx/conf.d/mlflow.conf"
     original = machine.run("cat", place) + "\n"
     with_keepalive, found = re.subn(r"^( *)server unix:.*$", r"\g<0>\n\1keepalive 16;", original, flags=re.M)
     if not found:
-        raise RuntimeError(f"{place} has no upstream on a socket")
+        raise RuntimeError(f"{place} has no upstream with a Unix socket")
     taken: dict[str, list[float]] = {"anew": [], "kept": []}
     try:
         for _ in range(count):
             for name, text in (("anew", original), ("kept", with_keepalive)):
                 machine.run("tee", place, given=text)
                 machine.run("systemctl", "reload", "nginx")
-                # The workers of before end with their connections.
+                # The old workers end with their connections.
                 time.sleep(1)
                 taken[name].append(rounds(target, size))
     finally:
@@ -77,7 +78,7 @@ def keepalive(machine: Machine, target: Target, *, count: int = 7, size: int = 2
 
 
 def switches(machine: Machine, target: Target, count: int, *, clients: int = 2, limit: float = 0) -> dict[str, Any]:
-    """Restart blue/green so many times under load, or as often as fits into `limit` seconds."""
+    """Restart blue/green `count` times under load, or as often as possible in `limit` seconds."""
     limit = limit or 60.0 * count
     taken: list[float] = []
     with (

@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""Code that tests have each Python process of a release run at its start, so that it fails there."""
+"""Code that makes a release crash. Tests make each Python process of a release run it at its start."""
 
 from __future__ import annotations
 
@@ -20,5 +20,5 @@ if own.startswith("/run/mlflow-"):
 
 
 def crash(*, after: int) -> str:
-    """Every process of a slot dies so many seconds after requests come to it."""
+    """Return code that ends every process of a slot this many seconds after the slot became active."""
     return CRASH.replace("SECONDS", str(after))

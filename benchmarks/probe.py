@@ -1,11 +1,12 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""Ask the server something cheap ten times a second, never again after a failure, and tell how long it was away.
+"""Send a cheap request ten times a second, without retries, and measure the downtime.
 
     MLFLOW_TRACKING_USERNAME=… MLFLOW_TRACKING_PASSWORD=… MLFLOW_TRACKING_SERVER_CERT_PATH=ca.crt \\
       python -m benchmarks.probe --url https://… --seconds 60
 
-Away is from the last good answer before a failure to the first one after it. Prints a report as JSON.
+The downtime is the time from the last good answer before a failure to the first good answer after it. Prints a report
+as JSON.
 """
 
 from __future__ import annotations
@@ -29,14 +30,14 @@ PATH = "/api/2.0/mlflow/experiments/get?experiment_id=0"
 
 @dataclass
 class Record:
-    """The answers, in order."""
+    """Times of good answers and of failures, in order."""
 
     good: list[float] = field(default_factory=list)
     bad: list[float] = field(default_factory=list)
     causes: Counter[str] = field(default_factory=Counter)
 
     def report(self) -> dict[str, Any]:
-        """How long the server was away."""
+        """Return the downtime and the failures."""
         gaps = [after - before for before, after in itertools.pairwise(self.good)]
         away = [
             after - before
@@ -54,9 +55,9 @@ class Record:
 
 
 def ask(session: requests.Session, url: str, record: Record) -> None:
-    """Ask once; note when the answer came."""
+    """Send one request; record the time of the answer."""
     try:
-        # Given with each request: a session's own gives way to REQUESTS_CA_BUNDLE.
+        # An argument of each request, because REQUESTS_CA_BUNDLE overrides the value of a session.
         answer = session.get(url + PATH, timeout=30, verify=os.environ["MLFLOW_TRACKING_SERVER_CERT_PATH"])
         cause = "" if answer.status_code == 200 else f"HTTP {answer.status_code}"
     except requests.RequestException as error:
@@ -70,9 +71,9 @@ def ask(session: requests.Session, url: str, record: Record) -> None:
 
 def main() -> int:
     """Run as a program."""
-    parser = argparse.ArgumentParser(description="Tell how long a server was away")
+    parser = argparse.ArgumentParser(description="Measure the downtime of a server")
     parser.add_argument("--url", required=True)
-    parser.add_argument("--seconds", type=float, required=True, help="stops by itself after this time")
+    parser.add_argument("--seconds", type=float, required=True, help="stop after this many seconds")
     parser.add_argument("--interval", type=float, default=0.1)
     options = parser.parse_args()
     stop, record = threading.Event(), Record()

@@ -1,9 +1,9 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""Fill MLflow's databases with rows as MLflow 2.22 writes them, and prove later that they are all there.
+"""Fill MLflow's databases with rows as MLflow 2.22 writes them, and verify later that they are unchanged.
 
-The rows are made in PostgreSQL itself, so that 100,000 runs take seconds. SQL is run by whoever calls: psql in a
-container, a module, a driver.
+PostgreSQL generates the rows, so that 100,000 runs take seconds. The caller runs the SQL: with psql in a container, a
+module or a driver.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Protocol
 
 HERE = Path(__file__).parent
-# The rows that `fill` made, in the tables that clients write to as well.
+# Conditions for the rows of `fill`, in tables that clients also write to.
 FILLED = {
     "experiments": "experiment_id > 1000000",
     "experiment_tags": "experiment_id > 1000000",
@@ -23,7 +23,7 @@ FILLED = {
         ("params", "tags", "metrics", "latest_metrics"),
         "run_uuid IN (SELECT run_uuid FROM runs WHERE experiment_id > 1000000)",
     ),
-    # Who makes an experiment gets permissions on it.
+    # The creator of an experiment gets permissions on it.
     **dict.fromkeys(
         ("experiment_permissions", "registered_model_permissions"),
         "user_id IN (SELECT id FROM users WHERE username LIKE 'person-%')",
@@ -32,16 +32,16 @@ FILLED = {
 
 
 class Execute(Protocol):
-    """Run SQL in a database as one who may do everything; return its rows as psql -At prints them."""
+    """Run SQL in a database as an administrator; return the rows in the format of psql -At."""
 
     def __call__(self, database: str, sql: str, /) -> str:
-        """Return the rows, one a line, fields separated by |."""
+        """Return one row per line, with fields separated by |."""
         ...
 
 
 @dataclass(frozen=True)
 class Checksum:
-    """A table's rows, in whatever order they lie."""
+    """Checksum of a table's rows, independent of their order."""
 
     rows: int
     digest: str
@@ -49,18 +49,18 @@ class Checksum:
 
 @dataclass(frozen=True)
 class Snapshot:
-    """The tables of a database with the columns they had, and what was in them."""
+    """Columns and checksums of the tables of a database at one time."""
 
     columns: Mapping[str, tuple[str, ...]]
     checksums: Mapping[str, Checksum]
 
     @property
     def rows(self) -> int:
-        """All rows together."""
+        """Number of all rows."""
         return sum(checksum.rows for checksum in self.checksums.values())
 
 
-# A newer MLflow has moved these rows to a column; the move must have kept them.
+# Newer releases of MLflow moved these rows to a column. The values must be the same.
 MOVED = {
     "trace_tags": (
         "trace_name",
@@ -72,14 +72,14 @@ MOVED = {
 
 
 def fill(execute: Execute, runs: int, *, tracking: str = "mlflow", auth: str = "mlflow_auth") -> None:
-    """Make the rows of so many runs."""
+    """Create the rows of this many runs."""
     for database, name in ((tracking, "fill_tracking.sql"), (auth, "fill_auth.sql")):
         sql = (HERE / name).read_text(encoding="utf-8").replace(":runs", str(runs))
         execute(database, f"BEGIN;\n{sql}COMMIT;\n")
 
 
 def columns(execute: Execute, database: str) -> dict[str, tuple[str, ...]]:
-    """The tables of a database and their columns, but for those that tell the revision."""
+    """Return the tables of a database and their columns, without the tables of the schema revision."""
     answer: dict[str, tuple[str, ...]] = {}
     lines = execute(
         database,
@@ -98,13 +98,13 @@ def checksums(
     of: Mapping[str, tuple[str, ...]],
     where: Mapping[str, str] | None = None,
 ) -> dict[str, Checksum]:
-    """Checksums over columns of tables; `where` leaves rows of a table out. A table that is not there is left out."""
+    """Return checksums of columns of tables. `where` selects rows of a table. Missing tables are skipped."""
     present = columns(execute, database)
     queries = []
     for table, names in of.items():
         if table not in present:
             continue
-        # Each value quoted, so that neither borders nor nulls can be mistaken.
+        # Values are quoted, so that value borders and nulls are unambiguous.
         text = " || ',' || ".join(f'quote_nullable("{name}"::text)' for name in names)
         condition = (where or {}).get(table, "true")
         source = f'"{table}"'
@@ -122,7 +122,7 @@ def checksums(
 
 
 def snapshot(execute: Execute, database: str, where: Mapping[str, str] | None = None) -> Snapshot:
-    """What is in all the tables now."""
+    """Return the present columns and checksums of all tables."""
     of = columns(execute, database)
     return Snapshot(of, checksums(execute, database, of, where))
 
@@ -130,6 +130,6 @@ def snapshot(execute: Execute, database: str, where: Mapping[str, str] | None = 
 def differences(
     execute: Execute, database: str, old: Snapshot, where: Mapping[str, str] | None = None
 ) -> dict[str, tuple[Checksum, Checksum | None]]:
-    """The tables whose original columns do not hold what they held, with what they hold (None: no such table)."""
+    """Return tables with changed original columns: old and new checksum (None if the table is missing)."""
     now = checksums(execute, database, old.columns, where)
     return {table: (then, now.get(table)) for table, then in old.checksums.items() if now.get(table) != then}

@@ -1,12 +1,12 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""Upload artifacts slowly, one right after the other, so that one is always under way; never again after a failure.
+"""Upload artifacts slowly and without pauses between them, so that an upload is always in flight. No retries.
 
     MLFLOW_TRACKING_USERNAME=… MLFLOW_TRACKING_PASSWORD=… MLFLOW_TRACKING_SERVER_CERT_PATH=ca.crt \\
       python -m benchmarks.upload --url https://… --seconds 60
 
-At the end everything that the server accepted is downloaded and compared. Prints a report as JSON; SIGTERM ends it
-early, after the upload that is under way.
+At the end every accepted artifact is downloaded and compared. Prints a report as JSON; SIGTERM ends the program early,
+after the current upload.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ PIECE, PIECES = 4096, 20
 
 
 class Trickle:
-    """A body that is read a piece at a time, with a pause before each; http.client sends what it got at once."""
+    """A request body in pieces, with a pause before each. http.client sends each piece at once."""
 
     def __init__(self, content: bytes, pause: Callable[[], object]) -> None:
         self._left, self._pause = content, pause
@@ -48,7 +48,7 @@ class Trickle:
 
 @dataclass
 class Uploads:
-    """One experiment's artifacts and what became of them."""
+    """Uploads to one experiment and their results."""
 
     url: str
     accepted: dict[str, bytes] = field(default_factory=dict)
@@ -59,19 +59,19 @@ class Uploads:
         self.session.auth = (os.environ["MLFLOW_TRACKING_USERNAME"], os.environ["MLFLOW_TRACKING_PASSWORD"])
 
     def ask(self, method: str, path: str, **options: Any) -> requests.Response:
-        """Send a request, once."""
-        # Given with each request: a session's own gives way to REQUESTS_CA_BUNDLE.
+        """Send a request without retries."""
+        # An argument of each request, because REQUESTS_CA_BUNDLE overrides the value of a session.
         authority = os.environ["MLFLOW_TRACKING_SERVER_CERT_PATH"]
         return self.session.request(method, f"{self.url}/api/2.0/{path}", timeout=60, verify=authority, **options)
 
     def create_experiment(self, name: str) -> str:
-        """Create an experiment; its number."""
+        """Create an experiment; return its ID."""
         answer = self.ask("POST", "mlflow/experiments/create", json={"name": name})
         answer.raise_for_status()
         return str(answer.json()["experiment_id"])
 
     def upload(self, path: str, content: bytes, pause: Callable[[], object]) -> None:
-        """Upload one artifact; note how that ended."""
+        """Upload one artifact; record the result."""
         try:
             answer = self.ask("PUT", f"mlflow-artifacts/artifacts/{path}", data=Trickle(content, pause))
             cause = "" if answer.status_code == 200 else f"HTTP {answer.status_code}"
@@ -83,7 +83,7 @@ class Uploads:
             self.accepted[path] = content
 
     def report(self) -> dict[str, Any]:
-        """What happened, in numbers; `wrong` are accepted ones that the server does not have."""
+        """Return the report. `wrong` lists accepted artifacts that are missing or different on the server."""
         wrong = [
             path
             for path, content in self.accepted.items()
@@ -100,10 +100,10 @@ class Uploads:
 
 def main() -> int:
     """Run as a program."""
-    parser = argparse.ArgumentParser(description="Uploads of which one is always under way")
+    parser = argparse.ArgumentParser(description="Upload continuously, one artifact after the other")
     parser.add_argument("--url", required=True)
-    parser.add_argument("--seconds", type=float, required=True, help="stops by itself after this time")
-    parser.add_argument("--pause", type=float, default=0.25, help=f"seconds before each of the {PIECES} pieces of one")
+    parser.add_argument("--seconds", type=float, required=True, help="stop after this many seconds")
+    parser.add_argument("--pause", type=float, default=0.25, help=f"seconds before each of {PIECES} pieces")
     options = parser.parse_args()
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())

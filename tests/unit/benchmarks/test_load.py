@@ -44,7 +44,7 @@ def test_a_run_that_is_gone_is_told_and_the_others_are_looked_at() -> None:
     record = load.Record(seconds={"create_run": [0.1, 0.1, 0.1]})
     record.runs = {"gone": b"content", "whole": b"content", "other": b"else"}
     told = load.verify(Client("whole", "other"), "1", record)  # type: ignore[arg-type]
-    assert told == {"runs": 3, "wrong": ["gone is missing", "other has another artifact"], "twice": -1}
+    assert told == {"runs": 3, "wrong": ["gone is missing", "other has a different artifact"], "twice": -1}
 
 
 def test_a_signal_that_another_thread_receives_ends_it() -> None:

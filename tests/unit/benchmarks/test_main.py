@@ -14,7 +14,7 @@ SWITCHES = 200
 
 
 def report() -> dict[str, Any]:
-    """A run that kept all promises."""
+    """Return the report of a run that meets all requirements."""
     return {
         "upgrade": {
             "result": {"ok": True, "cause": None},
@@ -40,12 +40,12 @@ def test_a_run_that_kept_all_promises() -> None:
     [
         ("upgrade", {"result": {"ok": False, "cause": "no room"}}, "the upgrade failed: no room"),
         ("upgrade", {"changed_tables": {"runs": "x"}}, "tables or artifacts changed: runs"),
-        ("upgrade", {"downtime_seen_seconds": 30.0}, "the upgrade was away 30.0 s and told 26.5 s"),
-        ("upgrade", {"downtime_seen_seconds": 0.0}, "the upgrade was away 0.0 s and told 26.5 s"),
+        ("upgrade", {"downtime_seen_seconds": 30.0}, "downtime measured: 30.0 s, reported: 26.5 s"),
+        ("upgrade", {"downtime_seen_seconds": 0.0}, "downtime measured: 0.0 s, reported: 26.5 s"),
         ("upgrade", {"load": {"lost": 1, "wrong": [], "twice": 0}}, "calls of clients, upgrade: {'lost': 1}"),
         ("switches", {"load": {"lost": 0, "wrong": ["r"], "twice": 2}}, "switches: {'wrong': ['r'], 'twice': 2}"),
-        ("switches", {"probe": {"failed": 3}}, "3 requests failed in a switch"),
-        ("switches", {"switches": 143}, "143 of 200 switches in the time"),
+        ("switches", {"probe": {"failed": 3}}, "3 requests failed in a cutover"),
+        ("switches", {"switches": 143}, "143 of 200 cutovers in the time limit"),
     ],
 )
 def test_each_promise_that_is_broken_is_told(part: str, changes: dict[str, Any], words: str) -> None:
