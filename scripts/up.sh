@@ -13,7 +13,7 @@ local_cloud() {
 }
 
 scripts/install.sh
-step "Local cloud (Docker engine, machine image, APIs)" local_cloud
+step "Local cloud (Docker engine, VM image, APIs)" local_cloud
 enter_local_cloud
 step "MLflow on the local cloud (ansible-playbook site.yml)" ansible-playbook site.yml
 say "    all steps: done in $((SECONDS - begun)) s"
