@@ -58,7 +58,7 @@ class Profile:
     service_accounts: float = 0.0
     """A new service account is unknown to IAM policies and to Compute Engine for this long."""
     service_agents: float = 0.0
-    """The service agent of Service Networking cannot work for this long after its API was enabled."""
+    """The service agent of Service Networking cannot work for this long after its API was enabled first."""
     iam_grants: float = 0.0
     """A new binding of an IAM policy grants nothing for this long."""
     producers: float = _FOUR_DAYS

@@ -8,6 +8,7 @@ import re
 import uuid
 from typing import TYPE_CHECKING
 
+from localcloud.cloud import at_activation
 from localcloud.errors import ApiError
 from localcloud.operations import COMPUTE, Work, as_longrunning, step
 from localcloud.service import Call, Json, Service
@@ -17,10 +18,11 @@ from localcloud.services.compute.networks import without_peering
 
 if TYPE_CHECKING:
     from localcloud.cloud import Cloud
+    from localcloud.store import Collection
 
 api = Service("servicenetworking", "v1")
 
-PEERING = "servicenetworking-googleapis-com"
+PEERING = netstate.PEERING
 SERVICE = "services/servicenetworking.googleapis.com"
 _CREATE = "servicenetworking.services.connections.create"
 _PATCH = "servicenetworking.services.connections.patch"
@@ -46,15 +48,15 @@ def allocate(cloud: Cloud, network: str) -> tuple[str, str]:
     """
     name = network_name(cloud, network)
     with cloud.store.transaction():
-        connection = netstate.connections(cloud).get(name)
-        if connection is None:
+        peered = netstate.peered_ranges(cloud).get(name)
+        if peered is None:
             message = (
                 f"Failed to create subnetwork. Network '{name}' has no private services connection: "
                 "set up private services access and try again. NETWORK_NOT_PEERED"
             )
             raise ApiError(400, "FAILED_PRECONDITION", message)
         allocated = cloud.store.collection("servicenetworking.allocations")
-        for cidr in connection["ranges"].values():
+        for cidr in peered.values():
             for address in ranges.usable(cidr):
                 key = f"{name}/{address}"
                 if allocated.get(key) is None:
@@ -65,19 +67,64 @@ def allocate(cloud: Cloud, network: str) -> tuple[str, str]:
 
 
 def release(cloud: Cloud, network: str, address: str) -> None:
-    """Give an address back that `allocate` handed out; nothing happens when it is free already."""
-    name = network_name(cloud, network)
-    cloud.store.collection("servicenetworking.allocations").delete(f"{name}/{address}")
+    """Give an address back that `allocate` handed out; nothing happens when it is free already.
+
+    The server keeps the connection in use for as long as the switch `producers` says.
+    """
+    key = f"{network_name(cloud, network)}/{address}"
+    if cloud.store.collection("servicenetworking.allocations").delete(key):
+        netstate.lingering(cloud).put(key, {"since": cloud.clock.time()})
 
 
 def _producers(cloud: Cloud, network: str) -> list[str]:
-    """What Google's services run in a network: Cloud SQL instances with a private address."""
-    found = []
+    """What Google's services run in a network: Cloud SQL instances with a private address, and lately deleted ones."""
+    oldest = cloud.clock.time() - cloud.profiles.of(network.split("/")[1]).seconds("producers")
+    found = [key for key, left in netstate.lingering(cloud).items(f"{network}/") if left["since"] > oldest]
     for key, instance in cloud.store.collection("sqladmin.instances").items():
         private = instance.get("settings", {}).get("ipConfiguration", {}).get("privateNetwork")
         if private and network_name(cloud, private) == network:
             found.append(key)
     return found
+
+
+# -- the service agent
+
+
+def _agents(cloud: Cloud) -> Collection:
+    """By project: `since`, when the API was enabled first, and how many lists and operations the agent refused."""
+    return cloud.store.collection("servicenetworking.agents")
+
+
+@at_activation("servicenetworking.googleapis.com")
+def _make_agent(cloud: Cloud, project: str) -> None:
+    if _agents(cloud).get(project) is None:
+        _agents(cloud).put(project, {"since": cloud.clock.time(), "lists": 0, "operations": 0})
+
+
+def _agent_works(cloud: Cloud, project: str, kind: str) -> None:
+    """Raise what Google answers while the agent of a new project, or its role, has not spread.
+
+    Every second list is refused (kind `lists`). Every operation (kind `operations`) fails, by turns because the agent
+    is unknown and because the agent lacks its role. The switch `service_agents` has the duration.
+    """
+    with cloud.store.transaction():
+        agent = _agents(cloud).get(project)
+        if agent is None or cloud.clock.time() >= agent["since"] + cloud.profiles.of(project).seconds("service_agents"):
+            return
+        _agents(cloud).put(project, agent | {kind: agent[kind] + 1})
+    second = agent[kind] % 2 == 1
+    if kind == "lists":
+        if not second:
+            raise ApiError(400, "FAILED_PRECONDITION", "Precondition check failed.")
+    elif second:
+        message = f"Required 'compute.globalAddresses.list' permission for 'projects/{project}'"
+        raise ApiError(403, "PERMISSION_DENIED", message)
+    else:
+        message = (
+            "Request had invalid authentication credentials. Expected OAuth 2 access token, login cookie or other "
+            "valid authentication credential."
+        )
+        raise ApiError(401, "UNAUTHENTICATED", message)
 
 
 # -- methods
@@ -141,6 +188,7 @@ def create(call: Call) -> Json:
 @step(_CREATE)
 def _create(work: Work) -> Json:
     network, wanted = work.args["network"], work.args["ranges"]
+    _agent_works(work.cloud, network.split("/")[1], "operations")
     with work.cloud.store.transaction():
         connection = netstate.connections(work.cloud).get(network)
         if connection is not None and set(connection["ranges"]) != set(wanted):
@@ -192,11 +240,12 @@ def _parent_permission(call: Call) -> str | None:
     project=_parent_permission,
 )
 def list_connections(call: Call) -> Json:
-    """The connection of a network, if it has one."""
+    """The connection of a network, if Service Networking has a record of one."""
     if not call.params.get("network"):
         raise ApiError(400, None, "Invalid value: network is required.")
     network = network_name(call.cloud, call.params["network"])
     _existing_network(call, network)
+    _agent_works(call.cloud, network.split("/")[1], "lists")
     connection = netstate.connections(call.cloud).get(network)
     return {"connections": [_shown(call.cloud, network, connection)]} if connection else {}
 
@@ -219,6 +268,7 @@ def patch(call: Call) -> Json:
 @step(_PATCH)
 def _patch(work: Work) -> Json:
     cloud, network, wanted = work.cloud, work.args["network"], work.args["ranges"]
+    _agent_works(cloud, network.split("/")[1], "operations")
     with cloud.store.transaction():
         connection = netstate.connections(cloud).get(network)
         if connection is None and not work.args["force"]:

@@ -13,8 +13,11 @@ description:
     Cloud SQL and others get addresses in the VPC network.
   - Ranges that somebody else connected stay connected.
   - With O(state=absent) the range is disconnected and released; the last range takes the connection with it.
-    Where Google keeps refusing to delete the connection and no Cloud SQL instance of the project is in the network
-    any more, the peering is removed instead.
+    A deleted Cloud SQL instance keeps the connection in use for up to four days. Where Google refuses to delete the
+    connection for that reason and the project has no Cloud SQL instance in the network, the network's peering is
+    removed instead. Service Networking's record of the connection may then outlive the peering.
+  - On a new project the service agent of Service Networking may not be ready yet. The module waits up to
+    five minutes for the service agent.
 author:
   - the mlops.mlflow_gcp authors (@mlops)
 extends_documentation_fragment:
@@ -71,6 +74,7 @@ resource:
       description: >-
         The connection as the API returns it,
         U(https://cloud.google.com/service-infrastructure/docs/service-networking/reference/rest/v1/services.connections).
+        Null where the network does not have the peering of the connection.
       type: dict
     connected:
       description: Whether the connection uses the range.
@@ -88,7 +92,9 @@ resource:
     connected: true
 """
 
-from typing import Any
+import re
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 from ..module_utils import _formats
 from ..module_utils._client import GoogleError, Json
@@ -97,7 +103,10 @@ from ..module_utils._resource import RefusedError, Resource, run
 
 SERVICE = "servicenetworking.googleapis.com"
 CONNECTIONS = f"v1/services/{SERVICE}/connections"
-STILL_USED_SECONDS = 90.0
+PEERING = SERVICE.replace(".", "-")
+AGENT_SECONDS = 300.0  # how long the service agent of a new project is waited for
+STILL_USED_SECONDS = 90.0  # how long the range may stay in use after its connection is gone
+T = TypeVar("T")
 
 
 class PrivateServicesAccess(Resource):
@@ -156,11 +165,19 @@ class PrivateServicesAccess(Resource):
         return {"range": reserved, "connection": connection, "connected": connected}
 
     def _connection(self) -> Json | None:
-        # Asked about a network that is not there, Service Networking answers 403 or 404 as it pleases.
-        if self.client.find("compute", self.network_path) is None:
+        # Service Networking's record outlives the peering by days and connects nothing then. Asked about a network
+        # that does not exist, Service Networking answers 403 or 404. So the network comes first.
+        network = self.client.find("compute", self.network_path) or {}
+        if PEERING not in [peering.get("name") for peering in network.get("peerings") or ()]:
             return None
-        found = self.client.items("servicenetworking", CONNECTIONS, "connections", {"network": self.consumer})
+        query = {"network": self.consumer}
+        found = self._with_agent(
+            lambda: list(self.client.items("servicenetworking", CONNECTIONS, "connections", query))
+        )
         return next((item for item in found if item.get("service", "").endswith(SERVICE)), None)
+
+    def _with_agent(self, action: Callable[[], T]) -> T:
+        return self.insist(action, _agent_not_ready, AGENT_SECONDS)
 
     def create(self, body: Json) -> None:
         """Reserve the range; connecting it is an update that follows."""
@@ -169,34 +186,32 @@ class PrivateServicesAccess(Resource):
 
     def connect(self, body: Json, current: Json) -> None:
         """Connect the range besides those that are connected already."""
-        self._connect([*_ranges(current["connection"]), self.params["range_name"]], new=current["connection"] is None)
+        self._connect([*_ranges(current["connection"]), self.params["range_name"]])
 
-    def _connect(self, ranges: list[str], *, new: bool) -> None:
+    def _connect(self, ranges: list[str]) -> None:
+        # A forced PATCH creates the connection, too. Creating it by POST fails where a record of an earlier connection
+        # is left: "Cannot modify allocated ranges in CreateConnection. Please use UpdateConnection."
+        query = {"force": "true", "updateMask": "reservedPeeringRanges"}
         body = {"network": self.consumer, "reservedPeeringRanges": ranges}
-        if new:
-            self.call("POST", CONNECTIONS, body, api="servicenetworking")
-        else:  # creating it once more would fail: "Cannot modify allocated ranges in CreateConnection"
-            query = {"force": "true", "updateMask": "reservedPeeringRanges"}
-            self.call("PATCH", f"{CONNECTIONS}/-", body, query, api="servicenetworking")
+        self._with_agent(lambda: self.call("PATCH", f"{CONNECTIONS}/-", body, query, api="servicenetworking"))
 
     def delete(self, current: Json) -> None:
         """Disconnect the range, and release it."""
         if current["connected"]:
             others = [name for name in _ranges(current["connection"]) if name != self.params["range_name"]]
             if others:
-                self._connect(others, new=False)
+                self._connect(others)
             else:
-                self._disconnect(current["connection"])
+                self._disconnect()
         if current["range"]:
             self.insist(lambda: super(PrivateServicesAccess, self).delete(current), _still_used, STILL_USED_SECONDS)
 
-    def _disconnect(self, connection: Json) -> None:
-        peering = connection.get("peering", SERVICE.replace(".", "-"))
-        path, body = f"{CONNECTIONS}/{SERVICE.replace('.', '-')}", {"consumerNetwork": self.consumer}
+    def _disconnect(self) -> None:
+        path, body = f"{CONNECTIONS}/{PEERING}", {"consumerNetwork": self.consumer}
         try:
-            self.insist(lambda: self.call("POST", path, body, api="servicenetworking"), _still_used, STILL_USED_SECONDS)
+            self.call("POST", path, body, api="servicenetworking")
         except GoogleError as error:
-            if not _still_used(error):
+            if error.code != 404 and not _still_used(error):
                 raise
             # Cloud SQL keeps its side for days after its last instance is gone. The network's own side can go now,
             # unless that would cut off an instance.
@@ -205,7 +220,26 @@ class PrivateServicesAccess(Resource):
                 raise RefusedError(
                     f"{self.title} is used by the Cloud SQL instances {', '.join(users)}: delete them first."
                 ) from error
-            self.call("POST", f"{self.network_path}/removePeering", {"name": peering})
+            self._remove_peering()
+
+    def _remove_peering(self) -> None:
+        try:
+            self.call("POST", f"{self.network_path}/removePeering", {"name": PEERING})
+        except GoogleError as error:
+            if "there is no peering" not in error.message.lower():
+                raise
+
+    def explain(self, error: GoogleError) -> str:
+        """Return the remedy for the service agent, which does the work of an operation in place of the caller."""
+        if not (_agent_not_ready(error) or (_from_operation(error) and error.code in {401, 403})):
+            return ""
+        agent = f"service-{self.project_number}@service-networking.iam.gserviceaccount.com"
+        return (
+            "The service agent of Service Networking does not work in this project. Create it with "
+            f"`gcloud beta services identity create --service={SERVICE} --project={self.params['project']}`, grant it "
+            f"its role with `gcloud projects add-iam-policy-binding {self.params['project']} "
+            f"--member=serviceAccount:{agent} --role=roles/servicenetworking.serviceAgent`, and run again."
+        )
 
     def _databases(self) -> list[str]:
         network = self.network_path
@@ -223,8 +257,22 @@ def _ranges(connection: Json | None) -> list[str]:
     return list((connection or {}).get("reservedPeeringRanges") or ())
 
 
+def _from_operation(error: GoogleError) -> bool:
+    """Whether it is the error of a Service Networking operation, and not the answer to a request."""
+    return error.api == "servicenetworking" and not error.method and not error.service_disabled
+
+
+def _agent_not_ready(error: GoogleError) -> bool:
+    """Whether the service agent of Service Networking, or its role, is too new to be known everywhere."""
+    if error.code == 401:
+        return _from_operation(error) and "invalid authentication credentials" in error.message
+    if error.code == 403:
+        return _from_operation(error) and bool(re.search(r"\bcompute\.(?!googleapis)\w+\.\w+", error.message))
+    return error.api == "servicenetworking" and error.code == 400 and "Precondition check failed" in error.message
+
+
 def _still_used(error: GoogleError) -> bool:
-    """Whether the service thinks that it is in use, which may be over in a moment."""
+    """Whether the service regards the connection or the range as in use."""
     text = f"{error.reason} {error.message}".lower()
     return error.code in {0, 400} and ("in_use" in text or "still using" in text or "being used" in text)
 

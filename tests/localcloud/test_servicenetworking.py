@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from localcloud.cloud import Clock
 from localcloud.errors import ApiError
 from localcloud.services import servicenetworking
 from tests.localcloud.compute_client import Compute
@@ -124,10 +125,82 @@ def test_connection_in_use_is_not_deleted(compute: Compute) -> None:
     fewer = {"network": NETWORK, "reservedPeeringRanges": ["two"]}
     assert run(compute, "PATCH", f"{SERVICE}/-", fewer)["error"]["code"] == 9
     assert "error" in compute("DELETE", "global/networks/net")
+
+
+def test_a_record_outlives_its_peering(compute: Compute) -> None:
+    connect(compute, "one")
     compute("POST", "global/networks/net/removePeering", {"name": PEERING})
-    assert listed(compute) == []
     assert compute.state.peered_ranges == ()
-    compute("POST", "global/networks/net/removePeering", {"name": PEERING}, 400)
+    with pytest.raises(ApiError, match="NETWORK_NOT_PEERED"):
+        servicenetworking.allocate(compute.local.cloud, NETWORK)
+    again = compute("POST", "global/networks/net/removePeering", {"name": PEERING}, 400)
+    assert again["error"]["message"] == f"There is no peering ({PEERING}) for the network."
+    assert listed(compute)[0]["reservedPeeringRanges"] == ["one"]
+    compute.removed("global/addresses/one")
+    assert listed(compute)[0]["reservedPeeringRanges"] == ["one"]
+    # The connection is made again by a PATCH, not by a POST with another range.
+    assert "Cannot modify allocated ranges" in connect(compute, "two")["error"]["message"]
+    body = {"network": NETWORK, "reservedPeeringRanges": ["two"]}
+    assert "error" not in run(compute, "PATCH", f"{SERVICE}/-?force=true&updateMask=reservedPeeringRanges", body)
+    assert compute("GET", "global/networks/net")["peerings"][0]["name"] == PEERING
+    assert len(compute.state.peered_ranges) == 1
+
+
+def test_a_new_network_does_not_meet_the_record_of_the_old_one(compute: Compute) -> None:
+    connect(compute, "one")
+    compute("POST", "global/networks/net/removePeering", {"name": PEERING})
+    for path in ("global/addresses/one", "global/addresses/two", "global/networks/net"):
+        compute.removed(path)
+    compute.network()
+    assert listed(compute) == []
+
+
+class Hours(Clock):
+    """Real time, and hours that a test adds."""
+
+    added = 0.0
+
+    def time(self) -> float:
+        return super().time() + self.added * 3600
+
+
+def test_a_deleted_database_keeps_the_connection_in_use(compute: Compute) -> None:
+    connect(compute, "one")
+    cloud = compute.local.cloud
+    cloud.clock = clock = Hours()
+    address, _ = servicenetworking.allocate(cloud, NETWORK)
+    servicenetworking.release(cloud, NETWORK, address)
+    disconnect = {"consumerNetwork": NETWORK}
+    clock.added = 95
+    assert "still using" in run(compute, "POST", f"{SERVICE}/{PEERING}", disconnect)["error"]["message"]
+    clock.added = 97
+    assert "error" not in run(compute, "POST", f"{SERVICE}/{PEERING}", disconnect)
+    assert listed(compute) == []
+
+
+def test_the_service_agent_of_a_new_project_is_not_ready(compute: Compute) -> None:
+    cloud, call = compute.local.cloud, compute.session.call
+    cloud.clock = clock = Hours()
+    call("PUT", "/localcloud/profile", json={"service_agents": 3600})
+    assert listed(compute) == []  # the API was enabled by other means than Service Usage: nothing is known of its agent
+    cloud.activate("mlflow-local", "servicenetworking.googleapis.com")
+    refused = call("GET", f"{SERVICE}?network={NETWORK}", 400)
+    assert (refused["error"]["status"], refused["error"]["message"]) == (
+        "FAILED_PRECONDITION",
+        "Precondition check failed.",
+    )
+    assert listed(compute) == []
+    body = {"network": NETWORK, "reservedPeeringRanges": ["one"]}
+    errors = [
+        connect(compute, "one")["error"],
+        run(compute, "PATCH", f"{SERVICE}/-?force=true", body)["error"],
+    ]
+    assert [error["code"] for error in errors] == [16, 7]
+    assert "invalid authentication credentials" in errors[0]["message"]
+    assert "'compute.globalAddresses.list'" in errors[1]["message"]
+    clock.added += 1.01
+    cloud.activate("mlflow-local", "servicenetworking.googleapis.com")
+    assert "error" not in connect(compute, "one")
 
 
 def test_permission_is_on_the_networks_project(compute: Compute) -> None:

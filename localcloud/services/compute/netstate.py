@@ -20,13 +20,32 @@ if TYPE_CHECKING:
 
 # The network gives a machine its address and takes it away; in between it is off.
 _WITHOUT_EXTERNAL = ("TERMINATED", "SUSPENDED")
+PEERING = "servicenetworking-googleapis-com"
 _locks: weakref.WeakKeyDictionary[Cloud, threading.Lock] = weakref.WeakKeyDictionary()
 _locks_lock = threading.Lock()
 
 
 def connections(cloud: Cloud) -> Collection:
-    """Private services access by network (relative name): `ranges`, from an allocated range's name to its CIDR."""
+    """Service Networking's records by network (relative name): `ranges`, from an allocated range's name to its CIDR.
+
+    A record outlives the peering that `networks.removePeering` ended, and connects nothing then.
+    """
     return cloud.store.collection("servicenetworking.connections")
+
+
+def peered_ranges(cloud: Cloud) -> dict[str, dict[str, str]]:
+    """The ranges (CIDR by name) of each network that has the peering of its connection."""
+    networks = cloud.store.collection("compute.networks")
+    return {
+        network: connection["ranges"]
+        for network, connection in connections(cloud).items()
+        if PEERING in [peering["name"] for peering in (networks.get(network) or {}).get("peerings", ())]
+    }
+
+
+def lingering(cloud: Cloud) -> Collection:
+    """Producers that were deleted and still hold a connection, by `NETWORK/ADDRESS`: `since`, in seconds."""
+    return cloud.store.collection("servicenetworking.lingering")
 
 
 def instances_in(cloud: Cloud, *, network: str = "", subnetwork: str = "") -> list[Json]:
@@ -52,7 +71,7 @@ def wanted(cloud: Cloud) -> NetworkState:
         instances = cloud.store.collection("compute.instances").list()
         subnetworks = {s["selfLink"]: s for s in cloud.store.collection("compute.subnetworks").list()}
         firewalls = cloud.store.collection("compute.firewalls").list()
-        connected = connections(cloud).items()
+        connected = peered_ranges(cloud)
     cards = [(instance, nic) for instance in instances for nic in instance["networkInterfaces"]]
     used = sorted({nic["subnetwork"] for _, nic in cards} & subnetworks.keys())
     addresses = sorted(
@@ -67,9 +86,7 @@ def wanted(cloud: Cloud) -> NetworkState:
             Subnet(engine_network(subnetworks[name]["network"]), subnetworks[name]["ipCidrRange"]) for name in used
         ),
         peered_ranges=tuple(
-            Subnet(engine_network(network), cidr)
-            for network, connection in connected
-            for cidr in connection["ranges"].values()
+            Subnet(engine_network(network), cidr) for network, ranges in connected.items() for cidr in ranges.values()
         ),
         addresses=tuple(AddressMap(external, internal) for external, internal in addresses),
         firewall=tuple(rules),

@@ -13,7 +13,7 @@ from localcloud.engine import routes
 from localcloud.errors import ApiError
 from localcloud.service import Json
 from localcloud.services.compute.common import invalid, last, link
-from localcloud.services.compute.netstate import connections
+from localcloud.services.compute.netstate import peered_ranges
 
 if TYPE_CHECKING:
     from localcloud.cloud import Cloud
@@ -52,8 +52,7 @@ def taken_in_network(cloud: Cloud, network: str) -> list[tuple[Range, str]]:
     for address in cloud.store.collection("compute.addresses").list():
         if address.get("purpose") == "VPC_PEERING" and address["network"] == url:
             found.append((_allocated(address), f"allocated range '{address['name']}'"))
-    connection = connections(cloud).get(network)
-    for name, cidr in (connection or {"ranges": {}})["ranges"].items():
+    for name, cidr in peered_ranges(cloud).get(network, {}).items():
         found.append((ipaddress.IPv4Network(cidr), f"peered range '{name}'"))
     return found
 
@@ -72,7 +71,7 @@ def free_range(cloud: Cloud, prefix_length: int) -> Range:
     taken = [ipaddress.IPv4Network(s["ipCidrRange"]) for s in cloud.store.collection("compute.subnetworks").list()]
     addresses = cloud.store.collection("compute.addresses").list()
     taken += [_allocated(a) for a in addresses if a.get("purpose") == "VPC_PEERING"]
-    taken += [ipaddress.IPv4Network(c) for d in connections(cloud).list() for c in d["ranges"].values()]
+    taken += [ipaddress.IPv4Network(c) for r in peered_ranges(cloud).values() for c in r.values()]
     taken += _host_ranges()
     # Networks of the future: auto mode ones have their subnetworks here.
     taken.append(ipaddress.IPv4Network("10.128.0.0/9"))

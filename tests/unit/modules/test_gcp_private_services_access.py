@@ -24,6 +24,8 @@ ADDRESS: dict[str, Any] = {
     "network": f"https://www.googleapis.com/compute/v1/{NETWORK}",
     "status": "RESERVED",
 }
+PEERED = {"name": "mlflow-network", "peerings": [{"name": "servicenetworking-googleapis-com", "state": "ACTIVE"}]}
+FORCED = {"force": "true", "updateMask": "reservedPeeringRanges"}
 WHO = {"network": "mlflow-network", "range_name": "mlflow-services"}
 STILL_USED = {
     "code": 9,
@@ -41,17 +43,30 @@ def connection(*ranges: str) -> dict[str, Any]:
 
 
 def reads(cloud: Cloud, connected: dict[str, Any] | None, *, number: bool = False) -> None:
-    """Expect the range, the network, the project's number (once a run) and the connections to be read."""
+    """Expect the range and the network to be read, and the connections where the network has the peering.
+
+    The project's number is read once a run, before Service Networking is asked for the first time.
+    """
     cloud.get("compute", RANGE, ADDRESS)
     looks(cloud, connected, number=number)
 
 
 def looks(cloud: Cloud, connected: dict[str, Any] | None, *, number: bool = False) -> None:
-    cloud.get("compute", NETWORK, {"name": "mlflow-network"})
+    cloud.get("compute", NETWORK, PEERED if connected else {"name": "mlflow-network"})
     if number:
-        cloud.get("cloudresourcemanager", "v1/projects/my-project", {"projectNumber": "100000000001"})
-    answer = {"connections": [connected]} if connected else {}
-    cloud.get("servicenetworking", CONNECTIONS, answer, query={"network": CONSUMER})
+        reads_number(cloud)
+    if connected:
+        cloud.get("servicenetworking", CONNECTIONS, {"connections": [connected]}, query={"network": CONSUMER})
+
+
+def reads_number(cloud: Cloud) -> None:
+    cloud.get("cloudresourcemanager", "v1/projects/my-project", {"projectNumber": "100000000001"})
+
+
+def connects(cloud: Cloud, *ranges: str, failure: dict[str, Any] | None = None) -> None:
+    body = {"network": CONSUMER, "reservedPeeringRanges": list(ranges)}
+    path = f"{CONNECTIONS}/-"
+    cloud.mutates("PATCH", "servicenetworking", path, query=FORCED, body=body, failure=failure)
 
 
 def test_reserves_and_connects(cloud: Cloud, play: Play) -> None:
@@ -65,12 +80,7 @@ def test_reserves_and_connects(cloud: Cloud, play: Play) -> None:
     }
     cloud.mutates("POST", "compute", RANGES, body=body)
     reads(cloud, None, number=True)
-    cloud.mutates(
-        "POST",
-        "servicenetworking",
-        CONNECTIONS,
-        body={"network": CONSUMER, "reservedPeeringRanges": ["mlflow-services"]},
-    )
+    connects(cloud, "mlflow-services")
     reads(cloud, connection("mlflow-services"))
     result = play(gcp_private_services_access, prefix_length=20, **WHO)
     assert result["changed"]
@@ -81,13 +91,7 @@ def test_reserves_and_connects(cloud: Cloud, play: Play) -> None:
 
 def test_keeps_the_ranges_of_others(cloud: Cloud, play: Play) -> None:
     reads(cloud, connection("theirs"), number=True)
-    cloud.mutates(
-        "PATCH",
-        "servicenetworking",
-        f"{CONNECTIONS}/-",
-        query={"force": "true", "updateMask": "reservedPeeringRanges"},
-        body={"network": CONSUMER, "reservedPeeringRanges": ["theirs", "mlflow-services"]},
-    )
+    connects(cloud, "theirs", "mlflow-services")
     reads(cloud, connection("theirs", "mlflow-services"))
     result = play(gcp_private_services_access, prefix_length=20, **WHO)
     assert result["changed"]
@@ -105,7 +109,7 @@ def test_leaves_alone_what_is_right(cloud: Cloud, play: Play) -> None:
 def test_a_project_that_is_given_by_number_is_not_looked_up(cloud: Cloud, play: Play) -> None:
     path = "projects/100000000001/global"
     cloud.get("compute", f"{path}/addresses/mlflow-services", ADDRESS | {"network": f"{path}/networks/mlflow-network"})
-    cloud.get("compute", f"{path}/networks/mlflow-network", {"name": "mlflow-network"})
+    cloud.get("compute", f"{path}/networks/mlflow-network", PEERED)
     answer = {"connections": [connection("mlflow-services")]}
     cloud.get("servicenetworking", CONNECTIONS, answer, query={"network": CONSUMER})
     assert not play(gcp_private_services_access, project="100000000001", prefix_length=20, **WHO)["changed"]
@@ -117,13 +121,13 @@ def test_plans_on_an_empty_project(cloud: Cloud, play: Play) -> None:
     cloud.fails("GET", "compute", RANGE, 403, "accessNotConfigured")
     assert play(gcp_private_services_access, check=True, prefix_length=20, **WHO)["changed"]
     cloud.get("compute", RANGE, ADDRESS)
-    cloud.get("compute", NETWORK, {"name": "mlflow-network"})
+    cloud.get("compute", NETWORK, PEERED)
     cloud.fails("GET", "cloudresourcemanager", "v1/projects/my-project", 403, "SERVICE_DISABLED")
     assert play(gcp_private_services_access, check=True, prefix_length=20, **WHO)["changed"]
 
 
 def test_plans_the_connection_without_it(cloud: Cloud, play: Play) -> None:
-    reads(cloud, None, number=True)
+    reads(cloud, None)
     assert play(gcp_private_services_access, check=True, prefix_length=20, **WHO)["changed"]
 
 
@@ -147,13 +151,7 @@ def test_disconnects_and_releases(cloud: Cloud, play: Play) -> None:
 
 def test_disconnects_its_own_range_alone(cloud: Cloud, play: Play) -> None:
     reads(cloud, connection("theirs", "mlflow-services"), number=True)
-    cloud.mutates(
-        "PATCH",
-        "servicenetworking",
-        f"{CONNECTIONS}/-",
-        query={"force": "true", "updateMask": "reservedPeeringRanges"},
-        body={"network": CONSUMER, "reservedPeeringRanges": ["theirs"]},
-    )
+    connects(cloud, "theirs")
     cloud.mutates("DELETE", "compute", RANGE)
     assert play(gcp_private_services_access, state="absent", **WHO)["changed"]
 
@@ -183,40 +181,48 @@ def test_deletes_nothing_in_check_mode(cloud: Cloud, play: Play) -> None:
     assert play(gcp_private_services_access, check=True, state="absent", **WHO)["changed"]
 
 
-def test_tries_again_while_google_thinks_it_is_used(cloud: Cloud, play: Play, clock: FakeClock) -> None:
-    reads(cloud, connection("mlflow-services"), number=True)
-    body = {"consumerNetwork": CONSUMER}
-    cloud.mutates("POST", "servicenetworking", CONNECTION_PATH, body=body, failure=STILL_USED)
-    cloud.mutates("POST", "servicenetworking", CONNECTION_PATH, body=body)
-    cloud.mutates("DELETE", "compute", RANGE)
-    assert play(gcp_private_services_access, state="absent", **WHO)["changed"]
-    assert clock.sleeps
-
-
 def database(network: str) -> dict[str, Any]:
     return {"name": "mlflow-database", "settings": {"ipConfiguration": {"privateNetwork": network}}}
 
 
-@pytest.mark.parametrize("instances", [{}, {"items": [{"name": "x"}, database(f"{NETWORK}-of-others")]}])
-def test_removes_the_peering_where_no_database_is_left(
-    cloud: Cloud, play: Play, monkeypatch: pytest.MonkeyPatch, instances: Any
-) -> None:
-    reads(cloud, connection("mlflow-services"), number=True)
-    monkeypatch.setattr(gcp_private_services_access, "STILL_USED_SECONDS", 0.0)
+def refuses_deletion(cloud: Cloud, instances: Any) -> None:
     body = {"consumerNetwork": CONSUMER}
     cloud.mutates("POST", "servicenetworking", CONNECTION_PATH, body=body, failure=STILL_USED)
     cloud.get("sql", "v1/projects/my-project/instances", instances)
+
+
+@pytest.mark.parametrize("instances", [{}, {"items": [{"name": "x"}, database(f"{NETWORK}-of-others")]}])
+def test_removes_the_peering_where_no_database_is_left(
+    cloud: Cloud, play: Play, clock: FakeClock, instances: Any
+) -> None:
+    reads(cloud, connection("mlflow-services"), number=True)
+    refuses_deletion(cloud, instances)
     cloud.mutates("POST", "compute", f"{NETWORK}/removePeering", body={"name": "servicenetworking-googleapis-com"})
+    cloud.mutates("DELETE", "compute", RANGE)
+    assert play(gcp_private_services_access, state="absent", **WHO)["changed"]
+    assert sum(clock.sleeps) < 5  # Google keeps refusing for days: waiting does not help
+
+
+def test_a_removed_peering_is_not_removed_again(cloud: Cloud, play: Play) -> None:
+    """Service Networking goes on listing the connection for days after the peering was removed."""
+    reads(cloud, None)
     cloud.mutates("DELETE", "compute", RANGE)
     assert play(gcp_private_services_access, state="absent", **WHO)["changed"]
 
 
-def test_never_cuts_off_a_database(cloud: Cloud, play: Play, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_peering_that_somebody_else_removed_meanwhile_is_done(cloud: Cloud, play: Play) -> None:
     reads(cloud, connection("mlflow-services"), number=True)
-    monkeypatch.setattr(gcp_private_services_access, "STILL_USED_SECONDS", 0.0)
-    body = {"consumerNetwork": CONSUMER}
-    cloud.mutates("POST", "servicenetworking", CONNECTION_PATH, body=body, failure=STILL_USED)
-    cloud.get("sql", "v1/projects/my-project/instances", {"items": [database(NETWORK)]})
+    refuses_deletion(cloud, {})
+    message = "There is no peering (servicenetworking-googleapis-com) for the network."
+    body = {"name": "servicenetworking-googleapis-com"}
+    cloud.fails("POST", "compute", f"{NETWORK}/removePeering", 400, "invalid", message, body=body)
+    cloud.mutates("DELETE", "compute", RANGE)
+    assert play(gcp_private_services_access, state="absent", **WHO)["changed"]
+
+
+def test_never_cuts_off_a_database(cloud: Cloud, play: Play) -> None:
+    reads(cloud, connection("mlflow-services"), number=True)
+    refuses_deletion(cloud, {"items": [database(NETWORK)]})
     result = play(gcp_private_services_access, fails=True, state="absent", **WHO)
     assert "used by the Cloud SQL instances mlflow-database" in result["msg"]
 
@@ -225,3 +231,53 @@ def test_another_error_is_no_reason_to_remove_the_peering(cloud: Cloud, play: Pl
     reads(cloud, connection("mlflow-services"), number=True)
     cloud.fails("POST", "servicenetworking", CONNECTION_PATH, 403, "forbidden", body={"consumerNetwork": CONSUMER})
     assert "Cannot delete" in play(gcp_private_services_access, fails=True, state="absent", **WHO)["msg"]
+
+
+UNAUTHENTICATED = {
+    "code": 16,
+    "message": "Request had invalid authentication credentials. Expected OAuth 2 access token, login cookie or other "
+    "valid authentication credential. See https://developers.google.com/identity/sign-in/web/devconsole-project.",
+}
+NO_ROLE = {"code": 7, "message": "Required 'compute.globalAddresses.list' permission for 'projects/my-project'"}
+
+
+def test_waits_for_the_service_agent_of_a_new_project(cloud: Cloud, play: Play, clock: FakeClock) -> None:
+    cloud.get("compute", RANGE, ADDRESS)
+    cloud.get("compute", NETWORK, PEERED)
+    reads_number(cloud)
+    refused = {"message": "Precondition check failed.", "query": {"network": CONSUMER}}
+    cloud.fails("GET", "servicenetworking", CONNECTIONS, 400, "FAILED_PRECONDITION", **refused)
+    cloud.get("servicenetworking", CONNECTIONS, {}, query={"network": CONSUMER})
+    connects(cloud, "mlflow-services", failure=UNAUTHENTICATED)
+    connects(cloud, "mlflow-services", failure=NO_ROLE)
+    connects(cloud, "mlflow-services")
+    reads(cloud, connection("mlflow-services"))
+    assert play(gcp_private_services_access, prefix_length=20, **WHO)["changed"]
+    assert clock.sleeps
+
+
+@pytest.mark.parametrize("failure", [UNAUTHENTICATED, NO_ROLE])
+def test_a_service_agent_that_never_works_is_created_by_hand(
+    cloud: Cloud, play: Play, monkeypatch: pytest.MonkeyPatch, failure: dict[str, Any]
+) -> None:
+    """The credentials and the permissions of the caller have nothing to do with it."""
+    monkeypatch.setattr(gcp_private_services_access, "AGENT_SECONDS", 0.0)
+    reads(cloud, None, number=True)
+    connects(cloud, "mlflow-services", failure=failure)
+    message = play(gcp_private_services_access, fails=True, prefix_length=20, **WHO)["msg"]
+    assert failure["message"] in message
+    create = "gcloud beta services identity create --service=servicenetworking.googleapis.com --project=my-project"
+    assert f"`{create}`" in message
+    assert "--member=serviceAccount:service-100000000001@service-networking.iam.gserviceaccount.com" in message
+    assert "--role=roles/servicenetworking.serviceAgent" in message
+    assert "The account lacks" not in message
+    assert "login" not in message.replace(failure["message"], "")
+
+
+def test_an_operation_of_the_wrong_project_is_not_waited_for(cloud: Cloud, play: Play) -> None:
+    reads(cloud, None, number=True)
+    where = "https://console.developers.google.com/apis/api/compute.googleapis.com/overview?project=42"
+    connects(
+        cloud, "mlflow-services", failure={"code": 7, "message": f"API is disabled. Enable it by visiting {where}"}
+    )
+    play(gcp_private_services_access, fails=True, prefix_length=20, **WHO)
