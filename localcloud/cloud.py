@@ -18,7 +18,7 @@ from localcloud.accounts import ServiceAccounts
 from localcloud.auth import Auth
 from localcloud.engine.base import Engine
 from localcloud.faults import Faults
-from localcloud.operations import Operations
+from localcloud.operations import Operations, pacific
 from localcloud.permissions import Permissions, project_resource
 from localcloud.profile import Profiles
 from localcloud.projects import Projects
@@ -68,6 +68,10 @@ class Clock:
         """RFC 3339 in UTC with milliseconds, so many seconds from now."""
         moment = datetime.datetime.fromtimestamp(self.time() + offset, datetime.UTC)
         return moment.strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}Z"
+
+    def pacific(self) -> str:
+        """The time as Compute Engine writes it."""
+        return pacific(self.now())
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ must therefore be safe to repeat: look at what is there, then make it so.
 from __future__ import annotations
 
 import builtins
+import datetime
 import http
 import logging
 import re
@@ -211,6 +212,12 @@ def _error(error: ApiError) -> Json:
     }
 
 
+def pacific(moment: str) -> str:
+    """A time in UTC as Compute Engine writes it: with the offset of the US Pacific coast (in winter)."""
+    west = datetime.timezone(datetime.timedelta(hours=-8))
+    return datetime.datetime.fromisoformat(moment).astimezone(west).isoformat(timespec="milliseconds")
+
+
 def as_compute(operation: Json) -> Json:
     """An operation as Compute Engine shows it."""
     base = f"{COMPUTE}/projects/{operation['project']}"
@@ -224,11 +231,13 @@ def as_compute(operation: Json) -> Json:
         "status": operation["status"],
         "user": operation["user"],
         "progress": {"PENDING": 0, "RUNNING": 50, "DONE": 100}[operation["status"]],
-        "insertTime": operation["insertTime"],
+        "insertTime": pacific(operation["insertTime"]),
         "selfLink": f"{base}/{scope}/operations/{operation['name']}",
     }
-    for source, name in (("startTime", "startTime"), ("endTime", "endTime"), ("targetId", "targetId"),
-                         ("requestId", "clientOperationId")):  # fmt: skip
+    for name in ("startTime", "endTime"):
+        if operation.get(name):
+            shown[name] = pacific(operation[name])
+    for source, name in (("targetId", "targetId"), ("requestId", "clientOperationId")):
         if operation.get(source):
             shown[name] = operation[source]
     kind, _, place = scope.partition("/")

@@ -211,7 +211,7 @@ def _peered(cloud: Cloud, network: Json) -> Json:
         "name": PEERING,
         "network": f"{COMPUTE}/projects/{tenant}-tp/global/networks/servicenetworking",
         "state": "ACTIVE",
-        "stateDetails": f"[{cloud.clock.now()}]: Connected.",
+        "stateDetails": f"[{cloud.clock.pacific()}]: Connected.",
         "autoCreateRoutes": True,
         "exchangeSubnetRoutes": True,
         "exportCustomRoutes": False,

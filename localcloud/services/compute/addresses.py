@@ -60,7 +60,7 @@ def shown(cloud: Cloud, address: Json) -> Json:
 
 
 def insert(call: Call) -> Json:
-    """Reserve an address or a range."""
+    """Reserve an address or a range. Labels are checked and dropped: only setLabels stores labels of an address."""
     body = call.body
     name = f"{place(call)}/addresses/{checked_name(body)}"
     check_labels(body.get("labels"))
@@ -69,7 +69,7 @@ def insert(call: Call) -> Json:
 
     def create() -> Json:
         document = new(call, "compute#address", name)
-        document |= {k: body[k] for k in ("description", "labels") if body.get(k)}
+        document["description"] = body.get("description") or ""
         kind = body.get("addressType") or ("INTERNAL" if body.get("purpose") == "VPC_PEERING" else "EXTERNAL")
         document |= {"addressType": kind}
         if kind == "EXTERNAL":
@@ -144,6 +144,7 @@ def _peering_range(call: Call, body: Json) -> Json:
         "address": str(ipaddress.IPv4Network(wanted).network_address),
         "prefixLength": length,
         "network": link(network),
+        "networkTier": "PREMIUM",
         "purpose": "VPC_PEERING",
     }
 

@@ -124,7 +124,7 @@ def new_document(cloud: Cloud, kind: str, name: str) -> Json:
     document: Json = {
         "kind": kind,
         "id": str(cloud.store.next_number("compute.id", 1_000_000_000_000_000_001)),
-        "creationTimestamp": cloud.clock.now(),
+        "creationTimestamp": cloud.clock.pacific(),
         "name": last(name),
     }
     scope = name.split("/")[2]

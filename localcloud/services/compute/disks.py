@@ -69,7 +69,7 @@ def create(call: Call, name: str, parameters: Json, image: catalog.Image, user: 
         "licenses": public["licenses"],
         "architecture": "X86_64",
         "physicalBlockSizeBytes": "4096",
-        "lastAttachTimestamp": call.cloud.clock.now(),
+        "lastAttachTimestamp": call.cloud.clock.pacific(),
         "users": [user],
     }
     if parameters.get("labels"):

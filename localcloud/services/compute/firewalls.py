@@ -154,7 +154,7 @@ def _change(call: Call, verb: str, *, replace: bool) -> Json:
             raise invalid("resource.name", call.body["name"], "This field cannot be changed.")
         return resources(call.cloud, "firewalls").update(name, lambda _: kept | rule)
 
-    return operation(call, verb, name, update)
+    return operation(call, f"compute.firewalls.{verb}", name, update)
 
 
 @api.method("compute.firewalls.patch", permission="compute.firewalls.update")

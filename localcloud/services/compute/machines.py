@@ -102,7 +102,7 @@ def _insert(work: Work) -> None:
         _forget(cloud, name)
         netstate.apply(cloud)
         raise
-    _set(cloud, name, {"status": "RUNNING", "lastStartTimestamp": cloud.clock.now()})
+    _set(cloud, name, {"status": "RUNNING", "lastStartTimestamp": cloud.clock.pacific()})
 
 
 @step("compute.instances.delete")
@@ -131,7 +131,7 @@ def _suspend(work: Work) -> None:
     cloud, name = work.cloud, work.args["name"]
     instance = resources(cloud, "instances").get(name)
     _engine(lambda: cloud.engine.machines.stop(instance["id"]))
-    _stopped(cloud, name, {"status": "SUSPENDED", "lastSuspendedTimestamp": cloud.clock.now()})
+    _stopped(cloud, name, {"status": "SUSPENDED", "lastSuspendedTimestamp": cloud.clock.pacific()})
     netstate.apply(cloud)
 
 
@@ -145,7 +145,7 @@ def _stopped(cloud: Cloud, name: str, state: Json | None = None) -> None:
             for config in nic.get("accessConfigs", ()):
                 if config.get("natIP") and addresses.static_name(cloud, config["natIP"]) is None:
                     del config["natIP"]
-        instance |= state or {"status": "TERMINATED", "lastStopTimestamp": cloud.clock.now()}
+        instance |= state or {"status": "TERMINATED", "lastStopTimestamp": cloud.clock.pacific()}
         resources(cloud, "instances").update(name, lambda _: instance)
 
 
@@ -161,7 +161,7 @@ def _start(work: Work) -> None:
         _stopped(cloud, name)
         netstate.apply(cloud)
         raise
-    _set(cloud, name, {"status": "RUNNING", "lastStartTimestamp": cloud.clock.now()})
+    _set(cloud, name, {"status": "RUNNING", "lastStartTimestamp": cloud.clock.pacific()})
 
 
 @step("compute.instances.reset")
@@ -169,7 +169,7 @@ def _reset(work: Work) -> None:
     cloud, name = work.cloud, work.args["name"]
     instance = resources(cloud, "instances").get(name)
     _engine(lambda: cloud.engine.machines.reset(instance["id"]))
-    _set(cloud, name, {"lastStartTimestamp": cloud.clock.now()})
+    _set(cloud, name, {"lastStartTimestamp": cloud.clock.pacific()})
 
 
 @at_start
@@ -211,7 +211,7 @@ def _wake(cloud: Cloud, names: list[str]) -> None:
             continue
         try:
             cloud.engine.machines.start(instance["id"])
-            _set(cloud, name, {"status": "RUNNING", "lastStartTimestamp": cloud.clock.now()})
+            _set(cloud, name, {"status": "RUNNING", "lastStartTimestamp": cloud.clock.pacific()})
         except EngineError as error:
             _log.error("%s could not be started again: %s", name, error)
             _stopped(cloud, name)

@@ -28,7 +28,6 @@ from localcloud.services.compute.common import (
 if TYPE_CHECKING:
     from localcloud.cloud import Cloud
 
-_MTU = 1460
 _PATCHABLE = ("routingConfig", "mtu", "description", "networkFirewallPolicyEnforcementOrder")
 
 
@@ -52,9 +51,10 @@ def insert(call: Call) -> Json:
     name = f"{place(call)}/networks/{checked_name(body)}"
     if body.get("IPv4Range") or body.get("autoCreateSubnetworks") is None:
         raise ApiError(400, "badRequest", "Legacy networks are not supported anymore: set autoCreateSubnetworks.")
-    mtu = body.get("mtu") or _MTU
-    if not 1300 <= mtu <= 8896:
+    mtu = body.get("mtu")
+    if mtu and not 1300 <= mtu <= 8896:
         raise invalid("resource.mtu", mtu, "Must be between 1300 and 8896.")
+    _check_supported(body)
 
     return operation(call, "insert", name, lambda: create(call.cloud, name, body))
 
@@ -63,7 +63,6 @@ def create(cloud: Cloud, name: str, body: Json) -> Json:
     """Write a new network; one in auto mode with its subnetworks."""
     document = new_document(cloud, "compute#network", name) | {
         "autoCreateSubnetworks": body["autoCreateSubnetworks"],
-        "mtu": body.get("mtu") or _MTU,
         "routingConfig": {"routingMode": "REGIONAL", "bgpBestPathSelectionMode": "LEGACY"}
         | (body.get("routingConfig") or {}),
         "networkFirewallPolicyEnforcementOrder": body.get("networkFirewallPolicyEnforcementOrder")
@@ -71,13 +70,20 @@ def create(cloud: Cloud, name: str, body: Json) -> Json:
     }
     project = name.split("/")[1]
     document["selfLinkWithId"] = link(f"projects/{project}/global/networks/{document['id']}")
-    if body.get("description"):
-        document["description"] = body["description"]
+    # A network that was made without an MTU shows none.
+    document |= {field: body[field] for field in ("description", "mtu") if body.get(field)}
     document = resources(cloud, "networks").create(name, document)
     if document["autoCreateSubnetworks"]:
         for region, (_, cidr) in catalog.REGIONS.items():
             subnetworks.create(cloud, f"projects/{project}/regions/{region}/subnetworks/{last(name)}", name, cidr)
     return document
+
+
+def _check_supported(body: Json) -> None:
+    if body.get("enableUlaInternalIpv6") or body.get("internalIpv6Range"):
+        raise ApiError(501, None, "The local cloud has no IPv6.")
+    if body.get("networkProfile"):
+        raise ApiError(501, None, "The local cloud has no network profiles.")
 
 
 @api.method("compute.networks.get", permission="compute.networks.get")
@@ -98,8 +104,9 @@ def patch(call: Call) -> Json:
     """Change routing mode, MTU or description."""
     name = _name(call)
     stored = resources(call.cloud, "networks").get(name)
+    _check_supported(call.body)
     for field, value in call.body.items():
-        if field not in _PATCHABLE and value != stored.get(field):
+        if field not in _PATCHABLE and (value or None) != (stored.get(field) or None):
             raise invalid(f"resource.{field}", value, "This field cannot be changed.")
     change = {k: v for k, v in call.body.items() if k in _PATCHABLE}
 
@@ -107,7 +114,7 @@ def patch(call: Call) -> Json:
         ready(call.cloud, name)
         return resources(call.cloud, "networks").update(name, lambda d: merge(d, change))
 
-    return operation(call, "patch", name, update)
+    return operation(call, "compute.networks.patch", name, update)
 
 
 @api.method("compute.networks.switchToCustomMode", permission="compute.networks.switchToCustomMode")

@@ -63,7 +63,7 @@ def create(call: Call, name: str) -> Json:
         | _given(body.get("shieldedInstanceConfig")),
         "shieldedInstanceIntegrityPolicy": {"updateAutoLearnPolicy": True},
         "networkInterfaces": [_network_interface(call, body)],
-        "lastStartTimestamp": call.cloud.clock.now(),
+        "lastStartTimestamp": call.cloud.clock.pacific(),
     }
     for field in (
         "description",

@@ -50,10 +50,18 @@ def create(cloud: Cloud, name: str, network: str, cidr: str, options: Json | Non
         "gatewayAddress": str(ipaddress.IPv4Network(cidr)[1]),
         "privateIpGoogleAccess": False,
         "privateIpv6GoogleAccess": "DISABLE_GOOGLE_ACCESS",
+        "allowSubnetCidrRoutesOverlap": False,
         "purpose": "PRIVATE",
         "stackType": "IPV4_ONLY",
     }
-    return resources(cloud, "subnetworks").create(name, document | (options or {}))
+    return resources(cloud, "subnetworks").create(name, _with_flow_logs(document | (options or {})))
+
+
+def _with_flow_logs(subnetwork: Json) -> Json:
+    """Show whether flow logs are on in the old field, too, where the subnetwork has a log configuration."""
+    if "logConfig" not in subnetwork:
+        return subnetwork
+    return subnetwork | {"enableFlowLogs": bool(subnetwork["logConfig"].get("enable"))}
 
 
 def check_free(cidr: str, taken: list[tuple[ranges.Range, str]], field: str) -> None:
@@ -124,7 +132,7 @@ def patch(call: Call) -> Json:
         if call.body.get("ipCidrRange") not in (None, stored["ipCidrRange"]):
             raise invalid("resource.ipCidrRange", call.body["ipCidrRange"], "Use expandIpCidrRange.")
         change = {k: v for k, v in call.body.items() if k in _PATCHABLE}
-        return resources(call.cloud, "subnetworks").update(name, lambda d: merge(d, change))
+        return resources(call.cloud, "subnetworks").update(name, lambda d: _with_flow_logs(merge(d, change)))
 
     return operation(call, "patch", name, update)
 
