@@ -12,6 +12,7 @@ import signal
 import subprocess
 import sys
 import uuid
+from fnmatch import fnmatchcase
 from typing import Any
 
 from localcloud.commands.env import variables
@@ -27,7 +28,7 @@ class Door:
 
     def __init__(self) -> None:
         self.changing: list[str] = []
-        self.left = 0
+        self.kill_at: int | str = 0
         self.killed_at: list[str] = []
         self.run = ""
 
@@ -45,12 +46,12 @@ class Door:
 
     def _is_the_one(self, scope: Any) -> bool:
         reads = scope["method"] in ("GET", "HEAD") or scope["path"].endswith(("/token", ":getIamPolicy", "/wait"))
-        if not reads:
-            self.changing.append(f"{scope['method']} {scope['path']}")
-        if self.left == 0 or reads:
+        if reads:
             return False
-        self.left -= 1
-        return self.left == 0
+        self.changing.append(f"{scope['method']} {scope['path']}")
+        if isinstance(self.kill_at, str):
+            return fnmatchcase(self.changing[-1], self.kill_at)
+        return len(self.changing) == self.kill_at
 
 
 def kill(run: str) -> None:
@@ -83,9 +84,12 @@ class Playbook:
             "PATH": path,
         }
 
-    def run(self, *arguments: str, playbook: str = "provision", kill_at: int = 0) -> int:
-        """Run it; its exit status, negative when it was killed (at the changing call of this number)."""
-        self._door.run, self._door.left, self._door.changing = uuid.uuid4().hex, kill_at, []
+    def run(self, *arguments: str, playbook: str = "provision", kill_at: int | str = 0) -> int:
+        """Run it; its exit status, negative when it was killed.
+
+        `kill_at` is the number of a changing call, or a pattern of its method and path ("DELETE */networks/n").
+        """
+        self._door.run, self._door.kill_at, self._door.changing = uuid.uuid4().hex, kill_at, []
         command = ["ansible-playbook", f"playbooks/{playbook}.yml", *arguments]
         with self._log.open("wb") as log:
             return subprocess.run(
@@ -111,7 +115,7 @@ class Playbook:
         assert found[3] == "0", self.output[-3000:]
         return int(found[2])
 
-    def to_the_end(self) -> int:
+    def to_the_end(self, *arguments: str, playbook: str = "provision") -> int:
         """Run it to its end; how many tasks changed something."""
-        assert self.run() == 0, self.output[-5000:]
+        assert self.run(*arguments, playbook=playbook) == 0, self.output[-5000:]
         return self.changed()

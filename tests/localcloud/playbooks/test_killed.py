@@ -2,11 +2,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """A playbook that is killed, or that the cloud treats badly, converges when it is run again.
 
-The whole of playbooks/provision.yml against a local cloud in this process, with an engine in memory. Killed means
-SIGKILL to everything that the run started, at the moment when the cloud has done what a call asked for and before the
-answer is on its way: the worst one. What a run lost so is there for the next run to find, so that one project, killed
-again and again, goes through every state that a kill can leave behind. `MLFLOW_GCP_TEST_KILL_EVERY=1` kills at every
-single changing call.
+The whole of playbooks/provision.yml and of playbooks/destroy.yml against a local cloud in this process, with an engine
+in memory. Killed means SIGKILL to everything that the run started, at the moment when the cloud has done what a call
+asked for and before the answer is on its way: the worst one. What a run lost so is there for the next run to find, so
+that one project, killed again and again, goes through every state that a kill can leave behind.
+`MLFLOW_GCP_TEST_KILL_EVERY=1` kills at every single changing call.
 """
 
 from __future__ import annotations
@@ -21,18 +21,53 @@ import requests
 from tests.localcloud.harness import Local, Session
 from tests.localcloud.playbooks.playbook import Door, Playbook
 
-KILL_EVERY = int(os.environ.get("MLFLOW_GCP_TEST_KILL_EVERY", "7"))
+KILL_EVERY = int(os.environ.get("MLFLOW_GCP_TEST_KILL_EVERY", "0"))
+CONFIRMED = ("-e", "infrastructure_destroy_confirm=mlflow-local/mlflow", "-e", "infrastructure_destroy_data=true")
+# Steps of destroy.yml, by what each leaves for the next run.
+UNTIL_THE_PEERING = (
+    "DELETE */instances/mlflow-server",
+    "DELETE */sqladmin/*/instances/mlflow-database",
+    "POST */connections/servicenetworking-googleapis-com",
+    "POST */removePeering",
+)
+AFTER_THE_PEERING = (
+    "DELETE */addresses/mlflow-services",
+    "DELETE */networks/mlflow-network",
+    "POST *:setIamPolicy",
+)
 
 
-def test_killed_again_and_again_it_converges(playbook: Playbook, door: Door) -> None:
+def killed_again_and_again(playbook: Playbook, door: Door, *arguments: str, name: str, every: int) -> None:
+    """Kill each run at a changing call, until one comes to its end."""
+    door.killed_at.clear()
     for _ in range(100):
-        status = playbook.run(kill_at=KILL_EVERY)
+        status = playbook.run(*arguments, playbook=name, kill_at=every)
         if status != -signal.SIGKILL:
             break
     assert status == 0, f"after {door.killed_at}:\n{playbook.output[-5000:]}"
     print("\n".join(door.killed_at))
     assert len(door.killed_at) >= 3
+
+
+def killed_at(playbook: Playbook, door: Door, *steps: str) -> None:
+    """Run destroy.yml as often as there are steps, and kill each run at its step."""
+    for step in steps:
+        status = playbook.run(*CONFIRMED, playbook="destroy", kill_at=step)
+        assert status == -signal.SIGKILL, f"not killed at {step}, after {door.killed_at}:\n{playbook.output[-5000:]}"
+
+
+def test_killed_again_and_again_it_converges(playbook: Playbook, door: Door) -> None:
+    killed_again_and_again(playbook, door, name="provision", every=KILL_EVERY or 7)
     assert playbook.to_the_end() == 0, playbook.output[-5000:]
+    if KILL_EVERY:
+        killed_again_and_again(playbook, door, *CONFIRMED, name="destroy", every=KILL_EVERY)
+    else:
+        killed_at(playbook, door, *UNTIL_THE_PEERING)
+        # A new database under the same name, on the network whose peering is gone.
+        assert playbook.to_the_end() > 0
+        killed_at(playbook, door, *AFTER_THE_PEERING)
+        assert playbook.to_the_end(*CONFIRMED, playbook="destroy") > 0
+    assert playbook.to_the_end(*CONFIRMED, playbook="destroy") == 0, playbook.output[-5000:]
 
 
 FAULTS: list[dict[str, Any]] = [
