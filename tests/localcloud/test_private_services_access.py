@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""The module gcp_private_services_access on a local cloud that behaves as badly as Google does."""
+"""The module gcp_private_services_access against the delays and the leftovers of Service Networking."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ NETWORK = "projects/mlflow-local/global/networks/net"
 
 
 class Patience(FakeClock):
-    """A module's clock. What the module sleeps passes on the local cloud's clock, and hardly in this process."""
+    """A module's clock. The module's pauses pass on the local cloud's clock; the test waits some milliseconds."""
 
     def sleep(self, seconds: float) -> None:
         super().sleep(seconds)
@@ -30,7 +30,7 @@ class Patience(FakeClock):
 
 
 class CloudClock(Clock):
-    """The time at which a module is."""
+    """The time of the local cloud: real time and the module's pauses."""
 
     def __init__(self, patience: Patience) -> None:
         self._patience = patience
