@@ -14,7 +14,7 @@ from localcloud.auth import private_pem, public_pem, self_signed_certificate
 if TYPE_CHECKING:
     from localcloud.cloud import Clock
     from localcloud.permissions import Permissions
-    from localcloud.projects import Projects
+    from localcloud.propagation import Propagation
     from localcloud.store import Store
 
 Json = dict[str, Any]
@@ -32,14 +32,14 @@ def _deleted_member(document: Json) -> str:
 class ServiceAccounts:
     """Service accounts (`iam.serviceAccounts`, by email) and keys (`iam.keys`, by `EMAIL/KEY_ID`)."""
 
-    def __init__(self, store: Store, projects: Projects, permissions: Permissions, clock: Clock) -> None:
+    def __init__(self, store: Store, permissions: Permissions, clock: Clock, propagation: Propagation) -> None:
         self._store = store
         self.documents = store.collection("iam.serviceAccounts")
         self.deleted = store.collection("iam.deletedServiceAccounts")
         self.key_documents = store.collection("iam.keys")
-        self._projects = projects
         self._permissions = permissions
         self._clock = clock
+        self._propagation = propagation
 
     def get(self, email_or_id: str) -> Json | None:
         """The account by email or by its unique number, as IAM shows it."""
@@ -65,7 +65,13 @@ class ServiceAccounts:
             **{k: v for k, v in fields.items() if k in ("displayName", "description") and v},
         }
         self.documents.insert(email, document)
+        if domain is None:
+            self._propagation.begin("service_accounts", email, project)
         return document
+
+    def visible(self, email: str) -> bool:
+        """Whether the account exists and other services know of it already."""
+        return self.documents.get(email) is not None and not self._propagation.pending("service_accounts", email)
 
     def delete(self, email: str) -> None:
         """Delete an account with its keys and policy; it may be undeleted by its number."""

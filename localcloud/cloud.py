@@ -22,6 +22,7 @@ from localcloud.operations import Operations, pacific
 from localcloud.permissions import Permissions, project_resource
 from localcloud.profile import Profiles
 from localcloud.projects import Projects
+from localcloud.propagation import Propagation
 from localcloud.store import Store
 
 Json = dict[str, Any]
@@ -101,11 +102,12 @@ class Cloud:
         self.store = Store(settings.home / "state.sqlite")
         self.faults = Faults()
         self.profiles = Profiles(self.store)
+        self.propagation = Propagation(self.profiles, self.clock)
         self.projects = Projects(self.store)
         self.auth = Auth(self.store, self.clock)
-        self.permissions = Permissions(self.store, self.projects, self.clock)
+        self.permissions = Permissions(self.store, self.projects, self.clock, self.propagation)
         self.custom_roles = self.permissions.custom_roles
-        self.accounts = ServiceAccounts(self.store, self.projects, self.permissions, self.clock)
+        self.accounts = ServiceAccounts(self.store, self.permissions, self.clock, self.propagation)
         self.operations = Operations(self)
 
     def start(self) -> None:
@@ -124,6 +126,8 @@ class Cloud:
 
     def activate(self, project: str, host: str) -> None:
         """Enable an API in a project, with what the API makes there; call it inside a transaction."""
+        if not self.projects.enabled(project, host):
+            self.propagation.begin("api_enablement", f"{project}/{host}", project)
         self.projects.enable(project, host)
         for function in _AT_ACTIVATION.get(host, ()):
             function(self, project)

@@ -8,6 +8,7 @@ import base64
 import hashlib
 import json
 import re
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from localcloud import conditions
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from localcloud.auth import Principal
     from localcloud.cloud import Clock
     from localcloud.projects import Projects
+    from localcloud.propagation import Propagation
     from localcloud.store import Store
 
 Json = dict[str, Any]
@@ -41,12 +43,13 @@ def project_resource(project: str) -> str:
 class Permissions:
     """IAM policies by full resource name (`//secretmanager.googleapis.com/projects/p/secrets/s`), and checks."""
 
-    def __init__(self, store: Store, projects: Projects, clock: Clock) -> None:
+    def __init__(self, store: Store, projects: Projects, clock: Clock, propagation: Propagation) -> None:
         self._store = store
         self._policies = store.collection("iam.policies")
         self._accounts = store.collection("iam.serviceAccounts")
         self._projects = projects
         self._clock = clock
+        self._propagation = propagation
         self.custom_roles = CustomRoles(store, clock)
 
     # -- policies
@@ -116,6 +119,9 @@ class Permissions:
             if audit:
                 new["auditConfigs"] = audit
             self._policies.put(resource, new)
+            old, project = set(_grants(current)), project or self._project_of(resource)
+            for grant in set(_grants(new)) - old:
+                self._propagation.begin("iam_grants", f"{resource} {grant}", project)
         return new
 
     def forget(self, resource: str) -> None:
@@ -153,7 +159,8 @@ class Permissions:
                 raise ApiError(400, None, f"Invalid argument: member {member} is not supported for this resource.")
             if kind == "serviceAccount" and email.endswith(".iam.gserviceaccount.com"):
                 google_managed = email.split("@")[1].startswith(("gcp-sa-", "service-"))
-                if not google_managed and self._accounts.get(email) is None:
+                unknown = self._accounts.get(email) is None or self._propagation.pending("service_accounts", email)
+                if unknown and not google_managed:
                     raise ApiError(400, None, f"Service account {email} does not exist.")
 
     def _check_custom_roles(self, policy: Json, current: Json, project: str) -> None:
@@ -201,7 +208,7 @@ class Permissions:
             for binding in (policy or {}).get("bindings", ()):
                 if not self._grants(binding["role"], permission):
                     continue
-                if not any(self._is(principal, member) for member in binding["members"]):
+                if not any(self._is(principal, member, place, binding) for member in binding["members"]):
                     continue
                 condition = binding.get("condition")
                 if condition and not self._holds(condition["expression"], resource or place):
@@ -222,7 +229,10 @@ class Permissions:
         held = [p for p in permissions if self.allowed(principal, p, project, resource)]
         return {"permissions": held} if held else {}
 
-    def _is(self, principal: Principal, member: str) -> bool:
+    def _is(self, principal: Principal, member: str, place: str, binding: Json) -> bool:
+        """Whether a member of a binding on a place stands for the principal, and the binding is in effect."""
+        if self._propagation.pending("iam_grants", f"{place} {_grant(binding, member)}"):
+            return False
         if member == "allUsers" or (member == "allAuthenticatedUsers" and principal.email):
             return True
         kind, _, rest = member.partition(":")
@@ -234,6 +244,16 @@ class Permissions:
                 if binding["role"] == _CONVENIENCE[kind]
             )
         return bool(principal.email) and member == principal.member
+
+
+def _grant(binding: Json, member: str) -> str:
+    return f"{binding['role']} {member} {json.dumps(binding.get('condition'), sort_keys=True)}"
+
+
+def _grants(policy: Json) -> Iterator[str]:
+    for binding in policy.get("bindings", ()):
+        for member in binding["members"]:
+            yield _grant(binding, member)
 
 
 def _plain(member: str) -> str:

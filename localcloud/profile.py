@@ -56,7 +56,7 @@ class Profile:
     api_enablement: float = 0.0
     """After an API was enabled, every third call still gets 403 SERVICE_DISABLED for this long."""
     service_accounts: float = 0.0
-    """A new service account is unknown to IAM policies and to Compute Engine for this long."""
+    """A new service account is unknown to IAM, to policies and to Compute Engine for this long."""
     service_agents: float = 0.0
     """The service agent of Service Networking cannot work for this long after its API was enabled first."""
     iam_grants: float = 0.0

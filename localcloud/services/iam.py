@@ -49,6 +49,13 @@ def _account(call: Call) -> Json:
     return found
 
 
+def _visible_account(call: Call) -> Json:
+    found = _account(call)
+    if not call.cloud.accounts.visible(found["email"]):
+        raise ApiError(404, None, f"Service account {found['name']} does not exist.")
+    return found
+
+
 def _bind(method: str, permission: str | None) -> Callable[[Handler], Handler]:
     return api.method(_ID + method, permission=permission, project=_project, resource=_resource)
 
@@ -72,7 +79,7 @@ def create(call: Call) -> Json:
 @_bind("get", "iam.serviceAccounts.get")
 def get(call: Call) -> Json:
     """One account."""
-    return _account(call)
+    return _visible_account(call)
 
 
 @api.method(_ID + "list", permission="iam.serviceAccounts.list")
@@ -144,7 +151,7 @@ def enable(call: Call) -> Json:
 @_bind("getIamPolicy", "iam.serviceAccounts.getIamPolicy")
 def get_policy(call: Call) -> Json:
     """Who may act as, or make tokens of, the account."""
-    account = _account(call)
+    account = _visible_account(call)
     version = int(call.params.get("options.requestedPolicyVersion", 1))
     return call.cloud.permissions.policy(account_resource(account["projectId"], account["email"]), version)
 
@@ -152,7 +159,7 @@ def get_policy(call: Call) -> Json:
 @_bind("setIamPolicy", "iam.serviceAccounts.setIamPolicy")
 def set_policy(call: Call) -> Json:
     """Replace the account's policy."""
-    account = _account(call)
+    account = _visible_account(call)
     resource = account_resource(account["projectId"], account["email"])
     return call.cloud.permissions.set_policy(resource, call.body.get("policy") or {}, mask=call.body.get("updateMask"))
 

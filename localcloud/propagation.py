@@ -1,0 +1,50 @@
+# Copyright (c) 2026, the mlops.mlflow_gcp authors
+# SPDX-License-Identifier: Apache-2.0
+"""What was changed a moment ago and has not reached all of Google's servers yet."""
+
+from __future__ import annotations
+
+import collections
+import threading
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from localcloud.cloud import Clock
+    from localcloud.profile import Profiles
+
+
+class Propagation:
+    """Times until which a change is not seen, by switch of the profile and key. A restart forgets them."""
+
+    def __init__(self, profiles: Profiles, clock: Clock) -> None:
+        self._profiles, self._clock = profiles, clock
+        self._lock = threading.Lock()
+        self._until: dict[tuple[str, str], float] = {}
+        self._asked: collections.Counter[str] = collections.Counter()
+
+    def begin(self, switch: str, key: str, project: str | None) -> None:
+        """Note a change; the switch in the project's profile says for how long it is not seen everywhere."""
+        seconds = self._profiles.of(project).seconds(switch)
+        with self._lock:
+            self._until.pop((switch, key), None)
+            if seconds:
+                self._until[switch, key] = self._clock.time() + seconds
+
+    def pending(self, switch: str, key: str) -> bool:
+        """Whether the change is still on its way."""
+        with self._lock:
+            until = self._until.get((switch, key))
+            if until is None:
+                return False
+            if self._clock.time() < until:
+                return True
+            del self._until[switch, key]
+            return False
+
+    def every_third(self, switch: str, key: str) -> bool:
+        """Whether this call meets a server that does not know of the change yet: the first call, and each third."""
+        if not self.pending(switch, key):
+            return False
+        with self._lock:
+            self._asked[key] += 1
+            return self._asked[key] % 3 == 1
