@@ -70,7 +70,7 @@ class Deployment:
         """GET a JSON document with the credentials of the environment; raise DeploymentError on failure."""
         try:
             if self._session is None:
-                self._session = AuthorizedSession(credentials())  # type: ignore[no-untyped-call]
+                self._session = AuthorizedSession(credentials(self.project))  # type: ignore[no-untyped-call]
             answer = self._session.get(url, params=params, timeout=TIMEOUT)
         except google.auth.exceptions.DefaultCredentialsError as error:
             remedy = "make up" if self.project == LOCAL_PROJECT else "gcloud auth application-default login"
@@ -141,12 +141,14 @@ class Deployment:
         return ["make", "-s", "-C", str(REPOSITORY), *settings]
 
 
-def credentials() -> Any:
+def credentials(project: str) -> Any:
     """Return the access token of the environment, or else application default credentials."""
     if token := os.environ.get("CLOUDSDK_AUTH_ACCESS_TOKEN"):
         return google.oauth2.credentials.Credentials(token=token)  # type: ignore[no-untyped-call]
     found, _ = google.auth.default(scopes=[SCOPE])
-    return found
+    of_user = isinstance(found, google.oauth2.credentials.Credentials)
+    # A user's file may name any project as the one that requests count for, as gcloud happened to be set up.
+    return found.with_quota_project(project) if of_user and not os.environ.get("GOOGLE_CLOUD_QUOTA_PROJECT") else found
 
 
 def snippet(deployment: Deployment) -> str:

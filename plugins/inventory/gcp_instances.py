@@ -219,10 +219,10 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):  # type: i
         names = ("auth_kind", "service_account_file", "access_token", "impersonate_service_account")
         auth = _auth.AuthOptions.of({name: self.get_option(name) for name in names})
         try:
-            session = _auth.session(auth)
+            session = _auth.session(auth, project)
         except Exception as error:  # google-auth raises its own, OSError and ValueError; all mean the same to the user
             raise AnsibleParserError(f"No usable Google credentials: {error} {login(auth)}") from error
-        client = Client(session, timeout=float(self.get_option("timeout")))
+        client = Client(session, project=project, timeout=float(self.get_option("timeout")))
         try:
             return list(self._list(client, project))
         except GoogleError as error:

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from ._auth import AuthOptions
-from ._client import GoogleError
+from ._client import CLIENT_PROJECTS, GoogleError
 
 # Google quotes it ("Permission 'compute.networks.create' denied") or says "does not have storage.buckets.get access".
 _PERMISSION = r"(?:'|\bpermission:? |\bhave )([a-z]+\.\w+\.\w+)(?:'|\b)"
@@ -57,13 +57,17 @@ def _account(path: str) -> str:
 def advice(error: GoogleError, project: str, auth: AuthOptions | None = None) -> str:
     """Return one or two sentences, or an empty string where the service's own words are the best there is."""
     code, reason, text = error.code, error.reason, error.message
+    auth = auth or AuthOptions()
     if code == 401:
-        return login(auth or AuthOptions())
+        return _impersonation(error, project) or login(auth)
+    if reason == "quotaProject":
+        return _quota_project(error, project, auth)
     if error.service_disabled:
-        service = (
-            error.metadata("service") or _found(r"([a-z]+\.googleapis\.com)", text) or f"{error.api}.googleapis.com"
-        )
-        return f"Enable the API with `gcloud services enable {service} --project={project}`, wait a minute, run again."
+        # Service Usage alone looks at the caller's project and cannot tell whether it is the target.
+        counted_for = _counted_for(error) if error.api == "serviceusage" else ""
+        return _enable(error.service, counted_for or project)
+    if reason == "USER_PROJECT_DENIED":
+        return _use(error.consumer or project)
     if reason == "BILLING_DISABLED" or (code in {400, 403} and "billing" in text.lower()):
         return f"Link a billing account: https://console.cloud.google.com/billing/linkedaccount?project={project}"
     if "constraints/gcp.resourceLocations" in text:
@@ -71,6 +75,8 @@ def advice(error: GoogleError, project: str, auth: AuthOptions | None = None) ->
             "An organisation policy allows resources in certain locations only. Set the location of this resource to "
             "one that the policy allows; for secrets of the role infrastructure: infrastructure_secret_locations."
         )
+    if reason == "CONCURRENT_OPERATIONS_QUOTA_EXCEEDED":
+        return "Too many operations run in this project at the same time: run again when some have ended."
     if "quota" in reason.lower() or "quota" in text.lower():
         return f"Free some of it or ask for more: https://console.cloud.google.com/iam-admin/quotas?project={project}"
     if code == 403:
@@ -93,6 +99,49 @@ def advice(error: GoogleError, project: str, auth: AuthOptions | None = None) ->
     if code == 429 or (code >= 500 and code != 501):
         return "The service is busy or out of order (https://status.cloud.google.com): run again later."
     return ""
+
+
+def _enable(service: str, project: str) -> str:
+    return f"Enable the API with `gcloud services enable {service} --project={project}`, wait a minute, run again."
+
+
+def _counted_for(error: GoogleError) -> str:
+    """Return the project that a request counted for, where it is one in which a user can enable APIs."""
+    return "" if error.consumer in CLIENT_PROJECTS else error.consumer
+
+
+def _use(project: str) -> str:
+    return (
+        f"The requests of this account may not count for project {project}. Grant it the role: `gcloud projects "
+        f"add-iam-policy-binding {project} --member=… --role=roles/serviceusage.serviceUsageConsumer`."
+    )
+
+
+def _impersonation(error: GoogleError, project: str) -> str:
+    """Return what the request for another account's token needs, before any playbook can enable or grant it."""
+    reasons = {detail.get("reason") for detail in error.details}
+    if "USER_PROJECT_DENIED" in reasons:
+        return _use(error.consumer or project)
+    if "SERVICE_DISABLED" not in reasons:
+        return ""
+    counted_for = _counted_for(error)
+    told = "" if counted_for else f"Run `gcloud auth application-default set-quota-project {project}`. "
+    return told + _enable("iamcredentials.googleapis.com", counted_for or project)
+
+
+def _quota_project(error: GoogleError, project: str, auth: AuthOptions) -> str:
+    given = os.environ.get("GOOGLE_CLOUD_QUOTA_PROJECT")
+    if given:
+        return f"GOOGLE_CLOUD_QUOTA_PROJECT is {given}: unset it, or set it to {project}."
+    enable = f"`gcloud services enable {error.service} --project={error.consumer}`"
+    if auth.service_account_file or auth.impersonate_service_account:
+        return (
+            f"Requests of a service account count for the project that it belongs to. Enable the API there: {enable}."
+        )
+    return (
+        f"Run `gcloud auth application-default set-quota-project {project}`. Requests of a service account count for "
+        f"the project that it belongs to: {enable}."
+    )
 
 
 def _permission(error: GoogleError, project: str) -> str:

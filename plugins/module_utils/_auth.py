@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 try:
     import google.auth
+    import google.auth.external_account
+    import google.auth.external_account_authorized_user
     import google.auth.impersonated_credentials
     import google.oauth2.credentials
     import google.oauth2.service_account
@@ -49,13 +51,15 @@ class AuthOptions:
         )
 
 
-def credentials(options: AuthOptions, environ: Mapping[str, str] | None = None) -> Any:
+def credentials(options: AuthOptions, project: str = "", environ: Mapping[str, str] | None = None) -> Any:
     """Return google-auth credentials. Raises google.auth.exceptions.GoogleAuthError, OSError or ValueError."""
+    environ = os.environ if environ is None else environ
     source = _source(options)
     if not options.impersonate_service_account:
-        return source
+        return _with_quota_project(source, project, environ)
+    # Whoever impersonates needs no role in the target project, so the request for a token cannot count for it.
     *delegates, target = [part.strip() for part in options.impersonate_service_account.split(",")]
-    override = (os.environ if environ is None else environ).get("CLOUDSDK_API_ENDPOINT_OVERRIDES_IAMCREDENTIALS")
+    override = environ.get("CLOUDSDK_API_ENDPOINT_OVERRIDES_IAMCREDENTIALS")
     endpoint = (
         f"{override.rstrip('/')}/v1/projects/-/serviceAccounts/{target}:generateAccessToken" if override else None
     )
@@ -85,7 +89,35 @@ def _source(options: AuthOptions) -> Any:
     return google.auth.default(scopes=SCOPES)[0]
 
 
-def session(options: AuthOptions, environ: Mapping[str, str] | None = None) -> Session:
+def _with_quota_project(source: Any, project: str, environ: Mapping[str, str]) -> Any:
+    """Let the requests of a user count for the target project.
+
+    Some APIs check that they are enabled in the caller's project, and gcloud notes any project in a user's file. The
+    requests of a service account count for its own project.
+    """
+    quota_project = environ.get("GOOGLE_CLOUD_QUOTA_PROJECT") or project
+    return source.with_quota_project(quota_project) if quota_project and _of_user(source) else source
+
+
+def _of_user(source: Any) -> bool:
+    if isinstance(source, google.auth.external_account.Credentials):  # of a workload or a person, or a service account
+        return not source.service_account_email
+    if isinstance(source, google.auth.impersonated_credentials.Credentials):  # as a file of gcloud has them
+        return source.quota_project_id is not None
+    users = (google.oauth2.credentials.Credentials, google.auth.external_account_authorized_user.Credentials)
+    return isinstance(source, users)
+
+
+def session(options: AuthOptions, project: str = "", environ: Mapping[str, str] | None = None) -> Session:
     """Return a requests session that fetches, refreshes and sends the access token by itself."""
-    authorized: Session = AuthorizedSession(credentials(options, environ))  # type: ignore[no-untyped-call]
+    authorized: Session = AuthorizedSession(credentials(options, project, environ))  # type: ignore[no-untyped-call]
     return authorized
+
+
+def without_quota_project(authorized: Session) -> Session | None:
+    """Return a session whose requests name no quota project; None where the given one names none already."""
+    source = getattr(authorized, "credentials", None)
+    if not getattr(source, "quota_project_id", None):
+        return None
+    other: Session = AuthorizedSession(source.with_quota_project(None))  # type: ignore[no-untyped-call, union-attr]
+    return other

@@ -8,11 +8,10 @@ No Ansible here: the inventory plugin uses this as it is.
 from __future__ import annotations
 
 import email.utils
-import json
 import os
 import random
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -22,10 +21,13 @@ try:
 except ImportError:  # reported by whoever starts us, from _auth.IMPORT_ERROR
     pass
 
+from . import _auth
+from ._errors import GoogleError, Json, details_of, error_of
+
 if TYPE_CHECKING:
     from requests import Response, Session
 
-Json = dict[str, Any]
+__all__ = ["Client", "Clock", "Deadline", "GoogleError", "Json"]
 T = TypeVar("T")
 
 # Base address per API, in the shape that gcloud's endpoint overrides have: compute and storage include their version,
@@ -42,8 +44,11 @@ ENDPOINTS: Mapping[str, str] = {
     "storage": "https://storage.googleapis.com/storage/v1/",
 }
 RETRIED_CODES = frozenset({429, 500, 502, 503})
+# Projects that own the OAuth clients of gcloud: they count requests of users without a quota project.
+CLIENT_PROJECTS = frozenset({"764086051850", "32555940559"})
 RATE_REASONS = frozenset({"rateLimitExceeded", "userRateLimitExceeded", "RATE_LIMIT_EXCEEDED"})
 PER_REQUEST_SECONDS = 120.0  # how long one request is repeated while the service is out of order
+ENABLED_WITHIN = 300.0  # how long servers of an API that was enabled may go on to say that it is not
 CONNECTION_ATTEMPTS = 5  # a wrong address should not take two minutes to be told
 CONNECT_TIMEOUT = 10.0
 READ_TIMEOUT = 150.0  # Compute's operations.wait holds the line for up to two minutes
@@ -60,45 +65,6 @@ class Clock:
     def sleep(self, seconds: float) -> None:
         """Wait."""
         time.sleep(seconds)
-
-
-class GoogleError(Exception):
-    """What a Google service (or the way to it) said. ``code`` is the HTTP status, 0 when there was no answer."""
-
-    def __init__(
-        self,
-        code: int,
-        reason: str,
-        message: str,
-        details: Sequence[Json] = (),
-        *,
-        method: str = "",
-        url: str = "",
-        api: str = "",
-    ) -> None:
-        super().__init__(f"{message} ({f'HTTP {code}, ' if code else ''}{reason})" if reason else message)
-        self.code, self.reason, self.message, self.details = code, reason, message, tuple(details)
-        self.method, self.url, self.api = method, url, api
-
-    @property
-    def service_disabled(self) -> bool:
-        """Whether the project has not enabled this API."""
-        return self.code == 403 and self.reason in {"SERVICE_DISABLED", "accessNotConfigured"}
-
-    @property
-    def operation_in_progress(self) -> bool:
-        """Cloud SQL writes to one instance are serial; Service Networking has the same with other words."""
-        return (self.code == 409 and self.reason == "operationInProgress") or (
-            self.code == 400 and "peering operation in progress" in self.message.lower()
-        )
-
-    def metadata(self, key: str) -> str:
-        """A value from the error's ErrorInfo details, or an empty string."""
-        for detail in self.details:
-            value = (detail.get("metadata") or detail.get("metadatas") or {}).get(key)  # Compute's own spelling
-            if value:
-                return str(value)
-        return ""
 
 
 @dataclass(frozen=True)
@@ -120,18 +86,23 @@ class Deadline:
 
 
 class Client:
-    """JSON requests on one session. ``timeout`` (seconds) is the deadline of all it does, waits included."""
+    """JSON requests on one session. ``timeout`` (seconds) is the deadline of all it does, waits included.
+
+    ``project`` is the project in which APIs are expected to be enabled.
+    """
 
     def __init__(
         self,
         session: Session,
         *,
+        project: str = "",
         timeout: float = 1800.0,
         clock: Clock | None = None,
         rand: Callable[[], float] = random.random,
         environ: Mapping[str, str] | None = None,
     ) -> None:
-        self.session, self.rand = session, rand
+        self.session, self.rand, self.project = session, rand, project
+        self._without_quota_project: Session | None = None
         self.environ: Mapping[str, str] = os.environ if environ is None else environ
         self.clock = clock or Clock()
         self.deadline = Deadline.after(self.clock, timeout)
@@ -208,20 +179,21 @@ class Client:
         return self._patiently(lambda: self._once(method, api, url, **kwargs), True)
 
     def _patiently(self, once: Callable[[], T], idempotent: bool) -> T:
-        patience: Deadline | None = None
+        begin: float | None = None
         attempt = 0
         while True:
             try:
                 return once()
             except _FailedError as failed:
                 error, at_least = failed.error, failed.retry_after
-            if not (error.operation_in_progress or _worth_another(error, attempt, idempotent)):
-                raise error
+            if error.service_disabled and self._leave_out_quota_project(error):
+                continue
+            seconds = self._patience(error, attempt, idempotent)
             pause = max(self.pause(attempt), at_least)
             # From the first failure on, since the request itself may have taken minutes (Compute's operations.wait);
             # where the service asks for a longer pause than that, once after it.
-            patience = patience or Deadline.after(self.clock, max(PER_REQUEST_SECONDS, pause + 1.0))
-            left = self.deadline.left() if error.operation_in_progress else min(patience.left(), self.deadline.left())
+            begin = self.clock.now() if begin is None else begin
+            left = min(begin + max(seconds, pause + 1.0) - self.clock.now(), self.deadline.left())
             attempt += 1
             if pause >= left:
                 raise GoogleError(
@@ -235,14 +207,62 @@ class Client:
                 )
             self.clock.sleep(pause)
 
+    def _patience(self, error: GoogleError, attempt: int, idempotent: bool) -> float:
+        """Seconds for which a request is repeated after this error. Raises an error that does not pass by itself."""
+        if error.operation_in_progress:
+            return self.deadline.seconds
+        if error.service_disabled and self._enabled(error):  # the service did nothing
+            return ENABLED_WITHIN
+        if not _worth_another(error, attempt, idempotent):
+            raise error
+        return PER_REQUEST_SECONDS
+
+    def _enabled(self, error: GoogleError) -> bool:
+        """Whether Service Usage knows an API as enabled that says it is not: its servers hear of it minutes later.
+
+        Raises GoogleError with the reason ``quotaProject`` where the request counted for another project.
+        """
+        if error.api == "serviceusage" or not self.project:
+            return False
+        try:
+            service = self.get("serviceusage", f"v1/projects/{self.project}/services/{error.service}")
+        except GoogleError:
+            service = {}
+        number = str(service.get("name", "")).split("/")[1:2]
+        other = error.consumer and error.consumer not in {self.project, *number}
+        if other and (number or error.consumer in CLIENT_PROJECTS):
+            message = (
+                f"the quota project of these credentials is {error.consumer}, in which {error.service} is not enabled"
+            )
+            where = {"method": error.method, "url": error.url, "api": error.api}
+            raise GoogleError(0, "quotaProject", message, error.details, **where)
+        return service.get("state") == "ENABLED"
+
+    def _leave_out_quota_project(self, error: GoogleError) -> bool:
+        """Go on without a quota project where Service Usage itself is not enabled in it; whether that is new.
+
+        Projects that were not made with the console or gcloud have no API enabled. Only such a request can enable any.
+        """
+        if error.api != "serviceusage" or self._without_quota_project:
+            return False
+        self._without_quota_project = _auth.without_quota_project(self.session)
+        return self._without_quota_project is not None
+
     def _once(self, method: str, api: str, url: str, **kwargs: Any) -> Response:
         where: dict[str, Any] = {"method": method, "url": url, "api": api}
         read_timeout = max(1.0, min(READ_TIMEOUT, self.deadline.left()))
+        session = (self._without_quota_project if api == "serviceusage" else None) or self.session
         try:
-            response = self.session.request(method, url, timeout=(CONNECT_TIMEOUT, read_timeout), **kwargs)
+            response = session.request(method, url, timeout=(CONNECT_TIMEOUT, read_timeout), **kwargs)
         except (auth_exceptions.RefreshError, auth_exceptions.DefaultCredentialsError) as error:
             raise _FailedError(
-                GoogleError(401, "credentials", f"Google refused the credentials: {_text(error)}", **where)
+                GoogleError(
+                    401,
+                    "credentials",
+                    f"Google refused the credentials: {_text(error)}",
+                    details_of(error.args[1]) if len(error.args) > 1 else (),  # what refused to impersonate an account
+                    **where,
+                )
             ) from error
         except auth_exceptions.GoogleAuthError as error:  # the token service could not be reached
             raise _FailedError(GoogleError(0, "connection", _text(error), **where)) from error
@@ -251,7 +271,7 @@ class Client:
         except requests.exceptions.RequestException as error:
             raise _FailedError(GoogleError(0, "connection", _text(error), **where)) from error
         if response.status_code >= 400:
-            raise _FailedError(_error(response, **where), _retry_after(response))
+            raise _FailedError(error_of(response, **where), _retry_after(response))
         return response
 
 
@@ -291,41 +311,6 @@ def _worth_another(error: GoogleError, attempt: int, idempotent: bool) -> bool:
     if error.code == 0:
         return error.reason == "connection" and attempt + 1 < CONNECTION_ATTEMPTS
     return error.code in RETRIED_CODES
-
-
-def _error(response: Response, *, method: str, url: str, api: str) -> GoogleError:
-    try:
-        document = response.json()
-    except ValueError:
-        document = None
-    envelope = document.get("error") if isinstance(document, dict) else None
-    if not isinstance(envelope, dict):  # a proxy's page, or OAuth's own {"error": "invalid_grant"}
-        text = json.dumps(document) if document is not None else response.text
-        return GoogleError(
-            response.status_code, "", " ".join(text.split())[:300] or response.reason, method=method, url=url, api=api
-        )
-    details = [detail for detail in envelope.get("details") or () if isinstance(detail, dict)]
-    old_style = [entry for entry in envelope.get("errors") or () if isinstance(entry, dict)]
-    reasons = (
-        [detail.get("reason") for detail in details]
-        + [entry.get("reason") for entry in old_style]
-        + [envelope.get("status")]
-    )
-    return GoogleError(
-        response.status_code,
-        next((str(reason) for reason in reasons if reason), ""),
-        "; ".join([str(envelope.get("message") or response.reason), *_violations(details)]),
-        details,
-        method=method,
-        url=url,
-        api=api,
-    )
-
-
-def _violations(details: Sequence[Json]) -> list[str]:
-    # "Request contains an invalid argument." says nothing; what is wrong with which field stands in the details.
-    found = [item for detail in details for item in detail.get("fieldViolations") or detail.get("violations") or ()]
-    return [": ".join(str(item[key]) for key in ("field", "subject", "description") if item.get(key)) for item in found]
 
 
 def _retry_after(response: Response) -> float:

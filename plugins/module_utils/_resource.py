@@ -26,7 +26,6 @@ HIDDEN = "(hidden)"
 T = TypeVar("T")
 CONFLICT_ATTEMPTS = 6
 VISIBLE_WITHIN = 90.0  # seconds a new IAM resource may stay invisible
-ENABLED_WITHIN = 300.0  # seconds an API that was enabled may go on to say that it is not
 
 
 class RefusedError(Exception):
@@ -185,17 +184,6 @@ class Resource:
             clock.sleep(pause)
             attempt += 1
 
-    def enabled_lately(self, error: GoogleError) -> bool:
-        """Whether it passes: an API's servers hear of being enabled up to minutes after Service Usage has done it."""
-        service = error.metadata("service")
-        if not error.service_disabled or not service:
-            return False
-        try:
-            path = f"v1/projects/{self.params['project']}/services/{service}"
-            return bool(self.client.get("serviceusage", path).get("state") == "ENABLED")
-        except GoogleError:
-            return False
-
     def int64(self, value: int) -> str:
         """The API's int64 travels as a string; use as ``Field(convert="int64")``."""
         return str(value)
@@ -319,7 +307,7 @@ class Machine:
     def _read(self) -> Json | None:
         self.doing = "read"
         try:
-            current = self.resource.insist(self.resource.read, self._enabled_lately, ENABLED_WITHIN)
+            current = self.resource.read()
         except GoogleError as error:
             if not (self.check_mode and error.service_disabled):
                 raise
@@ -332,9 +320,6 @@ class Machine:
         if not self.started:
             self.started, self.before = True, current
         return current
-
-    def _enabled_lately(self, error: GoogleError) -> bool:
-        return not self.check_mode and self.resource.enabled_lately(error)
 
     def _present(self) -> Result:
         resource = self.resource
@@ -562,10 +547,10 @@ def _start(kind: type[Resource], options: Mapping[str, Any], **kwargs: Any) -> t
         module.fail_json(msg=missing_required_lib("google-auth and requests"), exception=_auth.IMPORT_ERROR)
     auth = _auth.AuthOptions.of(module.params)
     try:
-        session = _auth.session(auth)
+        session = _auth.session(auth, module.params["project"])
     except Exception as error:  # google-auth raises its own, OSError and ValueError; all mean the same to the user
         module.fail_json(msg=f"No usable Google credentials: {error} {login(auth)}")
-    return module, Client(session, timeout=float(module.params["timeout"]))
+    return module, Client(session, project=module.params["project"], timeout=float(module.params["timeout"]))
 
 
 def _fail(module: AnsibleModule, error: GoogleError, what: str, changed: bool, resource: Resource) -> NoReturn:

@@ -46,10 +46,11 @@ resource:
 """
 
 from collections.abc import Iterator, Mapping
+from functools import partial
 from typing import Any
 
 from ..module_utils import _formats
-from ..module_utils._client import GoogleError, Json
+from ..module_utils._client import ENABLED_WITHIN, GoogleError, Json
 from ..module_utils._fields import Field
 from ..module_utils._resource import Resource, run
 
@@ -107,12 +108,15 @@ class Services(Resource):
         """Enable what is not enabled."""
         missing = [service for service in body if current.get(service) != "ENABLED"]
         for batch in _batches(missing):
-            operation = self.call("POST", self.fill(self.collection + ":batchEnable"), {"serviceIds": batch})
-            failures = (operation.get("response") or {}).get("failures") or ()
-            if failures:
-                message = "; ".join(f"{item.get('serviceId')}: {item.get('errorMessage')}" for item in failures)
-                raise GoogleError(400, "enableFailed", message, api=self.api)
+            self.insist(partial(self._enable, batch), _passes, ENABLED_WITHIN)
             self.requested.update(batch)
+
+    def _enable(self, batch: list[str]) -> None:
+        operation = self.call("POST", self.fill(self.collection + ":batchEnable"), {"serviceIds": batch})
+        failures = (operation.get("response") or {}).get("failures") or ()
+        if failures:
+            message = "; ".join(f"{item.get('serviceId')}: {item.get('errorMessage')}" for item in failures)
+            raise GoogleError(400, "enableFailed", message, api=self.api)
 
     def is_busy(self, current: Json) -> bool:
         """Whether a service that was enabled just now does not show it yet."""
@@ -123,6 +127,13 @@ class Services(Resource):
         for service, state in current.items():
             if state == "ENABLED":
                 self.call("POST", f"{self.fill(self.collection)}/{service}:disable", {})
+
+
+def _passes(error: GoogleError) -> bool:
+    """Whether Service Usage can do it a little later: somebody enables an API, or a fault that Google knows."""
+    message = error.message.lower()
+    activation = "another activation or deactivation is in progress" in message
+    return activation or ("encountered internal error" in message and "160009" in message)
 
 
 def _batches(services: list[str]) -> Iterator[list[str]]:

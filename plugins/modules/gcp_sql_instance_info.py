@@ -73,7 +73,7 @@ server_ca_bundle:
 
 from ..module_utils._action import Action, Plan, run_action
 from ..module_utils._client import GoogleError, Json
-from ..module_utils._resource import ENABLED_WITHIN, RefusedError
+from ..module_utils._resource import RefusedError
 from ..module_utils._sql import SITE, bundle, why_not_running
 
 
@@ -105,7 +105,7 @@ class SqlInstanceInfo(Action):
 
     def _instance(self) -> Json | None:
         try:
-            return self.insist(lambda: self.client.find(self.api, self.self_path), self.enabled_lately, ENABLED_WITHIN)
+            return self.client.find(self.api, self.self_path)
         except GoogleError as error:
             if self.params["require_running"] or not error.service_disabled:
                 raise

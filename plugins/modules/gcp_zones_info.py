@@ -41,7 +41,6 @@ zones:
 
 from ..module_utils._action import Action, Plan, run_action
 from ..module_utils._client import GoogleError
-from ..module_utils._resource import ENABLED_WITHIN
 
 
 class Zones(Action):
@@ -50,10 +49,10 @@ class Zones(Action):
     doing = "list the zones"
 
     def look(self) -> Plan:
-        """List; an API that was enabled a moment ago is waited for."""
+        """List."""
         path = self.fill("projects/{project}/zones")
         try:
-            found = self.insist(lambda: list(self.client.items(self.api, path)), self.enabled_lately, ENABLED_WITHIN)
+            found = list(self.client.items(self.api, path))
         except GoogleError as error:
             if not error.service_disabled:
                 raise

@@ -169,7 +169,8 @@ def main() -> None:
         module.exit_json(changed=params["keep"])
     auth = _auth.AuthOptions.of(params)
     try:
-        client = Client(_auth.session(auth), timeout=float(params["timeout"]))
+        session = _auth.session(auth, params["project"])
+        client = Client(session, project=params["project"], timeout=float(params["timeout"]))
         known = environment(Cloud(client, params["project"], params["region"], "", auth), params)
     except UnexaminedError as error:
         module.fail_json(msg=f"Cannot find the deployment: {error} {error.remedy}")

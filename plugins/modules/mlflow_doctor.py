@@ -236,12 +236,13 @@ def main() -> None:
     if missing := _auth.IMPORT_ERROR or IMPORT_ERROR:
         module.fail_json(msg=missing_required_lib("google-auth, requests and cryptography"), exception=missing)
     session: list[Any] = []
+    project = module.params["project"]
 
     def client() -> Client:
         # Credentials that are refused are what several rows tell, not the end of the examination.
         if not session:
-            session.append(_auth.session(_auth.AuthOptions.of(module.params)))
-        return Client(session[0], timeout=min(API_SECONDS, float(module.params["timeout"])))
+            session.append(_auth.session(_auth.AuthOptions.of(module.params), project))
+        return Client(session[0], project=project, timeout=min(API_SECONDS, float(module.params["timeout"])))
 
     examination = Examination(module.params, client, check_mode=module.check_mode)
     rows = examination.rows()

@@ -321,6 +321,16 @@ def test_before_the_api_is_enabled_there_are_no_hosts(cloud: Cloud, parse: Parse
     assert "not enabled in project my-project" in told[0]
 
 
+def test_another_quota_project_is_an_error(cloud: Cloud, parse: Parse) -> None:
+    service = "compute.googleapis.com"
+    details = [{"reason": "SERVICE_DISABLED", "metadata": {"service": service, "consumer": "projects/7"}}]
+    cloud.fails("GET", "compute", LIST, 403, "accessNotConfigured", details=details)
+    known = {"name": f"projects/42/services/{service}", "state": "ENABLED"}
+    cloud.get("serviceusage", f"v1/projects/my-project/services/{service}", known)
+    with pytest.raises(AnsibleParserError, match="set-quota-project my-project"):
+        parse(CONFIG)
+
+
 def test_warns_of_what_could_not_be_reached(cloud: Cloud, parse: Parse, told: list[str]) -> None:
     answer = page(instance("a"), unreachables=["zones/us-east1-b"])
     answer["items"]["zones/us-east1-c"] = {"warning": {"code": "UNREACHABLE", "message": "out of order"}}

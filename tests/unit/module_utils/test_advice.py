@@ -6,8 +6,9 @@ import json
 from pathlib import Path
 
 import pytest
-from ansible_collections.mlops.mlflow_gcp.plugins.module_utils._advice import login
+from ansible_collections.mlops.mlflow_gcp.plugins.module_utils._advice import advice, login
 from ansible_collections.mlops.mlflow_gcp.plugins.module_utils._auth import AuthOptions
+from ansible_collections.mlops.mlflow_gcp.plugins.module_utils._client import GoogleError
 
 
 @pytest.fixture
@@ -49,3 +50,43 @@ def test_whom_it_acts_as() -> None:
     said = login(AuthOptions(impersonate_service_account="target@p.iam.gserviceaccount.com"), {})
     assert "Log in with `gcloud auth application-default login`" in said
     assert "act as target@p.iam.gserviceaccount.com (impersonate_service_account)" in said
+
+
+def refused(code: int, reason: str, service: str, consumer: str) -> GoogleError:
+    metadata = {"service": service, "consumer": f"projects/{consumer}"}
+    return GoogleError(code, reason, "no", [{"reason": "SERVICE_DISABLED", "metadata": metadata}], api="iam")
+
+
+def test_what_impersonation_needs_before_anything_else() -> None:
+    error = refused(401, "credentials", "iamcredentials.googleapis.com", "my-project")
+    said = advice(error, "my-project", AuthOptions(impersonate_service_account="x@y.iam.gserviceaccount.com"))
+    assert "`gcloud services enable iamcredentials.googleapis.com --project=my-project`" in said
+    assert "log in" not in said.lower()
+    # Nobody can enable an API in the project that gcloud's own users count for.
+    error = refused(401, "credentials", "iamcredentials.googleapis.com", "764086051850")
+    said = advice(error, "my-project")
+    assert "set-quota-project my-project" in said
+    assert "--project=my-project" in said
+
+
+def test_what_to_do_about_another_quota_project(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("GOOGLE_CLOUD_QUOTA_PROJECT", raising=False)
+    error = refused(0, "quotaProject", "iam.googleapis.com", "7")
+    assert "`gcloud auth application-default set-quota-project my-project`" in advice(error, "my-project")
+    said = advice(error, "my-project", AuthOptions(impersonate_service_account="x@y.iam.gserviceaccount.com"))
+    assert "`gcloud services enable iam.googleapis.com --project=7`" in said
+    assert "set-quota-project" not in said
+    monkeypatch.setenv("GOOGLE_CLOUD_QUOTA_PROJECT", "other")
+    said = advice(error, "my-project")
+    assert said == "GOOGLE_CLOUD_QUOTA_PROJECT is other: unset it, or set it to my-project."
+
+
+def test_who_may_use_a_quota_project() -> None:
+    error = refused(403, "USER_PROJECT_DENIED", "iam.googleapis.com", "other")
+    said = advice(error, "my-project")
+    assert "add-iam-policy-binding other --member=… --role=roles/serviceusage.serviceUsageConsumer" in said
+
+
+def test_too_many_operations_at_once_need_no_larger_quota() -> None:
+    error = GoogleError(403, "CONCURRENT_OPERATIONS_QUOTA_EXCEEDED", "Rate Limit Exceeded", api="compute")
+    assert "run again when some have ended" in advice(error, "my-project")

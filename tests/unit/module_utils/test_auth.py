@@ -10,9 +10,10 @@ from typing import Any
 
 import pytest
 import responses
-from ansible_collections.mlops.mlflow_gcp.plugins.module_utils._auth import AuthOptions, session
+from ansible_collections.mlops.mlflow_gcp.plugins.module_utils._auth import AuthOptions, credentials, session
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
+from google.auth import identity_pool
 
 TOKENS = "http://tokens.example/oauth2/token"
 IAM = "http://tokens.example/iamcredentials/"
@@ -35,7 +36,7 @@ def key_file(tmp_path: Path) -> Path:
 def token_sent(options: AuthOptions, environ: dict[str, str] | None = None) -> str:
     """The Authorization header of a request made with these options."""
     responses.get("https://api.example/", json={})
-    session(options, environ or {}).get("https://api.example/")
+    session(options, "", environ or {}).get("https://api.example/")
     sent: str = requests_to("https://api.example/")[-1].headers["authorization"]
     return sent
 
@@ -74,6 +75,61 @@ def test_impersonation_goes_through_its_delegates_and_the_overridden_endpoint() 
     (asked,) = requests_to(url)
     assert asked.headers["authorization"] == "Bearer abc"
     assert any("middle@x" in delegate for delegate in json.loads(asked.body)["delegates"])
+
+
+def user_file(folder: Path, **more: str) -> str:
+    """What `gcloud auth application-default login` writes."""
+    path = folder / "application_default_credentials.json"
+    secret = {"client_id": "x", "client_secret": "y", "refresh_token": "z"}
+    path.write_text(json.dumps({"type": "authorized_user", **secret, **more}))
+    return str(path)
+
+
+@pytest.mark.parametrize("noted", [{"quota_project_id": "another-project"}, {}], ids=["another", "none"])
+def test_requests_of_a_user_count_for_the_target(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, noted: dict[str, str]
+) -> None:
+    monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", user_file(tmp_path, **noted))
+    assert credentials(AuthOptions(), "my-project", {}).quota_project_id == "my-project"
+    environ = {"GOOGLE_CLOUD_QUOTA_PROJECT": "chosen-project"}
+    assert credentials(AuthOptions(), "my-project", environ).quota_project_id == "chosen-project"
+
+
+def test_requests_of_a_service_account_count_for_its_own_project(key_file: Path) -> None:
+    options = AuthOptions("service_account_file", service_account_file=str(key_file))
+    assert credentials(options, "my-project", {}).quota_project_id is None
+
+
+@pytest.mark.parametrize(
+    ("impersonated", "quota_project"), [("robot@my-project.iam.gserviceaccount.com", None), ("", "my-project")]
+)
+def test_a_workload_of_another_cloud_has_no_project_of_its_own(
+    monkeypatch: pytest.MonkeyPatch, impersonated: str, quota_project: str | None
+) -> None:
+    document: dict[str, Any] = {
+        "audience": "//iam.googleapis.com/projects/1/locations/global/workloadIdentityPools/p/providers/q",
+        "subject_token_type": "urn:ietf:params:oauth:token-type:jwt",
+        "token_url": "https://sts.googleapis.com/v1/token",
+        "credential_source": {"file": "/token"},
+    }
+    if impersonated:
+        url = f"https://iamcredentials.googleapis.com/v1/projects/-/serviceAccounts/{impersonated}:generateAccessToken"
+        document["service_account_impersonation_url"] = url
+    found = identity_pool.Credentials.from_info(document)
+    monkeypatch.setattr("google.auth.default", lambda **_: (found, None))  # it would ask for a token
+    assert credentials(AuthOptions(), "my-project", {}).quota_project_id == quota_project
+
+
+@responses.activate
+def test_who_impersonates_needs_no_role_in_the_target() -> None:
+    target = "target@my-project.iam.gserviceaccount.com"
+    url = f"{IAM}v1/projects/-/serviceAccounts/{target}:generateAccessToken"
+    responses.post(url, json={"accessToken": "borrowed", "expireTime": "2099-01-01T00:00:00Z"})
+    responses.get("https://api.example/", json={})
+    options = AuthOptions("access_token", access_token="abc", impersonate_service_account=target)
+    session(options, "my-project", {"CLOUDSDK_API_ENDPOINT_OVERRIDES_IAMCREDENTIALS": IAM}).get("https://api.example/")
+    for request in (*requests_to(url), requests_to("https://api.example/")[-1]):
+        assert "x-goog-user-project" not in request.headers
 
 
 @pytest.mark.parametrize("kind", ["access_token", "service_account_file"])

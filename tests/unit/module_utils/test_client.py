@@ -4,7 +4,9 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
+from unittest import mock
 
 import pytest
 import requests
@@ -31,6 +33,7 @@ def client(clock: FakeClock) -> Client:
         (400, "resourceNotReady", "The resource is not ready"),
         (400, "failedPrecondition", "There is a peering operation in progress on the local or peer network"),
         (409, "operationInProgress", "another operation was already in progress"),
+        (403, "CONCURRENT_OPERATIONS_QUOTA_EXCEEDED", "Rate Limit Exceeded"),
     ],
 )
 def test_repeats_what_passes(
@@ -225,3 +228,66 @@ def test_an_error_names_the_field_that_is_wrong(cloud: Cloud, client: Client) ->
 @pytest.mark.parametrize("key", ["metadata", "metadatas"])
 def test_reads_the_details_of_either_spelling(key: str) -> None:
     assert GoogleError(403, "", "", [{key: {"service": "compute.googleapis.com"}}]).metadata("service")
+
+
+SQL = "sqladmin.googleapis.com"
+SERVICE = f"v1/projects/my-project/services/{SQL}"
+
+
+def disabled(consumer: str, service: str = SQL) -> list[dict[str, Any]]:
+    return [{"reason": "SERVICE_DISABLED", "metadata": {"service": service, "consumer": f"projects/{consumer}"}}]
+
+
+@pytest.fixture
+def in_project(clock: FakeClock) -> Client:
+    return Client(requests.Session(), project="my-project", timeout=600, clock=clock, rand=lambda: 1.0, environ={})
+
+
+def test_a_write_waits_for_an_api_that_was_enabled_a_moment_ago(
+    cloud: Cloud, in_project: Client, clock: FakeClock
+) -> None:
+    for _ in range(3):
+        cloud.fails("POST", "sql", "v1/x", 403, "accessNotConfigured", details=disabled("42"), body={"a": 1})
+        cloud.get("serviceusage", SERVICE, {"name": f"projects/42/services/{SQL}", "state": "ENABLED"})
+    cloud.expect("POST", "sql", "v1/x", {"ok": True}, body={"a": 1})
+    assert in_project.request("POST", "sql", "v1/x", body={"a": 1}, idempotent=False) == {"ok": True}
+    assert clock.sleeps == [1.0, 2.0, 4.0]
+
+
+def test_storage_does_not_name_its_service(cloud: Cloud, in_project: Client) -> None:
+    cloud.fails("GET", "storage", "b/x", 403, "accessNotConfigured")
+    cloud.get("serviceusage", "v1/projects/my-project/services/storage.googleapis.com", {"state": "ENABLED"})
+    cloud.get("storage", "b/x", {"name": "x"})
+    assert in_project.get("storage", "b/x") == {"name": "x"}
+
+
+@pytest.mark.parametrize("service", [{"name": f"projects/42/services/{SQL}", "state": "ENABLED"}, None])
+def test_an_api_of_another_quota_project_is_not_waited_for(
+    cloud: Cloud, in_project: Client, clock: FakeClock, service: dict[str, Any] | None
+) -> None:
+    gcloud = "764086051850"  # known to be nobody's project, even where Service Usage cannot be asked
+    cloud.fails("POST", "sql", "v1/x", 403, "accessNotConfigured", details=disabled(gcloud))
+    cloud.get("serviceusage", SERVICE, service)
+    with pytest.raises(GoogleError) as caught:
+        in_project.request("POST", "sql", "v1/x")
+    assert (caught.value.reason, caught.value.service_disabled) == ("quotaProject", False)
+    assert gcloud in str(caught.value)
+    assert clock.sleeps == []
+
+
+def test_an_api_that_is_not_enabled_is_not_waited_for(cloud: Cloud, in_project: Client, clock: FakeClock) -> None:
+    cloud.fails("POST", "sql", "v1/x", 403, "accessNotConfigured", details=disabled("42"))
+    cloud.get("serviceusage", SERVICE, {"name": f"projects/42/services/{SQL}", "state": "DISABLED"})
+    with pytest.raises(GoogleError) as caught:
+        in_project.request("POST", "sql", "v1/x")
+    assert caught.value.service_disabled
+    assert clock.sleeps == []
+
+
+def test_impersonation_refused_keeps_the_details() -> None:
+    answer = json.dumps(error(403, "forbidden", details=disabled("42", "iamcredentials.googleapis.com")))
+    session = mock.Mock()
+    session.request.side_effect = exceptions.RefreshError("Unable to acquire impersonated credentials", answer)
+    with pytest.raises(GoogleError) as caught:
+        Client(session, environ={}).get("compute", "x")
+    assert (caught.value.code, caught.value.consumer) == (401, "42")

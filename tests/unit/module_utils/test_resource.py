@@ -189,6 +189,7 @@ def test_forbidden_is_not_absent(cloud: Cloud, play: Play) -> None:
 def test_a_plan_for_an_empty_project_takes_a_disabled_api_as_absent(cloud: Cloud, play: Play) -> None:
     details = [{"reason": "SERVICE_DISABLED", "metadata": {"service": "compute.googleapis.com"}}]
     cloud.fails("GET", "compute", ONE, 403, "accessNotConfigured", details=details)
+    cloud.get("serviceusage", "v1/projects/my-project/services/compute.googleapis.com", {"state": "DISABLED"})
     planned = play(thing, check=True, name="t")
     assert planned["changed"]
     assert "not enabled" in str(planned["warnings"])
@@ -206,6 +207,19 @@ def test_waits_for_an_api_that_was_enabled_a_moment_ago(cloud: Cloud, play: Play
     cloud.get("compute", ONE, None)
     assert not play(thing, name="t", state="absent")["changed"]
     assert len(clock.sleeps) == 2
+
+
+def test_a_plan_on_the_quota_of_another_project_is_an_error(cloud: Cloud, play: Play) -> None:
+    service = "compute.googleapis.com"
+    details = [{"reason": "SERVICE_DISABLED", "metadata": {"service": service, "consumer": "projects/7"}}]
+    cloud.fails("GET", "compute", ONE, 403, "accessNotConfigured", details=details)
+    known = {"name": f"projects/42/services/{service}", "state": "ENABLED"}
+    cloud.get("serviceusage", f"v1/projects/my-project/services/{service}", known)
+    result = play(thing, check=True, fails=True, name="t")
+    assert (
+        "the quota project of these credentials is 7, in which compute.googleapis.com is not enabled" in result["msg"]
+    )
+    assert "Run `gcloud auth application-default set-quota-project my-project`." in result["msg"]
 
 
 def test_does_not_insist_where_service_usage_may_not_be_asked(cloud: Cloud, play: Play) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+import pytest
 from ansible_collections.mlops.mlflow_gcp.plugins.modules import gcp_services
 
 from tests.unit.harness import Cloud, FakeClock, Play
@@ -70,11 +71,46 @@ def test_plans_without_enabling(cloud: Cloud, play: Play) -> None:
     assert result["diff"]["after"] == {"services": {host("compute"): "ENABLED"}}
 
 
-def test_plans_where_even_service_usage_is_off(cloud: Cloud, play: Play) -> None:
+def test_enables_where_even_service_usage_is_off(cloud: Cloud, play: Play) -> None:
     detail = [{"reason": "SERVICE_DISABLED", "metadata": {"service": "serviceusage.googleapis.com"}}]
     query = {"names": f"projects/my-project/services/{host('compute')}"}
     cloud.fails("GET", "serviceusage", f"{ALL}:batchGet", 403, "forbidden", details=detail, query=query)
+    reads(cloud, {"compute": "DISABLED"})
+    cloud.mutates("POST", "serviceusage", f"{ALL}:batchEnable", body={"serviceIds": [host("compute")]})
+    reads(cloud, {"compute": "ENABLED"})
+    assert play(gcp_services, services=[host("compute")])["changed"]
+    counted_for = [request.headers.get("x-goog-user-project") for request in cloud.requests]
+    assert counted_for == ["my-project", None, None, None, None]
+
+
+@pytest.mark.parametrize(
+    "failure",
+    [
+        (400, "FAILED_PRECONDITION", "Another activation or deactivation is in progress for this service."),
+        {"code": 13, "message": "[encountered internal error: 160009 with failed services [compute]]"},
+    ],
+    ids=["activation", "160009"],
+)
+def test_enables_again_what_google_could_not_enable_now(cloud: Cloud, play: Play, failure: Any) -> None:
+    body = {"serviceIds": [host("compute")]}
+    reads(cloud, {"compute": "DISABLED"})
+    for _ in range(2):
+        if isinstance(failure, dict):
+            cloud.mutates("POST", "serviceusage", f"{ALL}:batchEnable", body=body, failure=failure)
+        else:
+            cloud.fails("POST", "serviceusage", f"{ALL}:batchEnable", *failure, body=body)
+    cloud.mutates("POST", "serviceusage", f"{ALL}:batchEnable", body=body)
+    reads(cloud, {"compute": "ENABLED"})
+    assert play(gcp_services, services=[host("compute")])["changed"]
+
+
+def test_plans_where_even_service_usage_is_off(cloud: Cloud, play: Play) -> None:
+    detail = [{"reason": "SERVICE_DISABLED", "metadata": {"service": "serviceusage.googleapis.com"}}]
+    query = {"names": f"projects/my-project/services/{host('compute')}"}
+    for _ in range(2):  # in the quota project, and without one
+        cloud.fails("GET", "serviceusage", f"{ALL}:batchGet", 403, "forbidden", details=detail, query=query)
     result = play(gcp_services, check=True, services=[host("compute")])
+    assert [request.headers.get("x-goog-user-project") for request in cloud.requests] == ["my-project", None]
     assert result["changed"]
     assert result["resource"] == {host("compute"): "ENABLED"}
 

@@ -1,0 +1,114 @@
+# Copyright (c) 2026, the mlops.mlflow_gcp authors
+# SPDX-License-Identifier: Apache-2.0
+"""Errors of Google's services, in all their forms, as one exception."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from requests import Response
+
+Json = dict[str, Any]
+_SERVICES = {"sql": "sqladmin"}  # API, where Service Usage has another name for it
+
+
+class GoogleError(Exception):
+    """What a Google service (or the way to it) said. ``code`` is the HTTP status, 0 when there was none."""
+
+    def __init__(
+        self,
+        code: int,
+        reason: str,
+        message: str,
+        details: Sequence[Json] = (),
+        *,
+        method: str = "",
+        url: str = "",
+        api: str = "",
+    ) -> None:
+        super().__init__(f"{message} ({f'HTTP {code}, ' if code else ''}{reason})" if reason else message)
+        self.code, self.reason, self.message, self.details = code, reason, message, tuple(details)
+        self.method, self.url, self.api = method, url, api
+
+    @property
+    def service_disabled(self) -> bool:
+        """Whether the project has not enabled this API."""
+        return self.code == 403 and self.reason in {"SERVICE_DISABLED", "accessNotConfigured"}
+
+    @property
+    def service(self) -> str:
+        """The name in Service Usage of the API that answered. Cloud Storage does not name itself."""
+        return self.metadata("service") or f"{_SERVICES.get(self.api, self.api)}.googleapis.com"
+
+    @property
+    def consumer(self) -> str:
+        """The number, or the ID, of the project that the request counted for; empty where the error does not say."""
+        return self.metadata("consumer").removeprefix("projects/")
+
+    @property
+    def operation_in_progress(self) -> bool:
+        """Whether other operations must end first: Cloud SQL and Service Networking, too many at once in Compute."""
+        return (
+            (self.code == 409 and self.reason == "operationInProgress")
+            or (self.code == 400 and "peering operation in progress" in self.message.lower())
+            or self.reason == "CONCURRENT_OPERATIONS_QUOTA_EXCEEDED"
+        )
+
+    def metadata(self, key: str) -> str:
+        """A value from the error's ErrorInfo details, or an empty string."""
+        for detail in self.details:
+            value = (detail.get("metadata") or detail.get("metadatas") or {}).get(key)  # Compute's own spelling
+            if value:
+                return str(value)
+        return ""
+
+
+def error_of(response: Response, *, method: str = "", url: str = "", api: str = "") -> GoogleError:
+    """Return the error that an answer holds."""
+    envelope = _envelope(response.text)
+    if not envelope:  # a proxy's page, or OAuth's own {"error": "invalid_grant"}
+        text = " ".join(response.text.split())[:300] or response.reason
+        return GoogleError(response.status_code, "", text, method=method, url=url, api=api)
+    details = _details(envelope)
+    old_style = [entry for entry in envelope.get("errors") or () if isinstance(entry, dict)]
+    reasons = (
+        [detail.get("reason") for detail in details]
+        + [entry.get("reason") for entry in old_style]
+        + [envelope.get("status")]
+    )
+    return GoogleError(
+        response.status_code,
+        next((str(reason) for reason in reasons if reason), ""),
+        "; ".join([str(envelope.get("message") or response.reason), *_violations(details)]),
+        details,
+        method=method,
+        url=url,
+        api=api,
+    )
+
+
+def details_of(text: Any) -> list[Json]:
+    """Return the details of the error that a text holds; none where it holds no error."""
+    return _details(_envelope(str(text)))
+
+
+def _envelope(text: str) -> Json:
+    try:
+        document = json.loads(text)
+    except ValueError:
+        return {}
+    envelope = document.get("error") if isinstance(document, dict) else None
+    return envelope if isinstance(envelope, dict) else {}
+
+
+def _details(envelope: Json) -> list[Json]:
+    return [detail for detail in envelope.get("details") or () if isinstance(detail, dict)]
+
+
+def _violations(details: Sequence[Json]) -> list[str]:
+    # "Request contains an invalid argument." says nothing; what is wrong with which field stands in the details.
+    found = [item for detail in details for item in detail.get("fieldViolations") or detail.get("violations") or ()]
+    return [": ".join(str(item[key]) for key in ("field", "subject", "description") if item.get(key)) for item in found]
