@@ -24,10 +24,10 @@ from starlette.routing import Route
 from localcloud import fieldmask
 from localcloud.auth import ANONYMOUS, Principal, unauthenticated
 from localcloud.cloud import Cloud
+from localcloud.consumer import require_enabled
 from localcloud.contract import ContractError, Method
 from localcloud.errors import ApiError, bad_request, error_info
 from localcloud.faults import Fault
-from localcloud.permissions import service_disabled
 from localcloud.profile import EVERYWHERE
 from localcloud.registry import Found, Registry
 from localcloud.service import Bound, Call, Service, denied
@@ -136,25 +136,17 @@ class App:
         header = request.headers.get("authorization")
         if not header and request.query_params.get("access_token"):
             header = f"Bearer {request.query_params['access_token']}"
-        if anonymous and not header:
+        if anonymous and (not header or header.lower().startswith("basic ")):  # of an OAuth client, not of a caller
             return ANONYMOUS
         return self.cloud.auth.authenticate(header)
 
     def _admit(self, call: Call, bound: Bound) -> None:
-        project = bound.project(call) if bound.project else call.project
-        consumer = project
-        if call.service.callers_project or consumer is None or self.cloud.projects.get(consumer) is None:
-            account = self.cloud.accounts.get(call.caller.email)
-            consumer = call.request.headers.get("x-goog-user-project") or (account["projectId"] if account else None)
-            consumer = consumer if consumer and self.cloud.projects.get(consumer) else None
-        host = call.service.host
-        if consumer and not call.service.always_on and not self.cloud.projects.enabled(consumer, host):
-            title = next(call.service.contracts()).document.get("title", host)
-            raise service_disabled(host, title, consumer, self.cloud.projects.number_of(consumer))
+        require_enabled(call, bound)
         if bound.permission is None:
             return
+        project = bound.project(call) if bound.project else call.project
         resource = bound.resource(call) if bound.resource else call.resource
-        full = f"//{host}/{resource}" if resource else None
+        full = f"//{call.service.host}/{resource}" if resource else None
         if not self.cloud.permissions.allowed(call.caller, bound.permission, project, full):
             if not call.caller.email:
                 raise unauthenticated("CREDENTIALS_MISSING")
@@ -205,6 +197,9 @@ class App:
                     return JSONResponse(asdict(self.cloud.profiles.change(await request.json(), project)))
                 if request.method == "GET":
                     return JSONResponse(asdict(self.cloud.profiles.of(project)))
+            if what == ("POST", "users"):
+                body = await request.json()
+                return JSONResponse(self.cloud.user_credentials(str(body["email"]), body.get("quota_project_id")))
             if what == ("PUT", "locations"):
                 body = await request.json()
                 if not isinstance(body["allowed"], list):

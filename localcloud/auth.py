@@ -48,8 +48,12 @@ class Principal:
         """How an IAM binding names it."""
         if not self.email:
             return "allUsers"
-        kind = "serviceAccount" if self.email.endswith(".gserviceaccount.com") else "user"
-        return f"{kind}:{self.email}"
+        return f"{'user' if self.is_user else 'serviceAccount'}:{self.email}"
+
+    @property
+    def is_user(self) -> bool:
+        """Whether it is a person, who belongs to no project."""
+        return bool(self.email) and not self.email.endswith(".gserviceaccount.com")
 
 
 ANONYMOUS = Principal("")
@@ -117,13 +121,14 @@ class Auth:
         self._store = store
         self._tokens = store.collection("auth.tokens")
         self._accounts = store.collection("iam.serviceAccounts")
+        self._logins = store.collection("auth.logins")
         self._clock = clock
         self.keys = Keys(store)
 
     # -- issuing
 
     def issue_access_token(self, email: str, scopes: list[str], lifetime: int = TOKEN_LIFETIME) -> AccessToken:
-        """A new opaque access token for a service account; `lifetime` in seconds. It survives restarts."""
+        """A new opaque access token for an account or a user; `lifetime` in seconds. It survives restarts."""
         token = "ya29.local." + secrets.token_urlsafe(48)
         now = self._clock.time()
         with self._store.transaction():
@@ -133,6 +138,17 @@ class Auth:
             document = {"email": email, "scopes": scopes, "expires": now + lifetime}
             self._tokens.put(_digest(token), document)
         return AccessToken(token, lifetime)
+
+    def login(self, email: str) -> str:
+        """Let a user in; the refresh token that gcloud would keep."""
+        token = "1//local-" + secrets.token_urlsafe(48)
+        self._logins.put(_digest(token), {"email": email})
+        return token
+
+    def logged_in(self, refresh_token: str) -> str | None:
+        """The user whom a refresh token was given to."""
+        found = self._logins.get(_digest(refresh_token))
+        return str(found["email"]) if found else None
 
     def issue_id_token(
         self, email: str, audience: str, *, include_email: bool = True, extra: Json | None = None
@@ -164,7 +180,7 @@ class Auth:
         if document is None or document["expires"] < self._clock.time():
             return None
         account = self._accounts.get(document["email"])
-        if account is None or account.get("disabled"):
+        if not Principal(document["email"]).is_user and (account is None or account.get("disabled")):
             return None
         return document
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from localcloud.accounts import ServiceAccounts
-from localcloud.auth import Auth
+from localcloud.auth import Auth, Principal
 from localcloud.engine.base import Engine
 from localcloud.faults import Faults
 from localcloud.operations import Operations, pacific
@@ -136,6 +136,24 @@ class Cloud:
         """Let go of the state; unfinished operations go on after the next start."""
         self.operations.close()
         self.store.close()
+
+    def user_credentials(self, email: str, quota_project: str | None = None) -> Json:
+        """Log a user in; the file for GOOGLE_APPLICATION_CREDENTIALS, with or without a quota project.
+
+        It is of the type that names its token service. With `type` set to `authorized_user` the same document is what
+        `gcloud auth application-default login` writes, for clients to whom oauth2.googleapis.com is the local cloud.
+        """
+        if "@" not in email or Principal(email).is_user is False:
+            raise ValueError("email is the address of a user, such as someone@example.com")
+        document = {
+            "type": "external_account_authorized_user",
+            "audience": "//iam.googleapis.com/locations/global/workforcePools/local/providers/local",
+            "client_id": "local.apps.googleusercontent.com",
+            "client_secret": "local",
+            "refresh_token": self.auth.login(email.lower()),
+            "token_url": f"{self.settings.url}/oauth2/token",
+        }
+        return document | ({"quota_project_id": quota_project} if quota_project else {})
 
     def _bootstrap(self) -> None:
         email = f"{OWNER}@{PROJECT}.iam.gserviceaccount.com"

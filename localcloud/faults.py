@@ -30,6 +30,8 @@ class Fault:
     count: int = 1
     reason: str | None = None
     message: str = "The service is currently unavailable."
+    details: list[Json] | None = None
+    """Such as an ErrorInfo."""
     retry_after: str | None = None
     after: bool = False
     drop: bool = False
@@ -48,7 +50,7 @@ class Fault:
     def error(self) -> ApiError:
         """What the caller gets."""
         headers = {"Retry-After": self.retry_after} if self.retry_after else {}
-        return ApiError(self.code, self.reason, self.message, headers=headers)
+        return ApiError(self.code, self.reason, self.message, self.details, headers=headers)
 
 
 class Faults:

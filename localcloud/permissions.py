@@ -262,7 +262,7 @@ def _plain(member: str) -> str:
     return f"{kind}{colon}{rest.lower()}" if kind in _ADDRESSES else member
 
 
-def service_disabled(host: str, title: str, project: str, number: str) -> ApiError:
+def service_disabled(host: str, title: str, number: str, *, quota_project_missing: bool = False) -> ApiError:
     """403 as Google answers for an API that is not enabled in the project."""
     url = f"https://console.developers.google.com/apis/api/{host}/overview?project={number}"
     message = (
@@ -270,6 +270,14 @@ def service_disabled(host: str, title: str, project: str, number: str) -> ApiErr
         "retry. If you enabled this API recently, wait a few minutes for the action to propagate to our systems and "
         "retry."
     )
+    if host == "storage.googleapis.com":  # it says no more than that
+        return ApiError(403, "accessNotConfigured", message)
+    if quota_project_missing:
+        message = (
+            "Your application is authenticating by using local Application Default Credentials. "
+            f"The {host} API requires a quota project, which is not set by default. To learn how to set your quota "
+            "project, see https://cloud.google.com/docs/authentication/adc-troubleshooting/user-creds ."
+        )
     detail = error_info(
         "SERVICE_DISABLED",
         "googleapis.com",

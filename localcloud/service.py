@@ -136,8 +136,8 @@ class Service:
 
     Several versions may share their handlers: `Service("sqladmin", "v1beta4", "v1")`. `hosts` are further host names
     that machines reach it by; `always_on` APIs need not be enabled in the project; `anonymous` ones let calls without a
-    token in as allUsers. `callers_project`: what must have the API enabled is the caller's own project, not the one
-    that holds the resource.
+    token in as allUsers. `callers_project`: what must have the API enabled is the caller's project (the quota project
+    that the call names, else that of the service account), not the one that holds the resource.
     """
 
     name: str

@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""OAuth 2: service accounts trade signed assertions for tokens; tokens and keys can be looked up."""
+"""OAuth 2: service accounts and users get access tokens; tokens and keys can be looked up."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from urllib.parse import parse_qs
 
 from starlette.responses import JSONResponse, Response
 
-from localcloud.auth import jwk
+from localcloud.auth import CLOUD_PLATFORM, jwk
 from localcloud.service import Call, Json, Service
 
 api = Service("oauth2", "v2", hosts=("www.googleapis.com", "accounts.google.com"), always_on=True)
@@ -19,8 +19,14 @@ _GRANT = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 
 @api.route("POST", r"/(token|o/oauth2/token|oauth2/v4/token|oauth2/token)", anonymous=True)
 def token(call: Call) -> Response:
-    """Exchange a service account's assertion for an access token, or for an ID token when it has `target_audience`."""
+    """Exchange a service account's assertion for an access token, or for an ID token when it has `target_audience`.
+
+    A user's refresh token is exchanged for an access token.
+    """
     form = {k: v[0] for k, v in parse_qs(call.media.read().decode()).items()}
+    if form.get("grant_type") == "refresh_token":
+        user = call.cloud.auth.logged_in(form.get("refresh_token", ""))
+        return _access(call, user, [CLOUD_PLATFORM]) if user else _refused("invalid_grant", "Bad Request")
     if form.get("grant_type") != _GRANT:
         return _refused("unsupported_grant_type", f"Invalid grant_type: {form.get('grant_type', '')}")
     try:
@@ -33,6 +39,10 @@ def token(call: Call) -> Response:
     scopes = str(claims.get("scope", "")).split()
     if not scopes:
         return _refused("invalid_scope", "Invalid OAuth scope or ID token audience provided.")
+    return _access(call, email, scopes)
+
+
+def _access(call: Call, email: str, scopes: list[str]) -> Response:
     issued = call.cloud.auth.issue_access_token(email, scopes)
     return JSONResponse({"access_token": issued.token, "expires_in": issued.expires_in, "token_type": "Bearer"})
 

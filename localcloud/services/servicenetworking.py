@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from localcloud.cloud import Cloud
     from localcloud.store import Collection
 
-api = Service("servicenetworking", "v1")
+api = Service("servicenetworking", "v1", callers_project=True)
 
 PEERING = netstate.PEERING
 SERVICE = "services/servicenetworking.googleapis.com"

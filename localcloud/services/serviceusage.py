@@ -15,7 +15,8 @@ from localcloud.errors import ApiError
 from localcloud.operations import Work, as_longrunning, step
 from localcloud.service import Call, Json, Service
 
-api = Service("serviceusage", "v1", always_on=True)
+api = Service("serviceusage", "v1", callers_project=True)
+beta = Service("serviceusage", "v1beta1", callers_project=True)  # Terraform polls its operations there
 
 # APIs without a discovery document of their own name.
 _OTHERS = {
@@ -110,6 +111,9 @@ def _start(call: Call, verb: str, hosts: list[str], kind: str) -> Json:
         operation: Json = {"name": "operations/noop.DONE_OPERATION", "done": True}
         services = [_document(number, h, enabled=enable) for h in hosts]
         return operation | {"response": _response(kind, services)}
+    if any(set(hosts) & set(running["args"].get("hosts", ())) for running in _running(call, project)):
+        message = "Another activation or deactivation is in progress for the following service(s): "
+        raise ApiError(400, "FAILED_PRECONDITION", message + ", ".join(hosts))
     names = [f"projects/{number}/services/{h}" for h in hosts]
     started = call.cloud.operations.start(
         "serviceusage.switch",
@@ -123,6 +127,10 @@ def _start(call: Call, verb: str, hosts: list[str], kind: str) -> Json:
         method=f"serviceusage.services.{verb}",
     )
     return as_longrunning(started, _prefix(number))
+
+
+def _running(call: Call, project: str) -> list[Json]:
+    return [each for each in call.cloud.operations.pending(f"projects/{project}") if each["service"] == api.name]
 
 
 def _prefix(number: str) -> str:
@@ -171,6 +179,7 @@ def disable(call: Call) -> Json:
     return _start(call, "disable", [_host(call)], "DisableServiceResponse")
 
 
+@beta.method("serviceusage.operations.get", permission=None)
 @api.method("serviceusage.operations.get", permission=None)
 def get_operation(call: Call) -> Json:
     """An operation, for those who may see the project's services."""

@@ -17,6 +17,7 @@ import google.auth.transport.requests
 import requests
 import uvicorn
 from cryptography.hazmat.primitives import serialization
+from google.auth import external_account_authorized_user
 from google.auth.crypt import RSASigner
 from google.oauth2 import credentials as user_credentials
 from google.oauth2 import service_account
@@ -107,6 +108,16 @@ class Local:
         session.http.get(f"{self.url}/localcloud/health")
         return session
 
+    def user(self, email: str, *roles: str, quota_project: str | None = None) -> dict[str, Any]:
+        """A user with roles on the project: the file of somebody who has logged in with gcloud."""
+        self.grant(f"user:{email}", *roles)
+        return self.cloud.user_credentials(email, quota_project)
+
+    def session_of(self, file: dict[str, Any]) -> Session:
+        """A session with the credentials of a user."""
+        made = external_account_authorized_user.Credentials.from_info(file)
+        return Session(self, google.auth.transport.requests.AuthorizedSession(made))
+
     def session_as(self, email: str, *scopes: str) -> Session:
         """A session as another service account, with a token of these scopes (default: all of the platform)."""
         token = self.cloud.auth.issue_access_token(email, list(scopes or (PLATFORM,))).token
@@ -115,11 +126,20 @@ class Local:
     def account(self, name: str, *roles: str) -> str:
         """A new service account with roles on the project; its email."""
         email = str(self.cloud.accounts.create(PROJECT, name, {})["email"])
-        resource = f"//cloudresourcemanager.googleapis.com/projects/{PROJECT}"
-        policy = self.cloud.permissions.policy(resource, 3)
-        policy["bindings"] += [{"role": role, "members": [f"serviceAccount:{email}"]} for role in roles]
-        self.cloud.permissions.set_policy(resource, policy)
+        self.grant(f"serviceAccount:{email}", *roles)
         return email
+
+    def grant(self, member: str, *roles: str, project: str = PROJECT) -> None:
+        """Give a member roles on a project."""
+        resource = f"//cloudresourcemanager.googleapis.com/projects/{project}"
+        policy = self.cloud.permissions.policy(resource, 3)
+        policy.setdefault("bindings", []).extend({"role": role, "members": [member]} for role in roles)
+        self.cloud.permissions.set_policy(resource, policy)
+
+    def other_project(self, project: str = "other-project", number: str = "100000000099") -> str:
+        """Another project, with the APIs that the console enables in a new one."""
+        self.cloud.projects.add(project, number, project, self.cloud.clock.now(), {}, None)
+        return project
 
 
 @dataclass

@@ -69,3 +69,48 @@ def test_a_new_binding_grants_nothing_for_a_while(local: Local, owner: Session, 
     # Writing the same binding again does not make it a new one.
     owner.call("POST", f"{PROJECT}:setIamPolicy", json={"policy": owner.call("POST", f"{PROJECT}:getIamPolicy")})
     reader.call("GET", PROJECT)
+
+
+def enable(owner: Session, *services: str, code: int = 200) -> Any:
+    path = "/serviceusage/v1/projects/mlflow-local/services:batchEnable"
+    return owner.call("POST", path, code, json={"serviceIds": [f"{name}.googleapis.com" for name in services]})
+
+
+def enabled(local: Local, owner: Session, *services: str) -> None:
+    """Enable APIs and wait for it."""
+    operation = enable(owner, *services)
+    assert operation.get("done") or local.cloud.operations.wait(operation["name"][-36:], 10)["status"] == "DONE"  # type: ignore[index]
+
+
+def test_an_api_that_was_enabled_still_says_no_to_every_third_call(local: Local, owner: Session, later: Later) -> None:
+    for name in ("sqladmin", "storage"):
+        local.cloud.projects.disable("mlflow-local", f"{name}.googleapis.com")
+    local.cloud.profiles.change({"api_enablement": 60})
+    enabled(local, owner, "sqladmin", "storage")
+    instances = "/sqladmin/v1/projects/mlflow-local/instances"
+    told = owner.call("GET", instances, 403)["error"]
+    assert told["details"][0]["reason"] == "SERVICE_DISABLED"
+    for code in (200, 200, 403, 200):
+        owner.call("GET", instances, code)
+    # Cloud Storage has no details: neither the name of the service nor the project.
+    told = owner.call("POST", "/storage/v1/b?project=mlflow-local", 403, json={"name": "some-bucket"})["error"]
+    assert (told["errors"][0]["reason"], "details" in told) == ("accessNotConfigured", False)
+    later.ahead = 61
+    for _ in range(4):
+        owner.call("GET", instances)
+    # What was enabled before stays as it is.
+    enabled(local, owner, "sqladmin")
+    for _ in range(4):
+        owner.call("GET", instances)
+
+
+def test_two_activations_of_one_api_are_in_each_others_way(local: Local, owner: Session) -> None:
+    local.cloud.profiles.change({"latency": "google", "scale": 0.1})
+    first = enable(owner, "run", "dns")
+    told = enable(owner, "dns", code=400)["error"]
+    assert "Another activation or deactivation is in progress" in told["message"]
+    enable(owner, "redis")
+    name = first["name"]
+    assert local.cloud.operations.wait(name[-36:], 10)["status"] == "DONE"  # type: ignore[index]
+    # Terraform polls the operations of version 1 under version 1beta1.
+    assert owner.call("GET", f"/serviceusage/v1beta1/{name}") == owner.call("GET", f"/serviceusage/v1/{name}")
