@@ -25,6 +25,11 @@ _RPC = {
 }  # fmt: skip
 # Services of the first generation answer with `errors[].reason`; the others with `status` and `details`.
 FIRST_GENERATION = frozenset({"compute", "storage", "sqladmin"})
+# IAM has both, with reasons after the canonical status.
+_IAM_REASON = {
+    "INVALID_ARGUMENT": "badRequest", "NOT_FOUND": "notFound", "ALREADY_EXISTS": "alreadyExists", "ABORTED": "aborted",
+    "PERMISSION_DENIED": "forbidden", "FAILED_PRECONDITION": "failedPrecondition",
+}  # fmt: skip
 
 
 class ApiError(Exception):
@@ -68,6 +73,9 @@ class ApiError(Exception):
                 error["status"] = self.status
         else:
             error["status"] = self.status
+            if service == "iam":
+                reason = _IAM_REASON.get(self.status, _REASON.get(self.code, "backendError"))
+                error["errors"] = [{"message": self.message, "domain": "global", "reason": reason}]
         if self.details:
             error["details"] = self.details
         return {"error": error}

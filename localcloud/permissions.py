@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 Json = dict[str, Any]
 
 EMPTY_ETAG = "ACAB"
+_ROLES_OF = frozenset(role.removeprefix("roles/").partition(".")[0] for role in ROLES)
 _CONVENIENCE = {"projectOwner": "roles/owner", "projectEditor": "roles/editor", "projectViewer": "roles/viewer"}
 _DELETED = re.compile(r"deleted:(user|serviceAccount|group):[^@\s?]+@[^@\s?]+\?uid=\d+")
 _ADDRESSES = ("user", "serviceAccount", "group", "domain")
@@ -58,7 +59,7 @@ class Permissions:
         """The policy of a resource as a caller who asked for `requestedPolicyVersion` sees it; empty if never set."""
         policy = self._policies.get(resource)
         if policy is None:
-            return {"version": 1, "etag": EMPTY_ETAG}
+            return {"etag": EMPTY_ETAG}
         policy = self._without_lost_roles(policy)
         if version >= 3 or not any("condition" in b for b in policy.get("bindings", ())):
             return policy
@@ -143,6 +144,9 @@ class Permissions:
         role = binding.get("role") or ""
         if "_withcond_" in role:
             raise ApiError(400, None, f"Role {role} is not supported: write back what requestedPolicyVersion 3 reads.")
+        service = re.match(r"roles/([a-zA-Z0-9]+)\.", role)
+        if service and service[1] not in _ROLES_OF:
+            raise ApiError(501, None, f"{role}: the local cloud has no roles of this service.")
         if role not in ROLES and not is_custom(role):
             raise ApiError(400, None, f"Role {role} is not supported for this resource.")
         if binding.get("condition") and version < 3:

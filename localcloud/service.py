@@ -103,6 +103,8 @@ def denied(service: Service, permission: str, resource: str) -> ApiError:
     if service.name == "sqladmin":
         message = f"The client is not authorized to make this request. Permission '{permission}' is missing."
         return ApiError(403, "notAuthorized", message)
+    if service.name == "cloudresourcemanager" and "v1" in service.versions:
+        return ApiError(403, None, "The caller does not have permission")
     from localcloud.errors import error_info
 
     message = f"Permission '{permission}' denied on resource '//{service.host}/{resource}' (or it may not exist)."

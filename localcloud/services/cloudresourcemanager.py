@@ -18,7 +18,10 @@ v1 = Service("cloudresourcemanager", "v1", callers_project=True)
 v3 = Service("cloudresourcemanager", "v3", callers_project=True)
 
 _ID = "cloudresourcemanager.projects."
-_OPERATION = "type.googleapis.com/google.cloud.resourcemanager."
+_PACKAGE = {
+    "v1": "type.googleapis.com/google.cloudresourcemanager.v1",
+    "v3": "type.googleapis.com/google.cloud.resourcemanager.v3",
+}
 
 
 def _named(call: Call) -> str | None:
@@ -160,6 +163,8 @@ def _passes(project: Json, text: str) -> bool:
 
 # -- creating, changing, deleting
 
+_METADATA = {"v1": "ProjectCreationStatus", "v3": "CreateProjectMetadata"}
+
 
 def _create(call: Call, kind: str) -> Json:
     account = call.cloud.accounts.get(call.caller.email) or {}
@@ -190,15 +195,15 @@ def _create(call: Call, kind: str) -> Json:
             verb="create",
             target=f"projects/{project}",
             user=call.caller.email,
-            metadata={"@type": f"{_OPERATION}{kind}.CreateProjectMetadata", "createTime": call.cloud.clock.now()},
+            metadata={"@type": f"{_PACKAGE[kind]}.{_METADATA[kind]}", "createTime": call.cloud.clock.now()},
         )
     return as_longrunning(started, "operations/cp.")
 
 
 @v1.method(_ID + "create", permission=None)
 def create_v1(call: Call) -> Json:
-    """Create a project; the caller becomes its owner."""
-    return _create(call, "v1")
+    """Create a project; the caller becomes its owner. Only the operation's name is answered."""
+    return {"name": _create(call, "v1")["name"]}
 
 
 @v3.method(_ID + "create", permission=None)
@@ -212,7 +217,7 @@ def created(work: Work) -> Json:
     """Answer with the new project."""
     project = work.cloud.projects.existing(work.args["project"])
     show = _v1 if work.args["kind"] == "v1" else _v3
-    return {"@type": f"{_OPERATION}{work.args['kind']}.Project", **show(project)}
+    return {"@type": f"{_PACKAGE[work.args['kind']]}.Project", **show(project)}
 
 
 def _operation(call: Call) -> Json:
@@ -221,7 +226,10 @@ def _operation(call: Call) -> Json:
     if operation is None or operation["service"] != "cloudresourcemanager":
         raise ApiError(404, None, f"Operation {name} not found.")
     call.require("resourcemanager.projects.get", project=operation["project"])
-    return as_longrunning(operation, "operations/cp.")
+    shown = as_longrunning(operation, "operations/cp.")
+    if shown["metadata"]["@type"].endswith(_METADATA["v1"]):
+        shown["metadata"] |= {"gettable": True, "ready": "done" in shown}
+    return shown
 
 
 for _service in (v1, v3):
@@ -250,7 +258,7 @@ def patch(call: Call) -> Json:
         verb="update",
         target=_place(call),
         user=call.caller.email,
-        metadata={"@type": f"{_OPERATION}v3.UpdateProjectMetadata"},
+        metadata={"@type": f"{_PACKAGE['v3']}.UpdateProjectMetadata"},
         method=_ID + "patch",
     )
     return as_longrunning(started, "operations/cp.")

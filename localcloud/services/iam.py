@@ -45,7 +45,7 @@ def _resource(call: Call) -> str | None:
 def _account(call: Call) -> Json:
     found = _find(call)
     if found is None:
-        raise ApiError(404, None, f"Unknown service account: {_email(call)}")
+        raise ApiError(404, None, "Unknown service account")
     return found
 
 
@@ -99,13 +99,14 @@ def _edited(call: Call, fields: Json) -> Json:
 
 @_bind("patch", "iam.serviceAccounts.update")
 def patch(call: Call) -> Json:
-    """Change the fields that `updateMask` names."""
+    """Change the fields that `updateMask` names; the answer has these and the name only."""
     given = call.body.get("serviceAccount") or {}
     fields = [f.strip() for f in (call.body.get("updateMask") or "").split(",") if f.strip()]
     names = {"displayName": "displayName", "display_name": "displayName", "description": "description"}
     if not fields or set(fields) - set(names):
         raise ApiError(400, None, f"The update mask {call.body.get('updateMask')} is not valid.")
-    return _edited(call, {names[f]: given.get(names[f]) for f in fields})
+    edited = _edited(call, {names[f]: given.get(names[f]) for f in fields})
+    return {k: v for k, v in edited.items() if k in {"name", *(names[f] for f in fields)}}
 
 
 @_bind("update", "iam.serviceAccounts.update")
@@ -126,7 +127,7 @@ def undelete(call: Call) -> Json:
     """Bring a deleted account back by its unique number."""
     deleted = call.cloud.accounts.deleted.get(_email(call))
     if deleted is None:
-        raise ApiError(404, None, f"Unknown service account: {_email(call)}")
+        raise ApiError(404, None, "Unknown service account")
     call.require("iam.serviceAccounts.undelete", project=deleted["projectId"])
     try:
         return {"restoredAccount": call.cloud.accounts.undelete(deleted["uniqueId"])}
