@@ -73,3 +73,15 @@ def test_a_chosen_quota_project_without_the_apis_is_told_at_once(
     assert not re.search("gcloud services enable", said)
     assert door.changing == []
     assert took < 60  # it was five minutes, then the wrong advice
+
+
+def test_impersonation_says_which_api_it_needs(empty: Local, playbook: Playbook, door: Door, user: str) -> None:
+    email = empty.account("deployer", "roles/owner")
+    empty.grant(f"user:{EMAIL}", "roles/iam.serviceAccountTokenCreator")
+    playbook.environment["CLOUDSDK_AUTH_IMPERSONATE_SERVICE_ACCOUNT"] = email
+    assert playbook.run() == 2
+    said = " ".join(playbook.output.split())
+    # No playbook can enable it, since each of its requests needs a token of the account.
+    assert f"gcloud services enable iamcredentials.googleapis.com --project={user}" in said
+    assert "Log in" not in said
+    assert [call for call in door.changing if not call.endswith(":generateAccessToken")] == []
