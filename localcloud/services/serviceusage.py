@@ -130,6 +130,9 @@ def _start(call: Call, verb: str, hosts: list[str], kind: str) -> Json:
 
 
 def _running(call: Call, project: str) -> list[Json]:
+    """Unfinished activations; none where the profile lets an activation take no time."""
+    if not call.cloud.profiles.of(project).operation("serviceusage.services.batchEnable"):
+        return []
     return [each for each in call.cloud.operations.pending(f"projects/{project}") if each["service"] == api.name]
 
 

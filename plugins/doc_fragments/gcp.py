@@ -19,6 +19,8 @@ options:
       - The Google Cloud project's ID.
       - Where it is not set, the environment variables E(GOOGLE_CLOUD_PROJECT) and
         E(CLOUDSDK_CORE_PROJECT) are looked at, in this order.
+      - Requests with the credentials of a user count for this project. E(GOOGLE_CLOUD_QUOTA_PROJECT) names another one,
+        in which the APIs must be enabled, too. Requests of a service account count for the project that it belongs to.
     type: str
     required: true
   auth_kind:

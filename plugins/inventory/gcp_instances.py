@@ -33,7 +33,9 @@ options:
     required: true
     choices: [mlops.mlflow_gcp.gcp_instances]
   project:
-    description: The Google Cloud project's ID. Without one the inventory is empty.
+    description:
+      - The Google Cloud project's ID. Without one the inventory is empty.
+      - Requests with the credentials of a user count for this project, unless E(GOOGLE_CLOUD_QUOTA_PROJECT) is set.
     type: str
     env:  # the last one that is set counts: the same as for the modules
       - name: CLOUDSDK_CORE_PROJECT
