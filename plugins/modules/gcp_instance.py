@@ -219,7 +219,7 @@ from typing import Any
 from ..module_utils import _formats
 from ..module_utils._client import GoogleError, Json
 from ..module_utils._fields import Field, Map, from_projects, same
-from ..module_utils._resource import RefusedError, Resource, run
+from ..module_utils._resource import VISIBLE_WITHIN, RefusedError, Resource, run
 
 TO_CREATE = ("machine_type", "boot_disk", "network_interface")
 NEED_A_STOP = ("machine_type", "service_account", "shielded_instance_config")
@@ -236,6 +236,7 @@ HOST_KEYS_SECONDS = 600.0
 HOST_KEY_TYPES = frozenset({"ecdsa-sha2-nistp256", "ssh-ed25519", "ssh-rsa"})
 # A guess with room: making one of them should take a small machine less, which was not measured on Google.
 BETWEEN_HOST_KEYS_SECONDS = 10.0
+NO_ACCOUNT_YET = "of type 'serviceAccount' was not found"
 NIC = "nic0"
 NAT_NAME = "External NAT"
 
@@ -463,7 +464,9 @@ class Instance(Resource):
         missing = [option for option in TO_CREATE if not self.params[option]]
         if missing:
             self._refuse_to_create(missing)
-        super().create(body)
+        # A new service account is unknown to Compute Engine for a while. Google says so in the answer or the operation.
+        make = super().create
+        self.insist(lambda: make(body), lambda error: NO_ACCOUNT_YET in error.message, VISIBLE_WITHIN)
 
     def delete(self, current: Json) -> None:
         """Delete it with its boot disk."""

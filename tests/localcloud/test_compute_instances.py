@@ -143,10 +143,20 @@ def test_instance_refused(compute: Compute, change: dict[str, Any], code: int) -
     assert "items" not in compute("GET", f"{ZONE}/disks")
 
 
+def test_new_service_account_is_unknown_for_a_while(compute: Compute, monkeypatch: pytest.MonkeyPatch) -> None:
+    compute.session.call("PUT", "/localcloud/profile", json={"service_accounts": 20.0})
+    account = {"email": compute.local.account("server"), "scopes": []}
+    done = compute("POST", f"{ZONE}/instances", compute.instance_body(serviceAccounts=[account]))
+    assert "of type 'serviceAccount' was not found" in done["error"]["errors"][0]["message"]
+    now = compute.local.cloud.clock.time()
+    monkeypatch.setattr(compute.local.cloud.clock, "time", lambda: now + 20.0)
+    compute.instance(serviceAccounts=[account])
+
+
 def test_service_account_must_exist_and_be_the_callers_to_use(compute: Compute) -> None:
     account = {"email": "nobody@mlflow-local.iam.gserviceaccount.com", "scopes": []}
     done = compute("POST", f"{ZONE}/instances", compute.instance_body(serviceAccounts=[account]))
-    assert done["error"]["errors"][0]["code"] == "RESOURCE_NOT_FOUND"
+    assert done["error"]["errors"][0]["code"] == "EXTERNAL_RESOURCE_NOT_FOUND"
     compute("GET", VM, code=404)
     server = compute.local.account("server")
     admin = Compute(compute.local, compute.local.session_as(compute.local.account("admin", "roles/compute.admin")))

@@ -125,8 +125,10 @@ def service_accounts(call: Call, given: list[Json]) -> list[Json]:
                 "Ask a project owner to grant you the iam.serviceAccountUser role on the service account"
             )
             raise ApiError(400, "SERVICE_ACCOUNT_ACCESS_DENIED", message)
-        if known is None:
-            raise LateError("RESOURCE_NOT_FOUND", f"The resource '{email}' of type 'serviceAccount' was not found.")
+        if not call.cloud.accounts.visible(email):
+            raise LateError(
+                "EXTERNAL_RESOURCE_NOT_FOUND", f"The resource '{email}' of type 'serviceAccount' was not found."
+            )
         found.append({"email": email, "scopes": list(account.get("scopes") or [])})
     return found
 

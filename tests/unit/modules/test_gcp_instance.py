@@ -111,6 +111,20 @@ def test_creates(cloud: Cloud, play: Play) -> None:
     assert result["diff"]["after"]["metadata"] == WANTED["metadata"]
 
 
+TOO_NEW = f"The resource '{EMAIL}' of type 'serviceAccount' was not found."
+
+
+def test_waits_until_compute_knows_a_new_service_account(cloud: Cloud, play: Play, clock: FakeClock) -> None:
+    cloud.get("compute", ONE, None)
+    cloud.fails("POST", "compute", ALL, 400, "invalid", TOO_NEW, body=BODY)
+    late = {"errors": [{"code": "EXTERNAL_RESOURCE_NOT_FOUND", "message": TOO_NEW}]}
+    cloud.mutates("POST", "compute", ALL, body=BODY, failure=late)
+    cloud.mutates("POST", "compute", ALL, body=BODY)
+    cloud.get("compute", ONE, INSTANCE)
+    assert play(gcp_instance, **WANTED)["changed"]
+    assert len(clock.sleeps) == 2
+
+
 def test_creates_a_stopped_one_by_stopping_it(cloud: Cloud, play: Play) -> None:
     cloud.get("compute", ONE, None)
     cloud.mutates("POST", "compute", ALL, body=BODY)
