@@ -61,6 +61,15 @@ class Machines(Protocol):
     def ids(self) -> list[str]:
         """Ids of all machines, running or not."""
 
+    def console(self, id: str) -> str:
+        """What the machine wrote to its console, with its SSH host keys while it runs."""
+
+
+def printed(keys: list[str]) -> str:
+    """Return SSH host keys as cloud-init prints them on a machine's console."""
+    lines = ["-----BEGIN SSH HOST KEY KEYS-----", *keys, "-----END SSH HOST KEY KEYS-----"]
+    return "".join(f"{line}\r\n" for line in lines)
+
 
 @dataclass(frozen=True)
 class DatabaseSpec:

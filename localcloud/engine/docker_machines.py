@@ -12,7 +12,7 @@ from docker.errors import APIError
 
 from localcloud.engine import docker_common as common
 from localcloud.engine import image
-from localcloud.engine.base import EngineError, MachineSpec
+from localcloud.engine.base import EngineError, MachineSpec, printed
 
 KIND = "machine"
 _STOP_SECONDS = 90
@@ -108,5 +108,9 @@ class DockerMachines:
         return int(result.exit_code or 0), cast("bytes", result.output).decode(errors="replace")
 
     def console(self, id: str) -> str:
-        """What the machine wrote to its console since it was created."""
-        return common.console(common.find(self._client, KIND, id))
+        """What the machine wrote to its console since it was created; the host keys stand in for cloud-init's."""
+        text = common.console(common.find(self._client, KIND, id))
+        if not self.running(id):
+            return text
+        status, keys = self.run(id, "sh", "-c", "cat /etc/ssh/ssh_host_*_key.pub")
+        return text + printed(keys.split("\n")[:-1]) if status == 0 else text

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from localcloud.engine.base import DatabaseSpec, Engine, MachineSpec, NetworkState, NotFound
+from localcloud.engine.base import DatabaseSpec, Engine, MachineSpec, NetworkState, NotFound, printed
 from localcloud.services.metadata import guest_attributes_enabled, project_id
 
 if TYPE_CHECKING:
@@ -28,12 +28,14 @@ if TYPE_CHECKING:
 class FakeMachines:
     """Machines that are only rows: ``specs`` by id, the set of ids ``on``, and the ``log`` of what was asked.
 
-    Each has SSH host keys on its disk (``host_keys``); ``on_boot`` is called with a machine whenever it boots.
+    Each has SSH host keys on its disk (``host_keys``) and prints them on its console; ``on_boot`` is called with a
+    machine whenever it boots. The guest agent fails to upload keys of the types in ``lost_uploads``.
     """
 
     def __init__(self) -> None:
         self.specs: dict[str, MachineSpec] = {}
         self.host_keys: dict[str, list[str]] = {}
+        self.lost_uploads: set[str] = set()
         self.on: set[str] = set()
         self.log: list[tuple[str, str]] = []
         self.on_boot: Callable[[MachineSpec], None] | None = None
@@ -67,6 +69,9 @@ class FakeMachines:
 
     def ids(self) -> list[str]:
         return sorted(self.specs)
+
+    def console(self, id: str) -> str:
+        return printed(self.host_keys[id]) if id in self.on else ""
 
     def _known(self, verb: str, id: str) -> None:
         self.log.append((verb, id))
@@ -171,11 +176,12 @@ class FakeNetwork:
 
 
 class GuestAgent:
-    """What Google's agent does in a machine that boots: it publishes the SSH host key as a guest attribute."""
+    """Google's agent: on a machine's first boot it publishes the SSH host keys as guest attributes, once."""
 
     def __init__(self, machines: FakeMachines, directory: InstanceDirectory) -> None:
         self._machines = machines
         self._directory = directory
+        self._seen: set[str] = set()
 
     def start(self) -> None:
         """Be there at every boot from now on; machines that run already count as just booted."""
@@ -189,12 +195,14 @@ class GuestAgent:
 
     def _booted(self, spec: MachineSpec) -> None:
         instance = self._directory.by_internal_ip(spec.internal_ip)
-        if instance is None:
+        if instance is None or spec.id in self._seen:
             return
+        self._seen.add(spec.id)
         project = self._directory.project(project_id(instance))
         if guest_attributes_enabled(instance, project):
             for kind, key in map(str.split, self._machines.host_keys[spec.id]):
-                self._directory.put_guest_attribute(instance, "hostkeys", kind, key)
+                if kind not in self._machines.lost_uploads:
+                    self._directory.put_guest_attribute(instance, "hostkeys", kind, key)
 
 
 def _public_keys() -> list[str]:

@@ -146,7 +146,10 @@ options:
       - Whether to wait until the machine has published its SSH host keys, and return them.
       - The guest agent publishes them one by one. Where an ECDSA, an Ed25519 and an RSA key, which it makes by default,
         are not all there, they count as complete once no other has come for 10 seconds.
-      - It needs the metadata C(enable-guest-attributes=TRUE) and Google's guest agent, which public images have.
+      - It needs the metadata C(enable-guest-attributes=TRUE) from the creation on and Google's guest agent, which
+        public images have. The agent never repeats an upload that failed.
+      - If there are no guest attributes after two minutes, the module accepts the keys that cloud-init printed on the
+        serial console.
     type: bool
     default: false
 """
@@ -213,6 +216,7 @@ host_keys:
   sample: [ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIExample]
 """
 
+import re
 from collections.abc import Collection, Mapping
 from typing import Any
 
@@ -231,6 +235,8 @@ COMES_TO = {
 LOGIN_METADATA = frozenset({"ssh-keys", "sshKeys"})
 TOOLS_METADATA = LOGIN_METADATA | {"windows-keys", "created-by", "instance-template"}
 HOST_KEYS_SECONDS = 600.0
+GUEST_AGENT_SECONDS = 120.0  # from then on the serial console counts too
+GUEST_ATTRIBUTES_POLICY = "constraints/compute.disableGuestAttributesAccess"
 # What Google's guest agent makes and publishes, one after the other,
 # unless its configuration says otherwise (host_key_types).
 HOST_KEY_TYPES = frozenset({"ecdsa-sha2-nistp256", "ssh-ed25519", "ssh-rsa"})
@@ -567,25 +573,54 @@ class Instance(Resource):
             self.client.clock.sleep(min(BETWEEN_HOST_KEYS_SECONDS, self.client.deadline.left()))
 
     def _host_keys(self, current: Json) -> dict[str, str]:
-        """Those that the guest agent has published so far, by their type; waits for the first."""
+        """Those that the VM has published so far, by their type; waits for the first.
+
+        The guest attributes come first: cloud-init may print keys that the guest agent replaces later.
+        """
+        for source, seconds in (
+            (self._from_guest_attributes, GUEST_AGENT_SECONDS),
+            (self._from_either, HOST_KEYS_SECONDS - GUEST_AGENT_SECONDS),
+        ):
+            try:
+                return self.insist(
+                    source, lambda error: error.code == 404 and current.get("status") == "RUNNING", seconds
+                )
+            except GoogleError as error:
+                if error.code != 404 and GUEST_ATTRIBUTES_POLICY not in error.message:
+                    raise
+        raise RefusedError(self._without_host_keys(current))
+
+    def _from_guest_attributes(self) -> dict[str, str]:
         path, query = f"{self.self_path}/getGuestAttributes", {"queryPath": "hostkeys/"}
-        try:
-            answer = self.insist(
-                lambda: self.client.get("compute", path, query),
-                lambda error: error.code == 404 and current.get("status") == "RUNNING",
-                HOST_KEYS_SECONDS,
-            )
-        except GoogleError as error:
-            if error.code != 404:
-                raise
-            raise RefusedError(
-                f"{self.title} (status {current.get('status')}) has published no SSH host keys. It must run, have the "
-                "metadata enable-guest-attributes=TRUE since its last boot, and Google's guest agent. Look at its "
-                f"serial console: `gcloud compute instances get-serial-port-output {self.params['name']} "
-                f"--zone={self.params['zone']} --project={self.params['project']}`."
-            ) from error
-        items = (answer.get("queryValue") or {}).get("items") or ()
+        items = (self.client.get("compute", path, query).get("queryValue") or {}).get("items") or ()
         return {item["key"]: item["value"].strip() for item in items}
+
+    def _from_either(self) -> dict[str, str]:
+        try:
+            return self._from_guest_attributes()
+        except GoogleError:
+            found = printed_host_keys(self.client.get("compute", f"{self.self_path}/serialPort").get("contents", ""))
+            if not found:
+                raise
+            return found
+
+    def _without_host_keys(self, current: Json) -> str:
+        return (
+            f"{self.title} (status {current.get('status')}) has published no SSH host keys, neither as guest "
+            "attributes nor on its serial console. It must run, have had the metadata enable-guest-attributes=TRUE "
+            "when it was created, and have Google's guest agent. The organisation policy "
+            "compute.disableGuestAttributesAccess must not be enforced. The guest agent uploads the keys on the first "
+            "boot and never repeats an upload that failed. A reboot does not help: correct the cause, delete the VM "
+            "and run again. The cause is on the serial console: `gcloud compute instances get-serial-port-output "
+            f"{self.params['name']} --zone={self.params['zone']} --project={self.params['project']}`."
+        )
+
+
+def printed_host_keys(console: str) -> dict[str, str]:
+    """Return the host keys, by their type, of the last whole block that cloud-init printed on a serial console."""
+    blocks = re.findall(r"-----BEGIN SSH HOST KEY KEYS-----(.*?)-----END SSH HOST KEY KEYS-----", console, re.DOTALL)
+    found = re.findall(r"((?:ssh|ecdsa)-[a-z0-9-]+) (AAAA[A-Za-z0-9+/=]+)", blocks[-1]) if blocks else []
+    return dict(found)
 
 
 def _foreign(named: Collection[str]) -> frozenset[str]:

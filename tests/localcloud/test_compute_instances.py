@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from ansible_collections.mlops.mlflow_gcp.plugins.modules.gcp_instance import printed_host_keys
 
 from localcloud.engine.base import EngineError, MachineSpec
 from localcloud.engine.fake import FakeMachines
@@ -310,6 +311,17 @@ def test_guest_attributes_and_directory(compute: Compute) -> None:
     compute.instance()  # without the permission to publish, and with nothing of its namesake's
     compute("GET", f"{VM}/getGuestAttributes?queryPath=hostkeys/", code=404)
     compute("GET", path, code=404)
+
+
+def test_guest_agent_never_repeats_a_lost_upload(compute: Compute) -> None:
+    machines(compute).lost_uploads = {"ssh-ed25519"}
+    vm = compute.instance(metadata={"items": [{"key": "enable-guest-attributes", "value": "TRUE"}]})
+    machines(compute).lost_uploads = set()
+    compute("POST", f"{VM}/reset")
+    items = compute("GET", f"{VM}/getGuestAttributes?queryPath=hostkeys/")["queryValue"]["items"]
+    assert [item["key"] for item in items] == ["ecdsa-sha2-nistp256", "ssh-rsa"]
+    console = compute("GET", f"{VM}/serialPort")["contents"]
+    assert printed_host_keys(console) == dict(map(str.split, machines(compute).host_keys[vm["id"]]))
 
 
 def test_lists_filter_and_page(compute: Compute) -> None:

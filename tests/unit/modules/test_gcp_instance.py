@@ -480,16 +480,81 @@ def test_an_agent_may_be_told_to_make_other_host_keys(cloud: Cloud, play: Play, 
     assert clock.sleeps == [10.0]
 
 
+def test_one_lost_upload_leaves_the_other_host_keys(cloud: Cloud, play: Play, clock: FakeClock) -> None:
+    cloud.get("compute", ONE, INSTANCE)
+    publishes(cloud, ECDSA, RSA)
+    publishes(cloud, ECDSA, RSA)
+    assert play(gcp_instance, wait_for_host_keys=True, **WHO)["host_keys"] == [
+        "ecdsa-sha2-nistp256 AAAAE2",
+        "ssh-rsa AAAAB3",
+    ]
+
+
+CONSOLE = """ci-info: ready\r
+-----BEGIN SSH HOST KEY KEYS-----\r
+ssh-ed25519 AAAAold root@image\r
+-----END SSH HOST KEY KEYS-----\r
+-----BEGIN SSH HOST KEY KEYS-----\r
+ecdsa-sha2-nistp256 AAAAE2+/= root@mlflow-server\r
+ssh-ed25519 AAAAC3 root@mlflow-server\r
+ssh-rsa AAAAB3 root@mlflow-server\r
+-----END SSH HOST KEY KEYS-----\r
+-----BEGIN SSH HOST KEY KEYS-----\r
+ssh-ed25519 AAAAcut"""
+
+
+def refuses(cloud: Cloud) -> None:
+    """Expect a look at the host keys that the organisation policy refuses."""
+    message = f"Constraint {gcp_instance.GUEST_ATTRIBUTES_POLICY} violated for project my-project."
+    query = {"queryPath": "hostkeys/"}
+    cloud.fails("GET", "compute", KEYS, 412, "conditionNotMet", message, query=query)
+
+
+def test_takes_the_host_keys_of_the_serial_console_where_the_uploads_were_lost(
+    cloud: Cloud, play: Play, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gcp_instance, "GUEST_AGENT_SECONDS", 0.0)
+    cloud.get("compute", ONE, INSTANCE)
+    for contents in ("booting", CONSOLE):
+        publishes(cloud)
+        if contents == "booting":
+            publishes(cloud)
+        cloud.get("compute", f"{ONE}/serialPort", {"contents": contents})
+    result = play(gcp_instance, wait_for_host_keys=True, **WHO)
+    assert result["host_keys"] == ["ecdsa-sha2-nistp256 AAAAE2+/=", "ssh-ed25519 AAAAC3", "ssh-rsa AAAAB3"]
+
+
+def test_takes_the_host_keys_of_the_serial_console_where_a_policy_forbids_guest_attributes(
+    cloud: Cloud, play: Play, clock: FakeClock
+) -> None:
+    cloud.get("compute", ONE, INSTANCE)
+    refuses(cloud)
+    refuses(cloud)
+    cloud.get("compute", f"{ONE}/serialPort", {"contents": CONSOLE})
+    assert len(play(gcp_instance, wait_for_host_keys=True, **WHO)["host_keys"]) == 3
+    cloud.get("compute", ONE, INSTANCE)
+    refuses(cloud)
+    refuses(cloud)
+    cloud.get("compute", f"{ONE}/serialPort", {"contents": "Debian GNU/Linux 13"})
+    said = play(gcp_instance, fails=True, wait_for_host_keys=True, **WHO)["msg"]
+    assert "compute.disableGuestAttributesAccess must not be enforced" in said
+    assert "never repeats an upload" in said
+
+
 def test_does_not_wait_for_ever(cloud: Cloud, play: Play, clock: FakeClock) -> None:
     cloud.get("compute", ONE, INSTANCE)
-    cloud.get("compute", KEYS, None, query={"queryPath": "hostkeys/"})
+    publishes(cloud)
+    publishes(cloud)
+    cloud.get("compute", f"{ONE}/serialPort", {})
     result = play(gcp_instance, fails=True, wait_for_host_keys=True, timeout=1, **WHO)
     assert "enable-guest-attributes=TRUE" in result["msg"]
 
 
 def test_a_stopped_machine_publishes_nothing(cloud: Cloud, play: Play, clock: FakeClock) -> None:
     cloud.get("compute", ONE, INSTANCE | {"status": "TERMINATED"})
-    cloud.get("compute", KEYS, None, query={"queryPath": "hostkeys/"})
+    publishes(cloud)
+    publishes(cloud)
+    cloud.get("compute", f"{ONE}/serialPort", {})
     assert "status TERMINATED" in play(gcp_instance, fails=True, wait_for_host_keys=True, **WHO)["msg"]
     assert not clock.sleeps
 
