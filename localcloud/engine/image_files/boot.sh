@@ -18,6 +18,15 @@ if [ -n "$(find /usr/local/share/ca-certificates -name '*.crt' -newer "$bundle" 
   touch "$bundle"
 fi
 
+# Google's guest agent lays credentials for the metadata server here, which this local cloud's server does not speak.
+if [ -e /etc/mlflow-localcloud/machine ]; then
+  mkdir -p -m 0755 /run/google-mds-mtls
+  for file in root.crt client.key; do
+    printf 'no certificate\n' >"/run/google-mds-mtls/$file"
+    chmod 0644 "/run/google-mds-mtls/$file"
+  done
+fi
+
 # A host key of its own; a guest agent that finds a new instance makes them anew.
 if ! ls /etc/ssh/ssh_host_*_key >/dev/null 2>&1; then
   ssh-keygen -A >/dev/null

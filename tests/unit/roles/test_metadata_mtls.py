@@ -1,0 +1,23 @@
+# Copyright (c) 2026, the mlops.mlflow_gcp authors
+# SPDX-License-Identifier: Apache-2.0
+"""Every unit that uses google-auth on the VM asks the metadata server over HTTP, whatever the release of google-auth."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.unit.roles.evaluated import ROLES, load
+
+SETTING = "Environment=GCE_METADATA_MTLS_MODE=none"
+
+
+@pytest.mark.parametrize(
+    "template", ["mlflow/templates/mlflow@.service.j2", "credentials/templates/mlflow-credentials.service.j2"]
+)
+def test_units_of_templates(template: str) -> None:
+    service = (ROLES / template).read_text().partition("[Service]\n")[2]
+    assert SETTING in service.splitlines()
+
+
+def test_units_of_the_purge() -> None:
+    assert SETTING in load("vars/main.yml", "gc")["__gc_service"]
