@@ -21,7 +21,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 
-from localcloud import fieldmask
+from localcloud import constraints, fieldmask
 from localcloud.auth import ANONYMOUS, Principal, unauthenticated
 from localcloud.cloud import Cloud
 from localcloud.consumer import require_enabled
@@ -117,6 +117,7 @@ class App:
             self.cloud, request, service, method, params, payload, caller,
             media=body, upload=found.match.upload,
         )  # fmt: skip
+        constraints.check_service(call, found.bound)
         self._admit(call, found.bound)
         result = found.bound.handler(call)
         if isinstance(result, Response):
@@ -200,12 +201,6 @@ class App:
             if what == ("POST", "users"):
                 body = await request.json()
                 return JSONResponse(self.cloud.user_credentials(str(body["email"]), body.get("quota_project_id")))
-            if what == ("PUT", "locations"):
-                body = await request.json()
-                if not isinstance(body["allowed"], list):
-                    raise TypeError("allowed is a list of locations, such as europe-west1; empty allows all")
-                faults.locations = [str(location) for location in body["allowed"]]
-                return JSONResponse(faults.describe())
         except (TypeError, ValueError, KeyError) as error:
             return JSONResponse({"error": str(error)}, status_code=400)
         return _unknown_path(request.url.path)

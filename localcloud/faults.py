@@ -60,7 +60,6 @@ class Faults:
         self._lock = threading.Lock()
         self._scripted: list[Fault] = []
         self._random: tuple[random.Random, float, list[int], str] | None = None
-        self.locations: list[str] = []  # that the organisation policy allows; empty: all, global too
 
     def script(self, fault: Fault) -> None:
         """Add a fault to the script; the oldest that fits a call comes first."""
@@ -84,7 +83,6 @@ class Faults:
             return {
                 "scripted": [asdict(fault) for fault in self._scripted],
                 "random": None if self._random is None else {"rate": self._random[1], "codes": self._random[2]},
-                "locations": list(self.locations),
             }
 
     def take(self, method: str, path: str) -> Fault | None:

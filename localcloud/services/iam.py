@@ -9,6 +9,7 @@ import json
 import re
 from collections.abc import Callable
 
+from localcloud import constraints
 from localcloud.accounts import account_resource
 from localcloud.errors import ApiError
 from localcloud.service import Call, Handler, Json, Service
@@ -205,7 +206,13 @@ def create_key(call: Call) -> Json:
         raise ApiError(501, None, "PKCS#12 key files are not in the local cloud.")
     if call.body.get("keyAlgorithm") == "KEY_ALG_RSA_1024":
         raise ApiError(400, None, "KEY_ALG_RSA_1024 is no longer supported.")
-    email = _account(call)["email"]
+    account = _account(call)
+    if constraints.enforced(call.cloud, account["projectId"], constraints.NO_KEYS):
+        message = "Key creation is not allowed on this service account."
+        violation = {"type": constraints.NO_KEYS, "subject": account["name"], "description": message}
+        failure = {"@type": "type.googleapis.com/google.rpc.PreconditionFailure", "violations": [violation]}
+        raise ApiError(400, "FAILED_PRECONDITION", message, [failure])
+    email = account["email"]
     key_file, document = call.cloud.accounts.create_key(email, f"{call.cloud.settings.url}/oauth2/token")
     data = base64.b64encode(json.dumps(key_file, indent=2).encode()).decode()
     return _key_view(document) | {"privateKeyType": "TYPE_GOOGLE_CREDENTIALS_FILE", "privateKeyData": data}

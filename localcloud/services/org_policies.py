@@ -11,6 +11,7 @@ from localcloud.service import Call, Json
 from localcloud.services.cloudresourcemanager import v1
 
 _ID = "cloudresourcemanager.projects."
+_ALL: Json = {"allValues": "ALLOW"}
 
 
 def _project(call: Call) -> str:
@@ -19,8 +20,8 @@ def _project(call: Call) -> str:
 
 def _constraint(name: str) -> str:
     name = name if name.startswith("constraints/") else f"constraints/{name}"
-    if name not in constraints.BOOLEAN:
-        known = ", ".join(sorted(constraints.BOOLEAN))
+    if name not in (followed := {*constraints.BOOLEAN, *constraints.LISTS}):
+        known = ", ".join(sorted(followed))
         raise ApiError(501, None, f"The local cloud does not follow {name}. It follows {known}.")
     return name
 
@@ -44,8 +45,10 @@ def get(call: Call) -> Json:
 
 @v1.method(_ID + "getEffectiveOrgPolicy", permission="orgpolicy.policy.get", project=_project)
 def get_effective(call: Call) -> Json:
-    """Whether the constraint holds in the project."""
+    """Whether the constraint holds in the project, or which values it allows."""
     constraint = _constraint(call.body.get("constraint") or "")
+    if constraint in constraints.LISTS:
+        return {"constraint": constraint, "listPolicy": _stored(call, constraint).get("listPolicy") or _ALL}
     on = constraints.enforced(call.cloud, _project(call), constraint)
     return {"constraint": constraint, "booleanPolicy": {"enforced": True} if on else {}}
 
@@ -59,16 +62,17 @@ def list_policies(call: Call) -> Json:
 
 @v1.method(_ID + "setOrgPolicy", permission="orgpolicy.policy.set", project=_project)
 def set_policy(call: Call) -> Json:
-    """Enforce a constraint in the project, or not."""
+    """Enforce a constraint in the project, or not; or set the values that it allows."""
     policy = call.body.get("policy") or {}
     constraint = _constraint(policy.get("constraint") or "")
-    if policy.get("listPolicy"):
-        raise ApiError(400, None, f"{constraint} is a boolean constraint: set booleanPolicy.")
+    kind = "listPolicy" if constraint in constraints.LISTS else "booleanPolicy"
+    if any(policy.get(other) for other in ("listPolicy", "booleanPolicy") if other != kind):
+        raise ApiError(400, None, f"The policy of {constraint} is a {kind}.")
     with call.cloud.store.transaction():
         _check_etag(call, constraint, policy.get("etag"))
         document: Json = {"constraint": constraint, "updateTime": call.cloud.clock.now()}
-        if "booleanPolicy" in policy:
-            document["booleanPolicy"] = policy["booleanPolicy"] or {}
+        if kind in policy:
+            document[kind] = policy[kind] or {}
         constraints.policies(call.cloud).put(f"{_project(call)}/{constraint}", document)
         return _stored(call, constraint)
 

@@ -10,6 +10,7 @@ import re
 
 import google_crc32c
 
+from localcloud import constraints
 from localcloud.errors import ApiError, bad_request
 from localcloud.lifecycle import fingerprint, masked
 from localcloud.service import Call, Json, Service
@@ -66,11 +67,10 @@ def _check_labels(secret: Json) -> None:
 
 def _check_locations(call: Call, replication: Json) -> None:
     """400 where the organisation policy does not allow all locations of a new secret."""
-    allowed = call.cloud.faults.locations
     replicas = (replication.get("userManaged") or {}).get("replicas") or [{"location": "global"}]
-    for location in [replica.get("location") for replica in replicas]:
-        if allowed and location not in allowed:
-            constraint = "constraints/gcp.resourceLocations"
+    constraint = constraints.LOCATIONS
+    for location in [str(replica.get("location")) for replica in replicas]:
+        if not constraints.allows(call.cloud, call.project or "", constraint, location):
             subject = f"orgpolicy:projects/{call.cloud.projects.number_of(call.project or '')}"
             message = (
                 f"Constraint {constraint} violated for [{subject}] attempting to create a secret in [{location}]. For "

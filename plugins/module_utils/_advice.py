@@ -16,6 +16,41 @@ from ._client import CLIENT_PROJECTS, GoogleError
 # Google quotes it ("Permission 'compute.networks.create' denied") or says "does not have storage.buckets.get access".
 _PERMISSION = r"(?:'|\bpermission:? |\bhave )([a-z]+\.\w+\.\w+)(?:'|\b)"
 
+# What helps against an organisation policy, by its constraint.
+_POLICIES = {
+    "gcp.resourceLocations": (
+        "An organisation policy allows resources in certain locations only. Set the location of this resource to one "
+        "that the policy allows; for secrets of the role infrastructure: infrastructure_secret_locations."
+    ),
+    "gcp.restrictServiceUsage": "An organisation policy forbids this API. Add it to the policy's allowed values.",
+    "compute.trustedImageProjects": (
+        "An organisation policy forbids images of this project. Add the project to the policy, or set the image to one "
+        "of an allowed project (in the role infrastructure: infrastructure_image_project)."
+    ),
+    "compute.vmExternalIpAccess": (
+        "An organisation policy forbids external addresses, and the server is reached at one. Add this instance to the "
+        "policy's allowed values."
+    ),
+    "compute.requireOsLogin": (
+        "An organisation policy requires OS Login. Ansible connects with an SSH key in the metadata of the VM, which "
+        "OS Login ignores."
+    ),
+    "compute.disableGuestAttributesAccess": (
+        "An organisation policy forbids guest attributes, which the SSH host keys of the VM are read from."
+    ),
+    "iam.disableServiceAccountKeyCreation": (
+        "An organisation policy forbids keys of service accounts. Use the identity of a VM, workload identity "
+        "federation or impersonation in place of a key."
+    ),
+}
+_POLICY_DOCS = "docs/google-cloud.md lists the policies that matter"
+
+
+def policy(error: GoogleError) -> str:
+    """Return the name of the organisation policy's constraint that was violated, or an empty string."""
+    types = [str(item.get("type")) for detail in error.details for item in detail.get("violations") or ()]
+    return _found(r"constraints/([a-zA-Z]+(?:\.[a-zA-Z]+)+)", " ".join([error.message, *types]))
+
 
 def login(auth: AuthOptions, environ: Mapping[str, str] | None = None) -> str:
     """Where the credentials that do not work came from, and how to get others that count instead of them."""
@@ -70,11 +105,10 @@ def advice(error: GoogleError, project: str, auth: AuthOptions | None = None) ->
         return _use(error.consumer or project)
     if reason == "BILLING_DISABLED" or (code in {400, 403} and "billing" in text.lower()):
         return f"Link a billing account: https://console.cloud.google.com/billing/linkedaccount?project={project}"
-    if "constraints/gcp.resourceLocations" in text:
-        return (
-            "An organisation policy allows resources in certain locations only. Set the location of this resource to "
-            "one that the policy allows; for secrets of the role infrastructure: infrastructure_secret_locations."
-        )
+    if policy(error):
+        helps = _POLICIES.get(policy(error), f"The organisation policy {policy(error)} forbids this.")
+        exempt = f"An administrator of the organisation can exempt project {project}; {_POLICY_DOCS}."
+        return f"{helps} {exempt}"
     if reason == "CONCURRENT_OPERATIONS_QUOTA_EXCEEDED":
         return "Too many operations run in this project at the same time: run again when some have ended."
     if "quota" in reason.lower() or "quota" in text.lower():

@@ -18,7 +18,7 @@ from typing import Any, ClassVar, NoReturn, TypeVar
 from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 
 from . import _auth, _formats, _operation, _options
-from ._advice import advice, login
+from ._advice import advice, login, policy
 from ._client import Client, GoogleError, Json
 from ._fields import Field, camel, get_at, make_link, merge_patch, merged, put_at, same, seen, shown, to_api
 
@@ -291,6 +291,7 @@ class Machine:
                 return self._with_more(self._absent() if state == "absent" else self._present())
             except GoogleError as error:
                 retried = error.code == 412 or (error.code == 409 and self.doing == "update")
+                retried = retried and not policy(error)
                 pause = self.resource.client.pause(attempt)
                 attempt += 1
                 if not retried or attempt >= CONFLICT_ATTEMPTS or pause >= self.resource.client.deadline.left():

@@ -241,7 +241,7 @@ def test_a_new_project_follows_its_organization_policies(local: Local) -> None:
         call("POST", f"{path}:setOrgPolicy", json={"policy": policy})
         call("POST", f"{path}:setOrgPolicy", 409, json={"policy": policy})
     assert len(call("POST", f"{path}:listOrgPolicies", json={})["policies"]) == 2
-    call("POST", f"{path}:getOrgPolicy", 501, json={"constraint": "constraints/compute.vmExternalIpAccess"})
+    call("POST", f"{path}:getOrgPolicy", 501, json={"constraint": "constraints/compute.requireShieldedVm"})
     for project in ("with-defaults", "without-network"):
         switch(call, "enable", project)
     assert [n["name"] for n in call("GET", "/compute/v1/projects/with-defaults/global/networks")["items"]] == [

@@ -74,24 +74,6 @@ def test_a_secret_needs_a_good_name_and_a_replication(call: Call) -> None:
     call("POST", f"{SECRETS}?secretId=a", 400, json={})
 
 
-def test_an_organisation_policy_says_where_secrets_may_be(call: Call) -> None:
-    call("PUT", "/localcloud/locations", json={"allowed": ["europe-west1"]})
-    error = call("POST", f"{SECRETS}?secretId=a", 400, json=AUTOMATIC)["error"]
-    assert error["status"] == "FAILED_PRECONDITION"
-    words = "Constraint constraints/gcp.resourceLocations violated for [orgpolicy:projects/100000000001] attempting to"
-    assert error["message"].startswith(f"{words} create a secret in [global].")
-    assert error["details"][0]["violations"][0]["type"] == "constraints/gcp.resourceLocations"
-
-    def kept_in(*locations: str) -> Any:
-        return {"replication": {"userManaged": {"replicas": [{"location": location} for location in locations]}}}
-
-    call("POST", f"{SECRETS}?secretId=a", 400, json=kept_in("europe-west1", "us-east1"))
-    call("POST", f"{SECRETS}?secretId=a", json=kept_in("europe-west1"))
-    call("PUT", "/localcloud/locations", 400, json={"allowed": "europe-west1"})
-    call("PUT", "/localcloud/locations", json={"allowed": []})
-    call("POST", f"{SECRETS}?secretId=b", json=AUTOMATIC)
-
-
 def test_pages_and_patches_of_secrets(call: Call) -> None:
     for name in "abc":
         call("POST", f"{SECRETS}?secretId={name}", json=AUTOMATIC | {"labels": {"app": name}})

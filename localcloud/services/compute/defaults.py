@@ -12,7 +12,7 @@ from localcloud.permissions import project_resource
 from localcloud.service import Json
 from localcloud.services.compute import networks, subnetworks
 from localcloud.services.compute.common import api, link, new_document, resources
-from localcloud.services.compute.projects import default_account
+from localcloud.services.compute.projects import default_account, metadata_document
 
 if TYPE_CHECKING:
     from localcloud.cloud import Cloud
@@ -45,6 +45,9 @@ def activate(cloud: Cloud, project: str) -> None:
     if made.get(project) is not None:
         return
     made.put(project, {})
+    if constraints.enforced(cloud, project, constraints.OS_LOGIN):
+        items = [{"key": "enable-oslogin", "value": "true"}]
+        cloud.store.collection("compute.projects").put(project, metadata_document(items))
     if not constraints.enforced(cloud, project, constraints.NO_DEFAULT_GRANTS):
         _grant_editor(cloud, project, email)
     if not constraints.enforced(cloud, project, constraints.NO_DEFAULT_NETWORK):

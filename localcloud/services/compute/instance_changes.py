@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from localcloud import constraints
 from localcloud.errors import ApiError
 from localcloud.lifecycle import merge, same_fingerprint
 from localcloud.service import Call, Json
@@ -50,7 +51,10 @@ def _change(call: Call, verb: str, change: Callable[[Json], Json]) -> Json:
 @api.method("compute.instances.setMetadata", permission="compute.instances.setMetadata")
 def set_metadata(call: Call) -> Json:
     """Replace the metadata; needs its fingerprint."""
-    new = metadata_document(call.body.get("items") or [])
+    items = call.body.get("items") or []
+    new = metadata_document(items)
+    metadata = {str(item.get("key")): str(item.get("value")) for item in items}
+    constraints.check_metadata(call.cloud, call.project or "", metadata)
 
     def change(instance: Json) -> Json:
         check_metadata(instance["metadata"], call.body)
@@ -174,6 +178,7 @@ def _interface(call: Call, instance: Json) -> Json:
 @api.method("compute.instances.addAccessConfig", permission="compute.instances.addAccessConfig")
 def add_access_config(call: Call) -> Json:
     """Give a network interface an external address."""
+    constraints.check_external_ip(call.cloud, call.project or "", name_of(call))
 
     def change(instance: Json) -> Json:
         nic = _interface(call, instance)

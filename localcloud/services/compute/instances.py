@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from localcloud import constraints
 from localcloud.errors import ApiError
 from localcloud.service import Call, Json
 from localcloud.services.compute import catalog
@@ -154,6 +155,8 @@ def guest_attributes(call: Call) -> Json:
     """What the machine says about itself: `queryPath` is `namespace/` or `namespace/key`."""
     name = name_of(call)
     resources(call.cloud, "instances").get(name)
+    if constraints.enforced(call.cloud, call.project or "", constraints.NO_GUEST_ATTRIBUTES):
+        raise constraints.violated(constraints.NO_GUEST_ATTRIBUTES, call.project or "")
     query = call.params.get("queryPath") or call.params.get("variableKey") or ""
     stored = call.cloud.store.collection("compute.guestAttributes").get(name) or {}
     namespace, _, key = query.partition("/")

@@ -6,9 +6,11 @@ from __future__ import annotations
 
 import ipaddress
 
+from localcloud import constraints
 from localcloud.accounts import account_resource
 from localcloud.errors import ApiError
 from localcloud.lifecycle import fingerprint
+from localcloud.operations import COMPUTE
 from localcloud.service import Call, Json
 from localcloud.services.compute import catalog, disks, netstate, ranges
 from localcloud.services.compute.common import (
@@ -24,6 +26,7 @@ from localcloud.services.compute.common import (
     relative,
     resources,
 )
+from localcloud.services.compute.places import image_document
 from localcloud.services.compute.projects import default_account, metadata_document
 
 
@@ -43,6 +46,7 @@ def create(call: Call, name: str) -> Json:
     if resources(call.cloud, "instances").find(name):
         raise ApiError(409, "alreadyExists", f"The resource '{name}' already exists")
     check_labels(body.get("labels"))
+    _check_policies(call, name)
     document = new(call, "compute#instance", name) | {
         "machineType": machine_type(call, body.get("machineType")),
         "status": "PROVISIONING",
@@ -80,6 +84,14 @@ def create(call: Call, name: str) -> Json:
         document["serviceAccounts"] = accounts
     document["disks"] = [_boot_disk(call, name, body.get("disks") or [])]
     return resources(call.cloud, "instances").create(name, document)
+
+
+def _check_policies(call: Call, name: str) -> None:
+    """412 where an organization policy is in the way."""
+    cloud, project = call.cloud, call.project or ""
+    constraints.check_zone(cloud, project, call.params["zone"], name)
+    items = (call.body.get("metadata") or {}).get("items") or []
+    constraints.check_metadata(cloud, project, {str(item.get("key")): str(item.get("value")) for item in items})
 
 
 def _given(fields: Json | None) -> Json:
@@ -161,6 +173,7 @@ def _network_interface(call: Call, body: Json) -> Json:
     if len(configs) > 1:
         raise invalid(f"{field}.accessConfigs", len(configs), "At most one access config currently supported.")
     if configs:
+        constraints.check_external_ip(call.cloud, call.project or "", f"{place(call)}/instances/{body['name']}")
         region = part(subnetwork["selfLink"], "regions")
         interface["accessConfigs"] = [access_config(call, configs[0], region, f"{field}.accessConfigs[0]")]
     return interface
@@ -267,6 +280,8 @@ def _boot_disk(call: Call, name: str, given: list[Json]) -> Json:
         why = "The boot disk must be specified with initializeParams.sourceImage."
         raise invalid("resource.disks[0]", "", why)
     image = disks.image_of(call, parameters["sourceImage"], "resource.disks[0].initializeParams.sourceImage")
+    image_name = image_document(image)["selfLink"].removeprefix(f"{COMPUTE}/")
+    constraints.check_image(call.cloud, call.project or "", image_name)
     disk_name = f"{place(call)}/disks/{parameters.get('diskName') or last(name)}"
     sized = parameters | ({"diskSizeGb": disk["diskSizeGb"]} if disk.get("diskSizeGb") else {})
     made = disks.create(call, disk_name, sized, image, link(name))

@@ -7,6 +7,7 @@ from __future__ import annotations
 import contextlib
 from typing import TYPE_CHECKING
 
+from localcloud import constraints
 from localcloud.errors import ApiError
 from localcloud.lifecycle import fingerprint, same_fingerprint
 from localcloud.service import Call, Json
@@ -89,7 +90,10 @@ def get(call: Call) -> Json:
 def set_common_metadata(call: Call) -> Json:
     """Replace the common metadata; needs its fingerprint."""
     project = call.project or ""
-    document = metadata_document(call.body.get("items") or [])
+    items = call.body.get("items") or []
+    document = metadata_document(items)
+    metadata = {str(item.get("key")): str(item.get("value")) for item in items}
+    constraints.check_metadata(call.cloud, project, metadata)
 
     def update() -> Json:
         check_metadata(common_metadata(call.cloud, project), call.body)

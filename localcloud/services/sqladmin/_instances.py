@@ -9,6 +9,7 @@ import importlib
 import re
 import uuid
 
+from localcloud import constraints
 from localcloud.errors import ApiError
 from localcloud.lifecycle import merge
 from localcloud.operations import SQL
@@ -44,6 +45,9 @@ def _new(call: Call, body: Json, name: str) -> Json:
     _rules.check_version(version)
     if not re.fullmatch(r"[a-z]+-[a-z]+\d+", region):
         raise invalid(f"Invalid request: Invalid region ({region}).", "invalidRegion")
+    if not constraints.allows(call.cloud, project, constraints.LOCATIONS, region):
+        where = f"'{region}' violates constraint '{constraints.LOCATIONS}' on the resource 'projects/{project}'"
+        raise ApiError(412, "conditionNotMet", f"Invalid request: {where}.")
     if body.get("instanceType") not in (None, "CLOUD_SQL_INSTANCE") or body.get("masterInstanceName"):
         raise ApiError(501, None, "Read replicas are not in the local cloud.")
     zone = (body.get("settings") or {}).get("locationPreference", {}).get("zone") or body.get("gceZone")

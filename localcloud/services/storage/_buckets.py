@@ -10,6 +10,7 @@ from typing import Any
 
 from starlette.responses import Response
 
+from localcloud import constraints
 from localcloud.errors import ApiError
 from localcloud.lifecycle import merge
 from localcloud.service import Call, Json
@@ -172,6 +173,9 @@ def insert(call: Call) -> Json:
         raise _invalid("Unknown project id: 0")
     resource = {k: v for k, v in call.body.items() if k not in _OUTPUT and v is not None}
     location = str(resource.get("location") or "US").upper()
+    if not constraints.allows(call.cloud, project, constraints.LOCATIONS, location):
+        message = f"'{location.lower()}' violates constraint '{constraints.LOCATIONS}'"
+        raise ApiError(412, "conditionNotMet", message)
     now = call.cloud.clock.now()
     resource = _normalize(resource, {}, call) | {
         "kind": "storage#bucket",

@@ -20,7 +20,9 @@ IN_ONE_REGION = ("-e", json.dumps({"infrastructure_secret_locations": ["europe-w
 
 def test_secrets_are_where_the_organisation_allows_them(empty: Local, playbook: Playbook, door: Door) -> None:
     session = empty.session()
-    session.call("PUT", "/localcloud/locations", json={"allowed": ["europe-west1"]})
+    policy = {"constraint": "constraints/gcp.resourceLocations", "listPolicy": {"allowedValues": ["in:eu-locations"]}}
+    empty.enable("cloudresourcemanager")
+    session.call("POST", "/cloudresourcemanager/v1/projects/mlflow-local:setOrgPolicy", json={"policy": policy})
     assert playbook.run() == 2
     said = " ".join(playbook.output.split())
     assert "Constraint constraints/gcp.resourceLocations violated" in said

@@ -90,3 +90,19 @@ def test_who_may_use_a_quota_project() -> None:
 def test_too_many_operations_at_once_need_no_larger_quota() -> None:
     error = GoogleError(403, "CONCURRENT_OPERATIONS_QUOTA_EXCEEDED", "Rate Limit Exceeded", api="compute")
     assert "run again when some have ended" in advice(error, "my-project")
+
+
+def test_an_api_that_the_organisation_forbids_is_no_missing_permission() -> None:
+    message = (
+        "Request is disallowed by organization's constraints/gcp.restrictServiceUsage constraint for 'projects/1' "
+        "attempting to use service 'sqladmin.googleapis.com'."
+    )
+    said = advice(GoogleError(403, "RESOURCE_USAGE_RESTRICTION_VIOLATED", message, api="sql"), "my-project")
+    assert said.startswith("An organisation policy forbids this API.")
+    assert "--role" not in said
+
+
+def test_a_policy_that_stands_in_the_details_only() -> None:
+    details = [{"violations": [{"type": "constraints/iam.disableServiceAccountKeyCreation"}]}]
+    error = GoogleError(400, "FAILED_PRECONDITION", "Key creation is not allowed on this service account.", details)
+    assert "workload identity federation" in advice(error, "my-project")

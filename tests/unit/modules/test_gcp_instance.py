@@ -125,6 +125,29 @@ def test_waits_until_compute_knows_a_new_service_account(cloud: Cloud, play: Pla
     assert len(clock.sleeps) == 2
 
 
+@pytest.mark.parametrize(
+    ("constraint", "remedy"),
+    [
+        ("compute.vmExternalIpAccess", "Add this instance to the policy's allowed values"),
+        ("compute.trustedImageProjects", "infrastructure_image_project"),
+        ("compute.requireOsLogin", "Ansible connects with an SSH key in the metadata"),
+        ("gcp.resourceLocations", "one that the policy allows"),
+        ("compute.requireShieldedVm", "The organisation policy compute.requireShieldedVm forbids this"),
+    ],
+)
+def test_a_policy_of_the_organisation_is_no_lost_race(
+    cloud: Cloud, play: Play, clock: FakeClock, constraint: str, remedy: str
+) -> None:
+    cloud.get("compute", ONE, None)
+    message = f"Constraint constraints/{constraint} violated for project 1."
+    cloud.fails("POST", "compute", ALL, 412, "conditionNotMet", message, body=BODY)
+    said = play(gcp_instance, fails=True, **WANTED)["msg"]
+    assert message in said
+    assert remedy in said
+    assert "An administrator of the organisation can exempt project my-project" in said
+    assert not clock.sleeps
+
+
 def test_creates_a_stopped_one_by_stopping_it(cloud: Cloud, play: Play) -> None:
     cloud.get("compute", ONE, None)
     cloud.mutates("POST", "compute", ALL, body=BODY)

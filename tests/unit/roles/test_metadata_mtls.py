@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""Every unit that uses google-auth on the VM asks the metadata server over HTTP, whatever the release of google-auth."""
+"""Every unit that uses google-auth on the VM asks the metadata server over HTTP."""
 
 from __future__ import annotations
 
