@@ -8,6 +8,7 @@ import base64
 import gzip
 import hashlib
 import json
+import time
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -55,6 +56,14 @@ def files(session: Session) -> int:
 
 def reason(answer: Any) -> str:
     return str(answer["error"]["errors"][0]["reason"])
+
+
+def test_each_call_takes_its_time(gcs: Session) -> None:
+    gcs.call("PUT", "/localcloud/profile", json={"storage_call": 0.8, "scale": 0.1})
+    begin = time.monotonic()
+    put(gcs, "a")
+    assert read(gcs, "a").text == "x"
+    assert time.monotonic() - begin > 0.16
 
 
 # -- buckets

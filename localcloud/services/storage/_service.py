@@ -5,15 +5,44 @@
 from __future__ import annotations
 
 import base64
+import time
+from collections.abc import Callable
 from typing import IO, Any
 from urllib.parse import quote
 
 from localcloud.auth import unauthenticated
 from localcloud.errors import ApiError
 from localcloud.lifecycle import Resources
-from localcloud.service import Call, Json, Service, denied
+from localcloud.service import Call, Handler, Json, RawHandler, Service, denied
 
-api = Service("storage", "v1", anonymous=True)
+
+class _Storage(Service):
+    """Every call takes as long as the profile of the bucket's project says."""
+
+    def method(self, method_id: str, **checks: Any) -> Callable[[Handler], Handler]:
+        """Bind a handler to a contract method."""
+        return _also(super().method(method_id, **checks))
+
+    def route(self, methods: str, pattern: str, *, anonymous: bool = False) -> Callable[[RawHandler], RawHandler]:
+        """Bind a handler to a path outside the contract."""
+        return _also(super().route(methods, pattern, anonymous=anonymous))
+
+
+def _also(bind: Callable[[Any], Any]) -> Callable[[Any], Any]:
+    """Bind the slowed handler and return the handler itself, which other handlers call."""
+
+    def decorate(handler: Callable[[Call], Any]) -> Callable[[Call], Any]:
+        def slowed(call: Call) -> Any:
+            time.sleep(call.cloud.profiles.of(project_of(call)).seconds("storage_call"))
+            return handler(call)
+
+        bind(slowed)
+        return handler
+
+    return decorate
+
+
+api = _Storage("storage", "v1", anonymous=True)
 
 GOOGLE = "https://www.googleapis.com/storage/v1"
 
