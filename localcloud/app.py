@@ -26,7 +26,7 @@ from localcloud.auth import ANONYMOUS, Principal, unauthenticated
 from localcloud.cloud import Cloud
 from localcloud.consumer import require_enabled
 from localcloud.contract import ContractError, Method
-from localcloud.errors import ApiError, bad_request, error_info
+from localcloud.errors import FIRST_GENERATION, ApiError, bad_request, error_info
 from localcloud.faults import Fault
 from localcloud.profile import EVERYWHERE
 from localcloud.registry import Found, Registry
@@ -130,8 +130,12 @@ class App:
             ) from error
         if method.response is None:
             return Response(status_code=204)
+        alt = request.query_params.get("$alt") or request.query_params.get("alt") or ""
+        document: Json = result or {}
+        if "enum-encoding=int" in alt and service.name not in FIRST_GENERATION:
+            document = contract.numbered(method, document)
         mask = request.query_params.get("fields") or request.query_params.get("$fields")
-        return JSONResponse(fieldmask.apply(result or {}, mask) if mask else result or {})
+        return JSONResponse(fieldmask.apply(document, mask) if mask else document)
 
     def _caller(self, request: Request, *, anonymous: bool) -> Principal:
         header = request.headers.get("authorization")

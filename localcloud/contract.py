@@ -23,6 +23,8 @@ from jsonschema.exceptions import ValidationError
 from referencing import Registry, Resource
 from referencing.jsonschema import DRAFT202012
 
+from localcloud.errors import FIRST_GENERATION
+
 Json = dict[str, Any]
 Direction = Literal["request", "response"]
 
@@ -216,10 +218,33 @@ class Contract:
             if body not in (None, {}):
                 raise ContractError([Violation("", "Invalid JSON payload received. This method takes no body.")])
             return {}
-        body = {} if body is None else body
+        body = self._without_path_fields(method, {} if body is None else body)
         body = self._canonical({"$ref": method.request}, body)
         self._check("request", method.request, body)
         return cast(Json, body)
+
+    def _without_path_fields(self, method: Method, body: Any) -> Any:
+        """Leave out what the path says too: Google's own clients repeat `parent` or `name` in the body."""
+        if self.name in FIRST_GENERATION or not isinstance(body, dict):
+            return body
+        known = self.document["schemas"][method.request].get("properties", {})
+        in_path = {name for name, spec in method.parameters.items() if spec.get("location") == "path"}
+        return {key: value for key, value in body.items() if key in known or key not in in_path}
+
+    def numbered(self, method: Method, body: Json) -> Json:
+        """A response for clients that ask for `enum-encoding=int`: enums as numbers, in the order of declaration."""
+        return cast(Json, self._numbered({"$ref": method.response}, body))
+
+    def _numbered(self, schema: Json, value: Any) -> Any:
+        if "$ref" in schema:
+            schema = self.document["schemas"][schema["$ref"]]
+        if isinstance(value, dict):
+            properties, extra = schema.get("properties", {}), schema.get("additionalProperties", {})
+            return {key: self._numbered(properties.get(key, extra), item) for key, item in value.items()}
+        if isinstance(value, list):
+            return [self._numbered(schema.get("items", {}), item) for item in value]
+        names = schema.get("enum") or ()
+        return names.index(value) if value in names else value
 
     def response(self, method: Method, body: Any) -> None:
         """Check what a handler is about to send."""

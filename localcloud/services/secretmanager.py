@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import datetime
 import re
 
 import google_crc32c
@@ -50,9 +51,34 @@ def _resource(call: Call) -> str | None:
 
 def _secret(call: Call, key: str) -> Json:
     secret = _secrets(call).get(key)
-    if secret is None:
+    if secret is None or _expired(call, secret):
         raise ApiError(404, None, f"Secret [{_shown(call, key)}] not found.")
     return secret
+
+
+def _expired(call: Call, secret: Json) -> bool:
+    """Whether Google has deleted a secret by now, since its time was over."""
+    end = secret.get("expireTime")
+    return bool(end) and datetime.datetime.fromisoformat(str(end)).timestamp() <= call.cloud.clock.time()
+
+
+def _with_expiry(call: Call, secret: Json) -> Json:
+    """A caller's secret with `expireTime` in place of `ttl`, which no answer has."""
+    rest = {k: v for k, v in secret.items() if k != "ttl" and v is not None}
+    if not secret.get("ttl"):
+        return rest
+    if "expireTime" in rest:
+        raise _invalid("secret.expiration", "Only one of expire_time and ttl may be set.")
+    return rest | {"expireTime": call.cloud.clock.now(float(secret["ttl"].removesuffix("s")))}
+
+
+def _remove(call: Call, key: str) -> None:
+    """Remove a secret, its versions and its policy; within a transaction."""
+    _secrets(call).delete(key)
+    for collection in (_versions(call), _payloads(call)):
+        for name, _ in collection.items(f"{key}/versions/"):
+            collection.delete(name)
+    call.cloud.permissions.forget(f"//{api.host}/{key}")
 
 
 def _invalid(field: str, description: str) -> ApiError:
@@ -96,17 +122,19 @@ def create(call: Call) -> Json:
     _check_locations(call, replication)
     _check_labels(call.body)
     key = f"projects/{call.project}/secrets/{secret_id}"
-    secret = {k: v for k, v in call.body.items() if v is not None} | {
+    secret = _with_expiry(call, call.body) | {
         "name": _shown(call, key),
         "createTime": call.cloud.clock.now(),
     }
-    if "ttl" in secret:
-        raise ApiError(501, None, "Secrets that expire are not in the local cloud.")
     secret["etag"] = f'"{fingerprint(secret)}"'
-    try:
-        _secrets(call).insert(key, secret)
-    except AlreadyExists:
-        raise ApiError(409, None, f"Secret [{secret['name']}] already exists.") from None
+    with call.cloud.store.transaction():
+        old = _secrets(call).get(key)
+        if old is not None and _expired(call, old):
+            _remove(call, key)
+        try:
+            _secrets(call).insert(key, secret)
+        except AlreadyExists:
+            raise ApiError(409, None, f"Secret [{secret['name']}] already exists.") from None
     return secret
 
 
@@ -120,7 +148,9 @@ def get(call: Call) -> Json:
 def list_secrets(call: Call) -> Json:
     """The project's secrets; `filter` knows `name:TEXT` and `labels.KEY=VALUE`."""
     secrets = [
-        s for s in _secrets(call).list(f"projects/{call.project}/secrets/") if _passes(s, call.params.get("filter", ""))
+        s
+        for s in _secrets(call).list(f"projects/{call.project}/secrets/")
+        if not _expired(call, s) and _passes(s, call.params.get("filter", ""))
     ]
     page, token = call.page(secrets, default=25000)
     answer: Json = {"totalSize": len(secrets)}
@@ -156,7 +186,7 @@ def patch(call: Call) -> Json:
     with call.cloud.store.transaction():
         secret = _secret(call, key)
         _check_etag(call.body.get("etag"), secret)
-        secret = masked(secret, call.body, mask)
+        secret = masked(secret, _with_expiry(call, call.body), mask.replace("ttl", "expireTime"))
         secret.pop("etag", None)
         secret["etag"] = f'"{fingerprint(secret)}"'
         _secrets(call).put(key, secret)
@@ -169,11 +199,7 @@ def delete(call: Call) -> Json:
     key = _key(call, call.params["name"])
     with call.cloud.store.transaction():
         _check_etag(call.params.get("etag"), _secret(call, key))
-        _secrets(call).delete(key)
-        for collection in (_versions(call), _payloads(call)):
-            for name, _ in collection.items(f"{key}/versions/"):
-                collection.delete(name)
-        call.cloud.permissions.forget(f"//{api.host}/{key}")
+        _remove(call, key)
     return {}
 
 

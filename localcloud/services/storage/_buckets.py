@@ -109,6 +109,7 @@ def _normalize(bucket: Json, before: Json, call: Call) -> Json:
     bucket["storageClass"] = str(bucket.get("storageClass") or "STANDARD").upper()
     if bucket["storageClass"] not in _CLASSES:
         raise _invalid(f"Invalid argument: storage class {bucket['storageClass']}.")
+    _complete_autoclass(bucket, before, now)
     seconds = str((bucket.get("softDeletePolicy") or {}).get("retentionDurationSeconds", _WEEK))
     if seconds != "0" and not _WEEK <= int(seconds) <= 90 * _DAY:
         raise _invalid("The soft delete retention duration must be 0 or between 7 and 90 days.")
@@ -129,6 +130,24 @@ def _normalize(bucket: Json, before: Json, call: Call) -> Json:
             raise _invalid("Retention period must be greater than zero.")
         retention.setdefault("effectiveTime", now)
     return bucket
+
+
+def _complete_autoclass(bucket: Json, before: Json, now: str) -> None:
+    """Autoclass chooses the class of each object: the bucket's is STANDARD, whatever was asked for."""
+    autoclass, old = bucket.get("autoclass"), before.get("autoclass") or {}
+    if not autoclass or not autoclass.get("enabled"):
+        return
+    terminal = autoclass.get("terminalStorageClass") or "NEARLINE"
+    if terminal not in ("NEARLINE", "ARCHIVE"):
+        raise _invalid(f"Invalid argument: terminal storage class {terminal}.")
+    same = old.get("terminalStorageClass") == terminal
+    bucket["storageClass"] = "STANDARD"
+    bucket["autoclass"] = {
+        "enabled": True,
+        "toggleTime": old["toggleTime"] if old.get("enabled") else now,
+        "terminalStorageClass": terminal,
+        "terminalStorageClassUpdateTime": old["terminalStorageClassUpdateTime"] if same else now,
+    }
 
 
 def _check_labels(bucket: Json) -> None:
@@ -298,6 +317,8 @@ def _change(call: Call, change: Any) -> Json:
     def changed(document: Json) -> Json:
         old = document["resource"]
         check_preconditions(call.params, old)
+        if not call.body and call.request.method == "PATCH":
+            return document  # an empty patch is no change
         number = int(old["metageneration"]) + 1
         new = _normalize(change(old), old, call)
         new |= {"metageneration": str(number), "etag": etag(number), "updated": call.cloud.clock.now()}
