@@ -107,6 +107,14 @@ class Resource:
         """Return the cause of an error and the remedy, where the resource knows more than the error says."""
         return ""
 
+    def why_broken(self, current: Json) -> str:
+        """Return the cause of a broken state and the remedy, in sentences of their own."""
+        return "Look at it in the console, or delete it (state: absent) and run again."
+
+    def passes(self, error: GoogleError) -> bool:
+        """Whether the error of a mutation passes by itself, so that the mutation is repeated until the deadline."""
+        return error.operation_in_progress
+
     def running_operations(self) -> Iterable[Json]:
         """Operations that somebody started on this resource and that are not done: they are waited for first."""
         return ()
@@ -168,7 +176,7 @@ class Resource:
             return answer
 
         # "Another operation is in progress" may come as the operation's own error too.
-        return self.insist(once, lambda error: error.operation_in_progress, self.client.deadline.left())
+        return self.insist(once, self.passes, self.client.deadline.left())
 
     def insist(self, action: Callable[[], T], passes: Callable[[GoogleError], bool], seconds: float) -> T:
         """Do ``action``, and again while it raises what ``passes`` by itself, for so many seconds at most."""
@@ -459,10 +467,7 @@ class Machine:
     def _refuse_broken(self, current: Json) -> None:
         state = current.get(self.resource.state_key)
         if state in self.resource.broken:
-            raise RefusedError(
-                f"{self.resource.title} is in state {state}. Look at it in the console, or delete it "
-                "(state: absent) and run again."
-            )
+            raise RefusedError(f"{self.resource.title} is in state {state}. {self.resource.why_broken(current)}")
 
     def _result(self, current: Json, pending: bool = False) -> Result:
         return Result(self.changed, current, self._diff(), pending)

@@ -4,13 +4,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, ClassVar
 
 from ._client import Client, GoogleError, Json
+from ._options import Spec
 
 NOT_RUNNING = ("not in an appropriate state", "instance is not running")
 SITE = "ansible-playbook site.yml"
+BROKEN = ("FAILED", "SUSPENDED")
+
+
+def timeout() -> Spec:
+    """Option ``timeout`` with the default for Cloud SQL: a restore or a change of the tier can take an hour."""
+    return {"timeout": {"type": "int", "default": 3600}}
 
 
 def is_stopped(instance: Mapping[str, Any]) -> bool:
@@ -40,25 +47,81 @@ def why_not_running(instance: Mapping[str, Any], project: str) -> str:
     return ""
 
 
-def explain(client: Client, error: GoogleError, project: str, name: str) -> str:
-    """The cause of an error that an instance gives because it does not run; empty for all other errors."""
-    if error.code not in {400, 409} or not any(words in error.message for words in NOT_RUNNING):
-        return ""
-    try:
-        return why_not_running(client.get("sql", f"v1/projects/{project}/instances/{name}"), project)
-    except GoogleError:
-        return ""
+def is_conflict(error: GoogleError) -> bool:
+    """Whether a write met another one: every 409 but "already exists". Its reason is not always operationInProgress."""
+    exists = error.reason.lower().endswith("alreadyexists") or "already exists" in error.message.lower()
+    return error.code == 409 and not exists
 
 
 class OfInstance:
-    """For a resource inside a Cloud SQL instance, which its option ``instance`` names."""
+    """A Cloud SQL instance, or a resource inside one. The option ``instance_option`` names the instance."""
 
+    instance_option: ClassVar[str] = "instance"
     client: Client
     params: Mapping[str, Any]
 
+    def find_instance(self) -> Json | None:
+        """The instance that the option names, or None."""
+        name = self.params[self.instance_option]
+        return self.client.find("sql", f"v1/projects/{self.params['project']}/instances/{name}")
+
     def explain(self, error: GoogleError) -> str:
-        """Say so where the instance does not run."""
-        return explain(self.client, error, str(self.params["project"]), str(self.params["instance"]))
+        """Return the cause of a conflict, or of an error that an instance gives because it does not run."""
+        if not is_conflict(error) and not (error.code == 400 and any(words in error.message for words in NOT_RUNNING)):
+            return ""
+        try:
+            instance = self.find_instance()
+        except GoogleError:
+            return ""
+        busy = "Another operation on the Cloud SQL instance goes on: run again when it is done."
+        return why_not_running(instance or {}, str(self.params["project"])) or (busy if error.code == 409 else "")
+
+    def passes(self, error: GoogleError) -> bool:
+        """Whether a conflict passes by itself. Google has the same words for an instance that does not run."""
+        if error.operation_in_progress or not is_conflict(error):
+            return error.operation_in_progress
+        try:
+            instance = self.find_instance()
+        except GoogleError:
+            return True
+        if instance is None:
+            return self.passes_without_instance()
+        rests = is_stopped(instance) or instance.get("state") in BROKEN
+        return not rests or any(True for operation in self.running_operations())
+
+    def passes_without_instance(self) -> bool:
+        """Whether a conflict passes by itself although there is no instance."""
+        return False
+
+    def operations(self) -> Iterator[Json]:
+        """List all operations of the instance."""
+        query = {"instance": self.params[self.instance_option]}
+        return self.client.items("sql", f"v1/projects/{self.params['project']}/operations", "items", query)
+
+    def running_operations(self) -> Iterable[Json]:
+        """List the unfinished operations of the instance. Only they hold the reason of a failure."""
+        return [operation for operation in self.operations() if operation.get("status") != "DONE"]
+
+
+def why_failed(operations: Iterable[Json], project: str, name: str) -> str:
+    """Quote the newest failed operation of a broken instance, which knows no cause itself; empty without one."""
+    failed = [operation for operation in operations if operation.get("error")]
+    newest = max(failed, key=lambda operation: str(operation.get("insertTime", "")), default=None)
+    if newest is None:
+        return ""
+    kind, errors = newest.get("operationType", ""), newest["error"].get("errors") or [{}]
+    told = "; ".join(f"{error.get('message', '')} ({error.get('code', '')})" for error in errors)
+    remedy = removal(project, name) if kind == "CREATE" else "It may hold data. Look at it in the console."
+    return f"Its operation {kind} of {newest.get('insertTime', '')} failed: {told} {remedy}"
+
+
+def removal(project: str, name: str) -> str:
+    """What to do about an instance whose creation failed."""
+    arguments = f"project={project} name={name} state=absent delete_protected=true"
+    return (
+        "The instance was not created and holds no data. Remove the cause, delete the instance with "
+        f"`ansible localhost -m mlops.mlflow_gcp.gcp_sql_instance -a '{arguments}'`, and run again."
+    )
 
 
 def bundle(certificates: Iterable[Json]) -> str:

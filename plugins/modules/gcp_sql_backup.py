@@ -22,6 +22,10 @@ extends_documentation_fragment:
   - mlops.mlflow_gcp.gcp.state
   - mlops.mlflow_gcp.gcp.wait
 options:
+  timeout:
+    description: How many seconds the task may take, with all repeated requests and waits for long-running operations.
+    type: int
+    default: 3600
   instance:
     description: The instance's name.
     type: str
@@ -82,14 +86,13 @@ backups:
   elements: dict
 """
 
-from collections.abc import Iterable
 from typing import Any
 
 from ..module_utils import _formats
 from ..module_utils._client import GoogleError, Json
 from ..module_utils._fields import Field
 from ..module_utils._resource import Resource, run
-from ..module_utils._sql import OfInstance
+from ..module_utils._sql import OfInstance, timeout
 
 ANSWER_WITHIN = 120.0  # seconds in which a request without an answer is made again
 BUSY = ("ENQUEUED", "OVERDUE", "RUNNING")
@@ -106,6 +109,7 @@ class SqlBackup(OfInstance, Resource):
     busy = BUSY
     formats = {"instance": _formats.sql_instance}
     options = {
+        **timeout(),
         "instance": {"type": "str", "required": True},
         "description": {"type": "str", "required": True},
         "location": {"type": "str"},
@@ -136,12 +140,6 @@ class SqlBackup(OfInstance, Resource):
         wanted = self.params["description"]
         # A daily backup has no description, and those that were deleted stay in the list for a while.
         return [one for one in self.runs if one.get("description") == wanted and one.get("status") not in GONE]
-
-    def running_operations(self) -> Iterable[Json]:
-        """What is going on with the instance, whoever started it; a failure is told there only."""
-        query = {"instance": self.params["instance"]}
-        found = self.client.items(self.api, self.fill("v1/projects/{project}/operations"), "items", query)
-        return [operation for operation in found if operation.get("status") != "DONE"]
 
     def create(self, body: Json) -> None:
         """A request whose answer was lost may have started one: look before a second is started."""

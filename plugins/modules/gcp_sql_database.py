@@ -17,6 +17,10 @@ extends_documentation_fragment:
   - mlops.mlflow_gcp.gcp
   - mlops.mlflow_gcp.gcp.state
 options:
+  timeout:
+    description: How many seconds the task may take, with all repeated requests and waits for long-running operations.
+    type: int
+    default: 3600
   instance:
     description: The instance's name.
     type: str
@@ -59,7 +63,7 @@ resource:
 from ..module_utils import _formats
 from ..module_utils._fields import Field
 from ..module_utils._resource import Resource, run
-from ..module_utils._sql import OfInstance
+from ..module_utils._sql import OfInstance, timeout
 
 
 class SqlDatabase(OfInstance, Resource):
@@ -71,6 +75,7 @@ class SqlDatabase(OfInstance, Resource):
     create_body = {"project": "{project}", "instance": "{instance}", "name": "{name}"}
     formats = {"instance": _formats.sql_instance, "name": _formats.sql_name}
     options = {
+        **timeout(),
         "instance": {"type": "str", "required": True},
         "name": {"type": "str", "required": True},
         "charset": {"type": "str"},

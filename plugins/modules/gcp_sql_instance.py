@@ -25,7 +25,9 @@ extends_documentation_fragment:
   - mlops.mlflow_gcp.gcp.wait
 options:
   name:
-    description: The instance's name. Google keeps the name of a deleted instance for about a week.
+    description:
+      - The instance's name.
+      - According to Google's documentation, the name of a deleted instance can be used again at once.
     type: str
     required: true
   region:
@@ -36,6 +38,10 @@ options:
       - Engine and version, such as V(POSTGRES_17). Needed to create it.
       - A higher version upgrades the instance in place, during which it is down. A lower one is refused.
     type: str
+  timeout:
+    description: How many seconds the task may take, with all repeated requests and waits for long-running operations.
+    type: int
+    default: 3600
   delete_protected:
     description: Whether O(state=absent) may delete an instance that is protected from deletion.
     type: bool
@@ -79,7 +85,9 @@ options:
         description: The size in GB up to which it grows; V(0) is no limit.
         type: int
       deletion_protection_enabled:
-        description: Whether the instance is protected from deletion.
+        description:
+          - Whether the instance is protected from deletion.
+          - Set by an update after the creation, so that an instance whose creation failed can be deleted.
         type: bool
       user_labels:
         description: Labels. The whole map, so that a label which is not in it is removed.
@@ -120,7 +128,7 @@ options:
             description:
               - The VPC network from which it is reached, by name or as
                 V(projects/my-project/global/networks/mlflow-network).
-              - The network needs private services access first. Cannot be changed after creation.
+              - The network needs private services access first. This module does not change it after the creation.
             type: str
           ssl_mode:
             description: Which connections are accepted.
@@ -142,7 +150,7 @@ options:
                 type: str
                 required: true
       maintenance_window:
-        description: When Google may restart the instance.
+        description: When Google may restart the instance; one hour.
         type: dict
         suboptions:
           day:
@@ -183,6 +191,12 @@ EXAMPLES = r"""
         private_network: projects/my-project/global/networks/mlflow-network
         ssl_mode: ENCRYPTED_ONLY
     wait: false
+
+- name: Delete an instance whose creation failed
+  mlops.mlflow_gcp.gcp_sql_instance:
+    project: my-project
+    name: mlflow-database
+    state: absent
 """
 
 RETURN = r"""
@@ -216,7 +230,7 @@ pending:
 """
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..module_utils import _formats
@@ -224,24 +238,34 @@ from ..module_utils._client import GoogleError, Json
 from ..module_utils._fields import Field, get_at, make_link, put_at, to_api
 from ..module_utils._options import wait
 from ..module_utils._resource import RefusedError, Resource, run
-from ..module_utils._sql import explain, is_stopped
+from ..module_utils._sql import BROKEN, OfInstance, is_stopped, removal, timeout, why_failed
 
 ACTIVATION = "settings.activation_policy"
 _BACKUP = "settings.backup_configuration."
 _IP = "settings.ip_configuration."
-DEFAULTS = {"settings.connector_enforcement": "NOT_REQUIRED", "settings.storage_auto_resize_limit": "0"}
+RESERVED = (
+    "There is no instance of this name: Google may reserve the name, as after a deletion. "
+    "Choose another name (role infrastructure: infrastructure_name), or run again later."
+)
+CREATE_CONFLICT_SECONDS = 600.0  # how long a creation waits for a deletion of the same name
+DEFAULTS = {
+    "settings.connector_enforcement": "NOT_REQUIRED",
+    "settings.storage_auto_resize_limit": "0",
+    _BACKUP + "point_in_time_recovery_enabled": False,
+}
 
 
-class SqlInstance(Resource):
+class SqlInstance(OfInstance, Resource):
     """sql.instances. Each setting is a field of its own, so that diffs and refusals name it."""
 
     api = "sql"
     kind = "Cloud SQL instance"
     collection = "v1/projects/{project}/instances"
     create_body = {"name": "{name}", "project": "{project}"}
+    instance_option = "name"
     state_key = "state"
     busy = ("PENDING_CREATE", "PENDING_DELETE", "MAINTENANCE", "REPAIRING")
-    broken = ("FAILED", "SUSPENDED")
+    broken = BROKEN
     formats = {
         "name": _formats.sql_instance,
         "region": _formats.region,
@@ -252,6 +276,8 @@ class SqlInstance(Resource):
         "settings.database_flags": _formats.database_flags,
         "settings.backup_configuration.start_time": _formats.time_of_day,
         "settings.backup_configuration.retained_backups": _formats.integer(1, 365),
+        "settings.maintenance_window.day": _formats.integer(1, 7),
+        "settings.maintenance_window.hour": _formats.integer(0, 23),
     }
     options = {
         "name": {"type": "str", "required": True},
@@ -259,6 +285,7 @@ class SqlInstance(Resource):
         "database_version": {"type": "str"},
         "delete_protected": {"type": "bool", "default": False},
         **wait(),
+        **timeout(),
         "settings": {
             "type": "dict",
             "options": {
@@ -329,7 +356,8 @@ class SqlInstance(Resource):
         "settings.data_disk_type": Field(immutable=True),
         "settings.storage_auto_resize": Field(),
         "settings.storage_auto_resize_limit": Field(convert="int64"),
-        "settings.deletion_protection_enabled": Field(),
+        # An instance whose creation failed may refuse the update that lifts its protection.
+        "settings.deletion_protection_enabled": Field(create=False),
         "settings.user_labels": Field(),
         "settings.database_flags": Field(convert="flags", unordered=True),
         _BACKUP + "enabled": Field(),
@@ -369,6 +397,7 @@ class SqlInstance(Resource):
         return [{"name": name, "value": _flag(value[name])} for name in sorted(value)]
 
     stopped = False
+    conflict_since = 0.0
 
     def read(self) -> Json | None:
         """Remember whether it is stopped. Its state does not say so: that is RUNNABLE in both cases."""
@@ -381,8 +410,33 @@ class SqlInstance(Resource):
         return {"stopped": self.stopped}
 
     def explain(self, error: GoogleError) -> str:
-        """Say so where the instance does not run."""
-        return explain(self.client, error, self.params["project"], self.params["name"])
+        """Say so where the instance does not run, its creation failed, or its name may be reserved."""
+        operations_own = error.code == 0 and error.reason not in {"connection", "tls", "deadlineExceeded"}
+        if error.code != 409 and not operations_own:
+            return super().explain(error)
+        try:
+            current = self.find_instance()
+        except GoogleError:
+            return ""
+        if current is None:
+            return RESERVED if error.code == 409 else ""
+        if operations_own and current.get("state") in self.broken:
+            return removal(self.params["project"], self.params["name"])
+        return super().explain(error)
+
+    def passes_without_instance(self) -> bool:
+        """A creation waits for a while: an instance of the same name may be about to be gone."""
+        now = self.client.clock.now()
+        self.conflict_since = self.conflict_since or now
+        return now < self.conflict_since + CREATE_CONFLICT_SECONDS
+
+    def why_broken(self, current: Json) -> str:
+        """Quote the newest failed operation; an instance does not know why it failed."""
+        try:
+            told = why_failed(self.operations(), self.params["project"], self.params["name"])
+        except GoogleError:
+            told = ""
+        return told or super().why_broken(current)
 
     def has(self, option: str, current: Json) -> Any:
         """A disk that grew by itself is as it should be; what the API leaves out has its default."""
@@ -425,12 +479,6 @@ class SqlInstance(Resource):
         missing = [option for option in needed if get_at(self.params, option) is None]
         if missing:
             raise RefusedError(f"{self.title} is not there, and {' and '.join(missing)} must be set to create it.")
-
-    def running_operations(self) -> Iterable[Json]:
-        """What is going on, whoever started it; a creation that fails tells why in its operation only."""
-        query = {"instance": self.params["name"]}
-        found = self.client.items(self.api, self.fill("v1/projects/{project}/operations"), "items", query)
-        return [operation for operation in found if operation.get("status") != "DONE"]
 
     def update(self, values: Mapping[str, Any], current: Json, via: str) -> None:
         """Start a stopped instance before anything else: it refuses most other changes."""

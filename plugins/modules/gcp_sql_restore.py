@@ -19,6 +19,10 @@ author:
 extends_documentation_fragment:
   - mlops.mlflow_gcp.gcp
 options:
+  timeout:
+    description: How many seconds the task may take, with all repeated requests and waits for long-running operations.
+    type: int
+    default: 3600
   instance:
     description: The instance whose content is replaced. It must be there, run, and be of the version of the backup.
     type: str
@@ -65,7 +69,7 @@ from ..module_utils import _formats
 from ..module_utils._action import Action, Plan, run_action
 from ..module_utils._client import Json
 from ..module_utils._resource import RefusedError
-from ..module_utils._sql import OfInstance, is_stopped, why_not_running
+from ..module_utils._sql import OfInstance, is_stopped, timeout, why_not_running
 
 
 class SqlRestore(OfInstance, Action):
@@ -80,6 +84,7 @@ class SqlRestore(OfInstance, Action):
         "backup_project": _formats.project_or_number,
     }
     options = {
+        **timeout(),
         "instance": {"type": "str", "required": True},
         "backup_id": {"type": "str", "required": True},
         "backup_instance": {"type": "str"},

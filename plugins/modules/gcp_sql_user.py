@@ -18,6 +18,10 @@ extends_documentation_fragment:
   - mlops.mlflow_gcp.gcp
   - mlops.mlflow_gcp.gcp.state
 options:
+  timeout:
+    description: How many seconds the task may take, with all repeated requests and waits for long-running operations.
+    type: int
+    default: 3600
   instance:
     description: The instance's name.
     type: str
@@ -72,7 +76,7 @@ from ..module_utils import _formats
 from ..module_utils._client import Json
 from ..module_utils._fields import Field
 from ..module_utils._resource import Resource, run
-from ..module_utils._sql import OfInstance
+from ..module_utils._sql import OfInstance, timeout
 
 
 class SqlUser(OfInstance, Resource):
@@ -84,6 +88,7 @@ class SqlUser(OfInstance, Resource):
     create_body = {"project": "{project}", "instance": "{instance}", "name": "{name}"}
     formats = {"instance": _formats.sql_instance, "name": _formats.sql_name}
     options = {
+        **timeout(),
         "instance": {"type": "str", "required": True},
         "name": {"type": "str", "required": True},
         "host": {"type": "str"},
@@ -134,8 +139,9 @@ class SqlUser(OfInstance, Resource):
         return super().differs(option, value, current)
 
     def set_password(self, body: Json, current: Json) -> None:
-        """Set the password of a user that is there."""
-        self.call("PUT", self.fill(self.collection), body, self._key(current))
+        """Set the password of a user that is there. Google's clients name the user in the query and in the body."""
+        names = {key: self.fill(value) for key, value in self.create_body.items()}
+        self.call("PUT", self.fill(self.collection), names | self._key(current) | body, self._key(current))
 
     def delete(self, current: Json) -> None:
         """Delete the user; PostgreSQL refuses while it owns something."""

@@ -85,7 +85,6 @@ SENT: dict[str, Any] = {
         "availabilityType": "ZONAL",
         "dataDiskSizeGb": "10",
         "storageAutoResize": True,
-        "deletionProtectionEnabled": True,
         "userLabels": {"app": "mlflow", "team": "ml"},
         "databaseFlags": [{"name": "log_lock_waits", "value": "on"}, {"name": "max_connections", "value": "100"}],
         "backupConfiguration": {
@@ -97,6 +96,9 @@ SENT: dict[str, Any] = {
         "ipConfiguration": {"ipv4Enabled": False, "privateNetwork": NETWORK, "sslMode": "ENCRYPTED_ONLY"},
     },
 }
+
+
+PLANNED = SENT | {"settings": SENT["settings"] | {"deletionProtectionEnabled": True}}
 
 
 def instance(state: str = "RUNNABLE", version: str = "POSTGRES_16", **settings: Any) -> dict[str, Any]:
@@ -116,19 +118,22 @@ def operations(cloud: Cloud, *items: dict[str, Any]) -> None:
 def test_creates(cloud: Cloud, play: Play) -> None:
     cloud.get("sql", ONE, None)
     cloud.mutates("POST", "sql", ALL, body=SENT)
+    cloud.get("sql", ONE, instance(deletionProtectionEnabled=False))
+    # Only now: the protected remains of a failed creation could be deleted by nobody.
+    patches(cloud, {"deletionProtectionEnabled": True})
     cloud.get("sql", ONE, INSTANCE)
     result = play(gcp_sql_instance, **ASKED)
     assert result["changed"]
     assert not result["pending"]
     assert result["resource"] == INSTANCE
-    assert result["diff"]["after"] == {key: SENT[key] for key in ("region", "databaseVersion", "settings")}
+    assert result["diff"]["after"] == {key: PLANNED[key] for key in ("region", "databaseVersion", "settings")}
 
 
 def test_plans_the_creation(cloud: Cloud, play: Play) -> None:
     cloud.get("sql", ONE, None)
     result = play(gcp_sql_instance, check=True, **ASKED)
     assert result["changed"]
-    assert result["resource"] == SENT
+    assert result["resource"] == PLANNED
 
 
 @pytest.mark.parametrize("option", ["region", "database_version", "settings"])
@@ -174,9 +179,79 @@ def test_tells_why_what_was_started_earlier_failed(cloud: Cloud, play: Play) -> 
     assert "no range is free" in play(gcp_sql_instance, fails=True, **ASKED)["msg"]
 
 
-def test_refuses_a_broken_one(cloud: Cloud, play: Play) -> None:
+def failed_operation(kind: str, time: str, message: str) -> dict[str, Any]:
+    error = {"kind": "sql#operationErrors", "errors": [{"code": "INTERNAL_ERROR", "message": message}]}
+    return {"kind": "sql#operation", "operationType": kind, "status": "DONE", "insertTime": time, "error": error}
+
+
+REMOVAL = (
+    "`ansible localhost -m mlops.mlflow_gcp.gcp_sql_instance -a "
+    f"'project={PROJECT} name=db state=absent delete_protected=true'`"
+)
+
+
+def test_quotes_why_the_creation_failed(cloud: Cloud, play: Play) -> None:
     cloud.get("sql", ONE, instance("FAILED"))
-    assert "is in state FAILED" in play(gcp_sql_instance, fails=True, **ASKED)["msg"]
+    newest = failed_operation("CREATE", "2026-11-02T10:00:00Z", "Failed to create subnetwork.")
+    operations(cloud, failed_operation("CREATE", "2026-11-01T10:00:00Z", "older"), {"status": "DONE"}, newest)
+    told = play(gcp_sql_instance, fails=True, **ASKED)["msg"]
+    assert "is in state FAILED" in told
+    assert "CREATE of 2026-11-02T10:00:00Z failed: Failed to create subnetwork. (INTERNAL_ERROR)" in told
+    assert REMOVAL in told
+    assert "older" not in told
+
+
+def test_does_not_advise_to_delete_an_instance_that_failed_later(cloud: Cloud, play: Play) -> None:
+    cloud.get("sql", ONE, instance("FAILED"))
+    operations(cloud, failed_operation("MAINTENANCE", "2026-11-02T10:00:00Z", "out of luck"))
+    told = play(gcp_sql_instance, fails=True, **ASKED)["msg"]
+    assert "MAINTENANCE of 2026-11-02T10:00:00Z failed: out of luck" in told
+    assert "state=absent" not in told
+    assert "may hold data" in told
+
+
+def test_a_broken_one_without_readable_operations(cloud: Cloud, play: Play) -> None:
+    cloud.get("sql", ONE, instance("FAILED"))
+    path = f"v1/projects/{PROJECT}/operations"
+    cloud.fails("GET", "sql", path, 403, "forbidden", query={"instance": "db"})
+    assert "is in state FAILED. Look at it in the console" in play(gcp_sql_instance, fails=True, **ASKED)["msg"]
+
+
+def test_says_how_to_delete_what_a_failed_creation_left(cloud: Cloud, play: Play) -> None:
+    cloud.get("sql", ONE, None)
+    failure = failed_operation("CREATE", "", "Failed to create subnetwork.")["error"]
+    cloud.mutates("POST", "sql", ALL, body=SENT, failure=failure)
+    cloud.get("sql", ONE, instance("FAILED"))
+    told = play(gcp_sql_instance, fails=True, **ASKED)["msg"]
+    assert "Failed to create subnetwork." in told
+    assert REMOVAL in told
+
+
+def test_says_that_a_name_may_be_reserved(
+    cloud: Cloud, play: Play, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Terraform's users saw invalidState for a name that Google reserved, which no wait makes free."""
+    monkeypatch.setattr(gcp_sql_instance, "CREATE_CONFLICT_SECONDS", 0.5)
+    words = "The instance or operation is not in an appropriate state to handle the request."
+    cloud.get("sql", ONE, None)
+    for _attempt in range(2):
+        cloud.fails("POST", "sql", ALL, 409, "invalidState", words, body=SENT)
+        cloud.get("sql", ONE, None)
+    for _read in range(2):
+        cloud.get("sql", ONE, None)
+    told = play(gcp_sql_instance, fails=True, **ASKED)["msg"]
+    assert "Google may reserve the name" in told
+    assert "infrastructure_name" in told
+    assert len(clock.sleeps) == 1
+
+
+def test_a_reserved_name_that_is_told_at_once(cloud: Cloud, play: Play, clock: FakeClock) -> None:
+    cloud.get("sql", ONE, None)
+    cloud.fails("POST", "sql", ALL, 409, "instanceAlreadyExists", body=SENT)
+    for _read in range(2):
+        cloud.get("sql", ONE, None)
+    assert "Google may reserve the name" in play(gcp_sql_instance, fails=True, **ASKED)["msg"]
+    assert not clock.sleeps
 
 
 def test_leaves_alone_what_is_right(cloud: Cloud, play: Play) -> None:

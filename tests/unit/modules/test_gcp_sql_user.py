@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from ansible_collections.mlops.mlflow_gcp.plugins.modules import gcp_sql_user
 
-from tests.unit.harness import Cloud, Play
+from tests.unit.harness import Cloud, FakeClock, Play
 
 ALL = "v1/projects/my-project/instances/db/users"
 PASSWORD = "new-horse-battery"
@@ -53,7 +53,7 @@ def test_leaves_a_password_alone(cloud: Cloud, play: Play) -> None:
 
 def test_sets_the_password_where_told_to(cloud: Cloud, play: Play) -> None:
     lists(cloud, USER)
-    cloud.mutates("PUT", "sql", ALL, body={"password": PASSWORD}, query={"name": "mlflow"})
+    cloud.mutates("PUT", "sql", ALL, body=NEW | {"password": PASSWORD}, query={"name": "mlflow"})
     lists(cloud, USER)
     result = run(play, password=PASSWORD, update_password="always")
     assert result["changed"]
@@ -70,7 +70,8 @@ def test_plans_a_password(cloud: Cloud, play: Play) -> None:
 def test_the_host_of_mysql_is_part_of_the_name(cloud: Cloud, play: Play) -> None:
     here = USER | {"host": "10.0.0.1"}
     lists(cloud, USER | {"host": "%"}, here)
-    cloud.mutates("PUT", "sql", ALL, body={"password": PASSWORD}, query={"name": "mlflow", "host": "10.0.0.1"})
+    body = NEW | {"host": "10.0.0.1", "password": PASSWORD}
+    cloud.mutates("PUT", "sql", ALL, body=body, query={"name": "mlflow", "host": "10.0.0.1"})
     lists(cloud, USER | {"host": "%"}, here)
     result = run(play, host="10.0.0.1", password=PASSWORD, update_password="always")
     assert result["resource"] == here
@@ -106,6 +107,63 @@ def test_deletes(cloud: Cloud, play: Play) -> None:
     assert not run(play, state="absent")["changed"]
     cloud.fails("GET", "sql", ALL, 404, "instanceDoesNotExist")
     assert not run(play, state="absent")["changed"]
+
+
+RUNS = {"name": "db", "state": "RUNNABLE", "settings": {"activationPolicy": "ALWAYS"}}
+CONFLICT = "The instance or operation is not in an appropriate state to handle the request."
+
+
+def test_waits_for_a_conflict_of_another_reason(cloud: Cloud, play: Play, clock: FakeClock) -> None:
+    """Google's own first backup goes on just when the user is created."""
+    lists(cloud)
+    for _attempt in range(3):
+        cloud.fails("POST", "sql", ALL, 409, "invalidState", CONFLICT, body=NEW | {"password": PASSWORD})
+        cloud.get("sql", "v1/projects/my-project/instances/db", RUNS)
+    cloud.mutates("POST", "sql", ALL, body=NEW | {"password": PASSWORD})
+    lists(cloud, USER)
+    assert run(play, password=PASSWORD)["changed"]
+    assert clock.sleeps
+
+
+def test_a_conflict_that_does_not_end_is_explained(cloud: Cloud, play: Play) -> None:
+    body, one = NEW | {"password": PASSWORD}, "v1/projects/my-project/instances/db"
+    lists(cloud)
+    cloud.fails("POST", "sql", ALL, 409, "invalidState", CONFLICT, body=body)
+    cloud.get("sql", one, RUNS)
+    lists(cloud)
+    cloud.get("sql", one, RUNS)
+    assert (
+        "Another operation on the Cloud SQL instance goes on"
+        in run(play, fails=True, password=PASSWORD, timeout=1)["msg"]
+    )
+
+
+def test_a_conflict_with_what_exists_is_no_reason_to_wait(cloud: Cloud, play: Play, clock: FakeClock) -> None:
+    lists(cloud)
+    cloud.fails("POST", "sql", ALL, 409, "invalid", "User mlflow already exists.", body=NEW | {"password": PASSWORD})
+    lists(cloud, USER)
+    assert not run(play, password=PASSWORD)["resource"].get("password")
+    assert not clock.sleeps
+
+
+@pytest.mark.parametrize("operations", [[], [{"name": "start", "status": "RUNNING"}]])
+def test_waits_for_a_stopped_instance_only_while_something_goes_on(
+    cloud: Cloud, play: Play, clock: FakeClock, operations: list[dict[str, Any]]
+) -> None:
+    one, body = "v1/projects/my-project/instances/db", NEW | {"password": PASSWORD}
+    lists(cloud)
+    cloud.fails("POST", "sql", ALL, 409, "invalidState", CONFLICT, body=body)
+    cloud.get("sql", one, STOPPED)
+    cloud.get("sql", "v1/projects/my-project/operations", {"items": operations}, query={"instance": "db"})
+    if operations:
+        cloud.mutates("POST", "sql", ALL, body=body)
+        lists(cloud, USER)
+        assert run(play, password=PASSWORD)["changed"]
+        return
+    lists(cloud)
+    cloud.get("sql", one, STOPPED)
+    assert "Cloud SQL instance db is stopped" in run(play, fails=True, password=PASSWORD)["msg"]
+    assert not clock.sleeps
 
 
 STOPPED = {"name": "db", "state": "RUNNABLE", "settings": {"activationPolicy": "NEVER"}}
