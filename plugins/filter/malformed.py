@@ -98,6 +98,8 @@ CHECKS: Mapping[str, formats.Check] = {
     "infrastructure_database_flags": formats.database_flags,
     "infrastructure_database_backup_start_time": formats.time_of_day,
     "infrastructure_database_retained_backups": formats.integer(1, 365),
+    "infrastructure_database_maintenance_day": formats.integer(1, 7),
+    "infrastructure_database_maintenance_hour": formats.integer(0, 23),
     "infrastructure_bucket": formats.bucket,
     "infrastructure_bucket_location": formats.location,
     "infrastructure_bucket_noncurrent_days": formats.integer(0, 2**31 - 1),
