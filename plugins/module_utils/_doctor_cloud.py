@@ -17,6 +17,9 @@ from ._doctor_rows import FAIL, WARN, Row, UnexaminedError, fail, graded, ok, on
 from ._sql import start_command
 
 HOUR, DAY = 3600.0, 86400.0
+# Labels "purpose" of the roles backup and upgrade. A drill may take the 6 hours of backup_timeout_seconds.
+TEMPORARY = ("restore-drill", "upgrade-rehearsal")
+TEMPORARY_HOURS = 12.0
 SITE = "ansible-playbook site.yml"
 BACKUP = "ansible-playbook playbooks/backup.yml"
 
@@ -137,6 +140,23 @@ def backups(cloud: Cloud, instance: Json, now: float, warn_hours: float, fail_ho
     if not late and not recovery:
         return warn("backups", value, f"switch point in time recovery on again: {SITE}")
     return graded("backups", value, (late, age > fail_hours * HOUR), remedy)
+
+
+def temporary(cloud: Cloud, name: str, now: float) -> Row:
+    """Cloud SQL instances of rehearsals and drills that were killed, on whichever control node."""
+    found = [
+        instance
+        for instance in cloud.items("sql", f"v1/projects/{cloud.project}/instances")
+        if instance["name"].startswith((f"{name}-drill-", f"{name}-rehearsal-"))
+        and (instance.get("settings", {}).get("userLabels") or {}).get("purpose") in TEMPORARY
+    ]
+    ages = {instance["name"]: now - seconds(instance["createTime"]) for instance in found}
+    left = [each for each, age in ages.items() if age > TEMPORARY_HOURS * HOUR]
+    if left:
+        value = ", ".join(f"Cloud SQL instance {each} of an interrupted run, {_age(ages[each])} old" for each in left)
+        return warn("temporary", value, f"gcloud sql instances delete {' '.join(left)} --project={cloud.project}")
+    used = f"{', '.join(ages)}: a drill or a rehearsal may be running"
+    return ok("temporary", used if ages else "no Cloud SQL instance of an interrupted drill or rehearsal")
 
 
 def _finished(run: Json) -> float:

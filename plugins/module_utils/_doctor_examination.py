@@ -32,7 +32,7 @@ SITE = "ansible-playbook site.yml"
 NAMES = (
     *("address", "certificate", "authority", "sign-in", "run", "artifact", "clock"),
     *("machine", "units", "server", "schema", "encryption", "connections", "disk", "database", "database-disk"),
-    *("backups", "release", "advisories", "secrets", "drift"),
+    *("backups", "temporary", "release", "advisories", "secrets", "drift"),
 )
 WRITING = ("run", "artifact")
 
@@ -165,6 +165,7 @@ class Examination:
         yield from self._one("database", lambda: cloud_side.database(self.database(), project))
         yield from self._one("database-disk", lambda: machine_side.database_disk(facts, self.database(), *disks))
         yield from self._one("backups", lambda: cloud_side.backups(self.cloud(), self.database(), self.now, *hours))
+        yield from self._one("temporary", lambda: cloud_side.temporary(self.cloud(), self.name, self.now))
         minimum = self.params["minimum_version"]
         yield from self._one("release", lambda: release_side.release(self._release()["version"], minimum))
         yield from self._one("advisories", self._advisories)

@@ -167,3 +167,34 @@ def test_a_secret_without_a_version(cloud: Cloud, google: doctor.Cloud) -> None:
 def test_an_object_is_removed_whatever_its_generation(cloud: Cloud, google: doctor.Cloud) -> None:
     cloud.expect("DELETE", "storage", "b/bucket/o/0%2Fabc%2Fdoctor.bin", "", status=204, query={})
     google.remove_object("bucket", "0/abc/doctor.bin")
+
+
+def left_over(name: str, purpose: str, **age: float) -> Json:
+    return {"name": name, "createTime": ago(**age), "settings": {"userLabels": {"app": "mlflow", "purpose": purpose}}}
+
+
+def test_temporary_instances(cloud: Cloud, google: doctor.Cloud) -> None:
+    """The state directory of another control node names them, or none does."""
+    used = left_over("mlflow-drill-used", "restore-drill", hours=3)
+    others = [
+        instance(),
+        left_over("mlflow-drill-2", "production", days=9),
+        left_over("mlflow-blue-drill-1", "restore-drill", days=9),
+        left_over("other-drill-x", "restore-drill", days=9),
+        used,
+    ]
+    path = f"v1/projects/{PROJECT}/instances"
+    cloud.get("sql", path, {"items": others})
+    row = doctor.temporary(google, "mlflow", NOW.timestamp())
+    assert (row.state, row.value) == ("ok", "mlflow-drill-used: a drill or a rehearsal may be running")
+    left = [
+        left_over("mlflow-rehearsal-1", "upgrade-rehearsal", days=3),
+        left_over("mlflow-drill-1", "restore-drill", hours=20),
+    ]
+    cloud.get("sql", path, {"items": [*others, *left]})
+    row = doctor.temporary(google, "mlflow", NOW.timestamp())
+    assert row.state == "warn"
+    assert "mlflow-rehearsal-1 of an interrupted run, 3 days old" in row.value
+    assert row.remedy == f"gcloud sql instances delete mlflow-rehearsal-1 mlflow-drill-1 --project={PROJECT}"
+    cloud.get("sql", path, {})
+    assert doctor.temporary(google, "mlflow", NOW.timestamp()).state == "ok"
