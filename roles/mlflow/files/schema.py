@@ -182,11 +182,13 @@ class Server:
         while not self.run("SELECT pg_try_advisory_lock(%s)", [LOCK])[0][0]:
             # Nobody starts a second command while one works: who still holds it has lost its client.
             if time.monotonic() > deadline:
-                self.run(
-                    "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND granted"
-                    " AND pid <> pg_backend_pid() AND (classid::bigint << 32) + objid::bigint = %s",
-                    [LOCK],
-                )
+                # After a rotation the holder is another user: without pg_signal_backend only waiting helps.
+                with contextlib.suppress(psycopg2.errors.InsufficientPrivilege):
+                    self.run(
+                        "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND granted"
+                        " AND pid <> pg_backend_pid() AND (classid::bigint << 32) + objid::bigint = %s",
+                        [LOCK],
+                    )
             if time.monotonic() > give_up:
                 raise SchemaError("another command works on the databases and does not end")
             time.sleep(0.2)

@@ -42,11 +42,16 @@ where refclassid = 'pg_authid'::regclass and deptype = 'o'
   and refobjid = (select oid from pg_roles where rolname = session_user)
   and dbid = (select oid from pg_database where datname = current_database())
 """
-# Who may not see a session's address is told null: then it counts as one of this machine.
+# Without pg_read_all_stats, address and kind of another user's session are null: then it counts as one of this machine.
 SESSIONS = """
 select count(*) filter (where here), count(*) filter (where not here) from (
   select coalesce(client_addr = inet_client_addr(), true) as here from pg_stat_activity
-  where usename = %s and pid <> pg_backend_pid() and backend_type = 'client backend') as found
+  where usename = %s and pid <> pg_backend_pid() and coalesce(backend_type, 'client backend') = 'client backend'
+) as found
+"""
+END = """
+select count(pg_terminate_backend(pid)) from pg_stat_activity
+where usename = %s and pid <> pg_backend_pid() and coalesce(backend_type, 'client backend') = 'client backend'
 """
 # An upgrade keeps the databases of before it under such names, and a rollback serves them again.
 KEPT = ("", "_before", "_failed")
@@ -235,15 +240,41 @@ def sessions(database: Database, options: argparse.Namespace) -> Json:
 
 
 def cut(database: Database, options: argparse.Namespace) -> Json:
-    """End a user's sessions."""
-    query = (
-        "select count(pg_terminate_backend(pid)) from pg_stat_activity where usename = %s and pid <> pg_backend_pid()"
-    )
+    """End a user's sessions, or wait for their end where the server does not let this session's user end them."""
     with database.session() as cursor:
         me = value(cursor, "select session_user")
         if me == options.user:
             raise RotationError(f"{me} is the user that the server uses")
-        return {"cut": value(cursor, query, options.user)}
+        try:
+            return {"cut": value(cursor, END, options.user)}
+        except errors.InsufficientPrivilege:
+            return {"cut": 0, "ended": wait_idle(cursor, options.user, patience=options.patience)}
+
+
+def wait_idle(
+    cursor: Any,
+    user: str,
+    *,
+    patience: float,
+    clock: Callable[[], float] = time.monotonic,
+    sleep: Callable[[float], None] = time.sleep,
+) -> int:
+    """Wait until a user has no session; return how many sessions ended. The old password opens no new one."""
+    deadline, first = clock() + patience, None
+    while True:
+        cursor.execute(SESSIONS, (user,))
+        left = sum(cursor.fetchone())
+        first = left if first is None else first
+        if not left:
+            return first
+        if clock() > deadline:
+            raise RotationError(
+                f"{left} sessions of {user} are open after {patience:.0f} s, and the server does not let"
+                f" {value(cursor, 'select session_user')} end them (it needs the role pg_signal_backend)."
+                f" The password of {user} is changed already, so no new session can begin."
+                " Close those clients, or restart the Cloud SQL instance, and rotate again"
+            )
+        sleep(1.0)
 
 
 def administrator(database: Database, options: argparse.Namespace) -> Json:
@@ -282,7 +313,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--owner", default="", help="the role that owns everything")
     parser.add_argument("--auth-database", default="mlflow_auth")
     parser.add_argument("--username", default="admin", help="MLflow's administrator")
-    parser.add_argument("--patience", type=float, default=120.0, help="seconds to try for locks, in each database")
+    parser.add_argument("--patience", type=float, default=120.0, help="seconds to wait for locks or sessions")
     parser.add_argument("--dry-run", action="store_true", help="only tell what is to be done")
     options = parser.parse_args(arguments)
     try:

@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+import argparse
+import contextlib
 import json
 import sys
 from collections.abc import Iterator
@@ -130,6 +132,57 @@ def test_says_where_a_grant_had_no_effect(database: ModuleType, monkeypatch: pyt
     monkeypatch.setattr(server, "_change", server.said.append)
     with pytest.raises(database.RotationError, match="mlflow cannot act as mlflow_owner although it was granted"):
         database.join(server, "mlflow_owner", "mlflow_alternate")
+
+
+class Sessions:
+    """A server with sessions of the former user, which it does not let us end; some end at each look."""
+
+    def __init__(self, *counts: int, grant: bool = False) -> None:
+        self.counts, self.grant, self.rows = list(counts), grant, [(0,)]
+
+    def execute(self, query: str, parameters: Any = ()) -> None:
+        if "session_user" in query:
+            self.rows = [("mlflow",)]
+        elif "pg_terminate_backend" in query:
+            if not self.grant:
+                raise psycopg.errors.InsufficientPrivilege("permission denied to terminate process")
+            self.rows = [(self.counts[0],)]
+        else:
+            assert parameters == ("mlflow_alternate",)
+            self.rows = [(0, self.counts.pop(0) if len(self.counts) > 1 else self.counts[0])]
+
+    def fetchone(self) -> tuple[Any, ...]:
+        return self.rows[0]
+
+
+class Connected:
+    """In the place of Database."""
+
+    def __init__(self, cursor: Sessions) -> None:
+        self.session = lambda: contextlib.nullcontext(cursor)
+
+
+def cut(database: ModuleType, server: Sessions) -> Any:
+    return database.cut(Connected(server), argparse.Namespace(user="mlflow_alternate", patience=10.0))
+
+
+def test_ends_sessions(database: ModuleType) -> None:
+    assert cut(database, Sessions(2, grant=True)) == {"cut": 2}
+
+
+def test_without_the_right_to_end_sessions_a_rotation_waits(
+    database: ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Google does not say that its users have pg_signal_backend."""
+    clock = Clock()
+    monkeypatch.setattr(database.wait_idle, "__kwdefaults__", {"clock": clock, "sleep": clock.sleep})
+    assert cut(database, Sessions(2, 1, 0)) == {"cut": 0, "ended": 2}
+    assert clock.now == 2.0
+    assert cut(database, Sessions(0)) == {"cut": 0, "ended": 0}
+    with pytest.raises(database.RotationError, match="1 sessions of mlflow_alternate are open after 10 s") as error:
+        cut(database, Sessions(3, 1))
+    assert "pg_signal_backend" in str(error.value)
+    assert "no new session can begin" in str(error.value)
 
 
 @pytest.mark.parametrize("uri", [None, "not a uri with a-password-in-it"])
