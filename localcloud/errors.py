@@ -48,6 +48,7 @@ class ApiError(Exception):
         details: list[Json] | None = None,
         *,
         headers: dict[str, str] | None = None,
+        with_status: bool = False,
     ) -> None:
         super().__init__(message)
         self.code = code
@@ -55,6 +56,7 @@ class ApiError(Exception):
         self.message = message
         self.details = details or []
         self.headers = headers or {}
+        self.with_status = with_status  # in an answer of the first generation, which has a status seldom
 
     @property
     def status(self) -> str:
@@ -69,7 +71,7 @@ class ApiError(Exception):
         if service in FIRST_GENERATION:
             reason = self.reason if self.reason and self.reason not in _RPC else _REASON.get(self.code, "backendError")
             error["errors"] = [{"message": self.message, "domain": "global", "reason": reason}]
-            if self.details:
+            if self.details or self.with_status:
                 error["status"] = self.status
         else:
             error["status"] = self.status

@@ -4,6 +4,7 @@
 
 Scripted: the next `count` calls of a method (a glob over method ids) whose path fits `path` (a glob too) answer `code`,
 before the handler ran or, with `after`, although it ran (the lost response), or have their connection cut, likewise.
+With `operation` the call succeeds, and the operation that it started ends in the error; `path` is then the resource.
 Random: each call fails with a probability, from a seed.
 """
 
@@ -35,6 +36,7 @@ class Fault:
     retry_after: str | None = None
     after: bool = False
     drop: bool = False
+    operation: bool = False
 
     @classmethod
     def of(cls, document: Json) -> Fault:
@@ -85,16 +87,16 @@ class Faults:
                 "random": None if self._random is None else {"rate": self._random[1], "codes": self._random[2]},
             }
 
-    def take(self, method: str, path: str) -> Fault | None:
-        """The fault that this call of a method meets, used up by it."""
+    def take(self, method: str, path: str, *, operation: bool = False) -> Fault | None:
+        """The fault that this call of a method meets, or the operation that it started; used up by it."""
         with self._lock:
             for fault in self._scripted:
-                if fnmatchcase(method, fault.method) and fnmatchcase(path, fault.path):
+                if fault.operation is operation and fnmatchcase(method, fault.method) and fnmatchcase(path, fault.path):
                     fault.count -= 1
                     if fault.count <= 0:
                         self._scripted.remove(fault)
                     return fault
-            if self._random is not None:
+            if self._random is not None and not operation:
                 generator, rate, codes, pattern = self._random
                 if fnmatchcase(method, pattern) and generator.random() < rate:
                     return Fault(method, code=generator.choice(codes))

@@ -31,19 +31,23 @@ Json = dict[str, Any]
 Step = Callable[["Work"], "Json | None"]
 
 _STEPS: dict[str, Step] = {}
+_ON_ERROR: dict[str, Callable[[Work], None]] = {}
 _log = logging.getLogger(__name__)
 COMPUTE = "https://www.googleapis.com/compute/v1"
 SQL = "https://sqladmin.googleapis.com/sql/v1beta4"
 
 
-def step(name: str) -> Callable[[Step], Step]:
+def step(name: str, *, on_error: Callable[[Work], None] | None = None) -> Callable[[Step], Step]:
     """Register the function that does an operation's work: `@step("compute.instances.insert")`.
 
-    It gets a `Work`; what it returns becomes the operation's `response`; ApiError becomes its error.
+    It gets a `Work`; what it returns becomes the operation's `response`; ApiError becomes its error, before which
+    `on_error` is called.
     """
 
     def register(function: Step) -> Step:
         _STEPS[name] = function
+        if on_error is not None:
+            _ON_ERROR[name] = on_error
         return function
 
     return register
@@ -172,6 +176,18 @@ class Operations:
     def _spawn(self, name: str) -> None:
         threading.Thread(target=self._run, args=(name,), name=f"operation-{name}", daemon=True).start()
 
+    def _work(self, document: Json) -> Json | None:
+        work = Work(self._cloud, document, document["args"])
+        try:
+            fault = self._cloud.faults.take(document["method"], document["target"], operation=True)
+            if fault is not None:
+                raise fault.error()
+            return _STEPS[document["step"]](work)
+        except ApiError:
+            if document["step"] in _ON_ERROR:
+                _ON_ERROR[document["step"]](work)
+            raise
+
     def _run(self, name: str) -> None:
         try:
             # Waits here until the transaction that made the operation is over; rolled back, there is nothing to do.
@@ -183,8 +199,7 @@ class Operations:
             try:
                 if self._closed.wait(self._cloud.profiles.of(document["project"]).operation(document["method"])):
                     return
-                response = _STEPS[document["step"]](Work(self._cloud, document, document["args"]))
-                document["response"] = response
+                document["response"] = self._work(document)
             except ApiError as error:
                 document["error"] = _error(error)
             except sqlite3.ProgrammingError:

@@ -34,6 +34,7 @@ _LATENCIES: Mapping[str, Mapping[str, float]] = {
         "sql.instances.insert": 420.0,
         "sql.instances.delete": 15.0,
         "sql.instances.*": 60.0,
+        "sql.backupRuns.automatic": 60.0,
         "sql.*": 5.0,
         "servicenetworking.*": 45.0,
         "serviceusage.*": 8.0,

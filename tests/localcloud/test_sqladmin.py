@@ -8,6 +8,7 @@ import base64
 import hashlib
 import hmac
 import re
+import threading
 import time
 from typing import Any
 
@@ -17,6 +18,7 @@ from cryptography.hazmat.primitives import serialization
 
 from localcloud.engine.fake import FakeDatabases
 from localcloud.services.sqladmin._secrets import verifier
+from localcloud.services.sqladmin._service import instances
 from tests.localcloud.compute_client import Compute
 from tests.localcloud.harness import Local, Session
 
@@ -152,7 +154,7 @@ def test_the_authority_is_rotated_and_back(made: Session) -> None:
 
 def test_no_password_is_kept(made: Session) -> None:
     done(made, "POST", f"{DATABASE}/users", {"name": "mlflow", "password": "user-secret"})
-    done(made, "PUT", f"{DATABASE}/users?name=mlflow", {"password": "changed-secret"})
+    done(made, "PUT", f"{DATABASE}/users?name=mlflow", {"name": "mlflow", "password": "changed-secret"})
     kept = str(made.local.cloud.store.execute("SELECT * FROM documents"))
     for password in ("root-secret", "user-secret", "changed-secret"):
         assert password not in kept
@@ -236,6 +238,45 @@ def test_deletion_protection(sql: Session) -> None:
     assert [u["name"] for u in sql.call("GET", f"{DATABASE}/users")["items"]] == ["postgres"]
 
 
+def test_a_creation_that_fails_stays(sql: Session) -> None:
+    """Protected, it can be changed by nobody, and so deleted by nobody."""
+    words = "Failed to create subnetwork. Please create Service Networking connection again."
+    fault = {"method": "sql.instances.insert", "operation": True, "code": 400, "reason": "INTERNAL_ERROR"}
+    for protected in (True, False):
+        sql.call("POST", "/localcloud/faults", json=fault | {"message": words})
+        operation = done(sql, "POST", INSTANCES, settings(deletionProtectionEnabled=protected), error=words)
+        assert operation["error"]["errors"][0]["code"] == "INTERNAL_ERROR"
+        assert sql.call("GET", DATABASE)["state"] == "FAILED"
+        change = {"settings": {"deletionProtectionEnabled": False}}
+        assert "is not running" in sql.call("PATCH", DATABASE, 400, json=change)["error"]["message"]
+        sql.call("POST", f"{DATABASE}/databases", 400, json={"name": "x"})
+        assert reason(sql.call("POST", INSTANCES, 409, json=BODY)) == "instanceAlreadyExists"
+        if protected:
+            sql.call("DELETE", DATABASE, 400)
+            instances(sql.local.cloud).delete(DATABASE.partition("v1beta4/")[2])
+    done(sql, "DELETE", DATABASE)
+    done(sql, "POST", INSTANCES, BODY)
+
+
+def test_the_first_backup_is_in_the_way(sql: Session, monkeypatch: pytest.MonkeyPatch) -> None:
+    backup, go = engine(sql).backup, threading.Event()
+    monkeypatch.setattr(engine(sql), "backup", lambda *arguments: (go.wait(20), backup(*arguments)))
+    sql.call("PUT", "/localcloud/profile", json={"sql_first_backup": True, "sql_invalid_state": True})
+    done(sql, "POST", INSTANCES, settings(backupConfiguration={"enabled": True}))
+    assert "items" not in sql.call("GET", f"{DATABASE}/backupRuns")
+    done(sql, "DELETE", DATABASE)
+    recovers = {"enabled": True, "pointInTimeRecoveryEnabled": True}
+    done(sql, "POST", INSTANCES, settings(backupConfiguration=recovers))
+    reasons = [reason(sql.call("POST", f"{DATABASE}/databases", 409, json={"name": "x"})) for _attempt in range(4)]
+    assert reasons == ["operationInProgress", "invalidState"] * 2
+    (pending,) = sql.local.cloud.operations.pending(DATABASE.partition("v1beta4/")[2])
+    go.set()
+    sql.local.cloud.operations.wait(pending["name"], 20)
+    (run,) = sql.call("GET", f"{DATABASE}/backupRuns")["items"]
+    assert (run["type"], run["status"]) == ("AUTOMATED", "SUCCESSFUL")
+    done(sql, "POST", f"{DATABASE}/databases", {"name": "x"})
+
+
 def test_settings_version(made: Session) -> None:
     done(made, "PATCH", DATABASE, {"settings": {"userLabels": {"a": "b"}, "settingsVersion": "1"}})
     stale = made.call("PATCH", DATABASE, 412, json={"settings": {"userLabels": {}, "settingsVersion": 1}})
@@ -272,8 +313,11 @@ def test_tls_can_be_asked_for_later(sql: Session) -> None:
     done(sql, "PATCH", DATABASE, {"settings": change})
     (spec,) = engine(sql).specs.values()
     assert spec.require_ssl
+    # The other network is there, and has no private services connection.
+    Compute(sql.local).network("net2")
     other = {"ipConfiguration": {"privateNetwork": NETWORK + "2"}}
-    sql.call("PATCH", DATABASE, 400, json={"settings": other})
+    refused = sql.call("PATCH", DATABASE, 400, json={"settings": other})
+    assert "has no private services connection" in refused["error"]["message"]
 
 
 def test_a_public_address_comes_and_goes(made: Session) -> None:
@@ -346,7 +390,12 @@ def test_users(made: Session) -> None:
     made.call("POST", f"{DATABASE}/users", 400, json={"name": "pg_x", "password": "x"})
     made.call("POST", f"{DATABASE}/users", 400, json={"name": "x"})
     made.call("POST", f"{DATABASE}/users", 501, json={"name": "x@y", "type": "CLOUD_IAM_USER"})
-    made.call("PUT", f"{DATABASE}/users?name=nobody", 404, json={"password": "x"})
+    made.call("PUT", f"{DATABASE}/users?name=nobody", 404, json={"name": "nobody", "password": "x"})
+    # Every recorded client names the user twice. What happens where the two differ, nobody has seen.
+    for body in ({}, {"name": "postgres"}, {"name": "mlflow", "instance": "x"}, {"name": "mlflow", "project": "x"}):
+        made.call("PUT", f"{DATABASE}/users?name=mlflow", 400, json=body | {"password": "x"})
+    named = {"name": "mlflow", "instance": "db", "project": "mlflow-local", "password": "x"}
+    done(made, "PUT", f"{DATABASE}/users?name=mlflow", named)
     done(made, "DELETE", f"{DATABASE}/users?name=mlflow")
     made.call("GET", f"{DATABASE}/users/mlflow", 404)
 

@@ -5,8 +5,9 @@
 from __future__ import annotations
 
 from localcloud.errors import ApiError
-from localcloud.operations import SQL, Work, as_sql, step
+from localcloud.operations import Work, as_sql, step
 from localcloud.service import Call, Json
+from localcloud.services.sqladmin._runs import context, new_run
 from localcloud.services.sqladmin._service import (
     api,
     check_idle,
@@ -35,27 +36,9 @@ def insert(call: Call) -> Json:
         instance = instance_of(call)
         check_running(instance)
         check_idle(call.cloud, key)
-        now = int(call.cloud.clock.time() * 1000)
-        used = [int(run["id"]) for run in parts(call.cloud, "backupRuns").list(_key(call, ""))]
-        id = str(max([now, *(u + 1 for u in used)]))
-        run: Json = {
-            "kind": "sql#backupRun",
-            "id": id,
-            "instance": instance["name"],
-            "status": "ENQUEUED",
-            "type": "ON_DEMAND",
-            "backupKind": "SNAPSHOT",
-            "databaseVersion": instance["databaseVersion"],
-            "location": call.body.get("location") or instance["region"],
-            "enqueuedTime": call.cloud.clock.now(),
-            "windowStartTime": call.cloud.clock.now(),
-            "selfLink": f"{SQL}/{_key(call, id)}",
-        }
-        if call.body.get("description"):
-            run["description"] = call.body["description"]
-        parts(call.cloud, "backupRuns").documents.insert(_key(call, id), run)
-        context = {"backupContext": {"kind": "sql#backupContext", "backupId": id}}
-        return start(call, "backupRuns.create", "BACKUP_VOLUME", {"id": id}, metadata=context)
+        described = {name: str(call.body.get(name) or "") for name in ("location", "description")}
+        id = new_run(call.cloud, key, "ON_DEMAND", **described)
+        return start(call, "backupRuns.create", "BACKUP_VOLUME", {"id": id}, metadata=context(id))
 
 
 @step("sqladmin.backupRuns.create")
@@ -108,8 +91,7 @@ def delete(call: Call) -> Json:
         instance_of(call)
         check_idle(call.cloud, key_of(call))
         parts(call.cloud, "backupRuns").update(_key(call, id), lambda run: run | {"status": "DELETION_PENDING"})
-        context = {"backupContext": {"kind": "sql#backupContext", "backupId": id}}
-        return start(call, "backupRuns.delete", "DELETE_BACKUP", {"id": id}, metadata=context)
+        return start(call, "backupRuns.delete", "DELETE_BACKUP", {"id": id}, metadata=context(id))
 
 
 @step("sqladmin.backupRuns.delete")
@@ -136,12 +118,12 @@ def restore(call: Call) -> Json:
             source = _final(call, call.body["backup"])
             args, version = {"backup": source["resource"]["name"]}, source["resource"]["databaseVersion"]
         else:
-            context = call.body.get("restoreBackupContext") or {}
-            project = call.cloud.projects.id_of(context.get("project") or call.project or "")
-            source_key = f"projects/{project}/instances/{context.get('instanceId') or instance['name']}"
+            asked = call.body.get("restoreBackupContext") or {}
+            project = call.cloud.projects.id_of(asked.get("project") or call.project or "")
+            source_key = f"projects/{project}/instances/{asked.get('instanceId') or instance['name']}"
             call.require("cloudsql.backupRuns.get", project=project)
             instances(call.cloud).get(source_key)
-            run = parts(call.cloud, "backupRuns").find(f"{source_key}/backupRuns/{context.get('backupRunId')}")
+            run = parts(call.cloud, "backupRuns").find(f"{source_key}/backupRuns/{asked.get('backupRunId')}")
             if run is None or run["status"] != "SUCCESSFUL":
                 raise ApiError(404, "backupRunDoesNotExist", "The Cloud SQL backup run does not exist.")
             args, version = {"source": source_key, "id": run["id"]}, run["databaseVersion"]

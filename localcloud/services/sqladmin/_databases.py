@@ -14,6 +14,7 @@ from localcloud.services.sqladmin._service import (
     check_writable,
     engine_errors,
     etag,
+    finished,
     identifier,
     instance_of,
     invalid,
@@ -32,6 +33,10 @@ def _key(call: Call, name: str | None = None) -> str:
     return f"{key_of(call)}/databases/{call.params['database'] if name is None else name}"
 
 
+def _target(call: Call, name: str) -> Json:
+    return {"targetLink": f"{SQL}/{_key(call, name)}"}
+
+
 @api.method("sql.databases.insert", permission="cloudsql.databases.create")
 def insert(call: Call) -> Json:
     """Create a database. It belongs to cloudsqlsuperuser, whose members the users are: they can make tables in it."""
@@ -44,9 +49,9 @@ def insert(call: Call) -> Json:
         check_writable(call)
         if name in _SYSTEM or parts(call.cloud, "databases").find(_key(call, name)):
             raise ApiError(409, "alreadyExists", f'database "{name}" already exists')
-        return start(
-            call, "databases.create", "CREATE_DATABASE", {"name": name, "charset": charset, "collation": collation}
-        )
+        args = {"name": name, "charset": charset, "collation": collation}
+        operation = start(call, "databases.create", "CREATE_DATABASE", args, metadata=_target(call, name))
+    return finished(call, operation)
 
 
 @step("sqladmin.databases.create")
@@ -130,7 +135,8 @@ def delete(call: Call) -> Json:
         parts(call.cloud, "databases").get(_key(call))
         if call.params["database"] in _SYSTEM:
             raise invalid(f"Invalid request: The system database {call.params['database']} cannot be deleted.")
-        return start(call, "databases.delete", "DELETE_DATABASE", {"name": call.params["database"]})
+        name = call.params["database"]
+        return start(call, "databases.delete", "DELETE_DATABASE", {"name": name}, metadata=_target(call, name))
 
 
 @step("sqladmin.databases.delete")

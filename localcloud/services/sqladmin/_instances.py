@@ -34,7 +34,7 @@ _READ_ONLY_ON_CHANGE = ("region", "databaseVersion", "gceZone")
 
 
 def _stamped(instance: Json) -> Json:
-    rest = {k: v for k, v in instance.items() if k != "etag"}
+    rest = {k: v for k, v in instance.items() if k != "etag" and v is not None}
     return rest | {"etag": etag(rest)}
 
 
@@ -65,23 +65,29 @@ def _new(call: Call, body: Json, name: str) -> Json:
         "connectionName": f"{project}:{region}:{name}",
         "createTime": call.cloud.clock.now(),
         "databaseVersion": version,
-        "databaseInstalledVersion": version,
+        "databaseInstalledVersion": _rules.VERSIONS[version],
+        "maintenanceVersion": f"{_rules.VERSIONS[version]}.R20260901.01_00",
         "sqlNetworkArchitecture": "NEW_NETWORK_ARCHITECTURE",
         "serviceAccountEmailAddress": f"p{number}-{uuid.uuid4().hex[:6]}@gcp-sa-cloud-sql.iam.gserviceaccount.com",
         "settings": settings,
         "state": "PENDING_CREATE",
-    }
+    } | _rules.standby(region, settings["locationPreference"]["zone"], settings)
 
 
-def _place(call: Call, key: str, document: Json) -> None:
-    """Write a new instance with an address of its network's peered range; within a transaction."""
-    network = document["settings"]["ipConfiguration"]["privateNetwork"]
+def _allocate(call: Call, network: str) -> tuple[str, str]:
     # Another service's module, which may come to need this one: looked up when it is needed.
     networking = importlib.import_module("localcloud.services.servicenetworking")
     try:
         ip, cidr = networking.allocate(call.cloud, network)
     except ApiError as error:
         raise invalid(error.message) from error
+    return ip, cidr
+
+
+def _place(call: Call, key: str, document: Json) -> None:
+    """Write a new instance with an address of its network's peered range; within a transaction."""
+    network = document["settings"]["ipConfiguration"]["privateNetwork"]
+    ip, cidr = _allocate(call, network)
     document["ipAddresses"] = addresses(ip, document["settings"])
     project, name = document["project"], document["name"]
     certificates = issue(project, name, f"{SQL}/{key}", datetime.datetime.now(datetime.UTC))
@@ -162,11 +168,22 @@ def _passes(instance: Json, text: str) -> bool:
     return True
 
 
+def _move(call: Call, old: Json, new: Json) -> Json:
+    """The address on another network, where the settings name one; within a transaction."""
+    network = new["ipConfiguration"]["privateNetwork"]
+    if network == old["ipConfiguration"]["privateNetwork"]:
+        return {}
+    ip, cidr = _allocate(call, network)
+    return {"move": {"ip": ip, "range": cidr}}
+
+
 def _change(call: Call, settings_of: str) -> Json:
     key = key_of(call)
     with call.cloud.store.transaction():
         instance = instance_of(call)
         check_idle(call.cloud, key)
+        if instance["state"] == "FAILED":
+            raise invalid("Invalid request: Invalid request since instance is not running.")
         old, given = instance["settings"], call.body.get("settings") or {}
         version = given.get("settingsVersion")
         if settings_of == "update" and not version:
@@ -182,9 +199,11 @@ def _change(call: Call, settings_of: str) -> Json:
         new = _rules.complete(
             new, instance["databaseVersion"], instance["region"], instance["gceZone"], call.cloud.projects.id_of
         )
+        backup = new["backupConfiguration"]
+        backup["replicationLogArchivingEnabled"] = bool(backup.get("pointInTimeRecoveryEnabled"))
         _rules.check_change(old, new)
         new["settingsVersion"] = str(int(old["settingsVersion"]) + 1)
-        return start(call, "update", "UPDATE", {"settings": new})
+        return start(call, "update", "UPDATE", {"settings": new} | _move(call, old, new))
 
 
 @api.method("sql.instances.patch", permission="cloudsql.instances.update")

@@ -13,8 +13,8 @@ from localcloud.service import Json
 from localcloud.services.sqladmin._flags import check_flags
 from localcloud.services.sqladmin._service import invalid
 
-# The versions that the engine has packages for.
-VERSIONS = ("POSTGRES_15", "POSTGRES_17")
+# The versions that the engine has packages for, each with the minor version that is shown as installed.
+VERSIONS = {"POSTGRES_15": "POSTGRES_15_15", "POSTGRES_17": "POSTGRES_17_7"}
 _PLUS_TIER = re.compile(r"db-(perf-optimized-N-(2|4|8|16|32|48|64|80|96|128)|c4a-highmem-(1|4|8|16|32|48|64|72))")
 _SHARED_TIERS = ("db-f1-micro", "db-g1-small")
 _SSL_MODES = ("ALLOW_UNENCRYPTED_AND_ENCRYPTED", "ENCRYPTED_ONLY")
@@ -75,6 +75,7 @@ def complete(settings: Json, version: str, region: str, zone: str | None, projec
         "kind": "sql#settings",
         "settingsVersion": "1",
         "activationPolicy": "ALWAYS",
+        "authorizedGaeApplications": [],
         "availabilityType": "ZONAL",
         "connectorEnforcement": "NOT_REQUIRED",
         "dataDiskSizeGb": "10",
@@ -117,11 +118,17 @@ def _backup(given: Json) -> Json:
         "enabled": False,
         "startTime": "04:00",
         "transactionLogRetentionDays": 7,
-        "pointInTimeRecoveryEnabled": False,
-    } | {k: v for k, v in given.items() if v is not None}
+        "backupTier": "STANDARD",
+    } | {k: v for k, v in given.items() if v is not None and k != "binaryLogEnabled"}  # which is of MySQL
     if not re.fullmatch(r"([01]\d|2[0-3]):[0-5]\d", result["startTime"]):
         raise invalid(f"Invalid request: Invalid backup start time ({result['startTime']}).")
-    if result["pointInTimeRecoveryEnabled"] and not result["enabled"]:
+    recovers = bool(result.get("pointInTimeRecoveryEnabled"))  # it has no default in an answer
+    result["transactionalLogStorageState"] = (
+        "CLOUD_STORAGE" if recovers else "TRANSACTIONAL_LOG_STORAGE_STATE_UNSPECIFIED"
+    )
+    if recovers:
+        result["replicationLogArchivingEnabled"] = True
+    if recovers and not result["enabled"]:
         raise invalid("Invalid request: Point-in-time recovery must be disabled when backup is disabled.")
     if not 1 <= int(retention["retainedBackups"]) <= 365:
         raise invalid("Invalid request: The number of retained backups must be between 1 and 365.")
@@ -153,7 +160,7 @@ def _addresses(given: Json, project_id: Callable[[str], str]) -> Json:
     if mode not in _SSL_MODES:
         raise ApiError(501, None, f"sslMode {mode} is not in the local cloud: client certificates are missing.")
     result["requireSsl"] = False
-    result.setdefault("serverCaMode", "GOOGLE_MANAGED_INTERNAL_CA")
+    result.setdefault("authorizedNetworks", [])
     return result
 
 
@@ -170,10 +177,17 @@ def check_change(old: Json, new: Json) -> None:
     if int(new["dataDiskSizeGb"]) < int(old["dataDiskSizeGb"]):
         raise invalid("Invalid request: Disk size cannot be decreased.", "invalidDiskSize")
     before, after = old["ipConfiguration"], new["ipConfiguration"]
-    if before["privateNetwork"] != after["privateNetwork"]:
-        raise invalid("Invalid request: The private network of an instance cannot be changed.")
-    if before["serverCaMode"] != after["serverCaMode"]:
+    internal = "GOOGLE_MANAGED_INTERNAL_CA"
+    if before.get("serverCaMode", internal) != after.get("serverCaMode", internal):
         raise invalid("Invalid request: The server CA mode of an instance cannot be changed here.")
+
+
+def standby(region: str, zone: str, settings: Json) -> Json:
+    """Return the fields for the standby in another zone. Null removes a field."""
+    if settings["availabilityType"] != "REGIONAL":
+        return {"failoverReplica": None, "secondaryGceZone": None}
+    other = next(f"{region}-{letter}" for letter in "bcd" if f"{region}-{letter}" != zone)
+    return {"failoverReplica": {"available": True}, "secondaryGceZone": other}
 
 
 def flags_of(settings: Json) -> dict[str, str]:

@@ -6,8 +6,10 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import itertools
 import json
 import re
+import weakref
 from collections.abc import Iterator
 
 from localcloud.cloud import Cloud
@@ -30,11 +32,7 @@ def _missing(_: str) -> ApiError:
 
 
 def _exists(_: str) -> ApiError:
-    message = (
-        "The Cloud SQL instance already exists. When you delete an instance, you can't reuse the name of the deleted "
-        "instance until one week from the deletion date."
-    )
-    return ApiError(409, "instanceAlreadyExists", message)
+    return ApiError(409, "instanceAlreadyExists", "The Cloud SQL instance already exists.")
 
 
 def instances(cloud: Cloud) -> Resources:
@@ -48,9 +46,15 @@ def parts(cloud: Cloud, kind: str) -> Resources:
     return Resources(
         cloud,
         f"sqladmin.{kind}",
-        missing=lambda name: ApiError(404, "notFound", f"The {singular} {name.rsplit('/', 1)[1]} does not exist."),
+        missing=lambda name: _missing_part(kind, f"The {singular} {name.rsplit('/', 1)[1]} does not exist."),
         exists=lambda name: ApiError(409, "alreadyExists", f"The {singular} {name.rsplit('/', 1)[1]} already exists."),
     )
+
+
+def _missing_part(kind: str, message: str) -> ApiError:
+    if kind == "databases":  # Google has other words for them
+        return ApiError(404, "notFound", "Not Found", with_status=True)
+    return ApiError(404, "notFound", message)
 
 
 def private(cloud: Cloud, key: str) -> Json:
@@ -89,9 +93,16 @@ def private_address(instance: Json) -> str:
     return next(str(found["ipAddress"]) for found in instance["ipAddresses"] if found["type"] == "PRIVATE")
 
 
+_NOT_NOW = "The instance or operation is not in an appropriate state to handle the request."
+_conflicts: weakref.WeakKeyDictionary[Cloud, Iterator[int]] = weakref.WeakKeyDictionary()
+
+
 def check_idle(cloud: Cloud, key: str) -> None:
     """409 while another write to the instance goes on: they are serial."""
     if cloud.operations.pending(key):
+        number = next(_conflicts.setdefault(cloud, itertools.count(1)))
+        if number % 2 == 0 and cloud.profiles.of(key.split("/")[1]).sql_invalid_state:
+            raise ApiError(409, "invalidState", _NOT_NOW)
         message = (
             "Operation failed because another operation was already in progress. Try your request after the current "
             "operation is complete."
@@ -102,8 +113,7 @@ def check_idle(cloud: Cloud, key: str) -> None:
 def check_running(instance: Json) -> None:
     """400 unless the instance can answer SQL."""
     if instance["state"] != "RUNNABLE" or instance["settings"].get("activationPolicy") == "NEVER":
-        message = "The instance or operation is not in an appropriate state to handle the request."
-        raise invalid(message, "invalidState")
+        raise invalid(_NOT_NOW, "invalidState")
 
 
 def check_answers(instance: Json) -> None:
@@ -138,6 +148,12 @@ def start(
             metadata=metadata,
         )
     )
+
+
+def finished(call: Call, operation: Json) -> Json:
+    """The operation once it is done: for what Google has done when it answers. Call it outside a transaction."""
+    document = call.cloud.operations.wait(operation["name"], 30.0)
+    return as_sql(document) if document else operation
 
 
 # -- SQL

@@ -5,13 +5,14 @@
 from __future__ import annotations
 
 import importlib
+from typing import Any
 
 from localcloud.cloud import Cloud
 from localcloud.engine.base import DatabaseSpec
-from localcloud.errors import ApiError
 from localcloud.operations import SQL, Work, step
 from localcloud.service import Json
 from localcloud.services.sqladmin import _rules
+from localcloud.services.sqladmin._runs import start_automatic
 from localcloud.services.sqladmin._service import (
     addresses,
     engine_errors,
@@ -23,6 +24,8 @@ from localcloud.services.sqladmin._service import (
     private_address,
 )
 
+# A built-in user has no type; an empty type means BUILT_IN.
+USER = {"iamStatus": "IAM_STATUS_UNSPECIFIED"}
 # What Cloud SQL gives the group that all users are members of.
 _SUPERUSER = "cloudsqlsuperuser"
 _GRANTS = ("pg_monitor", "pg_signal_backend", "pg_read_all_settings", "pg_read_all_stats", "pg_checkpoint")
@@ -32,7 +35,7 @@ def set_state(cloud: Cloud, key: str, state: str, **fields: object) -> None:
     """Write an instance's state."""
 
     def changed(instance: Json) -> Json:
-        instance = {k: v for k, v in instance.items() if k != "etag"} | {"state": state} | fields
+        instance = {k: v for k, v in (instance | {"state": state} | fields).items() if k != "etag" and v is not None}
         return instance | {"etag": etag(instance)}
 
     instances(cloud).update(key, changed)
@@ -85,27 +88,37 @@ def _register(cloud: Cloud, key: str) -> None:
         "collation": "en_US.UTF8",
         "selfLink": f"{SQL}/{key}/databases/postgres",
     } | common
-    user: Json = {"kind": "sql#user", "name": "postgres", "host": "", "type": "BUILT_IN"} | common
+    user: Json = {"kind": "sql#user", "name": "postgres", "host": ""} | USER | common
     parts(cloud, "databases").documents.put(f"{key}/databases/postgres", database | {"etag": etag(database)})
     parts(cloud, "users").documents.put(f"{key}/users/postgres", user | {"etag": etag(user)})
 
 
-@step("sqladmin.create")
+def _failed(work: Work) -> None:
+    """Keep an instance whose creation failed, until it is deleted."""
+    if instances(work.cloud).find(work.args["key"]):
+        set_state(work.cloud, work.args["key"], "FAILED")
+
+
+@step("sqladmin.create", on_error=_failed)
 def create(work: Work) -> None:
     """Make the server."""
     cloud, key = work.cloud, work.args["key"]
     spec = spec_of(cloud, key)
-    try:
-        with engine_errors("Failed to create the instance"):
-            cloud.engine.databases.create(spec)
-            _furnish(cloud, spec.id, work.args.get("verifier"))
-            _settle(cloud, key)
-    except ApiError:
-        set_state(cloud, key, "FAILED")
-        raise
+    with engine_errors("Failed to create the instance"):
+        cloud.engine.databases.create(spec)
+        _furnish(cloud, spec.id, work.args.get("verifier"))
+        _settle(cloud, key)
     with cloud.store.transaction():
         _register(cloud, key)
         set_state(cloud, key, "RUNNABLE")
+        recovers = instances(cloud).get(key)["settings"]["backupConfiguration"].get("pointInTimeRecoveryEnabled")
+        if recovers and cloud.profiles.of(work.operation["project"]).sql_first_backup:
+            start_automatic(cloud, key)
+
+
+def _networking() -> Any:
+    # Another service's module, which may come to need this one: looked up when it is needed.
+    return importlib.import_module("localcloud.services.servicenetworking")
 
 
 def _settle(cloud: Cloud, key: str) -> None:
@@ -114,21 +127,17 @@ def _settle(cloud: Cloud, key: str) -> None:
         cloud.engine.databases.stop(private(cloud, key)["engine"])
 
 
-@step("sqladmin.clone")
+@step("sqladmin.clone", on_error=_failed)
 def clone(work: Work) -> None:
     """Make the server and fill it from a backup of the other one, taken for the purpose."""
     cloud, key, source = work.cloud, work.args["key"], work.args["source"]
     spec, from_id, backup = spec_of(cloud, key), private(cloud, source)["engine"], f"clone-{work.operation['name']}"
     databases = cloud.engine.databases
-    try:
-        with engine_errors("Failed to clone the instance"):
-            databases.backup(from_id, backup)
-            databases.create(spec)
-            databases.restore(spec.id, backup, from_id)
-            databases.delete_backup(from_id, backup)
-    except ApiError:
-        set_state(cloud, key, "FAILED")
-        raise
+    with engine_errors("Failed to clone the instance"):
+        databases.backup(from_id, backup)
+        databases.create(spec)
+        databases.restore(spec.id, backup, from_id)
+        databases.delete_backup(from_id, backup)
     with cloud.store.transaction():
         put_inventory(cloud, key, inventory(cloud, source))
         set_state(cloud, key, "RUNNABLE")
@@ -138,6 +147,8 @@ def clone(work: Work) -> None:
 def update(work: Work) -> None:
     """Make the server as the new settings say, then show them."""
     cloud, key, new = work.cloud, work.args["key"], work.args["settings"]
+    if "move" in work.args:
+        _move(work)
     databases, own = cloud.engine.databases, private(cloud, key)
     old = instances(cloud).get(key)["settings"]
     engine = own["engine"]
@@ -154,9 +165,33 @@ def update(work: Work) -> None:
             databases.stop(engine)
         elif new["activationPolicy"] == "ALWAYS" and not runs:
             databases.start(engine)
-    found = addresses(private_address(instances(cloud).get(key)), new)
+    instance = instances(cloud).get(key)
+    found = addresses(private_address(instance), new)
     zone = new["locationPreference"]["zone"]
-    set_state(cloud, key, "RUNNABLE", settings=new, gceZone=zone, ipAddresses=found)
+    standby = _rules.standby(instance["region"], zone, new)
+    set_state(cloud, key, "RUNNABLE", settings=new, gceZone=zone, ipAddresses=found, **standby)
+
+
+def _move(work: Work) -> None:
+    """Put the server with its data onto another network; its backups stay."""
+    cloud, key, to = work.cloud, work.args["key"], work.args["move"]
+    databases, own, backup = cloud.engine.databases, private(cloud, key), f"move-{work.operation['name']}"
+    instance = instances(cloud).get(key)
+    before, engine = private_address(instance), own["engine"]
+    with engine_errors("Failed to move the instance"):
+        if before != to["ip"]:  # else this step is repeated: the backup is there
+            databases.start(engine)
+            databases.backup(engine, backup)
+            settings = instance["settings"] | {"ipConfiguration": work.args["settings"]["ipConfiguration"]}
+            with cloud.store.transaction():
+                set_state(cloud, key, instance["state"], settings=settings, ipAddresses=addresses(to["ip"], settings))
+                cloud.store.collection("sqladmin.private").put(key, own | {"range": to["range"]})
+                network = instance["settings"]["ipConfiguration"]["privateNetwork"]
+                _networking().release(cloud, network, before)
+        databases.delete(engine)
+        databases.create(spec_of(cloud, key))
+        databases.restore(engine, backup, engine)
+        databases.delete_backup(engine, backup)
 
 
 @step("sqladmin.restart")
@@ -182,11 +217,9 @@ def delete(work: Work) -> None:
         databases.delete(own["engine"])
         for name, _ in parts(cloud, "backupRuns").documents.items(f"{key}/backupRuns/"):
             databases.delete_backup(own["engine"], name.rsplit("/", 1)[1])
-    # Another service's module, which may come to need this one: looked up when it is needed.
-    networking = importlib.import_module("localcloud.services.servicenetworking")
     with cloud.store.transaction():
         network = instance["settings"]["ipConfiguration"]["privateNetwork"]
-        networking.release(cloud, network, private_address(instance))
+        _networking().release(cloud, network, private_address(instance))
         for kind in ("databases", "users", "backupRuns"):
             for name, _ in parts(cloud, kind).documents.items(f"{key}/{kind}/"):
                 parts(cloud, kind).delete(name)

@@ -15,6 +15,7 @@ from localcloud.services.sqladmin._service import (
     check_writable,
     engine_errors,
     etag,
+    finished,
     identifier,
     instance_of,
     invalid,
@@ -24,7 +25,7 @@ from localcloud.services.sqladmin._service import (
     private,
     start,
 )
-from localcloud.services.sqladmin._steps import has_role
+from localcloud.services.sqladmin._steps import USER, has_role
 
 
 def _key(call: Call, name: str) -> str:
@@ -54,7 +55,8 @@ def insert(call: Call) -> Json:
         check_writable(call)
         if parts(call.cloud, "users").find(_key(call, name)):
             raise ApiError(409, "alreadyExists", f"The user {name} already exists.")
-        return start(call, "users.create", "CREATE_USER", args)
+        operation = start(call, "users.create", "CREATE_USER", args)
+    return finished(call, operation)
 
 
 @step("sqladmin.users.create")
@@ -74,10 +76,9 @@ def create(work: Work) -> None:
         "kind": "sql#user",
         "name": name,
         "host": "",
-        "type": "BUILT_IN",
         "instance": instance,
         "project": project,
-    }
+    } | USER
     parts(cloud, "users").documents.put(f"{key}/users/{name}", user | {"etag": etag(user)})
 
 
@@ -107,8 +108,12 @@ def _existing(call: Call) -> str:
 
 @api.method("sql.users.update", permission="cloudsql.users.update")
 def update(call: Call) -> Json:
-    """Give a user another password."""
+    """Give a user another password. Google's clients name the user in the query and in the body."""
     _check(call.body)
+    names = {"instance": key_of(call).rsplit("/", 1)[1], "project": call.project, "name": call.params.get("name")}
+    for field, value in names.items():
+        if call.body.get(field, None if field == "name" else value) != value:
+            raise invalid(f"Invalid request: {field} of the user in the body is not that of the request.")
     password = call.body.get("password")
     args = {"verifier": verifier(password)} if password else {}
     with call.cloud.store.transaction():
@@ -132,7 +137,8 @@ def changed(work: Work) -> None:
 def delete(call: Call) -> Json:
     """Drop a user; the operation fails while something belongs to it."""
     with call.cloud.store.transaction():
-        return start(call, "users.delete", "DELETE_USER", {"name": _existing(call)})
+        operation = start(call, "users.delete", "DELETE_USER", {"name": _existing(call)})
+    return finished(call, operation)
 
 
 @step("sqladmin.users.delete")
