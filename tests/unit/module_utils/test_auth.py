@@ -7,6 +7,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs
 
 import pytest
 import responses
@@ -63,6 +64,35 @@ def test_application_default_credentials(key_file: Path, monkeypatch: pytest.Mon
     monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(key_file))
     responses.post(TOKENS, json={"access_token": "from-default", "expires_in": 3600})
     assert token_sent(AuthOptions()) == "Bearer from-default"
+
+
+@responses.activate
+def test_workload_identity_federation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The file that `gcloud iam workload-identity-pools create-cred-config` writes, with a token of somebody else."""
+    deployer = "deployer@my-project.iam.gserviceaccount.com"
+    impersonation = (
+        f"https://iamcredentials.googleapis.com/v1/projects/-/serviceAccounts/{deployer}:generateAccessToken"
+    )
+    subject, file = tmp_path / "token", tmp_path / "federation.json"
+    subject.write_text("token-of-another-issuer")
+    audience = "//iam.googleapis.com/projects/1/locations/global/workloadIdentityPools/github/providers/github"
+    content = {
+        "type": "external_account",
+        "audience": audience,
+        "subject_token_type": "urn:ietf:params:oauth:token-type:jwt",
+        "token_url": "https://sts.googleapis.com/v1/token",
+        "credential_source": {"file": str(subject)},
+        "service_account_impersonation_url": impersonation,
+    }
+    file.write_text(json.dumps(content))
+    monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(file))
+    monkeypatch.setenv("GOOGLE_CLOUD_PROJECT", "my-project")  # else google.auth asks Resource Manager for the pool's
+    exchanged = {"access_token": "federated", "token_type": "Bearer", "expires_in": 3600}
+    responses.post(content["token_url"], json=exchanged)
+    responses.post(impersonation, json={"accessToken": "from-federation", "expireTime": "2099-01-01T00:00:00Z"})
+    assert token_sent(AuthOptions()) == "Bearer from-federation"
+    assert parse_qs(requests_to(content["token_url"])[0].body.decode())["subject_token"] == ["token-of-another-issuer"]
+    assert requests_to(impersonation)[0].headers["authorization"] == "Bearer federated"
 
 
 @responses.activate

@@ -26,11 +26,15 @@ class Role:
     folder: Path
     active: bool = True
     reload: bool = False
+    user: bool = False
+    credentials: str = "metadata server of the VM"
+    refused: str = ""
+    """What the message of a run holds that is to be refused."""
 
     def __post_init__(self) -> None:
         noted = ("command", "systemd_service")
         collection(self.folder, "schedule", ("infrastructure", "settings"), noted=noted)
-        note(self.folder, noted)
+        note(self.folder, (*noted, "google_credentials_info"))
         (self.folder / "playbook.yml").touch()
 
     @property
@@ -50,7 +54,7 @@ class Role:
         """Seconds since the time that systemd would count from."""
         return time.time() - self.stamp.stat().st_mtime
 
-    def __call__(self, calendar: str, killed: str = "", *, check: bool = False) -> list[str | None]:
+    def __call__(self, calendar: str, killed: str = "", *, check: bool = False, **given: bool) -> list[str | None]:
         """Run it, to its end or to what systemd is asked for and does not do; return what it is asked for."""
         show = [
             f"ActiveState={'active' if self.active else 'inactive'}",
@@ -60,6 +64,7 @@ class Role:
             ({"argv": "show"}, {"stdout_lines": show}),
             ({"argv": "systemd-analyze"}, {"rc": 0, "stderr": "", "msg": ""}),
             *([({"state": killed}, {"failed": True, "msg": "killed"})] if killed else []),
+            ({"module": "google_credentials_info"}, {"user": self.user, "description": self.credentials}),
         ]
         settings = {
             "schedule_name": "molecule",
@@ -71,10 +76,12 @@ class Role:
             "__schedule_units": str(self.timer.parent),
             "__schedule_configuration": str(self.folder / "configuration"),
             "__schedule_stamp": str(self.stamp),
+            **given,
         }
         role = {"name": "mlops.mlflow_gcp.schedule"}
         done = play(self.folder, "localhost", role, answers, settings, check=check)
-        assert (done.returncode != 0) == bool(killed)
+        assert (done.returncode != 0) == bool(killed or self.refused)
+        assert self.refused in " ".join(done.stdout.split())
         calls = [json.loads(line) for line in (self.folder / "asked.jsonl").read_text().splitlines()]
         assert all(call["daemon_reload"] for call in calls if call.get("state") == "started")
         return [call["state"] for call in calls if call["module"] == "systemd_service"]
@@ -122,3 +129,22 @@ def test_what_a_killed_run_left_counts_from_the_next_run(role: Role, active: boo
     role.active, role.reload = active, reload
     assert role("Sun 03:00") == [*(["stopped"] if active else []), "started"]
     assert role.counts_from() < AGO / 2
+
+
+def test_credentials_of_a_user_are_refused_before_anything_is_installed(
+    role: Role, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(role, "user", True)
+    monkeypatch.setattr(role, "credentials", "authorized_user of /home/ann/adc.json")
+    monkeypatch.setattr(role, "refused", "credentials of a user on localhost: authorized_user of /home/ann/adc.json.")
+    assert role("Mon 03:00") == []
+    assert "Sun 03:00" in role.timer.read_text()
+
+
+def test_credentials_of_a_user_and_the_environment_of_another_host(role: Role, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The one is allowed, the other is not taken, where the variables say so."""
+    monkeypatch.setattr(role, "user", True)
+    monkeypatch.setenv("GOOGLE_CLOUD_PROJECT", "my-project")
+    given = {"schedule_allow_user_credentials": True, "schedule_inherit_environment": False}
+    assert role("Sun 03:00", **given) == ["started"]
+    assert "GOOGLE_CLOUD_PROJECT" not in (role.folder / "configuration" / "environment").read_text()

@@ -1,0 +1,87 @@
+# Copyright (c) 2026, the mlops.mlflow_gcp authors
+# SPDX-License-Identifier: Apache-2.0
+"""Which kind of credentials a process would use, and whether they can expire while nobody is there.
+
+Looks in the order of google.auth.default, without google-auth, so that it also runs on a host that has none.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+# Each of these holds the refresh token of a person. Sources: google-auth `_default.py`,
+# https://docs.cloud.google.com/docs/authentication/application-default-credentials
+USER_TYPES = frozenset({"authorized_user", "external_account_authorized_user"})
+METADATA = "metadata"
+_VARIABLE = "GOOGLE_APPLICATION_CREDENTIALS"
+_DEFAULT_FILE = "application_default_credentials.json"
+
+
+class CredentialsFileError(Exception):
+    """A credentials file that cannot be read or has no known form."""
+
+
+@dataclass(frozen=True)
+class Credentials:
+    """What a process would use: a file of one ``kind``, or the metadata server of the VM (``file`` is None)."""
+
+    kind: str
+    file: str | None = None
+    source_kind: str | None = None
+    """With ``impersonated_service_account``: the kind of the credentials that impersonate."""
+    impersonates: str | None = None
+    """The service account of CLOUDSDK_AUTH_IMPERSONATE_SERVICE_ACCOUNT."""
+
+    @property
+    def of_a_user(self) -> bool:
+        """Whether they end with the session of a person."""
+        return self.kind in USER_TYPES or self.source_kind in USER_TYPES
+
+    def __str__(self) -> str:
+        """Describe them without any secret."""
+        described = f"{self.kind} of {self.file}" if self.file else "metadata server of the VM"
+        if self.source_kind:
+            described += f", impersonated by {self.source_kind}"
+        if self.impersonates:
+            described += f", impersonating {self.impersonates}"
+        return described
+
+
+def find(environment: Mapping[str, str], home: str) -> Credentials:
+    """Return the credentials that the playbooks would use with this environment and home directory."""
+    impersonates = environment.get("CLOUDSDK_AUTH_IMPERSONATE_SERVICE_ACCOUNT") or None
+    path = _file(environment, home)
+    if path is None:
+        return Credentials(METADATA, impersonates=impersonates)
+    content = _content(path)
+    source = content.get("source_credentials")
+    source_kind = source.get("type") if isinstance(source, dict) else None
+    return Credentials(content["type"], str(path), str(source_kind) if source_kind else None, impersonates)
+
+
+def _file(environment: Mapping[str, str], home: str) -> Path | None:
+    """Return the file that is used; None where google.auth would ask the metadata server."""
+    kind = environment.get("GCP_AUTH_KIND") or "application"
+    named = environment.get("GCP_SERVICE_ACCOUNT_FILE" if kind == "service_account_file" else _VARIABLE)
+    if named:
+        return Path(named.replace("~", home, 1) if named.startswith("~/") else named)
+    folder = environment.get("CLOUDSDK_CONFIG")
+    default = (Path(folder) if folder else Path(home, ".config", "gcloud")) / _DEFAULT_FILE
+    return default if default.is_file() else None
+
+
+def _content(path: Path) -> dict[str, Any]:
+    # No error quotes the content: it holds secrets.
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise CredentialsFileError(f"Cannot read the credentials file {path}: {error.strerror}.") from None
+    except ValueError:
+        raise CredentialsFileError(f"The credentials file {path} is not JSON.") from None
+    if not isinstance(content, dict) or not isinstance(content.get("type"), str):
+        raise CredentialsFileError(f"The credentials file {path} has no type, so Google's libraries refuse it.")
+    return content

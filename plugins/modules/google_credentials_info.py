@@ -1,0 +1,100 @@
+#!/usr/bin/python
+# Copyright (c) 2026, the mlops.mlflow_gcp authors
+# SPDX-License-Identifier: Apache-2.0
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: google_credentials_info
+short_description: Tell which kind of Google credentials a process would use
+version_added: 0.2.0
+description:
+  - Finds the credentials that Google's libraries would use on a host with a given environment, as Application Default
+    Credentials do, and returns their kind. Returns nothing secret, and asks no service.
+  - Credentials of a user can end at any time with the session that the organisation allows, so they do not suit a
+    timer.
+author:
+  - the mlops.mlflow_gcp authors (@mlops)
+options:
+  environment:
+    description:
+      - Environment variables of the process. E(GCP_AUTH_KIND), E(GCP_SERVICE_ACCOUNT_FILE),
+        E(GOOGLE_APPLICATION_CREDENTIALS), E(CLOUDSDK_CONFIG) and E(CLOUDSDK_AUTH_IMPERSONATE_SERVICE_ACCOUNT) matter.
+    type: dict
+    default: {}
+  home:
+    description: Home directory of the user who runs the process.
+    type: path
+    required: true
+attributes:
+  check_mode:
+    description: Changes nothing.
+    support: full
+  diff_mode:
+    description: Changes nothing.
+    support: none
+"""
+
+EXAMPLES = r"""
+- name: Find the credentials of a timer
+  mlops.mlflow_gcp.google_credentials_info:
+    environment:
+      GOOGLE_APPLICATION_CREDENTIALS: /etc/mlflow-gcp/workload-identity.json
+    home: /root
+  register: credentials
+
+- name: Refuse credentials of a user
+  ansible.builtin.assert:
+    that: not credentials.user
+"""
+
+RETURN = r"""
+kind:
+  description:
+    - The type that the credentials file has, such as V(authorized_user), V(external_account_authorized_user),
+      V(impersonated_service_account), V(service_account) or V(external_account).
+    - V(metadata) where there is no file, so that the metadata server of a Google Cloud VM is asked.
+  returned: success
+  type: str
+  sample: authorized_user
+file:
+  description: The credentials file. Null with the metadata server.
+  returned: success
+  type: str
+  sample: /home/ann/.config/gcloud/application_default_credentials.json
+user:
+  description: Whether a user's session stands behind the credentials, also by impersonation.
+  returned: success
+  type: bool
+  sample: true
+description:
+  description: All of it in one line.
+  returned: success
+  type: str
+  sample: authorized_user of /home/ann/.config/gcloud/application_default_credentials.json
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ..module_utils._credential_kind import CredentialsFileError, find
+
+
+def main() -> None:
+    """Entry point."""
+    module = AnsibleModule(
+        argument_spec={
+            "environment": {"type": "dict", "default": {}},
+            "home": {"type": "path", "required": True},
+        },
+        supports_check_mode=True,
+    )
+    environment = {name: str(value) for name, value in module.params["environment"].items()}
+    try:
+        found = find(environment, module.params["home"])
+    except CredentialsFileError as error:
+        module.fail_json(msg=str(error))
+    module.exit_json(changed=False, kind=found.kind, file=found.file, user=found.of_a_user, description=str(found))
+
+
+if __name__ == "__main__":
+    main()
