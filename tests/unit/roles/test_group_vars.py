@@ -13,7 +13,19 @@ import pytest
 import yaml
 
 ROOT = Path(__file__).resolve().parents[3]
-ROLES = ("infrastructure", "credentials", "mlflow", "nginx", "doctor", "upgrade", "schedule", "rotate", "backup", "gc")
+ROLES = (
+    "infrastructure",
+    "credentials",
+    "mlflow",
+    "nginx",
+    "doctor",
+    "upgrade",
+    "schedule",
+    "control_node",
+    "rotate",
+    "backup",
+    "gc",
+)
 SETTING = re.compile(rf"# ((?:{'|'.join(ROLES)})_\w+):(?: (?P<value>[^#].*?))?(?: # (?P<mark>\w+))?")
 
 
