@@ -27,7 +27,7 @@ class CredentialsFileError(Exception):
 
 @dataclass(frozen=True)
 class Credentials:
-    """What a process would use: a file of one ``kind``, or the metadata server of the VM (``file`` is None)."""
+    """The credentials of a process: a file of one ``kind``, or the metadata server of the VM (``file`` is None)."""
 
     kind: str
     file: str | None = None

@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""The module that tells the kind of credentials. What it decides: tests/unit/module_utils/test_credential_kind.py."""
+"""The module that returns the kind of credentials. Its decisions: tests/unit/module_utils/test_credential_kind.py."""
 
 from __future__ import annotations
 
