@@ -27,7 +27,7 @@ from localcloud.cloud import Cloud
 from localcloud.consumer import require_enabled
 from localcloud.contract import ContractError, Method
 from localcloud.errors import FIRST_GENERATION, ApiError, bad_request, error_info
-from localcloud.faults import Fault
+from localcloud.faults import Fault, RandomFaults
 from localcloud.profile import EVERYWHERE
 from localcloud.registry import Found, Registry
 from localcloud.service import Bound, Call, Service, denied
@@ -38,6 +38,7 @@ _log = logging.getLogger(__name__)
 _VERBS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
 _SPOOL = 8 * 2**20
+_CALLS = 20_000  # Two runs of a whole deployment and its life on day two.
 
 
 class App:
@@ -46,7 +47,7 @@ class App:
     def __init__(self, cloud: Cloud, registry: Registry | None = None) -> None:
         self.cloud = cloud
         self.registry = registry or Registry.load()
-        self.calls: collections.deque[Json] = collections.deque(maxlen=2000)
+        self.calls: collections.deque[Json] = collections.deque(maxlen=_CALLS)
         # Handlers may wait (an operation's wait for two minutes), so anyio's default of forty threads is too few.
         self._threads: anyio.CapacityLimiter | None = None
         self.asgi = Starlette(
@@ -66,6 +67,8 @@ class App:
             return _unknown_path(request.url.path)
         name = found.match.method.id if found.match else f"{found.service.name}.raw"
         fault = self.cloud.faults.take(name, raw_path)
+        call: Json = {"method": name, "verb": request.method, "path": raw_path, "status": 0, "handled": None}
+        self.calls.append(call)
         if fault is not None and fault.drop and not fault.after:
             return _cut(request)
         body = await _spool(request)
@@ -74,11 +77,13 @@ class App:
                 response = _error(fault.error(), found.service)
             else:
                 response = await anyio.to_thread.run_sync(self._handle, request, found, body, limiter=self._threads)
+                call["handled"] = response.status_code
+                call |= getattr(request.state, "answer", {})
                 if fault is not None:
                     response = _cut(request) if fault.drop else _error(fault.error(), found.service)
         finally:
             body.close()
-        self.calls.append({"method": name, "verb": request.method, "path": raw_path, "status": response.status_code})
+        call["status"] = 0 if fault is not None and fault.drop else response.status_code
         return response
 
     def _handle(self, request: Request, found: Found, body: IO[bytes]) -> Response:
@@ -128,6 +133,8 @@ class App:
             raise ApiError(
                 500, None, f"The local cloud's own answer to {method.id} does not fit the contract: {error}"
             ) from error
+        # For the log: what was made, and by which operation.
+        request.state.answer = {key: value for key, value in (result or {}).items() if key in ("name", "targetLink")}
         if method.response is None:
             return Response(status_code=204)
         alt = request.query_params.get("$alt") or request.query_params.get("alt") or ""
@@ -188,13 +195,7 @@ class App:
                 faults.script(fault)
                 return JSONResponse(asdict(fault))
             if what == ("PUT", "faults/random"):
-                body = await request.json()
-                faults.randomize(
-                    int(body.get("seed", 0)),
-                    float(body["rate"]),
-                    [int(code) for code in body.get("codes", [503])],
-                    body.get("method", "*"),
-                )
+                faults.randomize(RandomFaults.of(await request.json()))
                 return JSONResponse(faults.describe())
             if what[1] == "profile":
                 project = request.query_params.get("project", EVERYWHERE)

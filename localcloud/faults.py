@@ -5,7 +5,7 @@
 Scripted: the next `count` calls of a method (a glob over method ids) whose path fits `path` (a glob too) answer `code`,
 before the handler ran or, with `after`, although it ran (the lost response), or have their connection cut, likewise.
 With `operation` the call succeeds, and the operation that it started ends in the error; `path` is then the resource.
-Random: each call fails with a probability, from a seed.
+Random: each call fails with a probability, from a seed. A share of the failures comes after the handler ran.
 """
 
 from __future__ import annotations
@@ -55,23 +55,67 @@ class Fault:
         return ApiError(self.code, self.reason, self.message, self.details, headers=headers)
 
 
+RESET = "reset"
+_LOST = (500, 502, 503, 504)  # The codes that a gateway sends although the service may have done the work.
+
+
+@dataclass(frozen=True)
+class RandomFaults:
+    """Random faults: each call of `method` fails with probability `rate`.
+
+    `codes` are HTTP statuses, or "reset" for a connection that is reset. `lost` is the share of the failures that come
+    after the handler ran. Only 5xx and resets can be lost answers: a service that answers 429 did nothing.
+    """
+
+    rate: float
+    seed: int = 0
+    codes: tuple[int | str, ...] = (503,)
+    method: str = "*"
+    lost: float = 0.0
+
+    @classmethod
+    def of(cls, document: Json) -> RandomFaults:
+        """From JSON; raises TypeError or ValueError for what makes no random faults."""
+        made = cls(**{**document, "codes": tuple(document.get("codes", cls.codes))})
+        if not all(0 <= share <= 1 for share in (made.rate, made.lost)):
+            raise ValueError("rate and lost are numbers from 0 to 1")
+        if not isinstance(made.seed, int) or not isinstance(made.method, str):
+            raise TypeError("seed is an integer, method a string")
+        if not made.codes or not all(code == RESET or _is_status(code) for code in made.codes):
+            raise ValueError(f"codes are HTTP error statuses and {RESET}")
+        return made
+
+    def draw(self, generator: random.Random, method: str) -> Fault | None:
+        """The fault of one call, or None."""
+        if not fnmatchcase(method, self.method) or generator.random() >= self.rate:
+            return None
+        code, lost = generator.choice(self.codes), generator.random() < self.lost
+        if isinstance(code, str):
+            return Fault(method, drop=True, after=lost)
+        return Fault(method, code=code, after=lost and code in _LOST)
+
+
+def _is_status(code: Any) -> bool:
+    return isinstance(code, int) and 400 <= code <= 599
+
+
 class Faults:
     """What goes wrong next; it is forgotten at a restart."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._scripted: list[Fault] = []
-        self._random: tuple[random.Random, float, list[int], str] | None = None
+        self._random: tuple[random.Random, RandomFaults] | None = None
 
     def script(self, fault: Fault) -> None:
         """Add a fault to the script; the oldest that fits a call comes first."""
         with self._lock:
             self._scripted.append(fault)
 
-    def randomize(self, seed: int, rate: float, codes: list[int], method: str = "*") -> None:
-        """From now on a call of `method` fails with probability `rate`; a rate of 0 ends it."""
+    def randomize(self, faults: RandomFaults) -> None:
+        """From now on calls fail at random, in a sequence that the seed gives; a rate of 0 ends it."""
         with self._lock:
-            self._random = (random.Random(seed), rate, codes, method) if rate > 0 else None  # noqa: S311 (repeatable)
+            self._random = (random.Random(faults.seed), faults) if faults.rate > 0 else None  # noqa: S311 (repeatable)
 
     def clear(self) -> None:
         """No more faults."""
@@ -84,7 +128,7 @@ class Faults:
         with self._lock:
             return {
                 "scripted": [asdict(fault) for fault in self._scripted],
-                "random": None if self._random is None else {"rate": self._random[1], "codes": self._random[2]},
+                "random": None if self._random is None else asdict(self._random[1]),
             }
 
     def take(self, method: str, path: str, *, operation: bool = False) -> Fault | None:
@@ -97,7 +141,6 @@ class Faults:
                         self._scripted.remove(fault)
                     return fault
             if self._random is not None and not operation:
-                generator, rate, codes, pattern = self._random
-                if fnmatchcase(method, pattern) and generator.random() < rate:
-                    return Fault(method, code=generator.choice(codes))
+                generator, faults = self._random
+                return faults.draw(generator, method)
         return None

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import json
 from collections.abc import Callable
@@ -251,6 +252,36 @@ def test_random_faults_repeat_with_their_seed(local: Local, owner: Session) -> N
     first = sequence()
     assert set(first) == {200, 503, 429}
     assert sequence() == first
+
+
+def test_random_faults_are_resets_and_lost_answers_too(local: Local, owner: Session) -> None:
+    """The call log says what the client got (0: a reset) and what the handler did."""
+    owner.call("GET", SECRETS)
+    headers = {"Authorization": f"Bearer {owner.http.credentials.token}"}
+    faults = {"rate": 0.6, "codes": [429, 503, "reset"], "lost": 0.5, "method": "secretmanager.*.create"}
+    owner.call("PUT", "/localcloud/faults/random", json={"seed": 5, **faults})
+    owner.call("DELETE", "/localcloud/calls")
+    got = []
+    for number in range(40):
+        with contextlib.suppress(requests.ConnectionError):
+            url = f"{local.url}{SECRETS}?secretId=secret-{number}"
+            got.append(requests.post(url, json=AUTOMATIC, headers=headers, timeout=10).status_code)
+    calls = owner.call("GET", "/localcloud/calls")["calls"]
+    assert {(call["status"], call["handled"]) for call in calls} == {
+        (200, 200), (429, None), (503, None), (503, 200), (0, None), (0, 200),
+    }  # fmt: skip
+    assert [call["status"] for call in calls if call["status"]] == got
+    owner.call("DELETE", "/localcloud/faults")
+    made = {secret["name"] for secret in owner.call("GET", SECRETS)["secrets"]}
+    assert made == {call["name"] for call in calls if call["handled"] == 200}
+
+
+@pytest.mark.parametrize(
+    "faults",
+    [{}, {"rate": 2}, {"rate": 0.1, "codes": ["cut"]}, {"rate": 0.1, "codes": [200]}, {"rate": 0.1, "seeds": 1}],
+)
+def test_bad_random_faults_are_refused(owner: Session, faults: dict[str, Any]) -> None:
+    owner.call("PUT", "/localcloud/faults/random", 400, json=faults)
 
 
 def test_partial_responses(call: Call) -> None:

@@ -7,9 +7,10 @@ import json
 from typing import Any
 
 import pytest
+import requests
 from ansible_collections.mlops.mlflow_gcp.plugins.modules import gcp_secret
 
-from tests.unit.harness import Cloud, Play
+from tests.unit.harness import Cloud, Play, error
 
 ALL = "v1/projects/my-project/secrets"
 ONE = f"{ALL}/password"
@@ -147,13 +148,45 @@ def test_if_absent_adds_where_there_is_none(cloud: Cloud, play: Play) -> None:
     holds_no_secret(result)
 
 
-def test_a_version_is_not_added_twice_when_the_answer_is_lost(cloud: Cloud, play: Play) -> None:
+LOST = [requests.ConnectionError("reset"), error(503, "UNAVAILABLE")]
+
+
+def loses(cloud: Cloud, text: str, answer: Any) -> None:
+    body = {"payload": {"data": encoded(text), "dataCrc32c": str(gcp_secret.crc32c(text.encode()))}}
+    status = 200 if isinstance(answer, Exception) else answer["error"]["code"]
+    cloud.expect("POST", "secretmanager", f"{ONE}:addVersion", answer, status=status, body=body)
+
+
+@pytest.mark.parametrize("answer", LOST, ids=["reset", "503"])
+def test_a_version_is_not_added_twice_when_the_answer_is_lost(cloud: Cloud, play: Play, answer: Any) -> None:
     cloud.get("secretmanager", ONE, SECRET)
-    lists(cloud)
-    body = {"payload": {"data": encoded(NEW), "dataCrc32c": str(gcp_secret.crc32c(NEW.encode()))}}
-    cloud.fails("POST", "secretmanager", f"{ONE}:addVersion", 503, "UNAVAILABLE", body=body)
-    result = play(gcp_secret, fails=True, name="password", payload=NEW)
-    assert "Cannot update secret password" in result["msg"]
+    lists(cloud, 3)
+    accesses(cloud, 3, OLD)
+    loses(cloud, NEW, answer)
+    lists(cloud, 4)
+    accesses(cloud, 4, NEW)
+    cloud.get("secretmanager", ONE, SECRET)
+    lists(cloud, 4)
+    accesses(cloud, 4, NEW)
+    result = play(gcp_secret, name="password", payload=NEW)
+    assert (result["changed"], result["version"]) == (True, "4")
+    holds_no_secret(result)
+
+
+@pytest.mark.parametrize("answer", LOST, ids=["reset", "503"])
+def test_a_version_is_added_again_when_the_request_was_lost(cloud: Cloud, play: Play, answer: Any) -> None:
+    cloud.get("secretmanager", ONE, SECRET)
+    lists(cloud, 3)
+    accesses(cloud, 3, OLD)
+    loses(cloud, NEW, answer)
+    lists(cloud, 3)
+    accesses(cloud, 3, OLD)
+    adds(cloud, NEW)
+    cloud.get("secretmanager", ONE, SECRET)
+    lists(cloud, 4)
+    accesses(cloud, 4, NEW)
+    result = play(gcp_secret, name="password", payload=NEW)
+    assert (result["changed"], result["version"]) == (True, "4")
     holds_no_secret(result)
 
 
