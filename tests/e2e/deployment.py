@@ -127,6 +127,15 @@ class Deployment:
         assert done.returncode == 0, f"gcloud {shlex.join(arguments)}: {done.stderr}"
         return json.loads(done.stdout.strip() or "null")
 
+    # The local cloud
+
+    def administer(self, method: str, path: str, **options: Any) -> dict[str, Any]:
+        """One call to the administration of the local cloud."""
+        root = self.environment["CLOUDSDK_API_ENDPOINT_OVERRIDES_COMPUTE"].split("/compute/")[0]
+        answer = requests.request(method, f"{root}/localcloud/{path}", timeout=10, **options)
+        assert answer.ok, f"{method} {path}: {answer.status_code} {answer.text[:2000]}"
+        return dict(answer.json())
+
     # The server
 
     @cached_property

@@ -35,6 +35,7 @@ from benchmarks.planted import crash
 from tests.e2e.control_host import ControlHost, control_host
 from tests.e2e.deployment import BIN, REPO, Deployment, changes
 from tests.e2e.own.data import Data, client_of, make
+from tests.e2e.own.google import GOOGLE, calls, record, recorded
 
 OLD, NEW = "2.22.5", "3.17.2"
 LOCK = REPO / "molecule" / "upgrade" / f"requirements-{OLD}.txt"
@@ -134,21 +135,31 @@ def serving(deployment: Deployment) -> str:
 
 
 @contextmanager
-def deployed(*arguments: str, **settings: Any) -> Iterator[Deployment]:
+def deployed(*arguments: str, profile: dict[str, Any] | None = None, **settings: Any) -> Iterator[Deployment]:
     """A deployment in a project of its own, while the block runs."""
     project = f"mlflow-e2e-{uuid.uuid4().hex[:8]}"
     made = Deployment(project=project, artifacts=REPO / "artifacts" / "e2e" / project, settings=SETTINGS | settings)
     made.create_project()
+    if profile:
+        made.administer("PUT", "profile", params={"project": project}, json=profile)
+    begun = time.time()
     made.playbook("site.yml", *arguments, log="site")
+    record(made, "site", begun)
     yield made
-    confirm = f"infrastructure_destroy_confirm={project}/mlflow"
-    made.playbook("playbooks/destroy.yml", "-e", confirm, "-e", "infrastructure_destroy_data=true", log="destroy")
+    destroy(made)
+
+
+def destroy(deployment: Deployment) -> None:
+    """Remove the deployment with its data."""
+    confirm = f"infrastructure_destroy_confirm={deployment.project}/mlflow"
+    deployment.playbook("playbooks/destroy.yml", "-e", confirm, "-e", "infrastructure_destroy_data=true", log="destroy")
 
 
 @pytest.fixture(scope="module")
 def old(local_cloud: None) -> Iterator[Deployment]:
-    """A deployment of MLflow 2.22."""
-    with deployed("-e", json.dumps({"mlflow_version": OLD, "mlflow_requirements_file": str(LOCK)})) as made:
+    """A deployment of MLflow 2.22 in a project that is as slow as Google's, in small."""
+    arguments = {"mlflow_version": OLD, "mlflow_requirements_file": str(LOCK)}
+    with deployed("-e", json.dumps(arguments), profile=GOOGLE) as made:
         yield made
 
 
@@ -197,13 +208,20 @@ def stays_old(old: Deployment, client: MlflowClient, run_id: str, tmp_path: Path
 @contextmanager
 def fault(deployment: Deployment, **what: Any) -> Iterator[None]:
     """The local cloud answers so, as often as it is asked of this project while the block runs."""
-    address = deployment.environment["CLOUDSDK_API_ENDPOINT_OVERRIDES_COMPUTE"].split("/compute/")[0]
-    script = {"count": 1000, "path": f"*/projects/{deployment.project}/*", **what}
-    requests.post(f"{address}/localcloud/faults", json=script, timeout=10).raise_for_status()
+    deployment.administer("POST", "faults", json={"count": 1000, "path": f"*/projects/{deployment.project}/*", **what})
     try:
         yield
     finally:
-        requests.delete(f"{address}/localcloud/faults", timeout=10).raise_for_status()
+        deployment.administer("DELETE", "faults")
+
+
+def test_the_first_run_met_the_delays_of_google(old: Deployment) -> None:
+    site = recorded(old, "site")
+    assert site.refused(403), "every API was there as soon as it was enabled"
+    assert site.agent_was_late(), "the service agent of Service Networking was there at once"
+    assert site.seconds("CREATE mlflow-database") > GOOGLE["scale"] * 420
+    runs = old.call("GET", "sql", f"v1/projects/{old.project}/instances/mlflow-database/backupRuns")["items"]
+    assert [run["type"] for run in runs] == ["AUTOMATED"], "Cloud SQL made no backup of its own"
 
 
 def test_check_says_what_it_would_do_and_does_nothing(stays_old: Deployment) -> None:
@@ -535,3 +553,17 @@ def test_a_backup_comes_back_in_a_new_deployment(old: Deployment, data: Data, ne
     assert answers == [200, 401, 401, 200]
     plan = new.playbook("playbooks/provision.yml", "--check", log="after-restore").stdout
     assert set(changes(plan).values()) == {0}, plan[-3000:]
+
+
+def test_a_destroyed_deployment_is_built_again_under_its_name(old: Deployment) -> None:
+    """The private services connection outlives the instance: Google's producers keep it in use for days."""
+    old.administer("DELETE", "calls")
+    destroy(old)
+    destroyed = [call["method"] for call in calls(old)]
+    assert "compute.networks.removePeering" in destroyed
+    begun = time.time()
+    old.playbook("playbooks/provision.yml", log="provision-again")
+    record(old, "again", begun)
+    instance = old.call("GET", "sql", f"v1/projects/{old.project}/instances/mlflow-database")
+    assert instance["state"] == "RUNNABLE"
+    assert recorded(old, "again").seconds("CREATE mlflow-database") > GOOGLE["scale"] * 420

@@ -1,0 +1,76 @@
+# Copyright (c) 2026, the mlops.mlflow_gcp authors
+# SPDX-License-Identifier: Apache-2.0
+"""A project of the local cloud with the profile `google`: what a run met there, and how long each resource took."""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any
+
+from tests.e2e.deployment import Deployment
+
+# Twenty times as fast as Google. Ansible is not, so what a run must still meet lasts longer in proportion:
+# seconds after which an API is enabled everywhere, a service account is known, a service agent can work.
+GOOGLE: dict[str, Any] = {
+    "name": "google",
+    "scale": 0.05,
+    "api_enablement": 400.0,
+    "service_accounts": 200.0,
+    "service_agents": 1200.0,
+}
+ENABLE = "serviceusage.services.batchEnable"
+CONNECT = ("servicenetworking.services.connections.create", "servicenetworking.services.connections.patch")
+
+
+@dataclass
+class Record:
+    """A run of a playbook in the artifacts: its calls, and the seconds of each operation."""
+
+    seconds_in_all: float
+    operations: dict[str, float]
+    calls: list[dict[str, Any]]
+
+    def seconds(self, operation: str) -> float:
+        """The duration of an operation, such as "insert mlflow-network"."""
+        return self.operations[operation]
+
+    def refused(self, code: int) -> int:
+        """How many calls got this HTTP status after the run enabled the APIs."""
+        methods = [call["method"] for call in self.calls]
+        return sum(call["status"] == code for call in self.calls[methods.index(ENABLE) + 1 :])
+
+    def agent_was_late(self) -> bool:
+        """Whether Service Networking refused the connection first, or the run was too slow to meet that."""
+        times = {each["method"]: each["time"] for each in reversed(self.calls)}
+        tries = [call for call in self.calls if call["method"] in CONNECT]
+        met = GOOGLE["service_agents"] * GOOGLE["scale"]
+        return len(tries) > 1 or tries[0]["time"] - times[ENABLE] > met
+
+
+def calls(deployment: Deployment) -> list[dict[str, Any]]:
+    """The calls about a deployment that the local cloud remembers. Buckets are called after the project, too."""
+    found = deployment.administer("GET", "calls")["calls"]
+    return [call for call in found if deployment.project in call["path"]]
+
+
+def record(deployment: Deployment, name: str, begun: float) -> None:
+    """Keep what a run of a playbook met since it began (seconds since the epoch) as an artifact."""
+    compute = deployment.call("GET", "compute", f"projects/{deployment.project}/aggregated/operations")
+    found = [each for scope in compute["items"].values() for each in scope.get("operations", ())]
+    sql = f"v1/projects/{deployment.project}/operations?instance=mlflow-database"
+    found += deployment.call("GET", "sql", sql).get("items", [])
+    durations = {}
+    for each in found:
+        start, end = (datetime.fromisoformat(each[key]).timestamp() for key in ("insertTime", "endTime"))
+        if start >= begun:
+            durations[f"{each['operationType']} {each['targetLink'].rsplit('/', 1)[1]}"] = round(end - start, 1)
+    kept = Record(round(time.time() - begun, 1), durations, calls(deployment))
+    (deployment.artifacts / f"{name}.json").write_text(json.dumps(asdict(kept), indent=1))
+
+
+def recorded(deployment: Deployment, name: str) -> Record:
+    """What `record` kept."""
+    return Record(**json.loads((deployment.artifacts / f"{name}.json").read_text()))
