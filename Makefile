@@ -36,6 +36,10 @@ password: ## print the administrator's password
 snippet: ## print Python that logs a run: make -s snippet | .venv/bin/python -
 	@scripts/with-cloud.sh python scripts/deployment.py snippet
 
+.PHONY: verify-on-google
+verify-on-google: installed ## ask GOOGLE_CLOUD_PROJECT what the local cloud cannot tell; VERIFY_CREATE=1 also builds and destroys
+	@python scripts/verify_on_google.py
+
 .PHONY: env
 env: ## print the exports that lead gcloud and clients to the local cloud: eval "$(make -s env)"
 	@[ -x .venv/bin/python ] || { echo 'error: nothing is installed yet. Start with: make up' >&2; exit 1; }
