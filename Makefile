@@ -37,7 +37,7 @@ snippet: ## print Python that logs a run: make -s snippet | .venv/bin/python -
 	@scripts/with-cloud.sh python scripts/deployment.py snippet
 
 .PHONY: verify-on-google
-verify-on-google: installed ## ask GOOGLE_CLOUD_PROJECT what the local cloud cannot tell; VERIFY_CREATE=1 also builds and destroys
+verify-on-google: installed ## check GOOGLE_CLOUD_PROJECT and write a report; VERIFY_CREATE=1 also builds and destroys
 	@python scripts/verify_on_google.py
 
 .PHONY: env

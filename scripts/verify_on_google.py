@@ -1,6 +1,6 @@
-"""Ask a Google Cloud project the questions that the local cloud cannot answer, and write a report for an issue.
+"""Verify the collection on a Google Cloud project, and write a report for an issue.
 
-Reads only. With VERIFY_CREATE=1 it also builds a deployment of its own, checks and destroys it, which costs money.
+Sends only read requests. With VERIFY_CREATE=1 it also builds, checks and destroys a deployment, which costs money.
 The report names no project, account or address, and holds no secret.
 """
 
@@ -26,7 +26,9 @@ import requests
 Json = dict[str, Any]
 REPOSITORY = Path(__file__).resolve().parent.parent
 SCOPE = "https://www.googleapis.com/auth/cloud-platform"
-NAME = "verify"  # of the deployment that is built; not that of anybody's own
+NAME = (
+    "verify"  # The temporary deployment. The name differs from the default, so that no other deployment is destroyed.
+)
 SERVICES = (
     "cloudresourcemanager",
     "compute",
@@ -70,11 +72,11 @@ SHARED_NUMBER = "764086051850"  # What user credentials without a quota project 
 
 
 class VerifyError(Exception):
-    """The checks cannot start. The text says why and what to do."""
+    """The checks cannot start. The message has the cause and the remedy."""
 
 
 class Mask:
-    """Replaces what identifies a person, a project or a network, and whatever looks like a secret."""
+    """Masks secrets and all that identifies a person, a project or a network."""
 
     patterns = (
         (re.compile(r"-----BEGIN [^-]+-----.*?-----END [^-]+-----", re.DOTALL), "SECRET"),
@@ -97,7 +99,7 @@ class Mask:
         self.known = sorted(((value, word) for value, word in known if value), key=lambda pair: -len(pair[0]))
 
     def __call__(self, text: str) -> str:
-        """Return the text without what is masked."""
+        """Mask a text."""
         for pattern, word in self.patterns[:4]:  # An account's address holds the project's ID.
             text = pattern.sub(word, text)
         for value, word in self.known:
@@ -134,14 +136,14 @@ def _cell(value: object) -> str:
 
 @dataclass
 class Answer:
-    """What a service said: HTTP status, and of an error the reason and whose quota it would have been."""
+    """An answer of a service: HTTP status and JSON document."""
 
     code: int
     document: Json
 
     @property
     def said(self) -> str:
-        """One line for the report."""
+        """The error in one line: reason, project that was charged, message."""
         error = self.document.get("error")
         if not isinstance(error, dict):
             return "" if self.code < 400 else "no JSON"
@@ -188,7 +190,7 @@ class Project:
 
 
 def probe(project: Project, report: Report) -> None:
-    """Add what can be read without changing anything."""
+    """Add the results of read requests."""
     kind = type(project.credentials)
     whose = {None: "none", project.id: "this project"}.get(project.quota_project, "another project")
     report.section("Credentials", f"`{kind.__module__}.{kind.__name__}`, quota project: {whose}.")
@@ -204,7 +206,7 @@ def probe(project: Project, report: Report) -> None:
 
 
 def quota_projects(project: Project, report: Report) -> None:
-    """Add what each API answers without a quota project, with this project and with the one of the credentials."""
+    """Add the answers of each API without a quota project, with this project, and with that of the credentials."""
     p, connections = project.id, "v1/services/servicenetworking.googleapis.com/connections"
     paths = (
         ("SERVICEUSAGE", f"v1/projects/{p}/services/compute.googleapis.com"),
@@ -229,7 +231,7 @@ def quota_projects(project: Project, report: Report) -> None:
 
 
 def apis(project: Project, report: Report) -> None:
-    """Add which of the needed APIs are enabled."""
+    """Add the state of the APIs that a deployment needs."""
     names = "&".join(f"names=projects/{project.id}/services/{name}.googleapis.com" for name in SERVICES)
     answer = project.ask("SERVICEUSAGE", f"v1/projects/{project.id}/services:batchGet?{names}")
     report.section("APIs", *([f"{answer.code} {answer.said}"] if answer.code >= 400 else []))
@@ -238,7 +240,7 @@ def apis(project: Project, report: Report) -> None:
 
 
 def policies(project: Project, report: Report) -> None:
-    """Add the organisation policies that are in force."""
+    """Add the effective organisation policies."""
     report.section("Organisation policies in force")
     rows = []
     for name in CONSTRAINTS:
@@ -260,7 +262,7 @@ class Step:
 
 
 def steps(project: str) -> list[Step]:
-    """The life of a deployment: built twice, examined, backed up, destroyed, and once more under the same name."""
+    """Return the runs: build twice, check, back up, destroy, and build and destroy under the same name."""
     confirm = ("-e", f"infrastructure_destroy_confirm={project}/{NAME}", "-e", "infrastructure_destroy_data=true")
     destroy = ("playbooks/destroy.yml", *confirm)
     return [
@@ -275,7 +277,7 @@ def steps(project: str) -> list[Step]:
 
 
 def refuse_existing(project: Project) -> None:
-    """Raise VerifyError where a deployment of this name exists: it would be destroyed."""
+    """Raise VerifyError if a deployment of this name exists, because it would be destroyed."""
     for api, path in (
         ("SQL", f"v1/projects/{project.id}/instances/{NAME}-database"),
         ("COMPUTE", f"projects/{project.id}/global/networks/{NAME}-network"),
@@ -285,7 +287,7 @@ def refuse_existing(project: Project) -> None:
 
 
 def create(project: Project, report: Report, logs: Path) -> bool:
-    """Run the playbooks, add their timings, and return whether all went well. A failure leads to Destroy."""
+    """Run the playbooks, add their durations, and return whether all succeeded. Destroy after a failure."""
     refuse_existing(project)
     report.section("Playbooks", "Each run with its duration; below, the tasks that took longer than two seconds.")
     good, destroyed = True, False
@@ -311,7 +313,7 @@ def create(project: Project, report: Report, logs: Path) -> bool:
 
 
 def playbook(step: Step, logs: Path) -> tuple[int, str]:
-    """Run a playbook; its exit code and output, which is kept on this host."""
+    """Run a playbook and keep its log on this host. Return exit code and output."""
     environment = os.environ | {
         "ANSIBLE_CALLBACKS_ENABLED": "ansible.posix.profile_tasks",
         "ANSIBLE_NOCOLOR": "1",
@@ -333,20 +335,20 @@ def playbook(step: Step, logs: Path) -> tuple[int, str]:
 
 
 def failure(output: str) -> str:
-    """Return what Ansible said when a task failed."""
+    """Return the error message in the output of Ansible."""
     _before, _word, said = output.partition("[ERROR]: ")
     return said.split("\nOrigin:")[0][:600] if said else output[-600:]
 
 
 def main() -> int:
-    """Probe, create where that is asked for, and write the report."""
+    """Read, create a deployment if VERIFY_CREATE is 1, and write the report."""
     project_id = os.environ.get("GOOGLE_CLOUD_PROJECT", "")
     creates = os.environ.get("VERIFY_CREATE") == "1"
     try:
         if not project_id:
             raise VerifyError("no project. Run: make verify-on-google GOOGLE_CLOUD_PROJECT=my-project")
         if creates and not os.environ.get("MLFLOW_GCP_SSH_SOURCE_RANGES"):
-            raise VerifyError("nobody may open SSH. Set MLFLOW_GCP_SSH_SOURCE_RANGES, see docs/google-cloud.md")
+            raise VerifyError("no address may use SSH. Set MLFLOW_GCP_SSH_SOURCE_RANGES, see docs/google-cloud.md")
         project = Project(project_id)
         mask = Mask(
             [

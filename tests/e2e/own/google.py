@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""A project of the local cloud with the profile `google`: what a run met there, and how long each resource took."""
+"""A project of the local cloud with the profile `google`: delays that a run met, duration of each operation."""
 
 from __future__ import annotations
 
@@ -12,8 +12,7 @@ from typing import Any
 
 from tests.e2e.deployment import Deployment
 
-# Twenty times as fast as Google. Ansible is not, so what a run must still meet lasts longer in proportion:
-# seconds after which an API is enabled everywhere, a service account is known, a service agent can work.
+# Twenty times as fast as Google. Ansible is as slow as ever, so the propagation delays are longer in proportion.
 GOOGLE: dict[str, Any] = {
     "name": "google",
     "scale": 0.05,
@@ -57,7 +56,7 @@ def calls(deployment: Deployment) -> list[dict[str, Any]]:
 
 
 def record(deployment: Deployment, name: str, begun: float) -> None:
-    """Keep what a run of a playbook met since it began (seconds since the epoch) as an artifact."""
+    """Keep calls and operations since the start of a run (seconds since the epoch) as an artifact."""
     compute = deployment.call("GET", "compute", f"projects/{deployment.project}/aggregated/operations")
     found = [each for scope in compute["items"].values() for each in scope.get("operations", ())]
     sql = f"v1/projects/{deployment.project}/operations?instance=mlflow-database"
@@ -72,5 +71,5 @@ def record(deployment: Deployment, name: str, begun: float) -> None:
 
 
 def recorded(deployment: Deployment, name: str) -> Record:
-    """What `record` kept."""
+    """Read what `record` wrote."""
     return Record(**json.loads((deployment.artifacts / f"{name}.json").read_text()))

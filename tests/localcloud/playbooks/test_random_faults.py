@@ -24,7 +24,7 @@ CREATES = (".insert", ".create", ".addVersion")
 
 
 def creations(calls: Iterable[Mapping[str, Any]]) -> dict[str, set[str]]:
-    """Return what a call log created: method and resource → the operations, versions or calls that did.
+    """Return the creations in a call log: method and resource → the operations, versions or calls.
 
     A request that is repeated with the same requestId gets the operation of the first one.
     """
@@ -42,7 +42,7 @@ def creations(calls: Iterable[Mapping[str, Any]]) -> dict[str, set[str]]:
 
 
 def duplicates(calls: Iterable[Mapping[str, Any]]) -> dict[str, set[str]]:
-    """Return what was created more than once."""
+    """Return the resources that were created more than once."""
     # An operation on a database names the instance, which gets two databases.
     expected = {"sql.databases.insert": 2}
     made = creations(calls)

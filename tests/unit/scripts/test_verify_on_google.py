@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""The report of `make verify-on-google`: what is masked, what is asked, and in which order playbooks run."""
+"""The report of `make verify-on-google`: masking, requests and the order of the playbooks."""
 
 from __future__ import annotations
 
