@@ -67,8 +67,8 @@ class App:
             return _unknown_path(request.url.path)
         name = found.match.method.id if found.match else f"{found.service.name}.raw"
         fault = self.cloud.faults.take(name, raw_path)
-        call: Json = {"method": name, "verb": request.method, "path": raw_path, "status": 0, "handled": None}
-        call["time"] = self.cloud.clock.time()
+        call: Json = {"time": self.cloud.clock.time(), "method": name, "verb": request.method, "path": raw_path}
+        call |= {"query": request.url.query, "status": 0, "handled": None}
         self.calls.append(call)
         if fault is not None and fault.drop and not fault.after:
             return _cut(request)
