@@ -90,7 +90,7 @@ PLACES = pytest.mark.parametrize("place", [MLFLOW, CREDENTIALS, NGINX], ids=lamb
 @pytest.mark.parametrize(
     ("place", "name", "program"),
     [
-        (MLFLOW, "Install the programs that are not, or not as they should be", "bluegreen/slots.py"),
+        (MLFLOW, "Install missing and changed programs", "bluegreen/slots.py"),
         (CREDENTIALS, "Install the fetcher", "fetch.py"),
     ],
 )
@@ -109,12 +109,12 @@ def test_programs_are_installed_where_they_are_not_as_they_should_be(
 @pytest.mark.parametrize(
     ("place", "name", "template"),
     [
-        (MLFLOW, "Write the server's settings", "server.json"),
-        (MLFLOW, "Write the server's settings", "unit.conf"),
+        (MLFLOW, "Write the configuration of the server", "server.json"),
+        (MLFLOW, "Write the configuration of the server", "unit.conf"),
         (MLFLOW, "Install the units", "mlflow@.service"),
         (MLFLOW, "Install the units", "mlflow-switch.service"),
         (MLFLOW, "Install the units", "mlflow.service"),
-        (MLFLOW, "Say which directories there are in memory", "tmpfiles.conf"),
+        (MLFLOW, "Declare the runtime directories", "tmpfiles.conf"),
         (CREDENTIALS, "Write which secrets to fetch", "credentials.json"),
         (CREDENTIALS, "Install the unit", "mlflow-credentials.service"),
         (NGINX, "Write the site", "mlflow.conf"),
