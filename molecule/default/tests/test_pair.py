@@ -176,7 +176,7 @@ def test_a_switch_that_is_killed_goes_back(host: Host, server: Server, status: S
         reload.join()
     after = status()
     assert (after["active"], after["traffic"], after["phase"]) == (before, before, "idle")
-    assert (after["result"]["step"], after["result"]["cause"]) == ("start", "it was interrupted")
+    assert (after["result"]["step"], after["result"]["cause"]) == ("start", "the cutover was interrupted")
     assert {answer.split()[-1] for answer in answers} == {"200"}, answers
 
 

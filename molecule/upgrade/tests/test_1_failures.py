@@ -126,7 +126,7 @@ def test_nobody_gives_the_word(machine: Machine) -> None:
     """The control host was killed: SIGKILL leaves nobody who could say `go`."""
     result = machine.wait("done", machine.ask(NEW, "--go-timeout", "2", "--watch", "3"))
     assert (result["ok"], result["step"], result["moved"]) == (False, "ready", False)
-    assert "no word from the control host" in result["cause"]
+    assert "no approval from the control node" in result["cause"]
 
 
 def test_new_version_crashes_after_it_got_the_traffic(machine: Machine, target: Target) -> None:

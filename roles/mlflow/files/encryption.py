@@ -1,16 +1,16 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""Re-encrypt the secrets that MLflow stores in its database: webhook secrets and the gateway's API keys.
+"""Re-encrypt the secrets that MLflow stores in its database: webhook secrets and API keys of the AI gateway.
 
-    check       say which rows the keys of this VM decrypt
-    reencrypt   encrypt rows with the keys in use that an earlier key decrypts
+    check       report which rows the keys of this VM decrypt
+    reencrypt   encrypt the rows of earlier keys with the keys in use
 
-Run by root, the program starts itself in a transient unit: in the wanted release's Python, as the server's user, with
-the server's credentials. It prints one JSON object, which holds names of webhooks and gateway secrets, never a value.
+As root, the program starts itself in a transient unit, in the Python of the desired release, with the user and the
+credentials of the server. It prints one JSON object with names of webhooks and gateway secrets, never a value.
 
-Each of the two credentials holds one key on a line: the key in use first, earlier keys after it. Rows of gateway
-secrets may also be under MLflow's public default passphrase, which a server has that was given none.
-The databases that an upgrade or a rollback kept are included, because a rollback serves them again.
+Each of the two credentials holds one key on each line: the key in use first, then earlier keys. Gateway secrets may
+also be encrypted with MLflow's public default passphrase, which a server without a passphrase uses.
+The databases that an upgrade or a rollback kept are included, because a rollback activates them again.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from types import ModuleType
 from typing import Any
 
 CURRENT = Path("/opt/mlflow/current")
-# The link that sends requests to the slot that serves.
+# The link to the socket of the active slot.
 LINK = Path("/run/mlflow/mlflow.sock")
 CREDENTIALS = (
     "mlflow.database-uri",
@@ -38,9 +38,9 @@ CREDENTIALS = (
     "mlflow.webhook-encryption-key",
     "mlflow.crypto-kek-passphrase",
 )
-# schema.py gives these names to databases that it keeps.
+# Suffixes of the databases that schema.py keeps.
 KEPT = ("", "_before", "_failed")
-# The launcher never sets another version, so this one is part of the key in use.
+# The launcher always sets this version, which is part of the key in use.
 KEK_VERSION = 1
 KINDS = ("webhooks", "gateway")
 WEBHOOKS = (
@@ -58,15 +58,15 @@ class EncryptionError(Exception):
 
 @dataclass
 class Found:
-    """The rows of one kind, by what decrypts them."""
+    """The rows of one kind, grouped by the key that decrypts them."""
 
     current: int = 0
-    # Named "NAME (ID)".
+    # Texts of the form "NAME (ID)".
     earlier: list[str] = field(default_factory=list)
     unreadable: list[str] = field(default_factory=list)
 
     def json(self) -> Json:
-        """Return it for printing."""
+        """Return a dictionary for the JSON output."""
         return {"current": self.current, "earlier": sorted(self.earlier), "unreadable": sorted(self.unreadable)}
 
 
@@ -101,7 +101,7 @@ class GatewayKeys:
         self._derived: dict[tuple[str, int], bytes] = {}
 
     def _kek(self, passphrase: str, version: int) -> bytes:
-        # Each one takes a fifth of a second.
+        # The derivation of a key takes 0.2 s.
         if (passphrase, version) not in self._derived:
             self._derived[passphrase, version] = self._crypto.KEKManager(passphrase, version).get_kek()
         return self._derived[passphrase, version]
@@ -109,8 +109,8 @@ class GatewayKeys:
     def renew(self, wrapped: bytes, version: int) -> tuple[bool, bytes | None]:
         """Return whether the key in use unwraps a row's key, and the row's key under it; None if no key unwraps it.
 
-        MLflow never compares a row's version with its own: it derives every key with the version of its environment.
-        `version` may be another one where somebody ran `mlflow crypto rotate-kek`.
+        MLflow ignores the version of the row and derives every key with the version of its environment. The row has
+        another `version` after `mlflow crypto rotate-kek`.
         """
         from mlflow.exceptions import MlflowException
 
@@ -128,7 +128,7 @@ class GatewayKeys:
 
 @dataclass
 class Keys:
-    """The keys of both kinds, each made when the first row needs it: importing MLflow takes seconds."""
+    """The keys of both kinds. They are created for the first row, because the import of MLflow takes seconds."""
 
     webhook_ring: Sequence[str]
     passphrases: Sequence[str]
@@ -147,16 +147,16 @@ class Keys:
 
 
 def has_table(cursor: Any, name: str) -> bool:
-    """Tell whether a table exists. MLflow 2 has neither of the two."""
+    """Return whether a table exists. MLflow 2 has neither of the two tables."""
     cursor.execute("SELECT to_regclass(%s) IS NOT NULL", (name,))
     return bool(cursor.fetchone()[0])
 
 
 def webhooks(cursor: Any, keys: Keys, *, change: bool, disable: bool) -> Found:
-    """Look at the secrets of webhooks, and re-encrypt what an earlier key decrypts.
+    """Check the secrets of webhooks, and re-encrypt the secrets of earlier keys.
 
-    With `disable`, a webhook whose secret no key decrypts loses the secret and is disabled: MLflow cannot list any
-    webhook, nor change or delete this one, while the row is unreadable.
+    `disable` removes an unreadable secret and disables its webhook. An unreadable row prevents MLflow from listing all
+    webhooks, and from changing or deleting this webhook.
     """
     found = Found()
     if not has_table(cursor, "webhooks"):
@@ -170,7 +170,7 @@ def webhooks(cursor: Any, keys: Keys, *, change: bool, disable: bool) -> Found:
             found.earlier.append(f"{name} ({identifier})")
             if change:
                 cursor.execute("UPDATE webhooks SET secret = %s WHERE webhook_id = %s", (renewed, identifier))
-        # MLflow never reads a deleted one.
+        # MLflow never reads a deleted webhook.
         elif exists:
             found.unreadable.append(f"{name} ({identifier})")
             if change and disable:
@@ -181,7 +181,7 @@ def webhooks(cursor: Any, keys: Keys, *, change: bool, disable: bool) -> Found:
 
 
 def gateway(cursor: Any, keys: Keys, *, change: bool) -> Found:
-    """Look at the gateway's secrets, and wrap again what an earlier passphrase unwraps."""
+    """Check the secrets of the gateway, and wrap the keys of earlier passphrases with the one in use."""
     found = Found()
     if not has_table(cursor, "secrets"):
         return found
@@ -203,7 +203,7 @@ def gateway(cursor: Any, keys: Keys, *, change: bool) -> Found:
 
 
 def work(connection: Any, keys: Keys, *, change: bool, disable: bool) -> dict[str, Json]:
-    """Look at one database, and change it in one transaction."""
+    """Check a database and change its rows, in one transaction."""
     connection.autocommit = False
     with connection, connection.cursor() as cursor:
         cursor.execute("SET LOCAL lock_timeout = '30s'")
@@ -214,10 +214,10 @@ def work(connection: Any, keys: Keys, *, change: bool, disable: bool) -> dict[st
 
 
 def beside(name: str) -> ModuleType:
-    """Import a program that is beside this one. Isolated mode does not look there."""
+    """Import a program from this directory, which Python's isolated mode does not search."""
     spec = importlib.util.spec_from_file_location(name, Path(__file__).with_name(f"{name}.py"))
     if spec is None or spec.loader is None:
-        raise EncryptionError(f"{name}.py is not beside encryption.py. Run site.yml")
+        raise EncryptionError(f"{name}.py is not in the directory of encryption.py. Run site.yml")
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
     spec.loader.exec_module(module)
@@ -239,7 +239,7 @@ def read_keys(launch: Any, credentials: Path) -> Keys:
 
 
 def wait_for_cutover(left: str, timeout: float, *, pause: float = 0.05) -> None:
-    """Return when requests go to another slot than `left`. Raise EncryptionError after `timeout` seconds."""
+    """Wait until another slot than `left` receives the requests. Raise EncryptionError after `timeout` seconds."""
     deadline = time.monotonic() + timeout
     while time.monotonic() < deadline and target() in (left, ""):
         time.sleep(pause)
@@ -248,18 +248,18 @@ def wait_for_cutover(left: str, timeout: float, *, pause: float = 0.05) -> None:
 
 
 def target() -> str:
-    """Return where requests go; empty while they are held."""
+    """Return the socket that receives the requests, empty in maintenance mode."""
     return str(LINK.readlink()) if LINK.is_symlink() else ""
 
 
 def here(options: argparse.Namespace) -> Json:
-    """Do the work in this process; return what was found."""
+    """Do the work in this process; return the result."""
     credentials = Path(os.environ["CREDENTIALS_DIRECTORY"])
-    # The name of the database for authentication plays no part.
+    # The authentication database is not used here.
     databases = beside("schema").read_databases(credentials, "mlflow_auth")
     keys = read_keys(sys.modules["launch"], credentials)
     if options.after_cutover_from:
-        # What takes long is done before the cutover.
+        # Import MLflow before the cutover, because the import takes seconds.
         keys.webhooks(), keys.gateway()
         wait_for_cutover(options.after_cutover_from, options.timeout)
     change, disable = options.command == "reencrypt", options.disable_unreadable_webhooks
@@ -276,7 +276,7 @@ def here(options: argparse.Namespace) -> Json:
 
 
 def summary(found: dict[str, dict[str, Json]], serving: str, *, change: bool, disable: bool) -> Json:
-    """Return what was found in the serving database, and whether a row of any database was changed."""
+    """Return the result for the active database, and whether a row of any database was changed."""
     rows = [row for kinds in found.values() for kind in KINDS for row in kinds[kind]["earlier"]]
     if disable:
         rows += [row for kinds in found.values() for row in kinds["webhooks"]["unreadable"]]
@@ -284,9 +284,9 @@ def summary(found: dict[str, dict[str, Json]], serving: str, *, change: bool, di
 
 
 def in_unit(arguments: Sequence[str], options: argparse.Namespace) -> int:
-    """Start this program in a unit of its own, as the server's user with the server's credentials."""
+    """Start this program in a transient unit, with the user and the credentials of the server."""
     line = ["systemd-run", "--quiet", "--collect"]
-    # Who waits for a cutover goes on alone: whoever asked performs the cutover.
+    # With --after-cutover the caller must not wait, because the caller performs the cutover.
     line += [] if options.after_cutover else ["--wait", "--pipe"]
     properties = [f"LoadCredential={name}" for name in CREDENTIALS]
     properties += ["User=mlflow", "Group=mlflow", "UMask=0077", f"RuntimeMaxSec={options.timeout + 120:.0f}"]
@@ -307,7 +307,7 @@ def in_unit(arguments: Sequence[str], options: argparse.Namespace) -> int:
     ]
     if options.after_cutover:
         if not (left := target()):
-            raise EncryptionError(f"MLflow does not serve: {LINK} leads nowhere. Run site.yml")
+            raise EncryptionError(f"MLflow is not active: the link {LINK} does not exist. Run site.yml")
         line += ["--after-cutover-from", left]
     return subprocess.run(line, check=False).returncode
 
@@ -317,7 +317,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = list(sys.argv[1:] if arguments is None else arguments)
     parser = argparse.ArgumentParser(description="Re-encrypt the secrets that MLflow stores in its database")
     parser.add_argument("command", choices=["check", "reencrypt"])
-    parser.add_argument("--after-cutover", action="store_true", help="return at once; do it after the next cutover")
+    parser.add_argument("--after-cutover", action="store_true", help="return now; re-encrypt after the next cutover")
     parser.add_argument("--here", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--after-cutover-from", default="", help=argparse.SUPPRESS)
     parser.add_argument("--timeout", type=float, default=900.0, help="seconds to wait for the cutover")
@@ -330,11 +330,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         if not options.here:
             return in_unit(given, options)
-        # What MLflow prints belongs to the journal, not into the answer.
+        # MLflow prints to standard output, which is reserved for the JSON object.
         with redirect_stdout(sys.stderr):
             answer = here(options)
     except Exception as error:
-        # The first line: what follows in the driver's messages is about hosts and addresses.
+        # First line only. Further lines of the driver's messages name hosts and addresses.
         told = str(error).strip().splitlines() or [""]
         print(f"encryption.py {options.command}: {type(error).__name__}: {told[0]}", file=sys.stderr)
         return 1

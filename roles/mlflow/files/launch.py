@@ -1,16 +1,16 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""Start the MLflow server of a slot, with its secrets taken from systemd credentials.
+"""Start the MLflow server of a slot, with secrets from systemd credentials.
 
-The directory that holds this file is the slot: the release to run is its link `release`, settings and environment are
-in its `server.json`. Both were copied there when the slot was last switched to; what changed since plays no part.
+The directory of this file is the slot. Its link `release` selects the release, its `server.json` holds configuration
+and environment. Both were copied at the last cutover to the slot. Later changes of the desired state have no effect.
 
-The database password goes to a libpq password file and the administrator's password to the sign-in configuration,
-both readable by the service alone, in its runtime directory, which is memory. Neither is ever an argument or an
-environment variable. (The keys that sign forms and encrypt stored secrets can reach MLflow only through the environment
-of its own processes.)
+The database password is written to a libpq password file, the administrator's password to MLflow's authentication
+configuration. Only the service can read these files, in its runtime directory in memory. The passwords are never
+arguments or environment variables. The keys that sign forms and encrypt stored secrets are in the environment of the
+server's processes: MLflow reads them only from there.
 
-Started by any Python; goes on in that of the release, by its own path and with the slot's environment.
+The program starts in any Python and then replaces itself by the Python of the release.
 """
 
 from __future__ import annotations
@@ -34,18 +34,18 @@ FERNET_KEY_BYTES = 32
 
 
 class ConfigurationError(Exception):
-    """A credential is missing or cannot be used."""
+    """A credential is missing or not valid."""
 
 
 def read_credentials(directory: Path) -> dict[str, str]:
-    """Return the credentials that systemd put into `directory`."""
+    """Return the credentials in the credentials directory of systemd."""
     values = {}
     for name in SECRETS:
         path = directory / name
         if not path.exists():
             raise ConfigurationError(
-                f"credential {name} is missing. Run site.yml, which makes the secret and has this VM fetch it; where"
-                " credentials_items is set, it must name the credential. Then look at"
+                f"credential {name} is missing. Run site.yml, which creates the secret and has this VM fetch it. If"
+                " credentials_items is set, it must name the credential. Then run"
                 " `systemctl status mlflow-credentials.service`, or put the credential into /etc/credstore"
             )
         values[name] = path.read_text(encoding="utf-8").rstrip("\r\n")
@@ -61,12 +61,12 @@ def read_credentials(directory: Path) -> dict[str, str]:
 
 
 def key_ring(text: str) -> list[str]:
-    """Return the keys of a credential that holds one on each line: the key in use, then earlier ones."""
+    """Return the keys of a credential with one key on each line: the key in use, then earlier keys."""
     return [line.strip() for line in text.splitlines() if line.strip()]
 
 
 def key_in_use(name: str, values: dict[str, str]) -> str:
-    """Return the first key of a credential. MLflow would replace an empty one by a random or public key."""
+    """Return the first key of a credential. For an empty key, MLflow would use a random or a public key."""
     keys = key_ring(values[name])
     if not keys:
         raise ConfigurationError(f"credential {name} is empty")
@@ -74,7 +74,7 @@ def key_in_use(name: str, values: dict[str, str]) -> str:
 
 
 def check_webhook_key(key: str) -> None:
-    """Raise ConfigurationError unless Fernet takes the key: MLflow would end with a traceback at its import."""
+    """Raise ConfigurationError unless the key is a Fernet key. MLflow would end with a traceback during its import."""
     try:
         length = len(base64.urlsafe_b64decode(key))
     except ValueError:
@@ -82,32 +82,32 @@ def check_webhook_key(key: str) -> None:
     if length != FERNET_KEY_BYTES:
         raise ConfigurationError(
             f"the first line of the credential {WEBHOOK_CREDENTIAL} is not a Fernet key"
-            f" ({FERNET_KEY_BYTES} bytes in URL-safe base64). Store what `openssl rand -base64 32 | tr +/ -_` prints"
+            f" ({FERNET_KEY_BYTES} bytes in URL-safe base64). Store the output of `openssl rand -base64 32 | tr +/ -_`"
         )
 
 
 def write_private(path: Path, text: str) -> None:
-    """Write `text` to `path` so that nobody else could read it at any moment."""
+    """Write a file that no other user can read at any moment."""
     path.unlink(missing_ok=True)
     with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o400), "w", encoding="utf-8") as handle:
         handle.write(text)
 
 
 def split_database_uri(uri: str, auth_database: str) -> tuple[str, str, str]:
-    """Return the tracking and the sign-in database's URI without a password, and the line for libpq's password file."""
+    """Return the URIs of both databases without a password, and the line for the libpq password file."""
     from sqlalchemy.engine import make_url
     from sqlalchemy.exc import ArgumentError
 
     try:
         url = make_url(uri)
     except ArgumentError:
-        # The message of the original holds the whole URI.
+        # The original message contains the whole URI.
         raise ConfigurationError("credential mlflow.database-uri is not a database URI") from None
     if url.get_backend_name() != "postgresql" or not url.database:
         raise ConfigurationError(
             "credential mlflow.database-uri is not of the form postgresql+psycopg2://USER:PASSWORD@HOST/DATABASE"
         )
-    # A bare postgresql:// means another driver to each SQLAlchemy release.
+    # The default driver of postgresql:// depends on the SQLAlchemy release.
     url = url.set(drivername="postgresql+psycopg2")
     password, user = url.password or "", url.username or "*"
     url = url._replace(password=None)
@@ -118,7 +118,7 @@ def split_database_uri(uri: str, auth_database: str) -> tuple[str, str, str]:
 
 
 def auth_configuration(database_uri: str, password: str, settings: dict[str, Any]) -> str:
-    """Return the text of MLflow's sign-in configuration."""
+    """Return the text of MLflow's authentication configuration."""
     parser = configparser.ConfigParser(interpolation=None)
     values = {
         "default_permission": settings["default_permission"],
@@ -135,7 +135,7 @@ def auth_configuration(database_uri: str, password: str, settings: dict[str, Any
 
 
 def encryption_environment(secrets: dict[str, str]) -> dict[str, str]:
-    """Return the keys of the secrets that MLflow stores in its database: its defaults are random and public."""
+    """Return the variables with the keys for stored secrets. MLflow's defaults are a random and a public key."""
     return {
         "MLFLOW_WEBHOOK_SECRET_ENCRYPTION_KEY": key_in_use(WEBHOOK_CREDENTIAL, secrets),
         "MLFLOW_CRYPTO_KEK_PASSPHRASE": key_in_use(KEK_CREDENTIAL, secrets),
@@ -145,7 +145,7 @@ def encryption_environment(secrets: dict[str, str]) -> dict[str, str]:
 
 
 def refuse_to_migrate(uri: str, auth_uri: str) -> None:
-    """Raise ConfigurationError when a database has another schema than this release: MLflow would migrate it."""
+    """Raise ConfigurationError if a database has another schema than this release. MLflow would migrate it."""
     import mlflow
     from alembic.script import ScriptDirectory
     from sqlalchemy import create_engine, inspect, text
@@ -155,7 +155,7 @@ def refuse_to_migrate(uri: str, auth_uri: str) -> None:
     package = Path(mlflow.__file__).parent
     places = {
         "alembic_version": (uri, package / "store" / "db_migrations"),
-        # MLflow 2 keeps none; then the other one tells.
+        # MLflow 2 does not have this table. Then only the tracking database is compared.
         "alembic_version_auth": (auth_uri, package / "server" / "auth" / "db" / "migrations"),
     }
     for table, (database, scripts) in places.items():
@@ -169,12 +169,12 @@ def refuse_to_migrate(uri: str, auth_uri: str) -> None:
         if revision not in (None, head):
             raise ConfigurationError(
                 f"{table} of the database is at {revision}, and this release needs {head}."
-                " Serve the release that the database was made by, then run playbooks/upgrade.yml"
+                " Set mlflow_version to the release that created the database, then run playbooks/upgrade.yml"
             )
 
 
 def follow_admin_password() -> None:
-    """Give the administrator the credential's password when it was changed there: the credential is the truth."""
+    """Set the administrator's password to the one of the credential, if they differ."""
     from mlflow.server import auth
 
     username, password = auth.auth_config.admin_username, auth.auth_config.admin_password
@@ -185,11 +185,11 @@ def follow_admin_password() -> None:
         auth.create_admin_user(username, password)
     if not auth.store.authenticate_user(username, password):
         auth.store.update_user(username, password=password, is_admin=True)
-        print(f"The password of {username} now is the one of the credential mlflow.admin-password", flush=True)
+        print(f"The password of {username} was set to the one of the credential mlflow.admin-password", flush=True)
 
 
 def check_temporary_directory(directory: str) -> None:
-    """Raise ConfigurationError where no file can be made: Python would silently take another place, maybe memory."""
+    """Raise ConfigurationError if the directory is not writable. Python would silently use another directory."""
     try:
         with tempfile.TemporaryFile(dir=directory):
             pass
@@ -198,14 +198,14 @@ def check_temporary_directory(directory: str) -> None:
 
 
 def server_arguments(settings: dict[str, Any], runtime: Path, major: int) -> list[str]:
-    """Return the arguments of `mlflow` that make it serve on the socket in `runtime`."""
+    """Return the arguments of `mlflow` for a server on the socket in `runtime`."""
     path, graceful = runtime / "mlflow.sock", settings["graceful_shutdown_timeout"]
     if major >= 3:
         options = f"--uds {path} --loop uvloop --http httptools --timeout-graceful-shutdown {graceful}"
         listen = ["--uvicorn-opts", options]
     else:
-        # gunicorn also binds what MLflow makes of host and port: so one more socket of ours instead of a TCP port.
-        # Threads, and no time limit for a request: uploads of any size are served.
+        # gunicorn also listens on the host and port of MLflow, so replace this TCP port by a second Unix socket.
+        # Threads without a time limit for a request, because an upload may take long.
         options = f"--bind unix:{path} --graceful-timeout {graceful} --timeout 0 --worker-class gthread"
         options += f" --threads {settings['threads']}"
         listen = ["--gunicorn-opts", options, "--host", f"unix:{runtime / 'gunicorn'}", "--port", "1"]
@@ -215,9 +215,9 @@ def server_arguments(settings: dict[str, Any], runtime: Path, major: int) -> lis
 
 
 def use_server_package(slot: Path, threads: int) -> None:
-    """Have MLflow find the package mlflow_gcp_server of the slot, here and in the processes that MLflow starts.
+    """Add the slot's package mlflow_gcp_server to the import path of this process and of its child processes.
 
-    Before the release's own packages, so that its entry points come first.
+    It comes before the packages of the release, so that its entry points have precedence.
     """
     os.environ["PYTHONPATH"] = str(slot)
     os.environ["MLFLOW_GCP_SERVER_THREADS"] = str(threads)
@@ -225,8 +225,8 @@ def use_server_package(slot: Path, threads: int) -> None:
 
 
 def enter_release(slot: Path, settings: dict[str, Any]) -> None:
-    """Go on in the release's own Python and with the slot's environment, unless that is where we are."""
-    # Its own path, not the link's: a process started later must never come from another release.
+    """Replace this process by the Python of the release with the slot's environment, unless already done."""
+    # Resolve the link, so that a later child process never runs another release.
     release = (slot / "release").resolve()
     if Path(sys.prefix) != release:
         python = str(release / "bin" / "python")
@@ -250,7 +250,7 @@ def main() -> None:
     write_private(runtime / "pgpass", line)
     write_private(runtime / "auth.ini", auth_configuration(auth_uri, secrets["mlflow.admin-password"], settings))
     os.environ["PGPASSFILE"] = str(runtime / "pgpass")
-    # What sslmode=verify-ca or verify-full in the URI compares the database's certificate with.
+    # The CA for sslmode=verify-ca or verify-full in the URI.
     if (credentials / DATABASE_CA).exists():
         os.environ["PGSSLROOTCERT"] = str(credentials / DATABASE_CA)
     os.environ["MLFLOW_AUTH_CONFIG_PATH"] = str(runtime / "auth.ini")
@@ -267,7 +267,7 @@ def main() -> None:
     from mlflow.version import VERSION
 
     major = int(VERSION.split(".")[0])
-    # MLflow 2 serves no ASGI application.
+    # The package needs an ASGI server, which MLflow 2 does not have.
     if major >= 3:
         use_server_package(slot, settings["threads"])
     sys.argv = ["mlflow", *server_arguments(settings, runtime, major)]

@@ -1,10 +1,10 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""Wait until the MLflow server is of use, not merely up.
+"""Readiness check of the MLflow server.
 
-/health never touches the database, so this signs in and searches experiments; with --artifacts it also stores a
-small artifact, reads it back and deletes it. With --smoke it does once what a client's day consists of: it is refused
-without a password, logs a run, finds it, stores and reads an artifact, and removes all of it again.
+/health does not use the database, so this program authenticates and searches experiments. With --artifacts it also
+stores, reads and deletes a small artifact. With --smoke it also verifies that a request without a password is refused,
+logs a run, finds the run, stores and reads an artifact of the run, and removes the run.
 Runs on Debian's Python, as root or inside the service.
 """
 
@@ -27,12 +27,12 @@ from urllib.parse import urlsplit
 SLOTS = Path("/opt/mlflow/slots")
 API = "/api/2.0/mlflow"
 ARTIFACTS = "/api/2.0/mlflow-artifacts/artifacts"
-# What a smoke test makes is marked, should it be killed before it removes it.
+# Marks the objects of a smoke test. If the test is killed, the objects remain.
 MARK = "mlops.mlflow_gcp smoke test"
 
 
 class NotReadyError(Exception):
-    """What is not ready, in words."""
+    """The server is not ready; the message says why."""
 
 
 class UnixConnection(http.client.HTTPConnection):
@@ -50,7 +50,7 @@ class UnixConnection(http.client.HTTPConnection):
 
 
 class Server:
-    """The server behind a socket, asked as one user."""
+    """Client of the server behind a socket, with the credential of one user."""
 
     def __init__(self, path: str, username: str, password: str) -> None:
         self._path = path
@@ -69,7 +69,7 @@ class Server:
             connection.close()
 
     def ask(self, method: str, path: str, body: bytes | None = None, content_type: str = "application/json") -> bytes:
-        """Return the answer's body; anything but success means not ready."""
+        """Return the body of the response; raise NotReadyError unless the request succeeds."""
         headers = {**self._headers, "Content-Type": content_type} if body is not None else self._headers
         status, answer = self._exchange(method, path, body, headers)
         if status >= 300:
@@ -78,19 +78,19 @@ class Server:
         return answer
 
     def call(self, method: str, path: str, **values: Any) -> Any:
-        """Return the document that MLflow answers to a document."""
+        """Send a JSON document and return the JSON document of the response."""
         answer = self.ask(method, path, json.dumps(values).encode() if method != "GET" else None)
         return json.loads(answer or b"{}")
 
     def must_refuse(self, path: str) -> None:
-        """Make sure that nobody gets in without a password."""
+        """Raise NotReadyError unless a request without a password gets 401."""
         status, _body = self._exchange("GET", path, None, {"Host": "localhost"})
         if status != 401:
             raise NotReadyError(f"GET {path} without a password: HTTP {status} instead of 401")
 
 
 def check(server: Server, *, artifacts: bool) -> None:
-    """Raise NotReadyError unless the server serves."""
+    """Raise NotReadyError unless the server answers from its database."""
     server.ask("GET", "/health")
     server.call("POST", f"{API}/experiments/search", max_results=1)
     if artifacts:
@@ -103,13 +103,13 @@ def check_artifact(server: Server, path: str) -> None:
     server.ask("PUT", name, content, "application/octet-stream")
     try:
         if server.ask("GET", name) != content:
-            raise NotReadyError("an artifact came back different from what was stored")
+            raise NotReadyError("an artifact came back different from the stored one")
     finally:
         server.ask("DELETE", name)
 
 
 def smoke(server: Server) -> None:
-    """Do what clients do; raise NotReadyError at the first thing that goes wrong."""
+    """Run the smoke test; raise NotReadyError at the first failure."""
     server.must_refuse("/version")
     server.must_refuse(f"{API}/experiments/get?experiment_id=0")
     tags = [{"key": "mlops.mlflow_gcp", "value": MARK}]
@@ -123,13 +123,13 @@ def smoke(server: Server) -> None:
         server.call("POST", f"{API}/runs/log-metric", **metric)
         found = server.call("POST", f"{API}/runs/search", experiment_ids=[experiment], filter="metrics.smoke = 0.5")
         if [each["info"]["run_id"] for each in found.get("runs", [])] != [run["run_id"]]:
-            raise NotReadyError("a run that was logged is not found by its metric")
+            raise NotReadyError("a logged run is not found by its metric")
         read = server.call("GET", f"{API}/runs/get?run_id={run['run_id']}")["run"]
         if [(each["key"], each["value"]) for each in read["data"].get("metrics", [])] != [("smoke", 0.5)]:
-            raise NotReadyError("a metric came back different from what was logged")
+            raise NotReadyError("a metric came back different from the logged one")
         location = urlsplit(run["artifact_uri"])
         if location.scheme != "mlflow-artifacts":
-            raise NotReadyError(f"a run's artifacts are at {run['artifact_uri']}, not behind the server")
+            raise NotReadyError(f"the artifacts of a run are at {run['artifact_uri']}, not served by the server")
         check_artifact(server, f"{location.path.strip('/')}/smoke")
         server.call("POST", f"{API}/runs/delete", run_id=run["run_id"])
     finally:
@@ -137,7 +137,7 @@ def smoke(server: Server) -> None:
 
 
 def gone(process: str) -> bool:
-    """Tell whether the server process has ended, so that there is nothing to wait for."""
+    """Return whether the server process has ended; False if its ID is not known."""
     if not process:
         return False
     try:
@@ -148,30 +148,30 @@ def gone(process: str) -> bool:
 
 
 def read_password(directories: Sequence[str]) -> str:
-    """Return the administrator's password from the first credential store that has it."""
+    """Return the administrator's password from the first credential store that contains one."""
     for directory in directories:
         path = Path(directory) / "mlflow.admin-password"
         if directory and path.exists():
             return path.read_text(encoding="utf-8").rstrip("\r\n")
     places = ", ".join(filter(None, directories))
-    raise SystemExit(f"MLflow cannot be checked: no credential mlflow.admin-password in {places}")
+    raise SystemExit(f"Cannot check MLflow: no credential mlflow.admin-password in {places}. Run site.yml")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run as a program; return its exit code."""
-    parser = argparse.ArgumentParser(description="Wait until the MLflow server is of use")
-    parser.add_argument("--slot", help="blue or green, with its settings; default: the one that has the traffic")
+    parser = argparse.ArgumentParser(description="Wait until the MLflow server is ready")
+    parser.add_argument("--slot", help="blue or green, with its configuration; default: the active slot")
     parser.add_argument("--socket", default="/run/mlflow/mlflow.sock")
     parser.add_argument("--username", default="admin")
     parser.add_argument("--timeout", type=float, default=120.0, help="seconds to keep trying")
-    parser.add_argument("--artifacts", action="store_true", help="store, read and delete an artifact too")
-    parser.add_argument("--smoke", action="store_true", help="then log a run with an artifact and remove it")
+    parser.add_argument("--artifacts", action="store_true", help="also store, read and delete an artifact")
+    parser.add_argument("--smoke", action="store_true", help="also log a run with an artifact and remove the run")
     options = parser.parse_args(arguments)
     if options.slot:
         settings = json.loads((SLOTS / options.slot / "server.json").read_text(encoding="utf-8"))
         options.socket = f"/run/mlflow-{options.slot}/mlflow.sock"
         options.username, options.timeout = settings["admin_username"], float(settings["start_timeout"])
-    # Inside the service its own credentials; root looks where systemd itself would, in the same order.
+    # Inside the service, its own credentials. As root, the same directories as systemd, in the same order.
     own = os.environ.get("CREDENTIALS_DIRECTORY", "")
     stores = [own] if own or os.geteuid() != 0 else ["/etc/credstore", "/run/credstore"]
     server = Server(options.socket, options.username, read_password(stores))
@@ -181,7 +181,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             check(server, artifacts=options.artifacts or options.smoke)
             break
         except NotReadyError as error:
-            # systemd tells ExecStartPost= the server's process.
+            # systemd passes the server's process ID to ExecStartPost=.
             if gone(os.environ.get("MAINPID", "")):
                 print("MLflow ended before it was ready. See journalctl -u 'mlflow@*'.", file=sys.stderr)
                 return 1
@@ -191,7 +191,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 return 1
         time.sleep(0.5)
     try:
-        # Once: what works only now and then is not to be served.
+        # No retries: a server that works only sometimes must not be deployed.
         if options.smoke:
             smoke(server)
     except (NotReadyError, KeyError, ValueError) as error:

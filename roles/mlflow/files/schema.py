@@ -1,27 +1,25 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""What an upgrade does with MLflow's databases: compare schemas, copy, migrate, go back.
+"""Database operations of an upgrade: compare schemas, copy, migrate, restore.
 
-    heads      revisions in the databases and in this release's code, and whether the code knows them
+    heads      revisions in the databases and in the code of this release, and whether the code knows them
     size       bytes of the databases; connections used and allowed
-    copy       keep the databases as NAME_before and serve copies of them under their names
-    restore    give the names back to what `copy` kept
-    forget     drop what `copy` kept
-    migrate    bring both databases to this release's schema
-    counts     rows in the serving databases and in what `copy` kept, and the upgrade that kept it
+    copy       keep the databases as NAME_before and put copies under their names
+    restore    give the kept databases their names again
+    forget     drop the kept databases
+    migrate    migrate both databases to the schema of this release
+    counts     rows in the active and in the kept databases, and the upgrade that kept them
 
-Runs inside a release's virtual environment, with the server's credentials; prints one JSON document. Nobody may use the
-databases during copy, restore and migrate: stop the server first. Sessions that are left are ended.
+Runs in the virtual environment of a release, with the credentials of the server; prints one JSON document. Stop the
+server before copy, restore and migrate. These commands end all sessions of the databases.
 
-Killed at any point, a command leaves one of two states, told apart by the names of the databases, because the server
-changes all the names in one transaction: either everything is as before, or everything is as after it. What else may
-lie about (a copy that has not got its name yet, a database that lost its name and was to be dropped) has a name of its
-own, and the next command drops it. The sessions of a command that was killed are ended by the next one: a server goes
-on for a while with what a dead client asked for.
+A command can be killed at any point. PostgreSQL renames all databases in one transaction, so the names show one of two
+states: before the command, or after it. Unfinished copies and databases to drop have separate names, and the next
+command drops them. The next command also ends the sessions of a killed one, because a PostgreSQL server continues the
+statement of a dead client for some time.
 
-`--id` names the upgrade: with it, `copy` that was already done is not done again, and `restore` leaves alone what an
-earlier upgrade kept. The databases are renamed and copied with the rights of a user of Cloud SQL: member of the role
-that owns them, with CREATEDB.
+`--id` names the upgrade. With it, a repeated `copy` does nothing, and `restore` ignores the databases of an earlier
+upgrade. The PostgreSQL user needs CREATEDB and membership in the role that owns the databases, as in Cloud SQL.
 """
 
 from __future__ import annotations
@@ -42,13 +40,13 @@ import psycopg2
 import psycopg2.errors
 from psycopg2 import sql
 
-# The key of the lock that one command at a time holds, in the maintenance database: "mlflow" as a number.
+# Key of the advisory lock in the maintenance database, which limits this program to one process: "mlflow" as a number.
 LOCK = 0x6D6C666C6F77
 MAINTENANCE = "postgres"
 MARK = "mlflow upgrade "
-# The revision of MLflow's user database before it kept revisions (mlflow.server.auth.db).
+# Revision of an authentication database without a table of revisions (mlflow.server.auth.db).
 INITIAL_AUTH_REVISION = "8606fa83a998"
-# A server that is gone without a word (failover, lost route) is noticed after 90 s, not after hours. libpq's words.
+# Options of libpq: detect a lost connection (failover, lost route) after 90 s instead of hours.
 KEEPALIVES = {"keepalives_idle": "30", "keepalives_interval": "10", "keepalives_count": "6"}
 # Above this size, copying files (with a checkpoint) is faster than copying through the write-ahead log.
 LARGE = 64 * 1024 * 1024
@@ -59,12 +57,12 @@ COUNTED = {
 
 
 class SchemaError(Exception):
-    """What went wrong, in words without secrets."""
+    """A failure with a message that holds no secrets."""
 
 
 @dataclass(frozen=True)
 class Databases:
-    """The server's two databases; one and the same where the setting says so."""
+    """The two databases of the server. Both names may be the same."""
 
     tracking: str
     auth: str
@@ -73,11 +71,11 @@ class Databases:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Each of them once."""
+        """The names without duplicates."""
         return tuple(dict.fromkeys((self.tracking, self.auth)))
 
     def connect(self, database: str) -> Any:
-        """Connect, each statement being its own transaction."""
+        """Connect with autocommit."""
         arguments, options = self.url.get_dialect()().create_connect_args(self.url.set(database=database))
         connection = psycopg2.connect(*arguments, **options, connect_timeout=30, application_name="mlflow-schema")
         connection.autocommit = True
@@ -88,17 +86,17 @@ def read_databases(credentials: Path, auth_database: str) -> Databases:
     """Return the databases that the credentials name."""
     from sqlalchemy.engine import make_url
 
-    # Isolated mode does not look for modules beside this file.
+    # Python's isolated mode does not import modules from the directory of this file.
     spec = importlib.util.spec_from_file_location("launch", Path(__file__).with_name("launch.py"))
     if spec is None or spec.loader is None:
-        raise SchemaError("launch.py is not beside schema.py")
+        raise SchemaError("launch.py is not in the directory of schema.py. Run site.yml")
     launch = importlib.util.module_from_spec(spec)
     sys.modules["launch"] = launch
     spec.loader.exec_module(launch)
 
     path = credentials / "mlflow.database-uri"
     if not path.exists():
-        raise SchemaError("credential mlflow.database-uri is missing")
+        raise SchemaError("credential mlflow.database-uri is missing. Run site.yml")
     uri = path.read_text(encoding="utf-8").rstrip("\r\n")
     try:
         tracking, _auth, _line = launch.split_database_uri(uri, auth_database)
@@ -107,66 +105,66 @@ def read_databases(credentials: Path, auth_database: str) -> Databases:
     if (credentials / "mlflow.database-ca").exists():
         os.environ["PGSSLROOTCERT"] = str(credentials / "mlflow.database-ca")
     url = make_url(tracking).set(password=make_url(uri).password)
-    # In the URL, since migrations make engines of their own from it.
+    # In the URL, because migrations create engines from it.
     url = url.set(query={**KEEPALIVES, **url.query})
     return Databases(tracking=str(url.database), auth=auth_database, url=url)
 
 
 def before(name: str) -> str:
-    """What `copy` keeps of a database."""
+    """Return the name under which `copy` keeps a database."""
     return f"{name}_before"
 
 
 def failed(name: str) -> str:
-    """A database that `restore` keeps, since a server has written to it."""
+    """Return the name under which `restore` keeps a database that a server has written to."""
     return f"{name}_failed"
 
 
 def fresh(name: str) -> str:
-    """A copy that is being made."""
+    """Return the name of an unfinished copy."""
     return f"{name}_fresh"
 
 
 def discarded(name: str) -> str:
-    """A database that is being dropped."""
+    """Return the name of a database that is going to be dropped."""
     return f"{name}_discarded"
 
 
 def mark_in(comment: str) -> str | None:
-    """The upgrade that a database's comment names in its first line."""
+    """Return the upgrade in the first line of a database comment."""
     first = comment.split("\n", 1)[0]
     return first.removeprefix(MARK) if first.startswith(MARK) else None
 
 
 class Server:
-    """The session that renames, copies and drops databases, in the maintenance database."""
+    """The session in the maintenance database that renames, copies and drops databases."""
 
     def __init__(self, databases: Databases, *, patience: float, take_over: bool = False) -> None:
         for name in databases.names:
-            # PostgreSQL cuts longer names, and two would become one.
+            # PostgreSQL truncates longer names, so two names could become equal.
             if len(discarded(name).encode()) > 63:
-                raise SchemaError(f"the database's name {name} is too long: an upgrade adds up to 10 bytes to it")
+                raise SchemaError(f"the database name {name} is too long: an upgrade appends up to 10 bytes")
         self.databases = databases
         self.patience = patience
         self._connection = databases.connect(MAINTENANCE)
-        # A role that the connection's options set may lack CREATEDB; RESET ROLE would go back to that one.
+        # A role from the connection options may lack CREATEDB, and RESET ROLE would select that role again.
         self.run("SET ROLE NONE")
         self.run("SET lock_timeout = '10s'")
         self._lock(take_over=take_over)
 
     def close(self) -> None:
-        """End the session, and with it the lock."""
+        """End the session, which releases the lock."""
         self._connection.close()
 
     def run(self, statement: str | sql.Composable, values: Sequence[object] = ()) -> list[tuple[Any, ...]]:
-        """Run one statement; return its rows."""
+        """Run a statement; return its rows."""
         with self._connection.cursor() as cursor:
             cursor.execute(statement, values or None)
             return list(cursor.fetchall()) if cursor.description else []
 
     @contextlib.contextmanager
     def transaction(self) -> Iterator[None]:
-        """All the statements or none."""
+        """Run statements in one transaction."""
         self.run("BEGIN")
         try:
             yield
@@ -180,7 +178,7 @@ class Server:
         deadline = time.monotonic() + (0 if take_over else 15)
         give_up = deadline + self.patience
         while not self.run("SELECT pg_try_advisory_lock(%s)", [LOCK])[0][0]:
-            # Nobody starts a second command while one works: who still holds it has lost its client.
+            # Commands never run in parallel, so the session that holds the lock has lost its client.
             if time.monotonic() > deadline:
                 # After a rotation the holder is another user: without pg_signal_backend only waiting helps.
                 with contextlib.suppress(psycopg2.errors.InsufficientPrivilege):
@@ -190,22 +188,22 @@ class Server:
                         [LOCK],
                     )
             if time.monotonic() > give_up:
-                raise SchemaError("another command works on the databases and does not end")
+                raise SchemaError("another command holds the lock of the databases and does not end. Try again later")
             time.sleep(0.2)
 
     def locked(self) -> bool:
-        """Whether this session still is the one that may work."""
+        """Return whether this session still exists and so holds the lock."""
         try:
             return bool(self.run("SELECT 1"))
         except psycopg2.Error:
             return False
 
     def existing(self) -> set[str]:
-        """The names of all databases."""
+        """Return the names of all databases."""
         return {row[0] for row in self.run("SELECT datname FROM pg_database")}
 
     def sweep(self) -> None:
-        """Drop what a killed command left: nothing serves under these names, and nothing goes back to them."""
+        """Drop the temporary databases of a killed command. They are not used by a server or for a rollback."""
         present = self.existing()
         for name in self.databases.names:
             for remains in (fresh(name), discarded(name)):
@@ -213,12 +211,12 @@ class Server:
                     self.drop(remains)
 
     def drop(self, name: str) -> None:
-        """Drop a database with whoever uses it."""
+        """Drop a database and end its sessions."""
         statement = sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name))
         self._insist([name], lambda: self.run(statement))
 
     def rename(self, names: Sequence[tuple[str, str]], then: Callable[[], None] = lambda: None) -> None:
-        """Give databases other names, in order and all at once, with what `then` does."""
+        """Rename databases in order and call `then`, in one transaction."""
 
         def work() -> None:
             with self.transaction():
@@ -229,7 +227,7 @@ class Server:
         self._insist([pair[0] for pair in names], work)
 
     def _insist(self, names: Sequence[str], work: Callable[[], object]) -> None:
-        """Do what needs databases without sessions: end them, as often as somebody comes back."""
+        """End the sessions of databases and call `work`; repeat while new sessions prevent the work."""
         deadline = time.monotonic() + self.patience
         while True:
             self._end_sessions(names)
@@ -239,7 +237,9 @@ class Server:
             except (psycopg2.errors.ObjectInUse, psycopg2.errors.LockNotAvailable) as error:
                 if time.monotonic() > deadline:
                     message = str(error).splitlines()[0]
-                    raise SchemaError(f"{message}: sessions come back faster than they are ended") from None
+                    raise SchemaError(
+                        f"{message}: clients reconnect faster than their sessions are ended. Stop these clients"
+                    ) from None
             time.sleep(0.2)
 
     def _end_sessions(self, names: Sequence[str]) -> None:
@@ -249,12 +249,12 @@ class Server:
             [list(names)],
         )
         for (pid,) in rows:
-            # One of the provider's own may not be ended; it leaves by itself or the work fails with its reason.
+            # Sessions of the provider cannot be ended. If such a session does not end itself, the work fails.
             with contextlib.suppress(psycopg2.errors.InsufficientPrivilege):
                 self.run("SELECT pg_terminate_backend(%s)", [pid])
 
     def comment(self, name: str) -> str:
-        """A database's comment."""
+        """Return the comment of a database."""
         rows = self.run(
             "SELECT shobj_description(oid, 'pg_database') FROM pg_database WHERE datname = %s",
             [name],
@@ -262,17 +262,17 @@ class Server:
         return str(rows[0][0] or "") if rows else ""
 
     def set_comment(self, name: str, text: str) -> None:
-        """Give a database a comment, or none."""
+        """Set the comment of a database; an empty text removes the comment."""
         self.run(
             sql.SQL("COMMENT ON DATABASE {} IS {}").format(sql.Identifier(name), sql.Literal(text or None)),
         )
 
     def mark(self, name: str) -> str | None:
-        """The upgrade that kept this database."""
+        """Return the upgrade that kept a database."""
         return mark_in(self.comment(name))
 
     def duplicate(self, name: str) -> list[str]:
-        """Copy a database under its fresh name, with owner, rights, settings; return the settings that were refused."""
+        """Copy a database with owner, privileges and settings; return the settings that PostgreSQL refused."""
         rows = self.run(
             "SELECT pg_get_userbyid(datdba), pg_database_size(oid), current_setting('server_version_num')::int"
             " FROM pg_database WHERE datname = %s",
@@ -320,7 +320,7 @@ class Server:
             if role:
                 target = sql.SQL("ROLE {} IN DATABASE {}").format(sql.Identifier(role), sql.Identifier(fresh(name)))
             try:
-                # FROM CURRENT takes the value as it is, lists included; SET LOCAL ends with the transaction.
+                # FROM CURRENT copies any value, also a list. The local value of set_config() ends with the transaction.
                 with self.transaction():
                     self.run("SELECT set_config(%s, %s, true)", [key, value])
                     self.run(sql.SQL("ALTER {} SET {} FROM CURRENT").format(target, sql.Identifier(key)))
@@ -330,17 +330,17 @@ class Server:
 
 
 def copy(server: Server, upgrade: str) -> dict[str, Any]:
-    """Keep the databases as they are and put copies in their place."""
+    """Keep the databases under other names and put copies in their place."""
     names, started = server.databases.names, time.monotonic()
     server.sweep()
     present = server.existing()
     if upgrade and all(before(name) in present and server.mark(before(name)) == upgrade for name in names):
         return {"copied": [], "kept": [before(name) for name in names], "seconds": 0.0}
-    # Room for the copies: what the last upgrade kept is of no use once this one starts.
+    # Free disk space for the copies. The databases of the last upgrade are not needed once a new upgrade starts.
     forget(server)
     refused = [setting for name in names for setting in server.duplicate(name)]
     if refused:
-        print(f"These settings of the databases could not be copied: {', '.join(refused)}", file=sys.stderr)
+        print(f"PostgreSQL refused to copy these database settings: {', '.join(refused)}", file=sys.stderr)
 
     def leave_mark() -> None:
         for name in names:
@@ -357,7 +357,7 @@ def copy(server: Server, upgrade: str) -> dict[str, Any]:
 
 
 def restore(server: Server, upgrade: str, *, keep_failed: bool) -> dict[str, Any]:
-    """Give the names back to what `copy` kept; drop, or keep under another name, what had them."""
+    """Give the kept databases their names again. Drop the databases in their place, or keep them as NAME_failed."""
     started = time.monotonic()
     server.sweep()
     present = server.existing()
@@ -389,11 +389,11 @@ def restore(server: Server, upgrade: str, *, keep_failed: bool) -> dict[str, Any
 
 
 def forget(server: Server) -> dict[str, Any]:
-    """Drop what `copy` kept."""
+    """Drop the kept databases."""
     server.sweep()
     present = server.existing()
     names = [name for name in server.databases.names if before(name) in present]
-    # First the name, of all of them at once: half of an upgrade's databases are nothing to go back to.
+    # Rename all databases in one transaction first, because a rollback needs both databases or none.
     if names:
         server.rename([(before(name), discarded(name)) for name in names])
     server.sweep()
@@ -405,14 +405,14 @@ def forget(server: Server) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Schema:
-    """One of the two schemas in the code of this release."""
+    """The schema of one database in the code of this release."""
 
     scripts: Path
-    # Tables that may tell the revision in a database, the newest way first.
+    # Tables that may hold the revision of a database, the newest one first.
     tables: tuple[str, ...]
 
     def revisions(self) -> tuple[str, set[str]]:
-        """The code's newest revision, and all that it knows."""
+        """Return the newest revision in the code, and all revisions."""
         from alembic.script import ScriptDirectory
 
         directory = ScriptDirectory(str(self.scripts))
@@ -423,12 +423,12 @@ class Schema:
 
 
 def schemas(databases: Databases) -> dict[str, tuple[str, Schema]]:
-    """The schemas with the database of each."""
+    """Return each schema and the name of its database."""
     spec = importlib.util.find_spec("mlflow")
     if spec is None or not spec.origin:
         raise SchemaError("MLflow is not installed in this environment")
     package = Path(spec.origin).parent
-    # Before 3.6 the user database's revision was in the table that the tracking database uses too.
+    # Before MLflow 3.6 both databases kept their revision in a table of the same name.
     tables: tuple[str, ...] = ("alembic_version_auth", "alembic_version")
     if databases.auth == databases.tracking:
         tables = tables[:1]
@@ -439,7 +439,7 @@ def schemas(databases: Databases) -> dict[str, tuple[str, Schema]]:
 
 
 def revision_in(connection: Any, schema: Schema) -> str | None:
-    """The revision of the database, or None when it is empty."""
+    """Return the revision of a database, None if the database is empty."""
     with connection.cursor() as cursor:
         for table in schema.tables:
             cursor.execute("SELECT to_regclass(%s)", [table])
@@ -456,7 +456,7 @@ def revision_in(connection: Any, schema: Schema) -> str | None:
 
 
 def heads(databases: Databases) -> dict[str, Any]:
-    """Compare the revisions in the databases with the code's."""
+    """Return the revisions in the databases and in the code."""
     answer = {}
     for kind, (database, schema) in schemas(databases).items():
         with contextlib.closing(databases.connect(database)) as connection:
@@ -467,17 +467,18 @@ def heads(databases: Databases) -> dict[str, Any]:
 
 
 def migrate(databases: Databases, lock_timeout: float, locked: Callable[[], bool]) -> dict[str, Any]:
-    """Bring both databases to the code's revisions."""
+    """Migrate both databases to the revisions of the code."""
     started = time.monotonic()
     old = heads(databases)
     unknown = [f"{kind} {old[kind]['database']}" for kind in old if not old[kind]["known"]]
     if unknown:
-        raise SchemaError(f"this release does not know the database's revision ({', '.join(unknown)}): it is older")
+        text = ", ".join(unknown)
+        raise SchemaError(f"this release does not know the database's revision ({text}): the release is older")
 
     import sqlalchemy
     from mlflow.store.db import utils
 
-    # Every engine: the migrations of the user database make their own.
+    # For every engine, because the migrations of the authentication database create engines.
     @sqlalchemy.event.listens_for(sqlalchemy.engine.Engine, "connect")
     def set_lock_timeout(connection: Any, _record: object) -> None:
         if not locked():
@@ -515,7 +516,7 @@ def migrate(databases: Databases, lock_timeout: float, locked: Callable[[], bool
 
 
 def size(databases: Databases) -> dict[str, Any]:
-    """Bytes of the databases; connections used and allowed."""
+    """Return the bytes of the databases, and the used and allowed connections."""
     with contextlib.closing(databases.connect(MAINTENANCE)) as connection, connection.cursor() as cursor:
         cursor.execute(
             "SELECT datname, pg_database_size(oid) FROM pg_database WHERE datname = ANY(%s)",
@@ -532,7 +533,7 @@ def size(databases: Databases) -> dict[str, Any]:
 
 
 def counts(databases: Databases) -> dict[str, Any]:
-    """Rows that people would miss, in the serving databases and in what `copy` kept."""
+    """Count the rows of the most important tables, in the active and in the kept databases."""
 
     def count(name: str, tables: Sequence[str]) -> dict[str, int]:
         answer = {}
@@ -560,9 +561,9 @@ def counts(databases: Databases) -> dict[str, Any]:
 
 
 def perform(options: argparse.Namespace) -> dict[str, Any]:
-    """Do what the command line says."""
+    """Run the command."""
     if "CREDENTIALS_DIRECTORY" not in os.environ:
-        raise SchemaError("there are no credentials: run it through systemd with LoadCredential=mlflow.database-uri")
+        raise SchemaError("there are no credentials. Use systemd-run with LoadCredential=mlflow.database-uri")
     databases = read_databases(Path(os.environ["CREDENTIALS_DIRECTORY"]), options.auth_database)
     reading: dict[str, Callable[[Databases], dict[str, Any]]] = {"heads": heads, "size": size, "counts": counts}
     if options.command in reading:
@@ -582,22 +583,22 @@ def perform(options: argparse.Namespace) -> dict[str, Any]:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run as a program; return its exit code."""
-    parser = argparse.ArgumentParser(description="What an upgrade does with MLflow's databases")
+    parser = argparse.ArgumentParser(description="Database operations of an upgrade of MLflow")
     parser.add_argument("command", choices=["heads", "size", "copy", "restore", "forget", "migrate", "counts"])
     parser.add_argument("--auth-database", default=os.environ.get("MLFLOW_LAUNCH_AUTH_DATABASE", "mlflow_auth"))
-    parser.add_argument("--id", default="", help="the upgrade that copies, and the only one that is gone back on")
-    parser.add_argument("--keep-failed", action="store_true", help="restore: keep what served as NAME_failed")
+    parser.add_argument("--id", default="", help="copy: the upgrade; restore: only the databases of this upgrade")
+    parser.add_argument("--keep-failed", action="store_true", help="restore: keep the replaced ones as NAME_failed")
     parser.add_argument("--lock-timeout", type=float, default=10.0, help="migrate: seconds to wait for a lock")
-    parser.add_argument("--patience", type=float, default=60.0, help="seconds to insist while sessions come back")
+    parser.add_argument("--patience", type=float, default=60.0, help="seconds to retry while clients reconnect")
     options = parser.parse_args(arguments)
-    # MLflow and alembic talk; what they say belongs to the journal, not between the lines of the answer.
+    # MLflow and alembic print to standard output, which is reserved for the JSON document.
     with contextlib.redirect_stdout(sys.stderr):
         try:
             answer, code = perform(options), 0
         except SchemaError as error:
             answer, code = {"error": str(error)}, 1
         except Exception as error:
-            # The driver's messages name host and user, never the password; the others' first line tells enough.
+            # First line only. Messages of the driver name host and user, never the password.
             cause = getattr(error, "orig", None) or error
             text = str(cause).strip().splitlines()
             answer, code = {"error": f"{type(cause).__name__}: {text[0] if text else ''}"}, 1

@@ -323,7 +323,7 @@ def test_a_control_host_killed_during_the_switch(stays_old: Deployment) -> None:
     stays_old.ssh(f"{SWITCH} wait --for done --timeout 110", check=False)
     result = status(stays_old)["result"]
     assert (result["ok"], result["step"]) == (False, "ready")
-    assert "no word from the control host" in result["cause"]
+    assert "no approval from the control node" in result["cause"]
 
 
 @contextmanager

@@ -95,7 +95,7 @@ def test_reload_refuses_another_schema(machine: FakeMachine) -> None:
     machine.switch().run()
     assert serving(machine) == ("blue", OLD)
     assert (result(machine)["code"], result(machine)["step"]) == (3, "compare")
-    assert "run playbooks/upgrade.yml" in str(result(machine)["cause"])
+    assert "Run playbooks/upgrade.yml" in str(result(machine)["cause"])
     assert machine.databases == {"mlflow": {"schema": 1, "rows": ["before"]}}
 
 
@@ -235,7 +235,7 @@ def test_without_go_it_leads_back(machine: FakeMachine) -> None:
     machine.ask("upgrade", go_timeout=60)
     machine.switch().run()
     assert serving(machine) == ("blue", OLD)
-    assert result(machine)["cause"] == "no word from the control host in 60 s"
+    assert result(machine)["cause"] == "no approval from the control node within 60 s"
 
 
 @pytest.mark.parametrize(
@@ -251,7 +251,7 @@ def test_it_takes_no_longer_than_it_may(machine: FakeMachine, slow: dict[str, fl
     machine.switch().run()
     assert serving(machine) == ("blue", OLD)
     assert (result(machine)["ok"], result(machine)["step"]) == (False, step)
-    expected = f"{step} was not done after the 100 s that an upgrade may take (upgrade_timeout_seconds)"
+    expected = f"{step} did not end within the 100 s that an upgrade may take (upgrade_timeout_seconds)"
     assert result(machine)["cause"] == expected
     assert machine.clock - start < 110 + (0 if step == "compare" else 1000)
     assert machine.databases["mlflow"]["rows"] == ["before"]
@@ -308,7 +308,7 @@ def test_rollback_by_hand(machine: FakeMachine, version: str) -> None:
     machine.ask("rollback")
     machine.switch().run()
     assert serving(machine) == ("blue", OLD)
-    assert (result(machine)["code"], result(machine)["cause"]) == (3, "there is no release to go back to")
+    assert (result(machine)["code"], result(machine)["cause"]) == (3, "there is no release to roll back to")
 
 
 def test_rollback_without_the_kept_databases_changes_nothing(machine: FakeMachine) -> None:
@@ -351,7 +351,7 @@ def test_a_rolled_back_server_that_does_not_start_is_started_on_and_on(machine: 
     machine.ask("rollback")
     machine.switch().run()
     assert (result(machine)["ok"], result(machine)["step"]) == (False, "start")
-    assert "the databases are back, but" in str(result(machine)["cause"])
+    assert "the databases are restored, but" in str(result(machine)["cause"])
     # What systemd's Restart=always does.
     machine.broken.clear()
     machine.switch().slots.start("blue")

@@ -1,13 +1,13 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""Two slots for the server, blue and green, one of which has the traffic. The program is switch.py, beside this.
+"""Blue/green cutover of the server between two slots. The program is switch.py.
 
-    machine.py    processes, files that survive a power cut, time
-    slots.py      what a slot runs, what is wanted, start and stop
-    traffic.py    the link that decides which slot nginx talks to
-    journal.py    what was asked, how far it is, how it ended
-    database.py   schema.py in a release's own Python
-    switching.py  the steps of a switch, and the way back from each of them
+    machine.py    processes, durable files and time of the VM
+    slots.py      configuration, start and stop of a slot; the desired state
+    traffic.py    the link that selects the slot for nginx
+    journal.py    request, progress and result of a cutover
+    database.py   schema.py in the Python of a release
+    switching.py  the steps of a cutover and their rollback
 
-Runs as root on Debian's Python, with its standard library alone.
+Runs as root on Debian's Python and imports the standard library only.
 """

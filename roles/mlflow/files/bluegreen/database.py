@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""schema.py in a release's own Python, as the server's user and with the server's credentials."""
+"""Run schema.py in the Python of a release, with the user and the credentials of the server."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ READING = ("heads", "size", "counts")
 
 
 class Database:
-    """The tracking and the sign-in database."""
+    """The tracking database and the authentication database."""
 
     def __init__(self, machine: Machine) -> None:
         self._machine = machine
@@ -25,15 +25,15 @@ class Database:
     def ask(
         self, release: str, auth_database: str, command: str, *arguments: str, left: float | None = None
     ) -> dict[str, Any]:
-        """Run a subcommand of schema.py, for `left` seconds at most; return what it says."""
+        """Run a subcommand of schema.py, for `left` seconds at most; return its JSON document."""
         line = ["systemd-run", "--wait", "--pipe", "--collect", "--quiet"]
         if command not in READING:
-            # A name to end it by: it outlives whoever asked.
+            # The process may outlive this one. end_orphan() needs its unit name.
             line += [f"--unit={UNIT}"]
         properties = [f"LoadCredential={name}" for name in CREDENTIALS]
         properties += ["User=mlflow", "Group=mlflow", "PrivateTmp=yes", "ProtectSystem=strict", "NoNewPrivileges=yes"]
         if left is not None:
-            # systemd ends it, whoever asked being alive or not. Never before the moment that the caller knows.
+            # systemd enforces the limit even if this process dies. Rounded up: not before the deadline of the caller.
             properties += [f"RuntimeMaxSec={math.ceil(left)}"]
         line += [part for each in properties for part in ("-p", each)]
         line += [f"{release}/bin/python", "-I", "/opt/mlflow/libexec/schema.py"]
@@ -41,25 +41,25 @@ class Database:
         try:
             document: dict[str, Any] = json.loads(answer.splitlines()[-1])
         except (ValueError, IndexError):
-            raise FailedError(f"schema.py {command} gave no answer that can be read: {answer[-300:]!r}") from None
+            raise FailedError(f"schema.py {command} did not print JSON: {answer[-300:]!r}") from None
         return document
 
     def end_orphan(self) -> None:
-        """End what a killed switch has left at work."""
+        """Stop the schema.py process of a killed cutover."""
         with contextlib.suppress(FailedError):
             self._machine.run("systemctl", "stop", f"{UNIT}.service", quiet=True)
 
     def migration(self, release: str, auth_database: str, *, left: float | None = None) -> bool:
-        """Tell whether a release would migrate the databases; fail when it is older than they are."""
+        """Return whether a release needs a migration; fail if the release is older than the databases."""
         needed = False
         for name, heads in self.ask(release, auth_database, "heads", left=left).items():
-            # An empty database is not migrated: the server makes its tables.
+            # An empty database needs no migration: the server creates its tables.
             if heads["database"] is None or heads["database"] == heads["code"]:
                 continue
             if not heads["known"]:
                 raise FailedError(
                     f"the {name} database is at revision {heads['database']}, which {release} does not know:"
-                    " the database is newer than that release",
+                    " the database is newer than the release",
                     3,
                 )
             needed = True

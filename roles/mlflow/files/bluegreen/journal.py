@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""What was asked, how far it is, how it ended: small JSON files in /var/lib/mlflow-switch."""
+"""Request, progress and result of a cutover: JSON files in /var/lib/mlflow-switch."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .machine import Machine, read
 
 @dataclass
 class Entry:
-    """A switch under way. Written before each step, so that whoever finds it knows what may have happened."""
+    """The cutover in progress. Saved before each step, so that recovery knows each step that may have started."""
 
     id: str
     kind: str  # reload, upgrade, rollback
@@ -29,7 +29,7 @@ class Entry:
     migration: bool = False
     held_since: float | None = None
     held_seconds: float = 0.0
-    # Each is set before its deed, and so says "may have happened".
+    # Each is set before its action, so true means: the action may have happened.
     databases: bool = False
     moved: bool = False
     committed: bool = False
@@ -39,7 +39,7 @@ class Entry:
 
 
 class Journal:
-    """The files."""
+    """The state files of the cutover."""
 
     def __init__(self, machine: Machine) -> None:
         self._machine = machine
@@ -49,27 +49,27 @@ class Journal:
         return self._directory / f"{name}.json"
 
     def load(self, name: str) -> dict[str, Any] | None:
-        """Return one of the files: request, go, journal, result, previous or rolled_back."""
+        """Read a file: request, go, journal, result, previous or rolled_back. None if it does not exist."""
         text = read(self._path(name))
         document: dict[str, Any] | None = json.loads(text) if text else None
         return document
 
     def save(self, name: str, document: dict[str, Any]) -> None:
-        """Write one of the files."""
+        """Write a file."""
         self._machine.write(self._path(name), json.dumps(document, indent=1, sort_keys=True) + "\n", 0o600)
 
     def drop(self, name: str) -> None:
-        """Remove one of the files."""
+        """Remove a file."""
         if self._path(name).exists():
             self._machine.remove(self._path(name))
 
     def entry(self) -> Entry | None:
-        """Return the switch under way."""
+        """Return the cutover in progress."""
         document = self.load("journal")
         return Entry(**document) if document else None
 
     def step(self, entry: Entry, name: str, **changes: Any) -> None:
-        """Note what is about to be done."""
+        """Record the step that is about to start."""
         now = self._machine.now()
         if entry.step_since:
             spent = entry.timings.get(entry.step, 0.0) + now - entry.step_since

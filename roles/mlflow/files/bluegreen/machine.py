@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""The one door to the machine: processes, files that survive a power cut, time. Tests come in through it."""
+"""Access to the VM: processes, files that survive a power cut, time. Tests replace this module's Machine."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pathlib import Path
 
 
 class FailedError(Exception):
-    """What failed, in words for the operator. `code` is the program's exit code."""
+    """A failure with a message for the operator. `code` is the exit code of the program."""
 
     def __init__(self, message: str, code: int = 1) -> None:
         super().__init__(message)
@@ -22,74 +22,74 @@ class FailedError(Exception):
 
 @dataclass(frozen=True)
 class Paths:
-    """Where everything is."""
+    """Paths of the deployment on the VM."""
 
     root: Path = Path("/")
 
     @property
     def releases(self) -> Path:
-        """Whole virtual environments, one to a release."""
+        """Virtual environments, one for each release."""
         return self.root / "opt/mlflow/releases"
 
     @property
     def wanted(self) -> Path:
-        """Link to the release that is wanted."""
+        """Link to the desired release."""
         return self.root / "opt/mlflow/current"
 
     @property
     def configuration(self) -> Path:
-        """The server configuration that is wanted: server.json, unit.conf."""
+        """The desired server configuration: server.json, unit.conf."""
         return self.root / "etc/mlflow"
 
     @property
     def libexec(self) -> Path:
-        """Our programs."""
+        """Programs of this collection."""
         return self.root / "opt/mlflow/libexec"
 
     @property
     def slots(self) -> Path:
-        """A directory to a slot, and `active`, the name of the one that serves."""
+        """A directory for each slot, and the file `active` with the name of the active slot."""
         return self.root / "opt/mlflow/slots"
 
     @property
     def units(self) -> Path:
-        """Units of this machine."""
+        """Directory of the systemd units."""
         return self.root / "etc/systemd/system"
 
     @property
     def credentials(self) -> list[Path]:
-        """Where systemd looks for credentials."""
+        """Directories in which systemd looks for credentials."""
         return [self.root / "etc/credstore", self.root / "run/credstore"]
 
     @property
     def link(self) -> Path:
-        """What nginx connects to."""
+        """The link through which nginx connects."""
         return self.root / "run/mlflow/mlflow.sock"
 
     @property
     def state(self) -> Path:
-        """Journal, request, result; survives a boot."""
+        """State files of the cutover. The directory survives a reboot."""
         return self.root / "var/lib/mlflow-switch"
 
     def runtime(self, slot: str) -> Path:
-        """Return the runtime directory of a slot, where its socket is."""
+        """Return the runtime directory of a slot, which holds its socket."""
         return self.root / f"run/mlflow-{slot}"
 
 
 class Machine:
-    """This machine."""
+    """The VM that this process runs on."""
 
     def __init__(self, root: Path = Path("/")) -> None:
         self.paths = Paths(root)
 
     def run(self, *command: str, timeout: float | None = None, quiet: bool = False) -> str:
-        """Return what a command prints; the last line of its complaints is the error when it fails."""
+        """Run a command and return its standard output. If it fails, the last line of its error output is the cause."""
         try:
             done = subprocess.run(command, capture_output=True, text=True, timeout=timeout, check=False)
         except subprocess.TimeoutExpired:
             raise FailedError(f"{command[0]} took more than {timeout:.0f} s") from None
         if done.returncode:
-            # The last line is what programs end with; a traceback's other lines are in the journal.
+            # The last line of a traceback is the error. The systemd journal gets all lines.
             if not quiet:
                 sys.stderr.write(done.stderr)
             words = (done.stderr.strip() or done.stdout.strip()).splitlines()[-1:]
@@ -97,12 +97,12 @@ class Machine:
         return done.stdout
 
     def write(self, path: Path, text: str, mode: int = 0o644) -> None:
-        """Replace a file in one step; after a power cut it is the old one or the new one, never half of it."""
+        """Replace a file atomically. After a power cut the file has either the old or the new content."""
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = path.with_name(f".{path.name}.new")
         temporary.unlink(missing_ok=True)
         with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "w", encoding="utf-8") as handle:
-            # Whatever the umask of who runs this.
+            # Independent of the umask of the process.
             os.fchmod(handle.fileno(), mode)
             handle.write(text)
             handle.flush()
@@ -111,7 +111,7 @@ class Machine:
         self._sync(path.parent)
 
     def link(self, path: Path, target: str) -> None:
-        """Point a link somewhere else in one step."""
+        """Change the target of a link atomically."""
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = path.with_name(f".{path.name}.new")
         temporary.unlink(missing_ok=True)
@@ -120,7 +120,7 @@ class Machine:
         self._sync(path.parent)
 
     def remove(self, path: Path) -> None:
-        """Remove a file that may be gone already."""
+        """Remove a file if it exists."""
         path.unlink(missing_ok=True)
         if path.parent.exists():
             self._sync(path.parent)
@@ -134,16 +134,16 @@ class Machine:
             os.close(descriptor)
 
     def now(self) -> float:
-        """Seconds since 1970."""
+        """Return the seconds since 1970."""
         return time.time()
 
     def sleep(self, seconds: float) -> None:
-        """Let time pass."""
+        """Sleep."""
         time.sleep(seconds)
 
 
 def read(path: Path) -> str:
-    """Return a file's text, or nothing when there is none."""
+    """Return the text of a file, empty if the file does not exist."""
     try:
         return path.read_text(encoding="utf-8")
     except FileNotFoundError:

@@ -1,9 +1,9 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""What a slot runs, what is wanted, start and stop.
+"""Configuration, start and stop of a slot; the desired state.
 
-A slot is a snapshot of what was wanted when it was last switched to: release, settings, launcher, the settings of its
-unit. So a change that fails never touches what the serving slot would restart with.
+A slot is a snapshot of the desired state at its last cutover: release, server configuration, launcher and unit
+settings. A failed change therefore never changes the files from which the active slot would restart.
 """
 
 from __future__ import annotations
@@ -27,75 +27,75 @@ SERVER_PACKAGE = (
     "mlflow_gcp_server.dist-info/METADATA",
     "mlflow_gcp_server.dist-info/entry_points.txt",
 )
-"""Files that run in the server's processes."""
+"""Files of the package that the server imports."""
 
 
 def other(slot: str) -> str:
-    """Return the other one of the two."""
+    """Return the other slot."""
     return NAMES[1 - NAMES.index(slot)]
 
 
 def unit(slot: str) -> str:
-    """Return a slot's unit."""
+    """Return the systemd unit of a slot."""
     return f"mlflow@{slot}.service"
 
 
 class Slots:
-    """The two slots of a machine."""
+    """The two slots of a VM."""
 
     def __init__(self, machine: Machine) -> None:
         self._machine = machine
         self._paths = machine.paths
 
-    # --- Which one
+    # --- Active slot
 
     def active(self) -> str | None:
-        """Return the slot that serves, also after a boot."""
+        """Return the active slot."""
         name = read(self._paths.slots / "active").strip()
         return name if name in NAMES else None
 
     def activate(self, slot: str) -> None:
-        """Make a slot the one that serves after a boot."""
+        """Make a slot the active one. The choice survives a reboot."""
         if self.active() != slot:
             self._machine.write(self._paths.slots / "active", slot + "\n")
 
-    # --- What it runs
+    # --- Configuration
 
     def _copies(self, slot: str) -> list[tuple[Path, Path]]:
-        """Return what is wanted and where a slot keeps its copy."""
+        """Return the files of the desired state, each with the path of the slot's copy."""
         directory = self._paths.slots / slot
         return [
             (self._paths.configuration / "server.json", directory / "server.json"),
             *((self._paths.libexec / name, directory / name) for name in ("launch.py", *SERVER_PACKAGE)),
-            # systemd must find it before /opt may be there.
+            # In /etc, because /opt may not be mounted yet when systemd reads the units.
             (self._paths.configuration / "unit.conf", self._paths.units / f"{unit(slot)}.d" / "settings.conf"),
         ]
 
     def release(self, slot: str) -> str | None:
-        """Return the directory of a slot's release."""
+        """Return the release directory of a slot."""
         link = self._paths.slots / slot / "release"
         return str(link.readlink()) if link.is_symlink() else None
 
     def wanted_release(self) -> str:
-        """Return the directory of the release that is wanted."""
+        """Return the directory of the desired release."""
         if not self._paths.wanted.is_symlink():
-            raise FailedError(f"{self._paths.wanted} does not exist: no release was chosen. Run site.yml")
+            raise FailedError(f"{self._paths.wanted} does not exist: no release is selected. Run site.yml")
         return str(self._paths.wanted.readlink())
 
     def version(self, release: str | None) -> str | None:
-        """Return the version of a release, by its directory."""
+        """Return the version of the release in a directory, None if the release is not complete."""
         return read(self._paths.root / f"{release}/.complete".lstrip("/")).strip() or None if release else None
 
     def settings(self, slot: str) -> dict[str, Any]:
-        """Return a slot's server settings."""
+        """Return the server configuration of a slot."""
         settings: dict[str, Any] = json.loads(read(self._paths.slots / slot / "server.json") or "{}")
         return settings
 
     def take(self, slot: str) -> None:
-        """Copy what is wanted into a slot, which must not run."""
+        """Copy the desired state into a slot, which must be stopped."""
         release = self.wanted_release()
         if self.version(release) is None:
-            raise FailedError(f"the release {release} is not there, or was never completed. Run site.yml")
+            raise FailedError(f"the release {release} does not exist or is not complete. Run site.yml")
         self._machine.link(self._paths.slots / slot / "release", release)
         for wanted, copy in self._copies(slot):
             text = read(wanted)
@@ -104,7 +104,7 @@ class Slots:
             self._write(copy, text)
 
     def give_back(self, slot: str) -> None:
-        """Want again what a slot runs. (The launcher stays: it is a program of ours, not a setting.)"""
+        """Reset the desired state to the slot's release and configuration. The programs keep their new version."""
         release = self.release(slot)
         if release is None:
             return
@@ -115,7 +115,7 @@ class Slots:
                 self._write(wanted, read(copy))
 
     def want_release(self, release: str) -> None:
-        """Want another release with the same settings."""
+        """Change the desired release, not the desired configuration."""
         self._machine.link(self._paths.wanted, release)
 
     def _write(self, path: Path, text: str) -> None:
@@ -126,10 +126,10 @@ class Slots:
             self._machine.run("systemctl", "daemon-reload")
 
     def unseen(self, slot: str) -> list[str]:
-        """Name what was changed since a slot was started: it is wanted, but does not serve yet."""
+        """Return the names of the files that have changed since the start of a slot and need a cutover."""
         names = [] if self.release(slot) == self.wanted_release() else ["release"]
         names += [wanted.name for wanted, copy in self._copies(slot) if read(wanted) != read(copy)]
-        # The launcher writes it at every start.
+        # The launcher writes auth.ini at every start.
         started = self._paths.runtime(slot) / "auth.ini"
         if started.exists():
             since = started.stat().st_mtime_ns
@@ -141,16 +141,16 @@ class Slots:
     # --- Start and stop
 
     def show(self, slot: str, *properties: str) -> dict[str, str]:
-        """Return properties of a slot's unit."""
+        """Return properties of the slot's unit."""
         lines = self._machine.run("systemctl", "show", "-p", ",".join(properties), unit(slot)).splitlines()
         return dict(line.split("=", 1) for line in lines if "=" in line)
 
     def running(self, slot: str) -> bool:
-        """Tell whether a slot has started and was ready."""
+        """Return whether a slot has started and passed its readiness check."""
         return self.show(slot, "ActiveState")["ActiveState"] == "active"
 
     def life(self, slot: str) -> str | None:
-        """Return what changes when a slot's server dies and is started again; nothing when it does not run."""
+        """Return an ID that changes with every restart of a slot's server, None if the slot does not run."""
         shown = self.show(slot, "ActiveState", "InvocationID", "MainPID")
         return f"{shown['InvocationID']} {shown['MainPID']}" if shown["ActiveState"] == "active" else None
 
@@ -162,34 +162,34 @@ class Slots:
             raise FailedError(f"{unit(slot)} did not start: {self.last_words(slot)}") from None
 
     def last_words(self, slot: str) -> str:
-        """Return the last lines that a slot's server wrote."""
+        """Return the last log lines of a slot's server."""
         try:
-            # By its name alone: what systemd remarks says nothing about the cause.
+            # Only lines of the server: the messages of systemd do not name the cause.
             told = ("-u", unit(slot), "-t", "mlflow", "-n", "20")
             words = self._machine.run("journalctl", *told, "--no-pager", "-o", "cat", "-q")
         except FailedError:
             words = ""
-        # Tracebacks are indented; ready.py waits for what has ended.
+        # Without the indented lines of tracebacks and the messages of ready.py.
         lines = [line.strip() for line in words.splitlines() if line[:1].strip() and "ready" not in line]
         return " / ".join(lines[-2:])[-600:].rstrip(".") or f"see journalctl -u {unit(slot)}"
 
     def start_later(self, slot: str) -> None:
-        """Have a slot started without waiting for it."""
+        """Request the start of a slot and do not wait."""
         self._machine.run("systemctl", "start", "--no-block", unit(slot))
 
     def stop(self, slot: str) -> None:
-        """Stop a slot; requests in flight get the time that its settings give them."""
+        """Stop a slot. Its configuration limits the time for in-flight requests."""
         self._machine.run("systemctl", "stop", unit(slot))
-        # A slot that failed is not to appear as failed for ever; systemd knows only those that did something.
+        # Clear the state "failed". The command fails if systemd has not loaded the unit.
         with contextlib.suppress(FailedError):
             self._machine.run("systemctl", "reset-failed", unit(slot), quiet=True)
 
     # --- Old releases
 
     def prune(self, keep: int, protected: set[str], *, interrupted: bool = False) -> list[str]:
-        """Remove releases that nobody uses, all but the `keep` newest; return their names.
+        """Remove unused releases except the `keep` newest; return the names of the removed ones.
 
-        With `interrupted` those go too that were never completed; only who knows that none is being built may say so.
+        With `interrupted`, incomplete releases are removed too. The caller must ensure that no build is running.
         """
         used = {self.release(slot) for slot in NAMES} | {self.wanted_release()} | protected
         used_names = {Path(path).name for path in used if path}
@@ -200,7 +200,7 @@ class Slots:
             builds = [each for each in self._paths.releases.iterdir() if each.is_dir()]
             gone += [each for each in builds if not (each / ".complete").exists() and each.name not in used_names]
         for directory in gone:
-            # Without its mark it counts as interrupted, should this be.
+            # Remove the mark first: if this process is interrupted, the release counts as incomplete.
             self._machine.remove(directory / ".complete")
             shutil.rmtree(directory)
         return [directory.name for directory in gone]

@@ -1,11 +1,13 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""The steps of a switch, and the way back from each of them.
+"""The steps of a cutover and their rollback.
 
-The journal is written before a step, never after. So who finds a journal (after a kill, after a power cut) knows the
-last step that may have begun, and each step of the way back is right whether it had begun or not. The way leads back
-to the old slot until the new one has passed its last check (`committed`), and on to the new one from there. One
-exception: when a person goes back to the databases of an earlier release, it leads on as soon as that may have begun.
+The journal records each step before it starts. After a crash, recovery reads the journal and undoes every recorded
+step. Each undo is idempotent. Recovery rolls back to the old slot until the new slot has passed its last check
+(`committed`). From then on it completes the cutover.
+
+Exception: the command `rollback` restores the databases of an earlier release. Recovery completes this cutover as soon
+as the restore may have started.
 """
 
 from __future__ import annotations
@@ -26,7 +28,7 @@ Answer = TypeVar("Answer")
 
 
 class Switch:
-    """One switch of the traffic from one slot to the other."""
+    """A cutover of the traffic from one slot to the other."""
 
     def __init__(self, machine: Machine) -> None:
         self._machine = machine
@@ -35,10 +37,10 @@ class Switch:
         self.journal = Journal(machine)
         self.database = Database(machine)
 
-    # --- From the unit mlflow-switch.service
+    # --- Called by mlflow-switch.service
 
     def run(self) -> None:
-        """Perform the switch that was asked for; bring one that was interrupted to an end."""
+        """Recover an interrupted cutover, then perform the requested one."""
         if self.journal.entry():
             self.recover()
         request = self.journal.load("request")
@@ -46,7 +48,7 @@ class Switch:
             return
         old = self.slots.active()
         if old is None:
-            self._end(request, "nothing was ever started here: systemctl start mlflow.service")
+            self._end(request, "no slot is active. Run systemctl start mlflow.service")
             return
         entry = Entry(**request, old=old, new=other(old), old_ran=self.slots.running(old))
         self.journal.drop("go")
@@ -58,26 +60,26 @@ class Switch:
             self._fail(entry, str(error), error.code)
 
     def recover(self, *, ended_well: bool = False) -> None:
-        """Bring a switch that was interrupted to one of its two ends; `ended_well` says that the one before was not."""
+        """Complete an interrupted cutover or roll it back. `ended_well`: the last cutover was not interrupted."""
         entry = self.journal.entry()
         if entry:
             self.database.end_orphan()
             if entry.committed:
                 self._finish(entry)
             else:
-                self._fail(entry, "it was interrupted", 1)
-        # One that came while the unit was ending is not interrupted: who asks insists until it is taken.
+                self._fail(entry, "the cutover was interrupted", 1)
+        # A request that arrives while the unit ends is not interrupted: switch.py starts the unit again for it.
         elif (request := self.journal.load("request")) and not ended_well:
-            self._end(request, "it was interrupted before it began")
+            self._end(request, "the cutover was interrupted before it began")
 
-    # --- Forward
+    # --- Cutover
 
     def _forward(self, entry: Entry) -> None:
         new, options = entry.new, entry.options
         back_to = self.journal.load("previous") if entry.kind == "rollback" else None
         if entry.kind == "rollback":
             if back_to is None:
-                raise FailedError("there is no release to go back to", REFUSED)
+                raise FailedError("there is no release to roll back to", REFUSED)
             self.slots.want_release(back_to["release"])
         self.slots.stop(new)
         self.slots.take(new)
@@ -92,7 +94,8 @@ class Switch:
         self.slots.start(new)
         self.journal.step(entry, "check")
         self._ready(new, *(["--smoke"] if entry.kind != "reload" else ["--artifacts"]), timeout=60)
-        # One life to the end of the watch: what dies while the old one drains has been started again, and is ready.
+        # Remember the process until the end of the watch. After a crash during the drain, systemd has restarted the
+        # server, and its state alone would look healthy.
         life = self.slots.life(new)
         if options.get("go_timeout"):
             self._wait_for_go(entry, life)
@@ -106,7 +109,7 @@ class Switch:
         self._finish(entry)
 
     def _compare(self, entry: Entry) -> bool:
-        """Tell whether the databases must be migrated; refuse where that was not asked for."""
+        """Return whether the databases need a migration; refuse the migration during a reload."""
         release, settings = self._release(entry.new), self.slots.settings(entry.new)
         if release == self.slots.release(entry.old):
             return False
@@ -114,11 +117,11 @@ class Switch:
         migration = self._in_time(entry, lambda left: self.database.migration(release, auth, left=left))
         if migration and entry.kind == "reload":
             version = self.slots.version(release)
-            raise FailedError(f"MLflow {version} needs another database schema: run playbooks/upgrade.yml", REFUSED)
+            raise FailedError(f"MLflow {version} needs another database schema. Run playbooks/upgrade.yml", REFUSED)
         return migration
 
     def _exchange_databases(self, entry: Entry, back_to: dict[str, Any] | None) -> None:
-        """Let nobody in, end the old server, put other databases in place: migrated copies, or what an upgrade kept."""
+        """Start maintenance mode, stop the old server, then migrate copies or restore the kept databases."""
         settings = self.slots.settings(entry.new)
         self.journal.step(entry, "hold", migration=True, held_since=self._machine.now())
         self.traffic.hold()
@@ -131,7 +134,7 @@ class Switch:
             done = self.database.ask(new, auth, "restore", "--keep-failed", "--id", back_to["id"])
             if not done["restored"]:
                 self.journal.step(entry, "restore", databases=False)
-                raise FailedError("the databases that the upgrade kept are gone; restore a backup instead", REFUSED)
+                raise FailedError("the databases that the upgrade kept do not exist. Restore a backup", REFUSED)
         else:
             self.journal.step(entry, "copy", databases=True)
             self._in_time(entry, lambda left: self._copy(entry, auth, left))
@@ -139,16 +142,16 @@ class Switch:
             self._in_time(entry, lambda left: self.database.ask(new, auth, "migrate", left=left))
 
     def _copy(self, entry: Entry, auth: str, left: float | None) -> dict[str, Any]:
-        # To make room it drops what an earlier migration kept: from here on nothing leads back to before that.
+        # `copy` drops the databases that an earlier migration kept, so its release is no longer available for rollback.
         if (self.journal.load("previous") or {}).get("migrated"):
             self.journal.drop("previous")
         return self.database.ask(self._release(entry.old), auth, "copy", "--id", entry.id, left=left)
 
     def _in_time(self, entry: Entry, deed: Callable[[float | None], Answer]) -> Answer:
-        """Do what must end with the time that was given to the switch; tell it how many seconds are left of that.
+        """Call `deed` with the remaining seconds of the cutover's time limit; fail when the limit is reached.
 
-        Nobody is served while the databases are copied and migrated, and this machine is the only one that can be sure
-        to be there at the end. What leads back is never limited.
+        Clients get no answers during copy and migration, so this time is limited here: the control node may be gone.
+        The time of a rollback is not limited.
         """
         limit = entry.options.get("timeout")
         if not limit:
@@ -162,7 +165,7 @@ class Switch:
             if self._machine.now() < deadline:
                 raise
         raise FailedError(
-            f"{entry.step} was not done after the {limit:.0f} s that an upgrade may take (upgrade_timeout_seconds)"
+            f"{entry.step} did not end within the {limit:.0f} s that an upgrade may take (upgrade_timeout_seconds)"
         )
 
     def _release(self, slot: str) -> str:
@@ -178,7 +181,7 @@ class Switch:
             timeout = self.slots.settings(entry.old).get("drain_timeout", 300)
         left = self.traffic.drain(entry.old, timeout)
         if left:
-            print(f"{left} requests are still being answered after {timeout:.0f} s", flush=True)
+            print(f"{left} requests are still in flight after {timeout:.0f} s", flush=True)
 
     def _ready(self, slot: str, *arguments: str, timeout: float) -> None:
         username = self.slots.settings(slot)["admin_username"]
@@ -191,7 +194,7 @@ class Switch:
         deadline = self._machine.now() + timeout
         while (self.journal.load("go") or {}).get("id") != entry.id:
             if self._machine.now() > deadline:
-                raise FailedError(f"no word from the control host in {timeout:.0f} s")
+                raise FailedError(f"no approval from the control node within {timeout:.0f} s")
             self._check_life(entry, life)
             self._machine.sleep(0.2)
 
@@ -209,15 +212,15 @@ class Switch:
                 try:
                     self._ready(entry.new, "--artifacts", timeout=10)
                 except FailedError as error:
-                    # A crash is the better explanation.
+                    # If the server has crashed, report the crash: it is the cause.
                     self._check_life(entry, life)
-                    raise FailedError(f"the new server is not ready any more: {error}") from None
+                    raise FailedError(f"the new server is no longer ready: {error}") from None
             rounds += 1
             self._machine.sleep(1)
         self._check_life(entry, life)
 
     def _release_hold(self, entry: Entry, slot: str) -> None:
-        """Give a slot the traffic, and end a hold."""
+        """Send the traffic to a slot and end maintenance mode."""
         self.slots.activate(slot)
         self.traffic.move(slot)
         if entry.held_since is not None:
@@ -225,9 +228,9 @@ class Switch:
             self.journal.step(entry, entry.step, held_since=None)
 
     def _finish(self, entry: Entry) -> None:
-        """The new slot serves: forget the old one, but where to go back to."""
+        """Complete the cutover: record the release for a rollback and stop the old slot."""
         self._release_hold(entry, entry.new)
-        # After a power cut.
+        # The slot does not run after a power cut.
         if not self.slots.running(entry.new):
             self.slots.start_later(entry.new)
         old = self.slots.release(entry.old)
@@ -242,23 +245,23 @@ class Switch:
         self._result(entry)
 
     def _remember_way_back(self, release: str | None) -> None:
-        """What served, and was gone back from, is not to be tried again by a timer. Whoever upgrades asks `status`."""
+        """Record a rolled-back release. The role upgrade reads `status` and does not select it again automatically."""
         since = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(self._machine.now()))
         self.journal.save("rolled_back", {"version": self.slots.version(release), "since": since})
 
-    # --- Back
+    # --- Rollback
 
     def _fail(self, entry: Entry, cause: str, code: int) -> None:
-        """Go back to the old slot: databases, settings, traffic."""
-        # The first cause stays when this is interrupted too.
+        """Roll back to the old slot: databases, configuration, traffic."""
+        # Keep the first cause if the rollback is interrupted.
         failure = entry.failure or {"step": entry.step, "cause": cause, "code": code}
         if entry.failure is None:
             self.journal.step(entry, "back", failure=failure)
-            print(f"{entry.kind} {entry.id}: {failure['step']}: {cause}. Going back", flush=True)
+            print(f"{entry.kind} {entry.id}: {failure['step']}: {cause}. Rolling back", flush=True)
         if entry.databases and entry.kind == "rollback":
             if self._lead_on(entry):
                 return
-            # It was killed before the databases were exchanged, and there is nothing to exchange them with.
+            # The cutover was killed before the databases were exchanged, and the kept databases do not exist.
             self.journal.step(entry, "back", databases=False)
         old, new = entry.old, entry.new
         if entry.databases:
@@ -278,17 +281,17 @@ class Switch:
             if entry.old_ran:
                 self.slots.start(old)
             else:
-                # It did not serve before this either.
+                # The old server did not run before the cutover either, so do not wait for it.
                 self.slots.start_later(old)
         self._release_hold(entry, old)
         self.slots.stop(new)
-        # Clients worked with it. What failed before that may do so no more the next time, and costs nobody anything.
+        # Only if clients have used the release: an earlier failure had no effect on them, and a retry may succeed.
         if entry.kind == "upgrade" and entry.moved and self.slots.release(new) != self.slots.release(old):
             self._remember_way_back(self.slots.release(new))
         self._result(entry)
 
     def _lead_on(self, entry: Entry) -> bool:
-        """The databases of the earlier release may be back already: then there is no way but to serve them."""
+        """Complete a rollback whose databases may be restored already; return whether they are."""
         back_to = self.journal.load("previous")
         self.traffic.hold()
         self.slots.stop(entry.old)
@@ -304,22 +307,22 @@ class Switch:
         try:
             self.slots.start(entry.new)
         except FailedError as error:
-            # systemd goes on trying.
-            failure = {"step": "start", "cause": f"the databases are back, but {error}", "code": 1}
+            # systemd continues to restart the server.
+            failure = {"step": "start", "cause": f"the databases are restored, but {error}", "code": 1}
         self.journal.step(entry, "finish", committed=True, moved=True, failure=failure)
         self._finish(entry)
         return True
 
-    # --- The end
+    # --- Result
 
     def describe(self, slot: str) -> dict[str, Any]:
-        """Return what a slot holds."""
+        """Return the release of a slot."""
         release = self.slots.release(slot)
         return {"slot": slot, "release": release, "version": self.slots.version(release)}
 
     def _result(self, entry: Entry) -> None:
         failure = entry.failure or {"step": None, "cause": None, "code": 0}
-        # Closes the last step's time.
+        # Records the time of the last step.
         self.journal.step(entry, "end")
         result = {
             "id": entry.id,
@@ -345,7 +348,7 @@ class Switch:
             print(f"{entry.kind} {entry.id} failed in step {failure['step']}: {failure['cause']}", flush=True)
 
     def _end(self, request: dict[str, Any], cause: str) -> None:
-        """End a switch that has not begun."""
+        """Record the failure of a cutover that has not started."""
         if active := self.slots.active():
             self.slots.give_back(active)
         keys = {"id": request["id"], "kind": request["kind"], "started": request["started"]}
@@ -355,12 +358,12 @@ class Switch:
         self.journal.save("result", {**keys, **nothing, **ends, **failure})
         self.journal.drop("request")
 
-    # --- From the units of MLflow
+    # --- Called by the units of MLflow
 
     def start(self) -> None:
-        """Have the slot started that serves; on a new machine, make one of what is wanted."""
+        """Start the active slot; on a new VM, create the first one from the desired state."""
         if self.journal.entry() or self.journal.load("request"):
-            # Interrupted by a power cut: it starts the right one when it has gone back.
+            # A power cut interrupted a cutover. Its recovery starts the right slot.
             self._machine.run("systemctl", "start", "--no-block", "mlflow-switch.service")
             return
         slot = self.slots.active()
@@ -371,7 +374,7 @@ class Switch:
         self.slots.start_later(slot)
 
     def started(self, slot: str) -> None:
-        """A slot is ready: it gets the traffic if it is the one that serves, unless a switch holds it."""
+        """Send the traffic to a slot that has become ready, if it is the active one and not in maintenance mode."""
         entry = self.journal.entry()
         if slot == self.slots.active() and not (entry and entry.held_since is not None):
             self.traffic.move(slot)

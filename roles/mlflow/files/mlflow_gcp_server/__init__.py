@@ -2,6 +2,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Additions to MLflow's server: a limit for wrong passwords, clear errors of the artifact store.
 
-Runs in the server's processes, in the Python of the release. MLflow finds it by its entry points, because the launcher
-puts the directory that holds it on PYTHONPATH.
+Runs in the server's processes, in the Python of the release. The launcher adds the parent directory to PYTHONPATH, and
+MLflow finds the package by its entry points.
 """

@@ -15,10 +15,10 @@ from .limit import SignInLimit
 
 
 class ThreadLimit:
-    """Sets how many requests of a worker process run at a time.
+    """Limits the concurrent requests of a worker process.
 
-    A request may hold one database connection and wait for another one. So there must be fewer threads than a pool has
-    connections, or requests wait for each other.
+    A request may hold one database connection and wait for a second one. With fewer threads than pooled connections,
+    requests cannot block each other.
     """
 
     def __init__(self, app: ASGIApp, threads: int) -> None:
@@ -38,7 +38,7 @@ def create_app() -> ThreadLimit:
         limit=SignInLimit(),
         authenticate=auth.store.authenticate_user,
         is_public=auth.is_unprotected_route,
-        # Set by MLflow where background jobs are on: the password that its own jobs use for the gateway.
+        # MLflow sets this variable if background jobs are enabled: the password of its jobs for the gateway.
         job_token=os.environ.get("_MLFLOW_INTERNAL_GATEWAY_AUTH_TOKEN", ""),
     )
     return ThreadLimit(checked, int(os.environ["MLFLOW_GCP_SERVER_THREADS"]))

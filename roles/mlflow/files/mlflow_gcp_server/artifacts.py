@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """MLflow's artifact repository for gs://, with errors that name the cause.
 
-MLflow answers 500 to each error of Cloud Storage, and clients repeat a 500 for minutes. Here an object that does not
-exist is 404, a missing permission 403 with its name, and only a bucket that cannot be reached is worth another try.
+MLflow answers 500 to every error of Cloud Storage, and clients repeat such a request for minutes. This class answers
+404 for a missing object, 403 with the name of a missing permission, and 503 only for an unreachable bucket.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ class CloudStorageArtifactRepository(GCSArtifactRepository):  # type: ignore[mis
         try:
             yield
         except google.NotFound as error:
-            message = f"{failed}: it does not exist. Cloud Storage says: {error.message}"
+            message = f"{failed}: the object or the bucket does not exist. Cloud Storage says: {error.message}"
             raise MlflowException(message, RESOURCE_DOES_NOT_EXIST) from error
         except (google.Forbidden, google.Unauthorized) as error:
             message = (

@@ -1,9 +1,9 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""Check credentials before MLflow sees a request.
+"""Check credentials before MLflow handles a request.
 
-MLflow answers 500 to some malformed credentials, which clients repeat for minutes. Here each gets 401. What passes is
-checked by MLflow once more, so this check can refuse, but never grant access.
+MLflow answers 500 to some malformed credentials, and clients repeat such a request for minutes. This check answers 401.
+MLflow checks accepted credentials again, so this check can refuse access but never grant it.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from .limit import Credential, SignInLimit
 
 MAXIMAL_LENGTH = 4096
-"""Bytes of a header that may be a credential."""
+"""Maximal bytes of a header with a credential."""
 GATEWAY = "/gateway/"
-"""Routes on which `Authorization` may hold the key of a model provider, and MLflow's credential stands elsewhere."""
+"""Routes on which `Authorization` may hold the key of a model provider. `GATEWAY_HEADER` then holds the credential."""
 GATEWAY_HEADER = b"x-mlflow-authorization"
 
 
 class MalformedError(Exception):
-    """No user name and password can be read from a credential."""
+    """A credential holds no valid user name and password."""
 
 
 def parse(header: bytes) -> Credential:
@@ -49,19 +49,19 @@ def parse(header: bytes) -> Credential:
     username, colon, password = text.partition(":")
     if not colon or not username:
         raise MalformedError("it holds no user name, colon and password")
-    # PostgreSQL takes no NUL; RFC 7617 allows no control characters at all.
+    # PostgreSQL refuses NUL. RFC 7617 forbids all control characters.
     if any(unicodedata.category(character) == "Cc" for character in text):
         raise MalformedError("it holds a control character")
     return Credential(username, password)
 
 
 def refusal(status: HTTPStatus, error_code: str, message: str, **headers: str) -> JSONResponse:
-    """Return an answer that MLflow's clients understand."""
+    """Return an error response in the format of MLflow's clients."""
     return JSONResponse({"error_code": error_code, "message": message}, status, headers)
 
 
 def unauthenticated(message: str) -> JSONResponse:
-    """Return 401. The browser asks for user name and password."""
+    """Return 401, for which a browser asks for user name and password."""
     headers = {"WWW-Authenticate": 'Basic realm="mlflow"'}
     return refusal(HTTPStatus.UNAUTHORIZED, "UNAUTHENTICATED", message, **headers)
 
@@ -71,10 +71,10 @@ class CredentialCheck:
 
     Args:
         app: MLflow's application.
-        limit: Counts the tries of each address.
-        authenticate: Tells whether user name and password are right. Takes tens of milliseconds.
-        is_public: Tells whether a path needs no credential.
-        job_token: Password that MLflow's own jobs use on the gateway's routes; empty without jobs.
+        limit: Counts the attempts of each address.
+        authenticate: Returns whether user name and password are correct. Takes tens of milliseconds.
+        is_public: Returns whether a path needs no credential.
+        job_token: Password of MLflow's own jobs on the gateway's routes; empty without jobs.
     """
 
     def __init__(
@@ -89,9 +89,9 @@ class CredentialCheck:
         self._app, self._limit = app, limit
         self._authenticate, self._is_public = authenticate, is_public
         self._job_token = job_token
-        # One unknown password at a time: guessing never takes more than one CPU, and never the event loop.
+        # One thread, so that password guessing uses at most one CPU and never blocks the event loop.
         self._executor = ThreadPoolExecutor(1, thread_name_prefix="sign-in")
-        # Requests that arrive together with one credential share one check.
+        # Concurrent requests with the same credential share one check.
         self._checks: dict[Credential, asyncio.Future[bool]] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -102,7 +102,7 @@ class CredentialCheck:
         try:
             credential = self._credential(scope)
         except MalformedError as error:
-            await unauthenticated(f"The credential cannot be used: {error}.")(scope, receive, send)
+            await unauthenticated(f"The credential is not valid: {error}.")(scope, receive, send)
             return
         if credential is None:
             message = "Sign in with user name and password: set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD."
@@ -121,7 +121,7 @@ class CredentialCheck:
         await self._app(scope, receive, watched)
 
     def _credential(self, scope: Scope) -> Credential | None:
-        """Return the credential that MLflow will check, None where there is none, or raise MalformedError."""
+        """Return the credential that MLflow will check, None if there is none, or raise MalformedError."""
         names = [b"authorization"]
         if scope["path"].startswith(GATEWAY):
             names.insert(0, GATEWAY_HEADER)
@@ -134,7 +134,7 @@ class CredentialCheck:
         return None
 
     def _is_job(self, scope: Scope, credential: Credential) -> bool:
-        """Whether one of MLflow's own jobs asks."""
+        """Return whether the request comes from one of MLflow's own jobs."""
         token = self._job_token.encode()
         return (
             bool(token)
@@ -143,10 +143,10 @@ class CredentialCheck:
         )
 
     async def _check(self, scope: Scope, credential: Credential) -> JSONResponse | None:
-        """Return the refusal of a credential, None where MLflow shall see it."""
+        """Return the error response for a credential, None if MLflow shall handle the request."""
         if self._limit.knows(credential):
             return None
-        # nginx overwrites X-Forwarded-For, from which uvicorn knows the client.
+        # uvicorn reads the client from X-Forwarded-For, which nginx overwrites.
         address = (scope.get("client") or [""])[0]
         check = self._checks.get(credential)
         if check is None:
@@ -157,10 +157,10 @@ class CredentialCheck:
             check = self._checks[credential] = asyncio.ensure_future(self._verify(address, credential))
             check.add_done_callback(lambda _: self._checks.pop(credential))
         try:
-            # A client that goes away must not end the check that others wait for.
+            # The check is shared, so a disconnected client must not cancel it.
             right = await asyncio.shield(check)
         except (MlflowException, SQLAlchemyError):
-            # The database does not answer. MLflow says so in its own words.
+            # The database does not answer. MLflow reports this error itself.
             return None
         return None if right else unauthenticated("User name or password is wrong.")
 

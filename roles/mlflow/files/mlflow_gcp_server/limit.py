@@ -1,10 +1,10 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""How many unknown credentials an address may try.
+"""Limit the unknown credentials of an address.
 
-MLflow's password hash costs tens of milliseconds of CPU by design, so guessed passwords slow down every client.
-Each worker process therefore limits the tries of an address. Credentials that were right before are never limited:
-clients that share the address of the guesser (NAT) go on working.
+MLflow's password hash takes tens of milliseconds of CPU by design, so guessed passwords slow down every client. Each
+worker process therefore limits the attempts of an address. Credentials that were correct before are never limited, so
+clients with the same address as an attacker (NAT) continue to work.
 """
 
 from __future__ import annotations
@@ -22,17 +22,17 @@ from dataclasses import dataclass
 from cachetools import TTLCache
 
 BURST = 5
-"""Wrong tries that an address has at once."""
+"""Wrong attempts of an address without waiting."""
 SECONDS_FOR_A_TRY = 2.0
-"""Seconds after which an address has one more."""
+"""Seconds until an address gets one more attempt."""
 PENDING = 40
-"""Unknown credentials of an address that may wait for their check at a time."""
+"""Concurrent checks of unknown credentials of an address."""
 REMEMBERED_SECONDS = 12 * 3600
-"""Seconds for which a right credential is known."""
+"""Seconds for which a correct credential is remembered."""
 REMEMBERED = 10_000
-"""Credentials, and addresses, that are remembered."""
+"""Maximal number of remembered credentials, and of addresses."""
 WAITING_SECONDS = 600
-"""Seconds for which a credential is remembered that had to wait."""
+"""Seconds for which a refused, unchecked credential is remembered."""
 
 _logger = logging.getLogger("mlflow.gcp")
 
@@ -46,32 +46,32 @@ class Credential:
 
 
 class Allowance:
-    """The wrong tries that are left: `BURST` at first, one more each `SECONDS_FOR_A_TRY`. May be negative."""
+    """The remaining wrong attempts: `BURST` at first, one more every `SECONDS_FOR_A_TRY`. May be negative."""
 
     def __init__(self, now: float) -> None:
         self._left, self._counted = float(BURST), now
 
     def wait(self, now: float) -> float:
-        """Return 0, or the seconds until there is a try."""
+        """Return 0, or the seconds until the next attempt."""
         self._left = min(BURST, self._left + (now - self._counted) / SECONDS_FOR_A_TRY)
         self._counted = now
         return max(0.0, (1 - self._left) * SECONDS_FOR_A_TRY)
 
     def use(self) -> None:
-        """Count a wrong try."""
+        """Count a wrong attempt."""
         self._left -= 1
 
 
 class SignInLimit:
-    """The limit of one worker process. Not thread-safe: used on the event loop only."""
+    """The limit of one worker process. Not thread-safe: only for the event loop."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
-        # Passwords are kept as digests under a key that lives as long as the process.
+        # Store digests instead of passwords, with a key that exists only in this process.
         self._key = secrets.token_bytes(32)
         self._known: TTLCache[bytes, bool] = TTLCache(REMEMBERED, REMEMBERED_SECONDS, timer=clock)
         self._waiting: TTLCache[bytes, bool] = TTLCache(REMEMBERED, WAITING_SECONDS, timer=clock)
-        # As long as the largest debt lasts.
+        # The time to recover from the largest negative allowance.
         idle = (BURST + PENDING) * SECONDS_FOR_A_TRY
         self._allowances: TTLCache[tuple[str, bool], Allowance] = TTLCache(REMEMBERED, idle, timer=clock)
         self._pending: Counter[str] = Counter()
@@ -83,20 +83,20 @@ class SignInLimit:
     def _allowance(self, address: str, *, waited: bool) -> Allowance:
         key = network(address), waited
         allowance = self._allowances.get(key) or Allowance(self._clock())
-        # Written again at each use, or it would be forgotten, and be full, in the middle of an attack.
+        # Write at each use to extend the lifetime. Otherwise an attacker would get a full allowance again.
         self._allowances[key] = allowance
         return allowance
 
     def knows(self, credential: Credential) -> bool:
-        """Whether the credential was right before, and was not refused since."""
+        """Return whether the credential was correct before and not refused since."""
         return self._digest(credential) in self._known
 
     def admit(self, address: str, credential: Credential) -> int:
         """Decide about the check of an unknown credential. Return 0 and expect `finished`, or the seconds to wait.
 
-        Only wrong tries are counted, so that many users of one address can sign in at once. A credential that comes
-        back after it had to wait uses an allowance of its own: a client with the right password gets in while the
-        other tries of its address are used up by a guesser, who never repeats a credential.
+        Only wrong attempts are counted, so many users of one address can authenticate at once. A repeated credential
+        uses a separate allowance: an attacker, who never repeats a credential, cannot use up this allowance, and a
+        client with the correct password is admitted.
         """
         digest = self._digest(credential)
         waited = digest in self._waiting
@@ -105,7 +105,7 @@ class SignInLimit:
             self._pending[network(address)] += 1
             return 0
         if not waited:
-            _logger.warning("Sign-in tries of %s are limited: too many wrong passwords", address or "the AI gateway")
+            _logger.warning("Authentication of %s is limited: too many wrong passwords", address or "the AI gateway")
         self._waiting[digest] = True
         return max(1, math.ceil(wait))
 
@@ -121,12 +121,12 @@ class SignInLimit:
             self._allowance(address, waited=digest in self._waiting).use()
 
     def refused(self, credential: Credential) -> None:
-        """Forget a credential that is not right any more."""
+        """Forget a credential that is no longer correct."""
         self._known.pop(self._digest(credential), None)
 
 
 def network(address: str) -> str:
-    """Return what counts as one address: an IPv4 address, or the /64 network of an IPv6 address."""
+    """Return the unit of the limit: an IPv4 address, or the /64 network of an IPv6 address."""
     try:
         parsed = ipaddress.ip_address(address)
     except ValueError:
