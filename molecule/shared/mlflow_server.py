@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""The server under test as people reach it; for the tests of every scenario."""
+"""HTTPS client of the server under test, for the tests of all scenarios."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from typing import Any
 
 import requests
 
-# Asks the machine what switch.py knows.
+# Runs `switch.py status` on the container.
 Status = Callable[[], dict[str, Any]]
 
 
 @dataclass(frozen=True)
 class Server:
-    """The server as people reach it."""
+    """The server at its public address."""
 
     address: str
     ca: Path
@@ -25,11 +25,11 @@ class Server:
 
     @property
     def url(self) -> str:
-        """Where it serves."""
+        """Base URL of the server."""
         return f"https://{self.address}"
 
     def ask(self, method: str, path: str, *, signed_in: bool = False, **options: object) -> requests.Response:
-        """Send one request, with the CA checked and no redirect followed."""
+        """Send a request, verify the certificate, and do not follow redirects."""
         auth = ("admin", self.password) if signed_in else None
         return requests.request(
             method,

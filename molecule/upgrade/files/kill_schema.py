@@ -1,11 +1,11 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""Kill copy, restore and forget at each of their statements, and look what is left.
+"""Kill copy, restore and forget at each of their statements, and check the resulting state.
 
-Runs in a release's virtual environment: kill_schema.py SCHEMA.PY AUTH_DATABASE, with CREDENTIALS_DIRECTORY. The
-databases are those of the credential. Each statement that changes something is a point to be killed at before the
-server has seen it; those that take time also while the server works on them, so that it goes on without a client.
-Prints a line for each command, exits with 1 when a state is wrong.
+Runs in the virtual environment of a release: kill_schema.py SCHEMA.PY AUTH_DATABASE, with CREDENTIALS_DIRECTORY. The
+credential names the databases. Each command is killed before every statement that changes something. It is also killed
+during every slow statement, which PostgreSQL then continues without a client.
+Prints a line for each command. Exits with 1 if a state is wrong.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def load(path: str) -> Any:
 
 
 schema = load(sys.argv[1])
-# Small databases are copied as large ones are, which takes a tenth of the time.
+# Copy small databases by files, like large ones. This takes a tenth of the time.
 schema.LARGE = 0
 databases = schema.read_databases(Path(os.environ["CREDENTIALS_DIRECTORY"]), sys.argv[2])
 NAMES = databases.names
@@ -42,18 +42,18 @@ NEVER = 1000
 
 
 def die_at(point: int, *, sent: bool) -> None:
-    """Make this process die at its n-th statement."""
+    """Make this process kill itself at its n-th statement."""
     original, seen = schema.Server.run, 0
 
     def run(self: Any, statement: Any, values: Sequence[object] = ()) -> Any:
         nonlocal seen
         text = statement.as_string(self._connection) if hasattr(statement, "as_string") else statement
-        # Half done is only what takes time.
+        # Only slow statements can be killed while PostgreSQL executes them.
         if text.startswith(("SELECT", "SET", "BEGIN")) or (sent and not text.startswith(("CREATE", "DROP", "COMMIT"))):
             return original(self, statement, values)
         if seen == point:
             if sent:
-                # Another process is killed in the middle of the statement; the server has it.
+                # A child process is killed after it has sent the statement to PostgreSQL.
                 child = os.fork()
                 if child == 0:
                     with contextlib.suppress(BaseException):
@@ -69,7 +69,7 @@ def die_at(point: int, *, sent: bool) -> None:
 
 
 def child(arguments: Sequence[str], point: int, *, sent: bool) -> bool:
-    """Run a command that dies at a point; tell whether it got there."""
+    """Run a command that kills itself at a point; return whether the command reached the point."""
     pid = os.fork()
     if pid == 0:
         die_at(point, sent=sent)
@@ -91,34 +91,34 @@ def command(*arguments: str) -> None:
 
 @contextlib.contextmanager
 def connection(name: str) -> Iterator[Any]:
-    """A session on a database."""
+    """Open a session on a database."""
     with contextlib.closing(databases.connect(name)) as session, session.cursor() as cursor:
         yield cursor
 
 
 def existing() -> set[str]:
-    """The names of all databases that belong to the test."""
+    """Return the names of all databases of the test."""
     with connection("postgres") as cursor:
         cursor.execute("SELECT datname FROM pg_database")
         return {row[0] for row in cursor.fetchall() if row[0].startswith(NAMES)}
 
 
 def content(name: str) -> str:
-    """What a database says it is."""
+    """Return the label that is stored in a database."""
     with connection(name) as cursor:
         cursor.execute("SELECT what FROM content")
         return str(cursor.fetchone()[0])
 
 
 def write(name: str, what: str) -> None:
-    """Make a database say what it is."""
+    """Store a label in a database."""
     with connection(name) as cursor:
         cursor.execute("DROP TABLE IF EXISTS content")
         cursor.execute("CREATE TABLE content AS SELECT %s AS what", [what])
 
 
 def begin(*, upgraded: bool) -> None:
-    """A server as it is before an upgrade that is not the first, or during one that has migrated already."""
+    """Create the state before a second upgrade, or with `upgraded` the state after its migration."""
     for name in existing():
         with connection("postgres") as cursor:
             cursor.execute(f"DROP DATABASE {name} WITH (FORCE)")
@@ -136,13 +136,13 @@ def begin(*, upgraded: bool) -> None:
 
 
 def expect(what: str, names: Sequence[str] = NAMES) -> None:
-    """All these databases must say the same."""
+    """Assert that all databases have the same label."""
     found = {name: content(name) for name in names}
     assert set(found.values()) == {what}, f"{found}, expected {what}; {sorted(existing())}"
 
 
 def copy_dies(point: int, *, sent: bool) -> bool:
-    """A copy that died: going back gives the old data; so does copying again, and then going back."""
+    """Kill `copy`: a restore gives the old data, also after a repeated copy."""
     begin(upgraded=False)
     died = child(["copy", "--id", ID], point, sent=sent)
     if point % 2:
@@ -157,7 +157,7 @@ def copy_dies(point: int, *, sent: bool) -> bool:
 
 
 def restore_dies(point: int, *, sent: bool) -> bool:
-    """Going back that died: done again, it has the old data under the names."""
+    """Kill `restore`: a repeated restore gives the old data."""
     begin(upgraded=True)
     keep = ["--keep-failed"] if point % 2 else []
     died = child(["restore", "--id", ID, *keep], point, sent=sent)
@@ -170,7 +170,7 @@ def restore_dies(point: int, *, sent: bool) -> bool:
 
 
 def forget_dies(point: int, *, sent: bool) -> bool:
-    """Forgetting that died: nobody can go back to half of it."""
+    """Kill `forget`: a restore gives the old data of all databases or of none."""
     begin(upgraded=True)
     died = child(["forget"], point, sent=sent)
     command("restore", "--id", ID)

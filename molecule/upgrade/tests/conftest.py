@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""What the tests of the scenario share: the machine, its databases full of rows, clients."""
+"""Fixtures of the scenario: the container, its data, clients."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-# Machine, rows and load are shared with `make bench`.
+# `make bench` uses the same modules.
 sys.path.append(str(Path(__file__).parents[3]))
 
 from benchmarks.background import Target
@@ -22,13 +22,13 @@ RUNS = 2000
 
 @pytest.fixture(scope="session")
 def machine() -> Machine:
-    """The machine, over Docker."""
+    """Return the container, reached through Docker."""
     return Machine("mlflow-molecule-upgrade")
 
 
 @pytest.fixture(scope="session")
 def target(machine: Machine) -> Target:
-    """The server as clients reach it."""
+    """Return the server at its public address."""
     address = machine.run("hostname", "-I").split()[0]
     password = machine.run("cat", "/etc/credstore/mlflow.admin-password")
     return Target(f"https://{address}", EPHEMERAL / "ca.crt", password)
@@ -36,5 +36,5 @@ def target(machine: Machine) -> Target:
 
 @pytest.fixture(scope="session")
 def original(machine: Machine) -> Original:
-    """The rows and artifacts of some 2,000 runs of MLflow 2.22."""
+    """Create the rows and artifacts of 2,000 runs of MLflow 2.22."""
     return make_original(machine, RUNS)

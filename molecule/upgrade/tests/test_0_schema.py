@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""What copies the databases and goes back to them: killed at each statement, and what it carries over."""
+"""schema.py: copy and restore of the databases, also killed at each statement."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ def _credentials(machine: Machine) -> None:
         f"install -d -o mlflow -m 700 {CREDENTIALS}; sed s,/mlflow$,/killed, /etc/credstore/mlflow.database-uri"
         f" | install -o mlflow -m 600 /dev/stdin {CREDENTIALS}/mlflow.database-uri"
     )
-    # A test of what PostgreSQL does, not of the disk.
+    # The tests do not cover a power cut, so PostgreSQL needs no fsync.
     machine.sql("postgres", "ALTER SYSTEM SET fsync = off; SELECT pg_reload_conf();")
 
 
 def schema(machine: Machine, *arguments: str) -> dict[str, Any]:
-    """Run a command on the databases of this test."""
+    """Run a command of schema.py on the databases of this test."""
     python = f"{machine.release('3.17.2')}/bin/python"
     environment = ("runuser", "-u", "mlflow", "--", "env", f"CREDENTIALS_DIRECTORY={CREDENTIALS}")
     answer = machine.run(*environment, python, "-I", SCHEMA, *arguments, "--auth-database", "killed_auth", check=False)
@@ -37,7 +37,7 @@ def schema(machine: Machine, *arguments: str) -> dict[str, Any]:
 
 
 def test_killed_at_each_statement(machine: Machine) -> None:
-    """Whatever is left, going back gives the old data, and a copy never loses the only original."""
+    """A restore after each kill gives the old data, and a copy never loses the original."""
     python = f"{machine.release('3.17.2')}/bin/python"
     environment = ("runuser", "-u", "mlflow", "--", "env", f"CREDENTIALS_DIRECTORY={CREDENTIALS}")
     told = machine.run(*environment, python, "-I", "-", SCHEMA, "killed_auth", given=KILLER.read_text())
@@ -48,7 +48,7 @@ def test_killed_at_each_statement(machine: Machine) -> None:
     assert points["forget_dies"] >= 5
 
 
-def test_copy_has_owner_rights_settings_and_comment(machine: Machine) -> None:
+def test_copy_has_owner_privileges_settings_and_comment(machine: Machine) -> None:
     describe = (
         "SELECT pg_get_userbyid(datdba), (SELECT array_agg(a ORDER BY a::text) FROM unnest(datacl) AS a),"
         " shobj_description(oid, 'pg_database'),"
@@ -78,7 +78,7 @@ def test_older_release_refuses_to_migrate(machine: Machine) -> None:
     assert "does not know the database's revision" in schema(machine, "migrate")["error"]
 
 
-def test_without_a_database_server_it_says_so(machine: Machine) -> None:
+def test_unreachable_database_is_reported(machine: Machine) -> None:
     machine.shell(f"sed -i s,@127.0.0.1/,@127.0.0.1:1/, {CREDENTIALS}/mlflow.database-uri")
     error = schema(machine, "size")["error"]
     assert error.startswith("OperationalError")

@@ -1,9 +1,9 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""Everything that may go wrong on the machine ends on the old version with the old data; one test for each.
+"""Each failure on the VM ends with the old version and the old data.
 
-The disk that is full while the release is built is in side_effect.yml. What goes wrong on the control host or in the
-cloud is in tests/e2e.
+The failure of a full disk during the build is in side_effect.yml. Failures of the control node and of the cloud are in
+tests/e2e.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from benchmarks.planted import crash
 
 OLD, NEW = "2.22.5", "3.17.2"
 
-# A superuser's trigger, as no user of MLflow could make one: the n-th change of the schema fails.
+# A trigger of a superuser: the 40th change of the schema fails.
 EVENT_TRIGGER = """
 CREATE SCHEMA injected;
 CREATE SEQUENCE injected.seen;
@@ -32,7 +32,7 @@ END $$;
 CREATE EVENT TRIGGER injected ON ddl_command_start EXECUTE FUNCTION injected.fail();
 """
 
-# The readiness check of a start stores nothing below a run; the smoke test does.
+# The smoke test stores an artifact of a run. The readiness check does not.
 BROKEN_ARTIFACTS = """
 import os
 
@@ -46,7 +46,7 @@ def broken(function):
 os.replace, os.rename, os.link = broken(os.replace), broken(os.rename), broken(os.link)
 """
 
-# The migration begins and does not end.
+# The migration starts and does not end.
 HANG = """
 import sys, time
 
@@ -56,7 +56,7 @@ if "migrate" in sys.orig_argv:
 
 
 def signed_in(target: Target, path: str, **options: object) -> requests.Response:
-    """Ask as the administrator."""
+    """Send a request as the administrator."""
     method = "POST" if "json" in options else "GET"
     return requests.request(
         method,
@@ -69,14 +69,14 @@ def signed_in(target: Target, path: str, **options: object) -> requests.Response
 
 
 def version(target: Target) -> str:
-    """The version that answers outside."""
+    """Return the version of the active server."""
     answer = signed_in(target, "/version")
     return answer.text if answer.status_code == 200 else f"HTTP {answer.status_code}"
 
 
 @contextmanager
 def ends_as_before(machine: Machine, target: Target, original: Original) -> Iterator[None]:
-    """The old version serves as it did, nothing is left over, and no bit of the data has changed."""
+    """Assert that the old version is active, temporary objects are removed and the data is unchanged."""
     assert version(target) == OLD
     before = machine.databases() - {"mlflow_failed", "mlflow_auth_failed"}
     yield
@@ -97,7 +97,7 @@ def _as_before(machine: Machine, target: Target, original: Original) -> Iterator
         yield
 
 
-def test_migration_fails_half_way(machine: Machine) -> None:
+def test_migration_fails(machine: Machine) -> None:
     machine.sql("mlflow", EVENT_TRIGGER)
     try:
         result = machine.upgrade(NEW)
@@ -115,23 +115,23 @@ def test_smoke_test_fails(machine: Machine) -> None:
 
 
 def test_migration_that_does_not_end(machine: Machine) -> None:
-    """The machine ends it by itself: nobody waits for it here until it is over."""
+    """The VM itself ends the migration."""
     with machine.planted(NEW, HANG):
         result = machine.wait("done", machine.ask(NEW, "--timeout", "60", "--go-timeout", "60"))
     assert (result["ok"], result["step"], result["code"]) == (False, "migrate", 1)
     assert "the 60 s that an upgrade may take (upgrade_timeout_seconds)" in result["cause"]
 
 
-def test_nobody_gives_the_word(machine: Machine) -> None:
-    """The control host was killed: SIGKILL leaves nobody who could say `go`."""
+def test_approval_is_missing(machine: Machine) -> None:
+    """The control node was killed and cannot send `go`."""
     result = machine.wait("done", machine.ask(NEW, "--go-timeout", "2", "--watch", "3"))
     assert (result["ok"], result["step"], result["moved"]) == (False, "ready", False)
     assert "no approval from the control node" in result["cause"]
 
 
 def test_new_version_crashes_after_it_got_the_traffic(machine: Machine, target: Target) -> None:
-    """What was accepted meanwhile is not thrown away: it is in the databases that are kept aside."""
-    # Time for a client to write something.
+    """Rows that the new version accepted are kept in the databases NAME_failed."""
+    # The crash comes late enough for a client to write a row.
     with machine.planted(NEW, crash(after=30)):
         name = machine.ask(NEW, "--go-timeout", "60", "--watch", "60")
         assert machine.wait("ready", name)["step"] == "ready"
@@ -152,7 +152,7 @@ def test_new_version_crashes_after_it_got_the_traffic(machine: Machine, target: 
 # One step before the cutover and one after it. Unit tests of the state machine kill it at every action.
 @pytest.mark.parametrize("step", ["migrate", "watch"])
 def test_switch_is_killed(machine: Machine, step: str) -> None:
-    """Kill all processes of the job at once with SIGKILL."""
+    """Kill all processes of the job with SIGKILL."""
     name = machine.ask(NEW, "--go-timeout", "60", "--watch", "30")
     if step == "watch":
         assert machine.wait("ready", name)["step"] == "ready"
@@ -163,7 +163,7 @@ def test_switch_is_killed(machine: Machine, step: str) -> None:
 
 
 def test_power_cut(machine: Machine) -> None:
-    """While the copies are migrated; at the next boot the old version serves."""
+    """Cut the power during the migration. After the boot the old version is active."""
     name = machine.ask(NEW, "--go-timeout", "60")
     machine.at_step("migrate", "sleep 0.5")
     machine.power_cut()

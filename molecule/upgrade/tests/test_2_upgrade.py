@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""After all those failures the upgrade succeeds, under load; so do some switches, and the way back."""
+"""After the failures, the upgrade, several cutovers and a rollback succeed under load."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ SWITCHES = int(os.environ.get("MLFLOW_GCP_SWITCHES", "5"))
 def test_upgrade_under_load(
     machine: Machine, target: Target, original: Original, record_property: Callable[[str, object], None]
 ) -> None:
-    """No call of a client is lost, every row and artifact is there, and the downtime is what the machine says."""
+    """No request is lost, all rows and artifacts exist, and the measured downtime equals the reported one."""
     measured = upgrade(machine, target, NEW)
     record_property("measured", json.dumps(measured))
     print(json.dumps(measured, indent=1))
     result, load, probe = measured["result"], measured["load"], measured["probe"]
     assert (result["ok"], result["migrated"], machine.serving()) == (True, True, NEW)
     assert machine.status()["rolled_back"] is None
-    # Most of the time the clients wait.
+    # Few calls, because the clients wait most of the time.
     assert load["calls"] > 20
     assert (load["lost"], load["wrong"], load["twice"]) == (0, [], 0)
     assert original.lost() == {}
@@ -38,7 +38,7 @@ def test_upgrade_under_load(
 
 
 def test_switches_under_load(machine: Machine, target: Target, record_property: Callable[[str, object], None]) -> None:
-    """Blue to green to blue: nobody notices, not even one who never tries again."""
+    """Clients do not notice a cutover, even without retries."""
     measured = switches(machine, target, SWITCHES)
     record_property("measured", json.dumps(measured))
     print(json.dumps(measured, indent=1))
@@ -56,14 +56,14 @@ def test_same_release_again_changes_nothing(machine: Machine) -> None:
 
 
 def test_rollback_by_hand(machine: Machine, target: Target, original: Original) -> None:
-    """The old release with the databases as they were; what came since is kept aside."""
+    """Roll back to the old release and its databases. Newer rows are kept in NAME_failed."""
     with background("load", target, 300, "--clients", "2") as load:
         result = json.loads(machine.run(*SWITCH, "rollback"))
         report = load.report()
     assert (result["ok"], result["kind"]) == (True, "rollback")
     assert machine.serving() == OLD
     assert machine.status()["rolled_back"]["version"] == NEW
-    # Runs that were accepted after the upgrade are not known any more, and that is all.
+    # Only runs that were created after the upgrade are missing.
     assert [each for each in report["failures"] if "RESOURCE_DOES_NOT_EXIST" not in each["error"]] == []
     assert original.lost() == {}
     assert {"mlflow_failed", "mlflow_auth_failed"} <= machine.databases()

@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""What the role built, an old release of MLflow and a new one."""
+"""Releases that the role has built: an old and a new one."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import pytest
 
 from benchmarks.machine import Machine
 
-# Prints how many modules a server imports of its release, and those of them that no file of compiled code is there for.
+# Prints the number of modules that a server imports from its release, and the modules without a file of compiled code.
 IMPORTED = """
 import importlib.util, os, sys
 os.environ["_MLFLOW_SERVER_FILE_STORE"] = "sqlite:////tmp/imported.db"
@@ -23,8 +23,8 @@ print(len(files), *(name for name in files if not os.path.exists(compiled[name])
 
 
 @pytest.mark.parametrize("version", ["2.22.5", "3.17.2"])
-def test_all_that_a_server_imports_is_compiled(machine: Machine, version: str) -> None:
-    """Its user may write nothing there: each process would compile it again."""
+def test_imported_modules_are_compiled(machine: Machine, version: str) -> None:
+    """The user of the server cannot write compiled files, so each process would compile the modules again."""
     python = f"{machine.release(version)}/bin/python"
     answer = machine.run("runuser", "-u", "mlflow", "--", "env", "--chdir=/", python, "-I", "-c", IMPORTED)
     count, *uncompiled = answer.splitlines()[-1].split()
