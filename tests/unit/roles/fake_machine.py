@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""A machine with two slots and a database, without systemd and PostgreSQL, that can be killed at any of its deeds."""
+"""A VM with two slots and a database, without systemd and PostgreSQL. It can be killed at each of its actions."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ SETTINGS = {"admin_username": "admin", "auth_database": "mlflow_auth", "drain_ti
 
 
 class KilledError(BaseException):
-    """kill -9."""
+    """The process was killed with SIGKILL."""
 
 
 class FakeMachine(Machine):
-    """Files are real, below a directory; processes, databases and time are not."""
+    """A VM with real files in a directory. Processes, databases and time are simulated."""
 
     def __init__(self, root: Path) -> None:
         super().__init__(root)
@@ -37,18 +37,18 @@ class FakeMachine(Machine):
         self.log: list[str] = []
         self.running: dict[str, int] = {}
         self.lives = 0
-        # What fails: (word of a command, release or slot).
+        # Failing commands: (word of a command, release or slot).
         self.broken: set[tuple[str, str]] = set()
         # Seconds that a command of schema.py would take.
         self.slow: dict[str, float] = {}
-        # The schema that a release's code has, and that databases have, by name.
+        # Schema of each release, and schema and rows of each database.
         self.code: dict[str, int] = {}
         self.databases: dict[str, dict[str, Any]] = {"mlflow": {"schema": 1, "rows": ["before"]}}
         self.on_sleep: Callable[[], None] = lambda: None
         self.served_by: list[str | None] = []
         self._inner = False
 
-    # --- What is there
+    # --- State
 
     def release(self, version: str, schema: int) -> str:
         """Install a release."""
@@ -60,7 +60,7 @@ class FakeMachine(Machine):
         return path
 
     def want(self, release: str, **settings: Any) -> None:
-        """Do what the role does."""
+        """Write the desired state, as the role does."""
         super().link(self.paths.wanted, release)
         self.paths.configuration.mkdir(parents=True, exist_ok=True)
         server = json.dumps({**SETTINGS, **settings})
@@ -73,16 +73,16 @@ class FakeMachine(Machine):
             path.write_text("text\n", encoding="utf-8")
 
     def switch(self) -> Switch:
-        """What a new process knows."""
+        """Return the state of a new process."""
         return Switch(self)
 
     def power_cut(self) -> None:
-        """Nothing runs any more, and what was in memory is gone."""
+        """Stop all processes and remove the files in memory."""
         self.running.clear()
         if self.paths.link.is_symlink():
             self.paths.link.unlink()
 
-    # --- What is done
+    # --- Actions
 
     def _deed(self, text: str) -> None:
         if self._inner:
@@ -116,7 +116,7 @@ class FakeMachine(Machine):
         reading = command[:2] in (("systemctl", "show"),) or command[0] == "journalctl"
         if not reading:
             self._deed(" ".join(words))
-        # Killed in the middle: it has happened, but nobody knows.
+        # A kill after the action: it has happened, but the process cannot record the result.
         answer = self._perform(list(command))
         if not reading:
             self._deed("after " + " ".join(words))
@@ -149,7 +149,7 @@ class FakeMachine(Machine):
             if slot in self.running:
                 return ""
             release = self._release(slot)
-            # The one thing that must never happen: MLflow would migrate, or damage what it does not know.
+            # Must never happen: MLflow would migrate the databases, or damage an unknown schema.
             assert self.code[release] == self.databases["mlflow"]["schema"], f"{release} on another schema"
             if ("start", release) in self.broken:
                 if unseen:
@@ -174,7 +174,7 @@ class FakeMachine(Machine):
             same = {"database": str(schema), "code": str(code), "known": schema <= code}
             return json.dumps({"tracking": same, "auth": same})
         self._take_time(command, arguments)
-        assert not self.running, "nobody may use the databases"
+        assert not self.running, "a server uses the databases"
         if (command, release) in self.broken:
             raise FailedError(f"{command}: it cannot be done")
         if command == "copy" and databases.get("mlflow_before", {}).get("id") != upgrade:
@@ -198,6 +198,6 @@ class FakeMachine(Machine):
             raise FailedError("INFO half of it is done")
 
     def ask(self, kind: str, name: str = "upgrade-1", **options: Any) -> None:
-        """Leave a request, as switch.py does."""
+        """Save a request, as switch.py does."""
         request = {"id": name, "kind": kind, "options": options, "started": self.clock}
         Journal(self).save("request", request)

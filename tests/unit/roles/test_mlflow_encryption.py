@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""Rows under an earlier key are encrypted with the key in use, as the shipped MLflow reads and writes them."""
+"""Re-encryption of rows of earlier keys, in the format of the shipped MLflow."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def encryption() -> ModuleType:
 
 
 class Cursor:
-    """PostgreSQL's statements, for SQLite."""
+    """Translates statements for PostgreSQL to SQLite."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._cursor = connection.cursor()
@@ -55,7 +55,7 @@ class Cursor:
 
 
 class Connection:
-    """A connection with a transaction, as psycopg2 has it."""
+    """A connection with the transactions of psycopg2."""
 
     autocommit = True
 
@@ -82,7 +82,7 @@ class Connection:
 
 
 def encrypted(key: str, value: str, monkeypatch: pytest.MonkeyPatch) -> str:
-    """What MLflow writes for a webhook's secret."""
+    """Return the value that MLflow stores for the secret of a webhook."""
     from mlflow.store.model_registry.dbmodels.models import EncryptedString
 
     monkeypatch.setenv("MLFLOW_WEBHOOK_SECRET_ENCRYPTION_KEY", key)
@@ -92,7 +92,7 @@ def encrypted(key: str, value: str, monkeypatch: pytest.MonkeyPatch) -> str:
 
 
 def decrypted(key: str, stored: str, monkeypatch: pytest.MonkeyPatch) -> str:
-    """What MLflow reads."""
+    """Return the secret that MLflow reads from a stored value."""
     from mlflow.store.model_registry.dbmodels.models import EncryptedString
 
     monkeypatch.setenv("MLFLOW_WEBHOOK_SECRET_ENCRYPTION_KEY", key)
@@ -103,7 +103,7 @@ def decrypted(key: str, stored: str, monkeypatch: pytest.MonkeyPatch) -> str:
 
 @pytest.fixture
 def database(monkeypatch: pytest.MonkeyPatch) -> Connection:
-    """Rows under the key in use, under an earlier one, and under one that is lost."""
+    """Create rows of the key in use, of an earlier key and of a lost key."""
     connection = Connection()
     connection.real.execute("CREATE TABLE webhooks (webhook_id, name, secret, status, deleted_timestamp)")
     for name, key, deleted in (("new", NEW, None), ("old", OLD, None), ("lost", LOST, None), ("gone", LOST, 1)):
@@ -153,7 +153,7 @@ def test_a_check_changes_nothing(encryption: ModuleType, database: Connection, k
 def test_rows_under_earlier_keys_are_readable_with_the_key_in_use(
     encryption: ModuleType, database: Connection, keys: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A rotation, and a server that ran with MLflow's public default passphrase until now."""
+    """The rows are those of a rotation, and of a server with MLflow's public default passphrase."""
     kept = database.one("SELECT secret, status FROM webhooks WHERE name = 'lost'")
     assert encryption.work(database, keys, change=True, disable=False) == FOUND
     for name in ("new", "old"):
@@ -166,29 +166,27 @@ def test_rows_under_earlier_keys_are_readable_with_the_key_in_use(
         )
         assert version == 1
         assert crypto._decrypt_secret(value, wrapped, manager, f"s-{name}", name) == {"api_key": f"key of {name}"}
-    # Somebody may still find the key.
+    # Unreadable rows stay unchanged, because the user may find the lost key.
     assert database.one("SELECT secret, status FROM webhooks WHERE name = 'lost'") == kept
     again = encryption.work(database, keys, change=True, disable=False)
     assert [again[kind]["earlier"] for kind in again] == [[], []]
 
 
-def test_an_unreadable_webhook_is_disabled_where_that_is_asked_for(
-    encryption: ModuleType, database: Connection, keys: Any
-) -> None:
-    """MLflow itself can neither list nor delete it: each such request is a 500."""
+def test_an_unreadable_webhook_is_disabled_on_request(encryption: ModuleType, database: Connection, keys: Any) -> None:
+    """MLflow answers 500 to a request that lists or deletes an unreadable webhook."""
     encryption.work(database, keys, change=True, disable=True)
     assert database.one("SELECT secret, status FROM webhooks WHERE name = 'lost'") == (None, "DISABLED")
     assert database.one("SELECT status FROM webhooks WHERE name = 'old'") == ("ACTIVE",)
     again = encryption.work(database, keys, change=True, disable=True)
     assert again["webhooks"]["unreadable"] == []
-    # The gateway's list works; entering the API key again replaces the row.
+    # MLflow can list unreadable gateway secrets, and a new API key replaces the row.
     assert again["gateway"]["unreadable"] == ["lost (s-lost)"]
 
 
-def test_a_database_of_mlflow_2_has_neither_table(encryption: ModuleType, keys: Any) -> None:
+def test_a_database_of_mlflow_2_has_no_tables_of_secrets(encryption: ModuleType, keys: Any) -> None:
     empty = {"current": 0, "earlier": [], "unreadable": []}
     assert encryption.work(Connection(), keys, change=True, disable=True) == {"webhooks": empty, "gateway": empty}
-    assert (keys._webhooks, keys._gateway) == (None, None), "nothing is imported for nothing"
+    assert (keys._webhooks, keys._gateway) == (None, None), "MLflow is not imported without rows"
 
 
 def test_nothing_is_changed_when_one_row_fails(
@@ -201,8 +199,8 @@ def test_nothing_is_changed_when_one_row_fails(
     assert everything(database) == before
 
 
-def test_the_answer_is_about_the_database_that_serves(encryption: ModuleType) -> None:
-    """What a rollback would serve is re-encrypted too."""
+def test_the_output_describes_the_active_database(encryption: ModuleType) -> None:
+    """The kept databases are re-encrypted, too, because a rollback activates them."""
     empty = {kind: {"current": 0, "earlier": [], "unreadable": []} for kind in ("webhooks", "gateway")}
     found = {"mlflow": empty, "mlflow_before": FOUND}
     assert encryption.summary(found, "mlflow", change=True, disable=False) == {**empty, "changed": True}
@@ -234,10 +232,10 @@ def link(encryption: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     return path
 
 
-def test_waits_until_another_slot_has_the_requests(
+def test_wait_for_cutover_waits_for_another_slot(
     encryption: ModuleType, link: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Held requests are no cutover."""
+    """Maintenance mode alone is not a cutover."""
     steps = [link.unlink, lambda: link.symlink_to("/run/mlflow-green/mlflow.sock")]
     monkeypatch.setattr(encryption.time, "sleep", lambda _: steps.pop(0)())
     encryption.wait_for_cutover("/run/mlflow-blue/mlflow.sock", 60)
@@ -247,7 +245,7 @@ def test_waits_until_another_slot_has_the_requests(
 
 
 @pytest.mark.parametrize("wait", [False, True])
-def test_root_starts_a_unit_with_the_servers_credentials(
+def test_root_starts_a_unit_with_the_credentials_of_the_server(
     encryption: ModuleType, link: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, wait: bool
 ) -> None:
     lines: list[list[str]] = []
@@ -265,7 +263,7 @@ def test_root_starts_a_unit_with_the_servers_credentials(
     assert (inside[-2:] == left) == wait
 
 
-def test_says_what_is_wrong_in_one_line(
+def test_an_error_is_one_line(
     encryption: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))
@@ -283,7 +281,7 @@ def test_prints_one_json_object(
     encryption: ModuleType, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def talk(_: Any) -> dict[str, Any]:
-        print("what MLflow prints")
+        print("output of MLflow")
         return {"changed": False}
 
     monkeypatch.setattr(encryption, "here", talk)

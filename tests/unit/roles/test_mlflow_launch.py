@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""How the launcher takes credentials apart, read back by the parsers that will read them in production."""
+"""The launcher: its output is read by the same parsers as in production."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def launch() -> ModuleType:
     return load("mlflow", "launch")
 
 
-def test_the_password_leaves_the_uri(launch: ModuleType) -> None:
+def test_the_uri_holds_no_password(launch: ModuleType) -> None:
     uri = f"postgresql+psycopg2://ml%3Aflow:{quote(ODD, safe='')}@10.0.0.3:5432/mlflow?sslmode=verify-ca&sslrootcert=/x"
     tracking, auth, line = launch.split_database_uri(uri, "mlflow_auth")
     for text, database in ((tracking, "mlflow"), (auth, "mlflow_auth")):
@@ -47,7 +47,7 @@ def test_the_password_leaves_the_uri(launch: ModuleType) -> None:
     assert line == "*:*:*:ml\\:flow:pa\\:ss\\\\w%rd@/#?\n"
 
 
-def test_the_driver_is_written_out(launch: ModuleType) -> None:
+def test_the_driver_is_explicit(launch: ModuleType) -> None:
     tracking, _, _ = launch.split_database_uri("postgresql://mlflow:x@host/mlflow", "a")
     assert make_url(tracking).drivername == "postgresql+psycopg2"
 
@@ -55,13 +55,13 @@ def test_the_driver_is_written_out(launch: ModuleType) -> None:
 @pytest.mark.parametrize(
     "uri", ["hunter2", "sqlite:///hunter2.db", "mysql://a:hunter2@b/c", "postgresql://a:hunter2@b"]
 )
-def test_a_useless_uri_is_refused_without_being_repeated(launch: ModuleType, uri: str) -> None:
+def test_the_error_for_an_invalid_uri_does_not_contain_it(launch: ModuleType, uri: str) -> None:
     with pytest.raises(launch.ConfigurationError, match=r"mlflow\.database-uri") as error:
         launch.split_database_uri(uri, "mlflow_auth")
     assert "hunter2" not in str(error.value)
 
 
-def test_sign_in_configuration_survives_interpolation(launch: ModuleType) -> None:
+def test_authentication_configuration_survives_interpolation(launch: ModuleType) -> None:
     parser = configparser.ConfigParser()
     parser.read_string(launch.auth_configuration("postgresql+psycopg2://a%40b@h/d", ODD, SETTINGS))
     section = dict(parser["mlflow"])
@@ -84,7 +84,7 @@ def write(directory: Path, **changes: str) -> Path:
     return directory
 
 
-def test_credentials_without_the_line_end_of_an_editor(launch: ModuleType, tmp_path: Path) -> None:
+def test_a_trailing_newline_is_removed(launch: ModuleType, tmp_path: Path) -> None:
     assert launch.read_credentials(write(tmp_path))["mlflow.database-uri"] == "u"
 
 
@@ -93,7 +93,7 @@ def test_credentials_without_the_line_end_of_an_editor(launch: ModuleType, tmp_p
     [
         ({"mlflow.admin-password": "short"}, "fewer than 12"),
         ({"mlflow.flask-secret-key": "\n"}, "mlflow.flask-secret-key is empty"),
-        # MLflow would take its public default passphrase.
+        # MLflow would use its public default passphrase.
         ({"mlflow.crypto-kek-passphrase": " \n "}, "mlflow.crypto-kek-passphrase is empty"),
         # MLflow would end with a traceback.
         ({"mlflow.webhook-encryption-key": "k" * 44}, "mlflow.webhook-encryption-key is not a Fernet key"),
@@ -101,19 +101,21 @@ def test_credentials_without_the_line_end_of_an_editor(launch: ModuleType, tmp_p
         ({"mlflow.webhook-encryption-key": "ü" * 44}, "is not a Fernet key"),
     ],
 )
-def test_useless_credentials(launch: ModuleType, tmp_path: Path, changes: dict[str, str], message: str) -> None:
+def test_invalid_credentials_are_refused(
+    launch: ModuleType, tmp_path: Path, changes: dict[str, str], message: str
+) -> None:
     with pytest.raises(launch.ConfigurationError, match=message):
         launch.read_credentials(write(tmp_path, **changes))
 
 
-def test_a_useless_key_is_not_repeated(launch: ModuleType, tmp_path: Path) -> None:
+def test_the_error_for_an_invalid_key_does_not_contain_it(launch: ModuleType, tmp_path: Path) -> None:
     with pytest.raises(launch.ConfigurationError) as error:
         launch.read_credentials(write(tmp_path, **{"mlflow.webhook-encryption-key": "hunter2"}))
     assert "hunter2" not in str(error.value)
 
 
 def test_stored_secrets_are_encrypted_with_keys_of_the_deployment(launch: ModuleType, tmp_path: Path) -> None:
-    """MLflow's defaults: for webhooks each process makes a key of its own, for API keys the key is public."""
+    """By default each process of MLflow generates a key for webhooks, and the key for API keys is public."""
     rings = {"mlflow.webhook-encryption-key": f"{FERNET_KEY}\nolder\n", "mlflow.crypto-kek-passphrase": "new\r\nolder"}
     assert launch.encryption_environment(launch.read_credentials(write(tmp_path, **rings))) == {
         "MLFLOW_WEBHOOK_SECRET_ENCRYPTION_KEY": FERNET_KEY,
@@ -123,8 +125,8 @@ def test_stored_secrets_are_encrypted_with_keys_of_the_deployment(launch: Module
 
 
 @pytest.mark.parametrize("name", ["mlflow.webhook-encryption-key", "mlflow.crypto-kek-passphrase"])
-def test_a_deployment_that_lacks_a_key_is_told_to_run_site(launch: ModuleType, tmp_path: Path, name: str) -> None:
-    """It was made by an earlier release of this collection, or sets credentials_items itself."""
+def test_the_error_for_a_missing_key_names_site_yml(launch: ModuleType, tmp_path: Path, name: str) -> None:
+    """A deployment by an earlier release of this collection, or with its own credentials_items, has no such key."""
     (write(tmp_path) / name).unlink()
     with pytest.raises(launch.ConfigurationError, match=rf"{name} is missing\. Run site\.yml.*credentials_items"):
         launch.read_credentials(tmp_path)
@@ -145,7 +147,7 @@ def test_private_files_are_private_from_the_first_moment(launch: ModuleType, tmp
     assert path.read_text() == "new"
 
 
-def test_each_major_release_gets_the_options_it_has(launch: ModuleType) -> None:
+def test_each_major_release_gets_its_options(launch: ModuleType) -> None:
     new = launch.server_arguments(SETTINGS, Path("/run/mlflow-blue"), 3)
     assert new[new.index("--uvicorn-opts") + 1].startswith("--uds /run/mlflow-blue/mlflow.sock ")
     assert "--gunicorn-opts" not in new
@@ -157,7 +159,7 @@ def test_each_major_release_gets_the_options_it_has(launch: ModuleType) -> None:
         assert arguments[arguments.index("--artifacts-destination") + 1] == "gs://bucket/with space"
 
 
-def test_goes_on_in_the_release_with_the_slots_environment(
+def test_the_launcher_continues_in_the_release_with_the_environment_of_the_slot(
     launch: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     release = tmp_path / "releases" / "3"
@@ -167,7 +169,7 @@ def test_goes_on_in_the_release_with_the_slots_environment(
     monkeypatch.setattr(launch.os, "execve", lambda *arguments: calls.append(arguments))
     launch.enter_release(tmp_path, {"environment": {"POOL": 10}})
     (program, arguments, environment) = calls.pop()
-    # Not through the link, which may lead elsewhere by the time a worker is started.
+    # Not the path of the link, whose target may change before a worker is started.
     assert program == arguments[0] == str(release / "bin" / "python")
     assert environment["POOL"] == "10"
     monkeypatch.setattr(launch.sys, "prefix", str(release))
@@ -175,8 +177,8 @@ def test_goes_on_in_the_release_with_the_slots_environment(
     assert not calls
 
 
-def test_a_temporary_directory_that_cannot_be_written_is_refused(launch: ModuleType, tmp_path: Path) -> None:
-    """Python would take /tmp, which may be memory, and say nothing."""
+def test_a_read_only_temporary_directory_is_refused(launch: ModuleType, tmp_path: Path) -> None:
+    """Python would silently use /tmp, which may be memory."""
     launch.check_temporary_directory(str(tmp_path))
     assert not list(tmp_path.iterdir())
     with pytest.raises(launch.ConfigurationError, match=r"mlflow_temporary_directory: /.*/none: No such"):
@@ -192,7 +194,7 @@ def database(path: Path, table: str, revision: str) -> str:
 
 
 def test_a_database_of_another_release_is_refused(launch: ModuleType, tmp_path: Path) -> None:
-    """MLflow would migrate it where it is older, without being asked."""
+    """MLflow would migrate an older database at its start."""
     import mlflow
     from alembic.script import ScriptDirectory
 

@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""The smoke test against a server on a Unix socket that does one thing wrong at a time."""
+"""The smoke test against a server on a Unix socket with one fault at a time."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def ready() -> ModuleType:
 
 
 class FakeServer(socketserver.ThreadingUnixStreamServer):
-    """As much of MLflow as the smoke test asks for."""
+    """The routes of MLflow that the smoke test uses."""
 
     daemon_threads = True
 
@@ -40,7 +40,7 @@ class FakeServer(socketserver.ThreadingUnixStreamServer):
 
 
 class Handler(BaseHTTPRequestHandler):
-    """One request."""
+    """Answers one request."""
 
     server: FakeServer
 
@@ -101,7 +101,7 @@ class Handler(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def server() -> Iterator[FakeServer]:
-    # A socket's path has to be short.
+    # The path of a Unix socket must be short.
     with tempfile.TemporaryDirectory(prefix="ready") as directory, FakeServer(f"{directory}/s") as served:
         threading.Thread(target=served.serve_forever, daemon=True).start()
         yield served
@@ -115,7 +115,7 @@ def run(ready: ModuleType, server: FakeServer, tmp_path: Path, monkeypatch: pyte
     return code
 
 
-def test_smoke_leaves_nothing(
+def test_smoke_test_removes_its_objects(
     ready: ModuleType, server: FakeServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert run(ready, server, tmp_path, monkeypatch, "--smoke") == 0
@@ -133,7 +133,7 @@ def test_smoke_leaves_nothing(
         ("artifacts", "HTTP 500: no bucket"),
     ],
 )
-def test_smoke_finds_what_is_wrong(
+def test_smoke_test_finds_a_fault(
     ready: ModuleType,
     server: FakeServer,
     tmp_path: Path,
@@ -143,7 +143,7 @@ def test_smoke_finds_what_is_wrong(
     message: str,
 ) -> None:
     server.wrong.add(wrong)
-    assert run(ready, server, tmp_path, monkeypatch) == 0, "plainly ready it is"
+    assert run(ready, server, tmp_path, monkeypatch) == 0, "the readiness check succeeds"
     assert run(ready, server, tmp_path, monkeypatch, "--smoke") == 1
     assert message in capsys.readouterr().err
-    assert server.experiments == {}, "what it made is removed all the same"
+    assert server.experiments == {}, "the experiment is removed after a failure, too"

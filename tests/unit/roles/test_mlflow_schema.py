@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""How schema.py reaches the databases; what it does with them is tested with a PostgreSQL, in molecule/upgrade."""
+"""Connections of schema.py. molecule/upgrade tests its commands with a PostgreSQL server."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.unit.roles.programs import load
 
 
 class Connection:
-    """What the driver would return, and what it was asked for."""
+    """A connection of the driver, with the options of the call."""
 
     autocommit = False
 
@@ -26,7 +26,7 @@ class Connection:
 
 @pytest.fixture
 def schema(monkeypatch: pytest.MonkeyPatch) -> Any:
-    """The program, with a driver that only a release on a machine has."""
+    """Load the program with a fake driver. Only a release on the VM has the real one."""
     driver = ModuleType("psycopg2")
     for name in ("errors", "sql"):
         part = ModuleType(f"psycopg2.{name}")
@@ -38,14 +38,14 @@ def schema(monkeypatch: pytest.MonkeyPatch) -> Any:
 
 
 def databases(schema: Any, credentials: Path, query: str) -> Any:
-    """What a credential leads to."""
+    """Return the databases of a credential."""
     uri = f"postgresql://mlflow:p%40ss@10.1.2.3/mlflow?{query}\n"
     (credentials / "mlflow.database-uri").write_text(uri, encoding="utf-8")
     return schema.read_databases(credentials, "mlflow_auth")
 
 
 class Rows:
-    """A session that finds no tables, and databases with comments."""
+    """A session without tables, with comments of databases."""
 
     def __init__(self, comments: list[str | None]) -> None:
         self.comments = comments
@@ -92,8 +92,8 @@ def test_counts_name_the_upgrade_that_kept_the_databases(
     assert schema.counts(found) == {"serving": {}, "before": before, "upgrade": upgrade}
 
 
-def test_a_server_that_is_gone_without_a_word_is_noticed(schema: Any, tmp_path: Path) -> None:
-    """For our own sessions, and for the engines that migrations make of the URL."""
+def test_a_lost_connection_is_detected(schema: Any, tmp_path: Path) -> None:
+    """The options apply to the sessions of schema.py and to engines that migrations create from the URL."""
     found = databases(schema, tmp_path, "sslmode=verify-ca")
     options = found.connect("mlflow_auth").options
     assert (options["dbname"], options["password"], options["sslmode"]) == ("mlflow_auth", "p@ss", "verify-ca")
@@ -102,6 +102,6 @@ def test_a_server_that_is_gone_without_a_word_is_noticed(schema: Any, tmp_path: 
     assert patience.items() <= dict(found.url.query).items()
 
 
-def test_what_the_credential_says_goes_first(schema: Any, tmp_path: Path) -> None:
+def test_options_of_the_credential_have_precedence(schema: Any, tmp_path: Path) -> None:
     options = databases(schema, tmp_path, "keepalives_idle=5").connect("mlflow").options
     assert (options["keepalives_idle"], options["keepalives_count"]) == ("5", "6")

@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""Each security setting of the shipped MLflow has a decision, and the role does what the decision says."""
+"""Each security setting of the shipped MLflow has a decision, and the role implements the decision."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ SETTINGS = {"mlflow_hostnames": ["mlflow.example.com"], "mlflow_version": "3.17.
 
 @cache
 def of_mlflow() -> frozenset[str]:
-    """All names of variables that have to do with security, in the source of the installed release."""
+    """Return the names of all security variables in the source of the installed release."""
     names: set[str] = set()
     for path in Path(mlflow.__file__).parent.rglob("*.py"):
         if "protos" in path.parts or "skills" in path.parts:
@@ -40,7 +40,7 @@ def of_mlflow() -> frozenset[str]:
 
 
 def decisions() -> dict[str, str]:
-    """What the page says of each variable: Set, Preset, Refused or Default."""
+    """Return the decision for each variable: Set, Preset, Refused or Default."""
     rows = re.findall(r"^\| `(_?MLFLOW_\w+)` \|[^|]*\| (\w+)[^|]*\|", PAGE.read_text(encoding="utf-8"), re.MULTILINE)
     assert len(rows) == len(dict(rows)), "a variable has two rows"
     return dict(rows)
@@ -50,14 +50,14 @@ def variables(name: str) -> Any:
     return evaluated.load("vars/main.yml", "mlflow")[name]
 
 
-def test_the_release_is_the_one_that_the_role_ships() -> None:
+def test_the_installed_release_is_the_release_of_the_role() -> None:
     assert mlflow.__version__ == evaluated.load("defaults/main.yml", "mlflow")["mlflow_version"]
 
 
 def test_every_security_setting_has_a_decision() -> None:
-    """A new release brings new ones, and the default of such a setting may be random, or public."""
+    """A new release has new settings, and the default of a key may be random or public."""
     missing = sorted(of_mlflow() - set(decisions()))
-    assert missing == [], f"decide on each of them in {PAGE.name}"
+    assert missing == [], f"add a decision for each of these settings to {PAGE.name}"
 
 
 def test_every_decision_is_about_a_setting_of_the_release() -> None:
@@ -65,12 +65,12 @@ def test_every_decision_is_about_a_setting_of_the_release() -> None:
     assert set(decisions().values()) == {"Set", "Preset", "Refused", "Default"}
 
 
-def test_the_two_keys_are_among_them() -> None:
+def test_the_two_encryption_keys_are_found() -> None:
     assert {"MLFLOW_WEBHOOK_SECRET_ENCRYPTION_KEY", "MLFLOW_CRYPTO_KEK_PASSPHRASE"} <= of_mlflow()
 
 
 @pytest.mark.parametrize("name", sorted(decisions()))
-def test_the_role_does_what_the_decision_says(name: str) -> None:
+def test_the_role_implements_the_decision(name: str) -> None:
     decision = decisions()[name]
     given = name in variables("__mlflow_environment")
     # The administrator's name and password go into MLflow's configuration file.

@@ -36,7 +36,7 @@ ROUTE = "/api/2.0/mlflow/experiments/search"
 
 
 class Server:
-    """The credential check in front of an application that notes what reaches it."""
+    """The credential check in front of an application that records its requests."""
 
     def __init__(self) -> None:
         self.clock, self.hashes, self.status = 1000.0, 0, 200
@@ -113,7 +113,7 @@ def server() -> Server:
     ],
 )
 def test_a_malformed_credential_is_refused_before_mlflow(server: Server, header: bytes) -> None:
-    """MLflow answers 500 to `Authorization: Bearer x`, and clients repeat a 500 for minutes."""
+    """MLflow answers 500 to `Authorization: Bearer x`, and clients repeat such a request for minutes."""
     with pytest.raises(MalformedError):
         parse(header)
     answer = server.get(("Authorization", header.decode("latin-1")))
@@ -141,17 +141,17 @@ def test_a_well_formed_credential_is_read(text: str) -> None:
     assert parse(b"BASIC  " + base64.b64encode(text.encode())) == Credential(username, password)
 
 
-def test_the_gateway_has_a_header_of_its_own(server: Server) -> None:
-    """On these routes `Authorization` may hold a model provider's key."""
+def test_the_gateway_reads_a_separate_header(server: Server) -> None:
+    """On these routes `Authorization` may hold the key of a model provider."""
     ours = ("X-MLflow-Authorization", basic(f"admin:{PASSWORD}")[1])
     theirs = ("Authorization", "Bearer sk-provider")
     assert server.get(ours, theirs, path="/gateway/chat/mlflow/invocations").status_code == 200
     assert server.get(theirs, path="/gateway/chat/mlflow/invocations").status_code == 401
-    # Elsewhere it counts for nothing.
+    # On other routes the header has no effect.
     assert server.get(ours, theirs).status_code == 401
 
 
-def test_mlflow_s_own_jobs_pass_on_the_gateway_only(server: Server) -> None:
+def test_jobs_of_mlflow_are_accepted_on_the_gateway_only(server: Server) -> None:
     assert server.sign_in("token-of-a-job", path="/gateway/x").status_code == 200
     assert server.sign_in("token-of-a-job").status_code == 401
 
@@ -160,7 +160,7 @@ def test_mlflow_s_own_jobs_pass_on_the_gateway_only(server: Server) -> None:
 
 
 def test_guessing_is_limited(server: Server, caplog: pytest.LogCaptureFixture) -> None:
-    """Each wrong password cost a password hash, so 20 guessing clients slowed down everybody."""
+    """Each wrong password costs a password hash, so 20 guessing clients slow down all clients."""
     with caplog.at_level(logging.WARNING, "mlflow.gcp"):
         codes = server.guess(BURST + 5)
     assert codes == [401] * BURST + [429] * 5
@@ -174,15 +174,15 @@ def test_guessing_is_limited(server: Server, caplog: pytest.LogCaptureFixture) -
     assert server.reached == []
 
 
-def test_good_clients_of_the_guessing_address_go_on(server: Server) -> None:
+def test_known_clients_of_a_limited_address_are_not_limited(server: Server) -> None:
     assert server.sign_in(PASSWORD).status_code == 200
     server.guess(3 * BURST)
     assert [server.sign_in(PASSWORD).status_code for _ in range(50)] == [200] * 50
-    # Others are not concerned at all.
+    # Other addresses are not limited.
     assert server.sign_in("alice-s-password", "alice", address="192.0.2.2").status_code == 200
 
 
-def test_a_new_client_of_the_guessing_address_gets_in_at_its_second_try(server: Server) -> None:
+def test_a_new_client_of_a_limited_address_is_accepted_at_its_second_attempt(server: Server) -> None:
     server.guess(3 * BURST)
     first = server.sign_in("alice-s-password", "alice")
     assert first.status_code == 429
@@ -192,8 +192,8 @@ def test_a_new_client_of_the_guessing_address_gets_in_at_its_second_try(server: 
     assert server.sign_in("alice-s-password", "alice").status_code == 200
 
 
-def test_many_users_of_one_address_sign_in_at_once(server: Server) -> None:
-    """After a start nobody is known yet. An office is one address."""
+def test_many_users_of_one_address_authenticate_at_once(server: Server) -> None:
+    """After a start no credential is known, and the users of an office may share one address."""
     server.passwords.update({f"user-{number}": "p" for number in range(PENDING)})
 
     async def together() -> list[httpx.Response]:
@@ -202,7 +202,7 @@ def test_many_users_of_one_address_sign_in_at_once(server: Server) -> None:
     assert {answer.status_code for answer in asyncio.run(together())} == {200}
 
 
-def test_many_guesses_at_once_are_paid_for_later(server: Server) -> None:
+def test_concurrent_guesses_use_up_later_attempts(server: Server) -> None:
     async def together() -> list[httpx.Response]:
         return await asyncio.gather(*(server.ask(basic(f"admin:guess-{number}")) for number in range(500)))
 
@@ -215,8 +215,8 @@ def test_many_guesses_at_once_are_paid_for_later(server: Server) -> None:
     assert server.sign_in("another guess").status_code == 401
 
 
-def test_requests_that_come_together_share_one_check(server: Server) -> None:
-    """After a start nobody is known yet, and a client with many threads is no attack."""
+def test_concurrent_requests_of_one_client_share_one_check(server: Server) -> None:
+    """After a start no credential is known, and a client with many threads is no attack."""
 
     async def together() -> list[httpx.Response]:
         server.hold.clear()
@@ -229,7 +229,7 @@ def test_requests_that_come_together_share_one_check(server: Server) -> None:
     assert server.hashes == 1
 
 
-def test_a_password_that_was_changed_is_limited_again(server: Server) -> None:
+def test_a_changed_password_is_limited_again(server: Server) -> None:
     assert server.sign_in(PASSWORD).status_code == 200
     server.guess(BURST)
     server.status = 401
@@ -237,14 +237,14 @@ def test_a_password_that_was_changed_is_limited_again(server: Server) -> None:
     assert server.sign_in(PASSWORD).status_code == 429
 
 
-def test_without_a_database_mlflow_answers(server: Server) -> None:
+def test_mlflow_reports_an_unreachable_database(server: Server) -> None:
     server.broken, server.status = MlflowException("the database does not answer"), 503
     assert server.sign_in(PASSWORD).status_code == 503
     server.broken, server.status = None, 200
     assert server.sign_in(PASSWORD).status_code == 200
 
 
-def test_an_ipv6_client_has_a_whole_network() -> None:
+def test_ipv6_addresses_are_limited_by_network() -> None:
     assert network("2001:db8::1") == network("2001:db8::ffff") == "2001:db8::/64"
     assert network("192.0.2.1") == "192.0.2.1"
     assert network("") == ""
@@ -284,7 +284,7 @@ def failing(monkeypatch: pytest.MonkeyPatch, method: str, error: Exception) -> N
         (ConnectionError("no route"), None, []),
     ],
 )
-def test_errors_of_a_download_say_what_is_wrong(
+def test_errors_of_a_download_name_the_cause(
     repository: CloudStorageArtifactRepository,
     monkeypatch: pytest.MonkeyPatch,
     tmp_path: Any,
@@ -292,7 +292,7 @@ def test_errors_of_a_download_say_what_is_wrong(
     status: int | None,
     words: list[str],
 ) -> None:
-    """A missing artifact was 500, which clients repeat for minutes."""
+    """Clients repeat a request for minutes after a 500."""
     failing(monkeypatch, "_download_file", error)
     monkeypatch.setattr(GCSArtifactRepository, "list_artifacts", lambda *_: [])
     with pytest.raises(MlflowException) as raised:

@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""The switch from slot to slot: what it does, and that every way to fail, and every moment to be killed, ends well."""
+"""The blue/green cutover: its steps, failures at each step and kills at each action."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ OLD, SAME, NEW = "3.17.2", "3.17.3", "3.18.0"
 
 @pytest.fixture
 def machine(tmp_path: Path) -> FakeMachine:
-    """A machine whose slot blue serves 3.17.2; 3.17.3 has the same schema, 3.18.0 another one."""
+    """Return a VM with 3.17.2 in the active slot blue. 3.17.3 has the same schema, 3.18.0 another one."""
     return make(tmp_path)
 
 
@@ -36,13 +36,13 @@ def path(version: str) -> str:
 
 
 def serving(machine: FakeMachine) -> tuple[str | None, str | None]:
-    """Which slot has the traffic, and what it runs; the rest of the machine must agree with that."""
+    """Return the active slot and its version, after checks that the rest of the VM is consistent."""
     switch = machine.switch()
     slot = switch.traffic.target()
     assert slot is not None
     assert switch.slots.active() == slot
-    assert list(machine.running) == [slot], "exactly the slot that has the traffic runs"
-    assert switch.slots.wanted_release() == switch.slots.release(slot), "what serves is what is wanted"
+    assert list(machine.running) == [slot], "only the slot with the traffic must run"
+    assert switch.slots.wanted_release() == switch.slots.release(slot), "the active slot must run the desired release"
     assert not switch.slots.unseen(slot)
     assert switch.journal.entry() is None
     assert switch.journal.load("request") is None
@@ -59,7 +59,7 @@ def result(machine: FakeMachine) -> dict[str, object]:
 
 
 def rolled_back(machine: FakeMachine) -> object:
-    """The version that was gone back from, as `status` tells."""
+    """Return the rolled-back version in the output of `status`."""
     return (status(machine.switch())["rolled_back"] or {}).get("version")
 
 
@@ -71,7 +71,7 @@ def test_reload(machine: FakeMachine) -> None:
     assert serving(machine) == ("green", SAME)
     assert result(machine)["ok"] is True
     assert machine.switch().slots.settings("green")["workers"] == 3
-    # The new one is ready before it gets the traffic, the old one stops after it lost it.
+    # The new slot must be ready before the move of the traffic. The old slot must stop after the move.
     order = [line for line in machine.log if "mlflow@" in line or "mlflow.sock" in line or "ready.py" in line]
     moved = order.index("link mlflow.sock /run/mlflow-green/mlflow.sock")
     assert any("ready.py" in line and "mlflow-green" in line for line in order[:moved])
@@ -79,8 +79,8 @@ def test_reload(machine: FakeMachine) -> None:
     assert "systemctl stop mlflow@blue.service" not in order[:moved]
 
 
-def test_asked_for_while_the_unit_is_ending(machine: FakeMachine) -> None:
-    """Its last act, after a switch that ended well, does not take the next request for an interrupted one."""
+def test_request_while_the_unit_is_ending(machine: FakeMachine) -> None:
+    """ExecStopPost= after a complete cutover does not treat the next request as an interrupted one."""
     machine.want(path(SAME))
     machine.ask("reload")
     machine.switch().recover(ended_well=True)
@@ -115,7 +115,7 @@ def test_upgrade_with_migration(machine: FakeMachine) -> None:
     }
 
 
-def test_nobody_serves_while_the_databases_are_exchanged(machine: FakeMachine) -> None:
+def test_no_server_runs_during_the_exchange_of_the_databases(machine: FakeMachine) -> None:
     machine.want(path(NEW))
     machine.ask("upgrade")
     machine.switch().run()
@@ -132,7 +132,7 @@ MIGRATING = [("copy", "copy"), ("migrate", "migrate")]
     ("version", "breaks", "step"),
     [(SAME, *each) for each in ALWAYS] + [(NEW, *each) for each in ALWAYS + MIGRATING],
 )
-def test_a_step_that_fails_leads_back(machine: FakeMachine, version: str, breaks: str, step: str) -> None:
+def test_a_failed_step_is_rolled_back(machine: FakeMachine, version: str, breaks: str, step: str) -> None:
     migrates = version == NEW
     machine.want(path(version))
     machine.broken.add((breaks, path(OLD if breaks == "copy" else version)))
@@ -142,14 +142,14 @@ def test_a_step_that_fails_leads_back(machine: FakeMachine, version: str, breaks
     told = result(machine)
     assert (told["ok"], told["step"], told["code"]) == (False, step, 1)
     assert told["cause"]
-    # Rows that were accepted are kept.
+    # Rows that the new server accepted are kept.
     assert ("mlflow_failed" in machine.databases) == (migrates and step == "watch") == told["kept_failed"]
     assert machine.databases["mlflow"]["rows"] == ["before"]
-    # Only what clients worked with is not to be tried again unasked.
+    # Only a release that clients have used is recorded as rolled back.
     assert rolled_back(machine) == (version if step == "watch" else None)
 
 
-def test_an_upgrade_that_succeeds_forgets_what_was_gone_back_from(machine: FakeMachine) -> None:
+def test_a_successful_upgrade_clears_the_rolled_back_release(machine: FakeMachine) -> None:
     for breaks in ({("artifacts", path(NEW))}, set()):
         machine.broken = breaks
         machine.want(path(NEW))
@@ -158,14 +158,14 @@ def test_an_upgrade_that_succeeds_forgets_what_was_gone_back_from(machine: FakeM
         assert rolled_back(machine) == (NEW if breaks else None)
 
 
-def test_what_serves_was_not_gone_back_from(machine: FakeMachine) -> None:
+def test_the_active_release_is_never_recorded_as_rolled_back(machine: FakeMachine) -> None:
     machine.broken.add(("artifacts", path(OLD)))
     machine.ask("upgrade", watch=10)
     machine.switch().run()
     assert (result(machine)["step"], rolled_back(machine)) == ("watch", None)
 
 
-def test_a_crash_while_it_is_watched_leads_back(machine: FakeMachine) -> None:
+def test_a_crash_during_the_watch_is_rolled_back(machine: FakeMachine) -> None:
     machine.want(path(NEW))
     start = machine.clock
 
@@ -182,14 +182,14 @@ def test_a_crash_while_it_is_watched_leads_back(machine: FakeMachine) -> None:
 
 
 def busy(machine: FakeMachine, slot: str) -> None:
-    """A slot has a request to answer that does not come to an end."""
+    """Give a slot an in-flight request that does not end."""
     table = machine.paths.root / "proc/net/unix"
     table.parent.mkdir(parents=True)
     table.write_text(f"0: 00000003 00000000 00000000 0001 03 1002 /run/mlflow-{slot}/mlflow.sock\n", encoding="utf-8")
 
 
-def test_a_crash_while_the_old_one_drains_leads_back(machine: FakeMachine) -> None:
-    """systemd has started it again, and it is ready, long before it is watched."""
+def test_a_crash_during_the_drain_is_rolled_back(machine: FakeMachine) -> None:
+    """systemd has restarted the server, and it is ready, long before the watch starts."""
     busy(machine, "blue")
 
     def crash() -> None:
@@ -206,12 +206,12 @@ def test_a_crash_while_the_old_one_drains_leads_back(machine: FakeMachine) -> No
     assert (told["ok"], told["step"], told["moved"], told["kept_failed"]) == (False, "watch", True, False)
     assert "crashed" in str(told["cause"])
     assert rolled_back(machine) == SAME
-    # What was asked of the old one before is answered by it: it was never stopped.
+    # The old server was never stopped, so it answers its in-flight requests.
     assert "systemctl stop mlflow@blue.service" not in machine.log
 
 
 @pytest.mark.parametrize("version", [SAME, NEW])
-def test_a_crash_with_the_first_request_leads_back(
+def test_a_crash_with_the_first_request_is_rolled_back(
     machine: FakeMachine, monkeypatch: pytest.MonkeyPatch, version: str
 ) -> None:
     link = machine.link
@@ -230,7 +230,7 @@ def test_a_crash_with_the_first_request_leads_back(
     assert "crashed" in str(result(machine)["cause"])
 
 
-def test_without_go_it_leads_back(machine: FakeMachine) -> None:
+def test_a_missing_approval_is_rolled_back(machine: FakeMachine) -> None:
     machine.want(path(SAME))
     machine.ask("upgrade", go_timeout=60)
     machine.switch().run()
@@ -241,8 +241,8 @@ def test_without_go_it_leads_back(machine: FakeMachine) -> None:
 @pytest.mark.parametrize(
     ("slow", "step"), [({"heads": 101}, "compare"), ({"copy": 95}, "copy"), ({"copy": 60, "migrate": 40}, "migrate")]
 )
-def test_it_takes_no_longer_than_it_may(machine: FakeMachine, slow: dict[str, float], step: str) -> None:
-    """Also where nobody is there to end it; what leads back gets the time that it needs."""
+def test_the_time_limit_ends_an_upgrade(machine: FakeMachine, slow: dict[str, float], step: str) -> None:
+    """The VM enforces the limit without the control node. The rollback has no limit."""
     machine.want(path(NEW))
     machine.slow = {**slow, "restore": 1000}
     machine.on_sleep = lambda: setattr(machine, "clock", machine.clock + 5)
@@ -257,7 +257,7 @@ def test_it_takes_no_longer_than_it_may(machine: FakeMachine, slow: dict[str, fl
     assert machine.databases["mlflow"]["rows"] == ["before"]
 
 
-def test_time_that_is_over_before_a_step_is_not_given_to_it(machine: FakeMachine) -> None:
+def test_no_step_starts_after_the_time_limit(machine: FakeMachine) -> None:
     machine.want(path(NEW))
     machine.on_sleep = lambda: setattr(machine, "clock", machine.clock + 100)
     machine.ask("upgrade", timeout=100)
@@ -267,7 +267,7 @@ def test_time_that_is_over_before_a_step_is_not_given_to_it(machine: FakeMachine
     assert not any("schema.py copy" in line for line in machine.log)
 
 
-def test_a_failure_within_the_time_keeps_its_own_cause(machine: FakeMachine) -> None:
+def test_a_failure_before_the_time_limit_keeps_its_cause(machine: FakeMachine) -> None:
     machine.want(path(NEW))
     machine.broken.add(("migrate", path(NEW)))
     machine.ask("upgrade", timeout=100)
@@ -276,7 +276,7 @@ def test_a_failure_within_the_time_keeps_its_own_cause(machine: FakeMachine) -> 
 
 
 @pytest.mark.parametrize(("identity", "ends_with"), [("upgrade-1", NEW), ("upgrade-0", OLD)])
-def test_go_counts_for_the_switch_it_was_given_to(machine: FakeMachine, identity: str, ends_with: str) -> None:
+def test_an_approval_is_valid_for_one_cutover(machine: FakeMachine, identity: str, ends_with: str) -> None:
     machine.want(path(NEW))
 
     def go() -> None:
@@ -320,7 +320,7 @@ def test_rollback_without_the_kept_databases_changes_nothing(machine: FakeMachin
     machine.switch().run()
     assert serving(machine) == ("green", NEW)
     assert (result(machine)["code"], result(machine)["step"]) == (3, "restore")
-    # Killed where nobody knows yet that they are gone.
+    # A kill before the cutover detects that the kept databases do not exist.
     restores = next(i for i in range(1, 99) if killed_at(machine, "rollback", i) == "restore")
     assert restores
     machine.switch().recover()
@@ -329,7 +329,7 @@ def test_rollback_without_the_kept_databases_changes_nothing(machine: FakeMachin
 
 
 def killed_at(machine: FakeMachine, kind: str, moment: int) -> str | None:
-    """Kill a switch at its deed of that number; return the step, having gone back unless it is `restore`."""
+    """Kill a cutover at its n-th action. Return the step if it is `restore`, otherwise recover and return None."""
     machine.ask(kind)
     machine.kill_at, machine.deeds = moment, 0
     with pytest.raises(KilledError):
@@ -343,7 +343,7 @@ def killed_at(machine: FakeMachine, kind: str, moment: int) -> str | None:
     return None
 
 
-def test_a_rolled_back_server_that_does_not_start_is_started_on_and_on(machine: FakeMachine) -> None:
+def test_a_rollback_completes_if_the_server_does_not_start(machine: FakeMachine) -> None:
     machine.want(path(NEW))
     machine.ask("upgrade")
     machine.switch().run()
@@ -352,13 +352,13 @@ def test_a_rolled_back_server_that_does_not_start_is_started_on_and_on(machine: 
     machine.switch().run()
     assert (result(machine)["ok"], result(machine)["step"]) == (False, "start")
     assert "the databases are restored, but" in str(result(machine)["cause"])
-    # What systemd's Restart=always does.
+    # systemd's Restart=always starts the server again.
     machine.broken.clear()
     machine.switch().slots.start("blue")
     assert serving(machine) == ("blue", OLD)
 
 
-def test_an_upgrade_to_what_serves_keeps_where_to_go_back_to(machine: FakeMachine) -> None:
+def test_an_upgrade_to_the_active_release_keeps_the_previous_release(machine: FakeMachine) -> None:
     machine.want(path(NEW))
     for _ in range(2):
         machine.ask("upgrade")
@@ -372,10 +372,8 @@ def test_an_upgrade_to_what_serves_keeps_where_to_go_back_to(machine: FakeMachin
 @pytest.mark.parametrize(
     ("first", "breaks", "stays"), [(NEW, "copy", False), (NEW, "migrate", False), (SAME, "copy", True)]
 )
-def test_a_later_migration_ends_the_way_back_before_it(
-    machine: FakeMachine, first: str, breaks: str, stays: bool
-) -> None:
-    """Its copy takes the place of what the earlier one kept, however it ends itself. One that kept nothing stays."""
+def test_a_later_migration_ends_earlier_rollbacks(machine: FakeMachine, first: str, breaks: str, stays: bool) -> None:
+    """The copy of a migration replaces the kept databases. A previous release without kept databases stays."""
     machine.want(path(first))
     machine.ask("upgrade")
     machine.switch().run()
@@ -388,7 +386,7 @@ def test_a_later_migration_ends_the_way_back_before_it(
     assert (machine.switch().journal.load("previous") is not None) == stays
 
 
-def test_a_broken_old_server_does_not_keep_a_failed_switch_open(machine: FakeMachine) -> None:
+def test_a_failed_cutover_ends_without_a_running_old_server(machine: FakeMachine) -> None:
     machine.running.clear()
     machine.broken.add(("start", path(SAME)))
     machine.want(path(SAME))
@@ -398,7 +396,7 @@ def test_a_broken_old_server_does_not_keep_a_failed_switch_open(machine: FakeMac
 
 
 def deeds(root: Path, kind: str, version: str) -> int:
-    """How many deeds there are at which it can be killed."""
+    """Return the number of actions at which a cutover can be killed."""
     machine = prepared(root, kind, version)
     machine.switch().run()
     return machine.deeds
@@ -429,14 +427,14 @@ def test_killed_at_any_moment(tmp_path: Path, kind: str, version: str, power: bo
         machine.kill_at = moment
         with pytest.raises(KilledError):
             machine.switch().run()
-        # What is there between the kill and the way back: a server that fits the database, or a hold.
+        # Between the kill and the recovery: a running server with a matching database, or maintenance mode.
         target = machine.switch().traffic.target()
         assert target is None or target in machine.running
         machine.kill_at = None
         if power:
             machine.power_cut()
             machine.switch().start()
-            # The unit that it asks for, when there is something to bring to an end.
+            # start() requests this unit if a cutover was interrupted.
             machine.switch().run()
         else:
             machine.switch().recover()
@@ -444,10 +442,10 @@ def test_killed_at_any_moment(tmp_path: Path, kind: str, version: str, power: bo
         ends.add(serving(machine)[1])
         assert result(machine)["id"] == "upgrade-1"
         assert "mlflow_before" not in machine.databases or machine.code[path(OLD)] == 1
-    assert ends == {OLD, version}, "early kills lead back, late ones forward"
+    assert ends == {OLD, version}, "early kills must roll back, late kills must complete"
 
 
-def test_killed_on_the_way_back_too(tmp_path: Path) -> None:
+def test_killed_during_the_rollback(tmp_path: Path) -> None:
     for moment in range(1, 200):
         machine = prepared(tmp_path / str(moment), "upgrade", NEW)
         machine.broken.add(("smoke", path(NEW)))
@@ -455,7 +453,7 @@ def test_killed_on_the_way_back_too(tmp_path: Path) -> None:
         try:
             machine.switch().run()
         except KilledError:
-            # And the recovery as well, a little later each time.
+            # Also kill the recovery, one action later each time.
             for again in range(1, 60):
                 machine.kill_at, machine.deeds = again, 0
                 try:
@@ -470,11 +468,11 @@ def test_killed_on_the_way_back_too(tmp_path: Path) -> None:
         else:
             assert serving(machine) == ("blue", OLD)
             return
-    pytest.fail("it never came to an end")
+    pytest.fail("the rollback never ended without a kill")
 
 
-def test_the_old_server_restarts_with_what_it_had(machine: FakeMachine) -> None:
-    """A failed change leaves nothing behind that the serving slot would take at its next start."""
+def test_the_old_server_restarts_with_its_old_configuration(machine: FakeMachine) -> None:
+    """A failed change has no effect on the next start of the active slot."""
     before = machine.switch().slots.settings("blue")
     machine.want(path(SAME), workers=99)
     machine.broken.add(("start", path(SAME)))
@@ -487,7 +485,7 @@ def test_the_old_server_restarts_with_what_it_had(machine: FakeMachine) -> None:
     assert machine.switch().slots.settings("blue") == before
 
 
-def test_started_gives_the_traffic_to_the_serving_slot_alone(machine: FakeMachine) -> None:
+def test_started_moves_the_traffic_to_the_active_slot_only(machine: FakeMachine) -> None:
     machine.power_cut()
     machine.switch().started("green")
     assert machine.switch().traffic.target() is None
@@ -495,7 +493,7 @@ def test_started_gives_the_traffic_to_the_serving_slot_alone(machine: FakeMachin
     assert machine.switch().traffic.target() == "blue"
 
 
-def test_drain_counts_connections_of_one_socket(machine: FakeMachine) -> None:
+def test_drain_counts_the_connections_of_one_socket(machine: FakeMachine) -> None:
     table = machine.paths.root / "proc/net/unix"
     table.parent.mkdir(parents=True)
     lines = [
@@ -516,7 +514,7 @@ def test_drain_counts_connections_of_one_socket(machine: FakeMachine) -> None:
     assert traffic.drain("green", 30) == 0
 
 
-def test_prune_keeps_what_is_used(machine: FakeMachine) -> None:
+def test_prune_keeps_used_releases(machine: FakeMachine) -> None:
     for number in range(4):
         machine.release(f"3.16.{number}", 1)
     assert machine.switch().slots.prune(1, {path("3.16.0")}) != []
@@ -525,11 +523,11 @@ def test_prune_keeps_what_is_used(machine: FakeMachine) -> None:
     assert len(left) == 3
 
 
-def test_prune_removes_interrupted_builds_when_nobody_builds(machine: FakeMachine) -> None:
+def test_prune_removes_incomplete_releases_on_request(machine: FakeMachine) -> None:
     build, used = machine.paths.releases / "3.20.0-0123456789ab", machine.paths.releases / f"{OLD}-0123456789ab"
     (build / "bin").mkdir(parents=True)
     assert machine.switch().slots.prune(9, set()) == []
-    # Damaged, but it serves.
+    # An active release stays, even without its mark.
     (used / ".complete").unlink()
     assert machine.switch().slots.prune(9, set(), interrupted=True) == [build.name]
     assert not build.exists()
