@@ -65,7 +65,7 @@ CASES: dict[str, tuple[str, dict[str, Any], list[str]]] = {
     "nginx, text": (
         "provision",
         {"nginx_content_security_policy": "$x"},
-        ["nginx_content_security_policy must not hold", '"$x"'],
+        ["nginx_content_security_policy must not contain", '"$x"'],
     ),
     "configure": ("configure", {"mlflow_start_timeout": 5}, ["mlflow_start_timeout (5) at least 30"]),
     "infrastructure, type": (

@@ -117,8 +117,8 @@ def test_programs_are_installed_where_they_are_not_as_they_should_be(
         (MLFLOW, "Declare the runtime directories", "tmpfiles.conf"),
         (CREDENTIALS, "Write which secrets to fetch", "credentials.json"),
         (CREDENTIALS, "Install the unit", "mlflow-credentials.service"),
-        (NGINX, "Write the site", "mlflow.conf"),
-        (NGINX, "Let nginx come back by itself", "restart.conf"),
+        (NGINX, "Install the site configuration", "mlflow.conf"),
+        (NGINX, "Install the systemd drop-in that restarts nginx after a failure", "restart.conf"),
     ],
 )
 def test_what_is_made_of_templates_too(
@@ -147,7 +147,7 @@ def test_what_is_made_of_templates_too(
 )
 @pytest.mark.parametrize(
     ("place", "name"),
-    [(CREDENTIALS, "Make the directory of the fetcher"), (NGINX, "Make the directory of the unit's settings")],
+    [(CREDENTIALS, "Make the directory of the fetcher"), (NGINX, "Create the directory of the systemd drop-in")],
 )
 def test_directories_too(place: Place, name: str, change: dict[str, Any], made: bool) -> None:
     task = place.task(name)

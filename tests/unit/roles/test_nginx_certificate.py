@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""A certificate and a key that are given: what nginx could not start with, or no client would accept, is refused."""
+"""The role nginx refuses certificate files that nginx cannot load or that no client accepts."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ KEY, OTHER = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
 
 
 def certificate(name: str, key: ec.EllipticCurvePrivateKey, begin: datetime, end: datetime) -> x509.Certificate:
-    """One that the authority of these tests signed."""
+    """Return a certificate that the CA of these tests signed."""
     subject, issuer = (x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, each)]) for each in (name, "authority"))
     made = x509.CertificateBuilder().subject_name(subject).issuer_name(issuer).public_key(key.public_key())
     made = made.serial_number(x509.random_serial_number()).not_valid_before(begin).not_valid_after(end)
@@ -47,21 +47,26 @@ def private(layout: PrivateFormat = PrivateFormat.PKCS8, encryption: KeySerializ
 PASSPHRASE = BestAvailableEncryption(b"correct-horse")
 SERVER = certificate("server", KEY, NOW - DAY, NOW + DAY)
 PEM = SERVER.public_bytes(Encoding.PEM)
-# One that has ended may be left in a chain, for old clients.
+# An expired CA certificate may stay in a chain, for old clients.
 AUTHORITY = certificate("authority", OTHER, NOW - 2 * DAY, NOW - DAY).public_bytes(Encoding.PEM)
 ENDED = certificate("server", KEY, NOW - 2 * DAY, NOW - DAY).public_bytes(Encoding.PEM)
 LATER = certificate("server", KEY, NOW + DAY, NOW + 2 * DAY).public_bytes(Encoding.PEM)
 FOREIGN = certificate("server", OTHER, NOW - DAY, NOW + DAY).public_bytes(Encoding.PEM)
-# Chain, key, and what is said, if anything.
+# Chain, key and parts of the error message. Without parts the files are accepted.
 CASES: dict[str, tuple[bytes, bytes, list[str]]] = {
     "good": (PEM + AUTHORITY, private(), []),
     "good, in the older form": (b"Bag Attributes\n" + PEM, private(PrivateFormat.TraditionalOpenSSL), []),
     "of another key": (
         FOREIGN + AUTHORITY,
         private(),
-        ["nginx_certificate_key_file is '{key}'", "not the key of", "'{chain}' (nginx_certificate_file)", "Give two"],
+        [
+            "nginx_certificate_key_file is '{key}'",
+            "not the key of",
+            "'{chain}' (nginx_certificate_file)",
+            "Give a key and a certificate",
+        ],
     ),
-    "authority first": (FOREIGN + PEM, private(), ["not the key of", "own certificate"]),
+    "CA certificate first": (FOREIGN + PEM, private(), ["not the key of", "certificate of the server first"]),
     "passphrase": (
         PEM,
         private(encryption=PASSPHRASE),
@@ -81,14 +86,14 @@ CASES: dict[str, tuple[bytes, bytes, list[str]]] = {
     "no certificate": (
         private(),
         private(),
-        ["nginx_certificate_file is '{chain}', which is no chain", "it holds none", "Give a file that holds"],
+        ["nginx_certificate_file is '{chain}', which is no chain", "it contains no certificate", "Give a file with"],
     ),
     "not in PEM form": (SERVER.public_bytes(Encoding.DER), private(), ["no chain of certificates in PEM form"]),
-    "cut off": (PEM + AUTHORITY[:200], private(), ["number 2 cannot be read"]),
-    "ended": (
+    "truncated": (PEM + AUTHORITY[:200], private(), ["number 2 cannot be read"]),
+    "expired": (
         ENDED,
         private(),
-        ["nginx_certificate_file is '{chain}'", f"to {NOW - DAY:%Y-%m-%d %H:%M:%S} UTC", "Give one that is valid"],
+        ["nginx_certificate_file is '{chain}'", f"to {NOW - DAY:%Y-%m-%d %H:%M:%S} UTC", "that is valid now"],
     ),
     "not yet valid": (LATER, private(), [f"valid only from {NOW + DAY:%Y-%m-%d %H:%M:%S}"]),
 }
@@ -101,7 +106,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def output(folder: Path) -> dict[str, Any]:
-    """All of them in one run: machines that cannot be reached, as the files are looked at on the control host."""
+    """Return the output of one run for all cases.
+
+    No host can be reached, because the role reads the files on the control node.
+    """
     hosts = {}
     for number, (chain, key, _) in enumerate(CASES.values()):
         paths = {"nginx_certificate_file": f"{number}.crt", "nginx_certificate_key_file": f"{number}.key"}
@@ -109,7 +117,7 @@ def output(folder: Path) -> dict[str, Any]:
             (folder / file).write_bytes(content)
             paths[name] = str(folder / file)
         hosts[f"case-{number}"] = {"ansible_host": "192.0.2.1", "ansible_python_interpreter": "/nowhere", **paths}
-    # Some people list their control host, without a Python that has cryptography.
+    # An inventory may contain the control node, with a Python that has no library cryptography.
     localhost = {"ansible_connection": "local", "ansible_python_interpreter": "/nowhere"}
     inventory = {"cases": {"hosts": hosts}, "ungrouped": {"hosts": {"localhost": localhost}}}
     (folder / "hosts.json").write_text(json.dumps(inventory))
@@ -138,7 +146,7 @@ def test_the_certificate_of_these_tests_passes_strict_verification() -> None:
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_a_pair_is_refused_or_taken(folder: Path, output: dict[str, Any], case: str) -> None:
+def test_certificate_files_are_refused_or_accepted(folder: Path, output: dict[str, Any], case: str) -> None:
     number = list(CASES).index(case)
     results = [task["hosts"].get(f"case-{number}", {}) for task in output["plays"][0]["tasks"]]
     failed = [result for result in results if result.get("failed") or result.get("unreachable")]
@@ -148,15 +156,15 @@ def test_a_pair_is_refused_or_taken(folder: Path, output: dict[str, Any], case: 
         assert word.format(chain=folder / f"{number}.crt", key=folder / f"{number}.key") in failed[0]["msg"]
 
 
-def test_no_key_is_shown(output: dict[str, Any]) -> None:
+def test_output_contains_no_private_key(output: dict[str, Any]) -> None:
     everything = json.dumps(output)
     for layout in (PrivateFormat.PKCS8, PrivateFormat.TraditionalOpenSSL):
-        # The first line has the private part, or most of it; the public one, which is shown, comes after it.
+        # The first line contains the private part, or most of it. The output may contain the public part after it.
         assert private(layout).decode().splitlines()[1] not in everything
 
 
-def test_a_pair_reaches_the_machine_in_one_piece(tmp_path: Path) -> None:
-    """With two files a run that is killed after the first one leaves a key and a certificate of different pairs."""
+def test_certificate_and_key_are_written_in_one_file(tmp_path: Path) -> None:
+    """With two files, a killed run could leave a key and a certificate that do not match."""
     collection(tmp_path, "nginx", ["infrastructure"], noted=["copy"])
     note(tmp_path, ["copy"])
     (tmp_path / "chain.pem").write_bytes(PEM + AUTHORITY)
