@@ -1,11 +1,11 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""Fetch secrets from Google Secret Manager into systemd's credential store.
+"""Fetch secrets from Google Secret Manager into the credential store of systemd.
 
-The machine's own identity (metadata server) is used. A file is replaced in one step and only when its content
-differs, and either all secrets are written or none. Prints one JSON object naming the credentials that changed;
-values are never printed.
-Debian's own python3-google-auth and python3-requests are all it needs.
+The program uses the service account of the VM (metadata server). It replaces a file atomically, and only if the content
+changed. It writes either all secrets or none. It prints one JSON object with the names of the changed credentials, and
+never prints a value.
+It needs only the Debian packages python3-google-auth and python3-requests.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ import requests
 SCOPE = "https://www.googleapis.com/auth/cloud-platform"
 ENDPOINT = "https://secretmanager.googleapis.com"
 REQUEST_TIMEOUT = 20.0
-# 403 and 404 belong here: rights and secrets made a moment ago take a while to be seen everywhere.
+# 403 and 404 are transient, because new IAM bindings and new secrets need some time to take effect.
 TRANSIENT = {403, 404, 408, 429, 500, 502, 503, 504}
 
 
 class FetchError(Exception):
-    """A secret could not be read. `transient` tells whether trying again can help."""
+    """A secret cannot be read. `transient` is true if another attempt may succeed."""
 
     def __init__(self, message: str, *, transient: bool) -> None:
         super().__init__(message)
@@ -66,14 +66,14 @@ def access(session: requests.Session, project: str, secret: str, version: str) -
         payload = response.json()["payload"]
         data = base64.b64decode(payload["data"], validate=True)
     except (ValueError, KeyError, TypeError) as error:
-        raise FetchError(f"{name}: the answer holds no payload", transient=True) from error
+        raise FetchError(f"{name}: the response contains no payload", transient=True) from error
     if "dataCrc32c" in payload and int(payload["dataCrc32c"]) != crc32c(data):
-        raise FetchError(f"{name}: the payload was damaged on its way (CRC-32C differs)", transient=True)
+        raise FetchError(f"{name}: the payload is damaged: its CRC-32C differs", transient=True)
     return data
 
 
 def write_changed(directory: Path, values: dict[str, bytes], *, dry_run: bool = False) -> list[str]:
-    """Write those of `values` that differ from the files in `directory`; return their names."""
+    """Write each value that differs from its file in `directory`; return the names of the changed files."""
     changed = []
     if not dry_run:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -107,7 +107,7 @@ def fetch_all(
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,
 ) -> dict[str, bytes]:
-    """Read every item, trying again with growing pauses until `timeout` seconds have passed."""
+    """Read every item. After a transient error try again with growing pauses, for `timeout` seconds in all."""
     deadline = clock() + timeout
     values = {}
     for item in items:
@@ -126,7 +126,7 @@ def fetch_all(
 
 
 def identity(timeout: float) -> tuple[requests.Session, str]:
-    """Return a session that signs requests as this machine, and the machine's project."""
+    """Return a session with the credentials of this VM, and the project of the VM."""
     deadline = time.monotonic() + timeout
     while True:
         try:
@@ -134,7 +134,7 @@ def identity(timeout: float) -> tuple[requests.Session, str]:
             return google.auth.transport.requests.AuthorizedSession(credentials), project or ""
         except google.auth.exceptions.DefaultCredentialsError as error:
             if time.monotonic() + 5 > deadline:
-                raise FetchError(f"this machine has no identity: {error}", transient=True) from error
+                raise FetchError(f"this VM has no service account: {error}", transient=True) from error
             time.sleep(5)
 
 
@@ -144,7 +144,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--config", type=Path, default=Path("/etc/mlflow-credentials.json"))
     parser.add_argument("--directory", type=Path, default=Path("/run/credstore"))
     parser.add_argument("--timeout", type=float, default=300.0, help="seconds to keep trying")
-    parser.add_argument("--dry-run", action="store_true", help="only tell what would change")
+    parser.add_argument("--dry-run", action="store_true", help="only print the names of changed secrets")
     options = parser.parse_args(arguments)
     config = json.loads(options.config.read_text(encoding="utf-8")) if options.config.exists() else {"items": []}
     try:

@@ -76,7 +76,7 @@ SETTINGS = {
     ),
     "mistyped beginning": (
         {"mlfow_version": "3.17.2", "infrastucture_name": "x"},
-        ["No role knows infrastucture_name, mlfow_version.", "infrastructure_name, mlflow_version may be meant"],
+        ["No role defines infrastucture_name, mlfow_version.", "Similar names: infrastructure_name, mlflow_version."],
     ),
     "unknown setting of a role on the machine": (
         {"mlflow_worker": 3, "mlflow_admin_pasword_token": "hunter2"},

@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""The program that fetches secrets on the machine, against scripted HTTP."""
+"""The program that fetches secrets on the VM, with scripted HTTP responses."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def api() -> Iterator[responses.RequestsMock]:
 
 
 class Clock:
-    """Time that passes only by sleeping."""
+    """A clock that only `sleep` advances."""
 
     def __init__(self) -> None:
         self.now = 0.0
@@ -54,7 +54,7 @@ def payload(fetch: ModuleType, data: bytes) -> dict[str, object]:
 
 
 def test_crc32c(fetch: ModuleType) -> None:
-    assert fetch.crc32c(b"123456789") == 0xE3069283  # the check value of the algorithm's catalogue
+    assert fetch.crc32c(b"123456789") == 0xE3069283  # the check value in the CRC catalogue
     assert fetch.crc32c(bytes(32)) == 0x8A9136AA  # RFC 3720, appendix B.4
 
 
@@ -67,7 +67,7 @@ def test_fetches_every_item(fetch: ModuleType, api: responses.RequestsMock) -> N
 
 @pytest.mark.parametrize("status", [403, 404, 429, 500, 503])
 def test_tries_again(fetch: ModuleType, api: responses.RequestsMock, status: int) -> None:
-    """Rights and secrets that were made a moment ago are not seen everywhere at once."""
+    """New IAM bindings and new secrets need some time to take effect."""
     url = URL.format("database-uri", "latest")
     api.get(url, status=status, json={"error": {"message": "not yet"}})
     api.get(url, body=requests.ConnectionError("no route"))
@@ -87,7 +87,7 @@ def test_gives_up_at_the_deadline(fetch: ModuleType, api: responses.RequestsMock
     assert clock.pauses == [1, 2, 4, 8, 16, 30, 30]
 
 
-def test_does_not_repeat_what_cannot_help(fetch: ModuleType, api: responses.RequestsMock) -> None:
+def test_a_permanent_error_is_not_tried_again(fetch: ModuleType, api: responses.RequestsMock) -> None:
     api.get(URL.format("database-uri", "latest"), status=400, json={"error": {"message": "version is DESTROYED"}})
     clock = Clock()
     with pytest.raises(fetch.FetchError, match="DESTROYED"):
@@ -103,7 +103,7 @@ def test_does_not_repeat_what_cannot_help(fetch: ModuleType, api: responses.Requ
         {"name": "x"},
     ],
 )
-def test_a_damaged_answer_is_never_used(
+def test_a_damaged_response_is_never_used(
     fetch: ModuleType, api: responses.RequestsMock, body: dict[str, object]
 ) -> None:
     api.get(URL.format("database-uri", "latest"), json=body)
@@ -149,7 +149,7 @@ def test_program(
     capsys: pytest.CaptureFixture[str],
     project: str,
 ) -> None:
-    """It names what changed and never prints a value; without a project it uses the machine's own."""
+    """The program prints the changed names and no value. Without a project it uses the project of the VM."""
     api.get(URL.format("database-uri", "latest"), json=payload(fetch, b"hidden-value"))
     api.get(URL.format("certificate", "3"), json=payload(fetch, b"other-value"))
     code, store = run(fetch, tmp_path, monkeypatch, project)

@@ -91,7 +91,7 @@ PLACES = pytest.mark.parametrize("place", [MLFLOW, CREDENTIALS, NGINX], ids=lamb
     ("place", "name", "program"),
     [
         (MLFLOW, "Install missing and changed programs", "bluegreen/slots.py"),
-        (CREDENTIALS, "Install the fetcher", "fetch.py"),
+        (CREDENTIALS, "Install the fetch program", "fetch.py"),
     ],
 )
 def test_programs_are_installed_where_they_are_not_as_they_should_be(
@@ -115,8 +115,8 @@ def test_programs_are_installed_where_they_are_not_as_they_should_be(
         (MLFLOW, "Install the units", "mlflow-switch.service"),
         (MLFLOW, "Install the units", "mlflow.service"),
         (MLFLOW, "Declare the runtime directories", "tmpfiles.conf"),
-        (CREDENTIALS, "Write which secrets to fetch", "credentials.json"),
-        (CREDENTIALS, "Install the unit", "mlflow-credentials.service"),
+        (CREDENTIALS, "Write the list of secrets", "credentials.json"),
+        (CREDENTIALS, "Install the systemd unit", "mlflow-credentials.service"),
         (NGINX, "Install the site configuration", "mlflow.conf"),
         (NGINX, "Install the systemd drop-in that restarts nginx after a failure", "restart.conf"),
     ],
@@ -147,7 +147,10 @@ def test_what_is_made_of_templates_too(
 )
 @pytest.mark.parametrize(
     ("place", "name"),
-    [(CREDENTIALS, "Make the directory of the fetcher"), (NGINX, "Create the directory of the systemd drop-in")],
+    [
+        (CREDENTIALS, "Create the directory of the fetch program"),
+        (NGINX, "Create the directory of the systemd drop-in"),
+    ],
 )
 def test_directories_too(place: Place, name: str, change: dict[str, Any], made: bool) -> None:
     task = place.task(name)
