@@ -1,9 +1,9 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""MLflow's own demo against a server: make it, look that it is there, take it away. Prints one JSON object.
+"""Run the demo of MLflow on a server, count its objects and delete them. Print one JSON object.
 
-Runs in a Python that has mlflow; the server and the way to it come from MLflow's own environment variables.
-Data of a demo that was there before is looked at, and stays.
+Runs in a Python with mlflow. The environment variables of MLflow name the server and the credentials.
+Objects of an earlier demo are counted and kept.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from mlflow.entities import ViewType
 
 
 def found(client: mlflow.MlflowClient) -> dict[str, int]:
-    """What there is of the demo: how many of each thing that people see."""
+    """Count the experiments, traces, runs and prompts of the demo."""
     experiment = client.get_experiment_by_name(DEMO_EXPERIMENT_NAME)
     prompts = mlflow.genai.search_prompts(filter_string=f"name LIKE '{DEMO_PROMPT_PREFIX}.%'", max_results=100)
     counted = {"experiments": 0, "traces": 0, "runs": 0, "prompts": len(list(prompts))}
@@ -34,7 +34,7 @@ def found(client: mlflow.MlflowClient) -> dict[str, int]:
 
 
 def take_away(client: mlflow.MlflowClient) -> None:
-    """Delete it with the means that the demo has for that, and the experiment around it."""
+    """Delete the objects of the demo with its own functions, then its experiment."""
     for name in demo_registry.list_generators():
         try:
             demo_registry.get(name)().delete_demo()
@@ -46,7 +46,7 @@ def take_away(client: mlflow.MlflowClient) -> None:
 
 
 def demo(seconds: float) -> dict[str, Any]:
-    """MLflow's own command: how it ended, what it said, how long it took."""
+    """Run `mlflow demo`; return its exit code, its output and its duration."""
     command = [sys.executable, "-m", "mlflow", "demo", "--no-browser"]
     command += ["--tracking-uri", os.environ["MLFLOW_TRACKING_URI"]]
     begin = time.monotonic()
@@ -61,7 +61,7 @@ def demo(seconds: float) -> dict[str, Any]:
 
 
 def main() -> int:
-    """Run as a program with the seconds that the demo may take; `keep` after it leaves what was made."""
+    """Run as a program. Arguments: the timeout in seconds, and optionally `keep` to keep the objects of the demo."""
     client = mlflow.MlflowClient()
     before = found(client)
     kept = "keep" in sys.argv[2:] or any(before.values())
@@ -70,7 +70,7 @@ def main() -> int:
         answer |= demo(float(sys.argv[1]))
         answer["made"] = found(client)
     finally:
-        # Also half a demo: the next one would take it for somebody's, and let it stay.
+        # After an error too: the next run would keep the objects of an incomplete demo as objects of a user.
         if not kept:
             take_away(client)
     if not kept:

@@ -1,8 +1,8 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""What the doctor wants to know of the machine, as one JSON object. Only reads.
+"""Print the state of the VM for the doctor as one JSON object. Only reads.
 
-Runs as root on Debian's Python. Each part stands alone: what goes wrong in one is told in its place.
+Runs as root in the Python of Debian. An error in one part is the result of this part, and the other parts still run.
 """
 
 from __future__ import annotations
@@ -26,16 +26,16 @@ SECONDS = 60
 
 
 class MissingError(Exception):
-    """Something of ours that the machine lacks."""
+    """A file of the role mlflow is missing on the VM."""
 
 
 def run(*command: str, seconds: float = SECONDS) -> str:
-    """A command's output; CalledProcessError and TimeoutExpired where it does not come."""
+    """Return the output of a command. Raise CalledProcessError or TimeoutExpired if it fails."""
     return subprocess.run(command, check=True, capture_output=True, text=True, timeout=seconds).stdout
 
 
 def clock() -> dict[str, Any]:
-    """The time, and whether a time service keeps it; None where nothing can tell."""
+    """Return the time and whether it is synchronized, or None if timedatectl does not report that."""
     try:
         answer = run("timedatectl", "show", "--property=NTPSynchronized", "--value", seconds=10).strip()
         synchronized = {"yes": True, "no": False}.get(answer)
@@ -45,7 +45,7 @@ def clock() -> dict[str, Any]:
 
 
 def disks(paths: list[str]) -> list[dict[str, Any]]:
-    """Room on the disks of these paths, each disk once."""
+    """Return the used and free space on the disks of these paths, each disk once."""
     found, seen = [], set()
     for path in paths:
         device = Path(path).stat().st_dev
@@ -58,7 +58,7 @@ def disks(paths: list[str]) -> list[dict[str, Any]]:
                 "path": path,
                 "size": usage.total,
                 "free": usage.free,
-                # As df counts: what is reserved for root is not free.
+                # Same as df: space that is reserved for root is not free.
                 "used_percent": 100 * usage.used / max(usage.used + usage.free, 1),
                 "used_files_percent": 100 * (1 - files.f_favail / files.f_files) if files.f_files else 0.0,
             }
@@ -67,7 +67,7 @@ def disks(paths: list[str]) -> list[dict[str, Any]]:
 
 
 def units() -> dict[str, Any]:
-    """Failed units, and the state of those that serve."""
+    """Return the failed units and the state of MLflow and nginx."""
     listed = run("systemctl", "list-units", "--failed", "--plain", "--no-legend", "--no-pager")
     needed = ["mlflow.service", "nginx.service"]
     states = subprocess.run(
@@ -80,13 +80,13 @@ def units() -> dict[str, Any]:
 
 
 def pair() -> Any:
-    """The pair of slots as its own program tells it; None where there is none."""
+    """Return the status of the two slots, or None if the VM has no slots."""
     program = LIBEXEC / "switch.py"
     return json.loads(run("/usr/bin/python3", str(program), "status")) if program.exists() else None
 
 
 def switch() -> Any:
-    """The pair of slots; before there was a pair, the one unit."""
+    """Return the status of the two slots, or of the single unit of an earlier version of the role."""
     if found := pair():
         return found
     state = units()["needed"].get("mlflow.service")
@@ -94,7 +94,7 @@ def switch() -> Any:
 
 
 def serving() -> Path:
-    """Where the release is that serves; where none does, or nothing tells, the one that is wanted."""
+    """Return the path of the active release, or of the installed release if no slot is known to be active."""
     with suppress(OSError, subprocess.SubprocessError, ValueError, LookupError, TypeError):
         status = pair()
         return Path(status["slots"][status["active"]]["release"]).resolve(strict=True)
@@ -102,7 +102,7 @@ def serving() -> Path:
 
 
 def release() -> dict[str, Any]:
-    """The release that serves, and its packages."""
+    """Return the version, the path and the packages of the active release."""
     home = serving()
     (site,) = home.glob("lib/python3*/site-packages")
     packages = {found.metadata["Name"]: found.version for found in importlib.metadata.distributions(path=[str(site)])}
@@ -110,12 +110,12 @@ def release() -> dict[str, Any]:
 
 
 def schema(command: str) -> Any:
-    """What schema.py tells of the wanted release and the databases; it holds no secret."""
+    """Return the output of schema.py for the installed release and the databases. It contains no secret."""
     program, settings = LIBEXEC / "schema.py", CONFIGURATION
     if not program.exists():
-        raise MissingError(f"{program} is not there")
+        raise MissingError(f"{program} is missing")
     names = json.loads(settings.read_text(encoding="utf-8")) if settings.exists() else {}
-    # As the switch asks it, but in a unit of its own: the two may be at work at the same time.
+    # Same as in a cutover, but in a unit of its own, because a cutover may run at the same time.
     properties = [f"LoadCredential=mlflow.{name}" for name in ("database-uri", "database-ca")]
     properties += ["User=mlflow", "Group=mlflow", "UMask=0077", f"RuntimeMaxSec={SECONDS}"]
     properties += ["PrivateTmp=yes", "ProtectSystem=strict", "ProtectHome=yes", "NoNewPrivileges=yes"]
@@ -128,15 +128,15 @@ def schema(command: str) -> Any:
 
 
 def encryption() -> Any:
-    """Which stored secrets the keys of this VM decrypt: names, never values."""
+    """Return the names of the stored secrets that the keys of this VM decrypt, never values."""
     program = LIBEXEC / "encryption.py"
     if not program.exists():
-        raise MissingError(f"{program} is not there")
+        raise MissingError(f"{program} is missing")
     return json.loads(run("/usr/bin/python3", str(program), "check", seconds=SECONDS + 10).splitlines()[-1])
 
 
 def guarded(part: Callable[[], Any]) -> Any:
-    """The part, or what went wrong with it."""
+    """Return the result of the part, or its error."""
     try:
         return part()
     except subprocess.CalledProcessError as error:
@@ -149,7 +149,7 @@ def guarded(part: Callable[[], Any]) -> Any:
 
 
 def main() -> None:
-    """Print what there is to know."""
+    """Run all parts and print their results."""
     paths = sys.argv[1:] or ["/"]
     parts: dict[str, Callable[[], Any]] = {
         "clock": clock,

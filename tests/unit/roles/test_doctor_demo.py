@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""The program that runs MLflow's demo: whatever becomes of it, what it made is taken away, and nothing else is."""
+"""The program that runs the demo of MLflow deletes the objects of the demo, even after an error, and nothing else."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ MADE = {"experiments": 1, "traces": 5, "runs": 2, "prompts": 3}
 
 
 class Server:
-    """What is there of the demo, with an `mlflow demo` that is a script."""
+    """A server with the objects of the demo. `mlflow demo` is a script."""
 
     def __init__(self, program: ModuleType, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         self.program, self.python, self.monkeypatch = program, folder / "python", monkeypatch
@@ -48,7 +48,7 @@ class Server:
 
 @pytest.fixture
 def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Server:
-    # MLflow itself takes seconds to import, and nothing of it is asked here.
+    # The import of MLflow takes seconds, and these tests do not need it.
     names = {
         "mlflow": {"MlflowClient": object, "__version__": "3.17.2"},
         "mlflow.demo": {"DEMO_EXPERIMENT_NAME": "", "DEMO_PROMPT_PREFIX": "", "demo_registry": None},
@@ -61,14 +61,14 @@ def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Server:
     return Server(load("doctor", "demo"), tmp_path, monkeypatch)
 
 
-def test_a_demo_is_read_back_and_taken_away(server: Server, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_demo_is_read_back_and_deleted(server: Server, capsys: pytest.CaptureFixture[str]) -> None:
     server.run("60")
     answer = json.loads(capsys.readouterr().out)
     assert (answer["rc"], answer["kept"]) == (0, False)
     assert [answer[name] for name in ("before", "made", "left")] == [NOTHING, MADE, NOTHING]
 
 
-def test_one_that_does_not_end_is_ended_and_taken_away(server: Server, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_demo_that_exceeds_its_timeout_is_deleted(server: Server, capsys: pytest.CaptureFixture[str]) -> None:
     server.fills("echo begun; exec sleep 60")
     server.run("3")
     answer = json.loads(capsys.readouterr().out)
@@ -77,7 +77,7 @@ def test_one_that_does_not_end_is_ended_and_taken_away(server: Server, capsys: p
     assert server.taken_away
 
 
-def test_one_that_cannot_be_read_back_is_taken_away(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_demo_that_cannot_be_read_back_is_deleted(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
     answers = iter([dict(NOTHING)])
     monkeypatch.setattr(server.program, "found", lambda _client: next(answers))
     with pytest.raises(StopIteration):
@@ -86,7 +86,7 @@ def test_one_that_cannot_be_read_back_is_taken_away(server: Server, monkeypatch:
 
 
 @pytest.mark.parametrize(("there", "arguments"), [(NOTHING, ["keep"]), (MADE, [])])
-def test_what_is_wanted_or_was_there_before_stays(
+def test_requested_or_earlier_objects_are_kept(
     server: Server, capsys: pytest.CaptureFixture[str], there: dict[str, int], arguments: list[str]
 ) -> None:
     server.there = there

@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""What the doctor's program says of a machine: each part alone, none of them able to end the others."""
+"""The examination program on the VM: an error in one part does not end the other parts."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SCRIPT = ROLES / "doctor" / "files" / "examine.py"
 
 @pytest.fixture
 def examine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    """The program, on a machine whose files are in a directory and whose programs are scripts there."""
+    """The program on a VM whose files and programs are in a temporary directory."""
     module = load("doctor", "examine")
     for name, path in {"CURRENT": "current", "LIBEXEC": "libexec", "CONFIGURATION": "server.json"}.items():
         monkeypatch.setattr(module, name, tmp_path / path)
@@ -60,7 +60,7 @@ def seen(examine: ModuleType, capsys: pytest.CaptureFixture[str], monkeypatch: p
     return document
 
 
-def test_a_machine_where_nothing_is_installed(
+def test_a_vm_without_an_installation(
     examine: ModuleType, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     found = seen(examine, capsys, monkeypatch)
@@ -68,7 +68,7 @@ def test_a_machine_where_nothing_is_installed(
     assert found["disks"][0]["path"] == "/"
     assert 0 <= found["disks"][0]["used_percent"] <= 100
     assert "FileNotFoundError" in found["release"]["error"]
-    assert found["heads"]["error"].endswith("schema.py is not there")
+    assert found["heads"]["error"].endswith("schema.py is missing")
     assert set(found) == {"clock", "disks", "units", "switch", "release", "heads", "size", "encryption"}
 
 
@@ -79,11 +79,11 @@ def test_release_and_packages(
     found = seen(examine, capsys, monkeypatch)
     assert found["release"]["version"] == "3.17.2"
     assert found["release"]["packages"] == {"mlflow": "3.17.2", "Flask": "3.1.0"}
-    # Before there was a pair of slots, the one unit tells.
+    # Without slots the single unit is reported.
     assert found["switch"] == {"active": "mlflow", "slots": {"mlflow": {"version": "3.17.2", "running": True}}}
 
 
-def test_the_pair_tells_its_status(
+def test_status_of_the_slots(
     examine: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "libexec" / "switch.py").write_text('import sys\nprint(\'{"active": "%s"}\' % sys.argv[1])\n')
@@ -102,10 +102,10 @@ def test_the_pair_tells_its_status(
         (None, "3.17.2"),
     ],
 )
-def test_the_release_is_the_one_that_serves(
+def test_the_active_release_is_reported(
     examine: ModuleType, tmp_path: Path, status: dict[str, Any] | None, version: str
 ) -> None:
-    """Not the one that is wanted, where the last switch to it failed."""
+    """After a failed cutover the active release is not the installed release."""
     release(tmp_path)
     install(tmp_path, "3.16.0")
     told = json.dumps(status).replace("releases/", f"{tmp_path}/releases/") if status is not None else "torn"
@@ -114,8 +114,8 @@ def test_the_release_is_the_one_that_serves(
 
 
 def test_stored_secrets_are_counted_by_the_program_on_the_vm(examine: ModuleType, tmp_path: Path) -> None:
-    """A VM that an earlier release of the roles configured has no such program."""
-    assert examine.guarded(examine.encryption)["error"].endswith("encryption.py is not there")
+    """A VM that an earlier version of the role configured has no such program."""
+    assert examine.guarded(examine.encryption)["error"].endswith("encryption.py is missing")
     (tmp_path / "libexec" / "encryption.py").write_text('import sys\nprint(\'{"asked": "%s"}\' % sys.argv[1])\n')
     assert examine.encryption() == {"asked": "check"}
 
@@ -130,14 +130,14 @@ def test_failed_units(examine: ModuleType, tmp_path: Path) -> None:
     }
 
 
-def test_nothing_keeps_the_time(examine: ModuleType, tmp_path: Path) -> None:
+def test_unsynchronized_time(examine: ModuleType, tmp_path: Path) -> None:
     program(tmp_path, "timedatectl", "exit 1")
     assert examine.clock()["synchronized"] is None
     program(tmp_path, "timedatectl", "echo no")
     assert examine.clock()["synchronized"] is False
 
 
-def test_the_schema_is_asked_as_the_server_s_user(examine: ModuleType, tmp_path: Path) -> None:
+def test_the_schema_is_read_as_the_user_of_the_server(examine: ModuleType, tmp_path: Path) -> None:
     release(tmp_path)
     (tmp_path / "libexec" / "schema.py").touch()
     (tmp_path / "server.json").write_text('{"auth_database": "people"}')

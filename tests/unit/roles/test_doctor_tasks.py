@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""Expressions of the doctor's tasks, evaluated as Ansible does."""
+"""Expressions in the tasks of the role doctor, evaluated by Ansible."""
 
 from __future__ import annotations
 
@@ -45,11 +45,11 @@ def far_from_utc(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 @pytest.mark.parametrize(
     ("name", "fact"),
     [
-        ("Note when the machine is asked", "__doctor_asked_at"),
-        ("Note when it answered", "__doctor_answered_at"),
+        ("Record the start time of the examination", "__doctor_asked_at"),
+        ("Record the end time of the examination", "__doctor_answered_at"),
     ],
 )
-def test_this_host_s_clock_is_read_right_in_any_time_zone(name: str, fact: str) -> None:
+def test_the_time_of_the_control_node_is_correct_in_any_time_zone(name: str, fact: str) -> None:
     expression = task("machine.yml", name)["ansible.builtin.set_fact"][fact]
     assert float(evaluated(expression)) == pytest.approx(time.time(), abs=60)
 
@@ -59,7 +59,7 @@ def test_this_host_s_clock_is_read_right_in_any_time_zone(name: str, fact: str) 
     [("", True), ("/tmp/doctor.json", True), ("~/doctor.json", True), ("doctor.json", False), ("./doctor.json", False)],
 )
 def test_a_path_is_absolute(path: str, taken: bool) -> None:
-    """A relative one would be another file than where the command was typed."""
+    """A relative path would be relative to the playbook, not to the directory of the user."""
     check = task("validate.yml", "Check the paths")
     for entry in check["loop"]:
         item = {"name": entry["name"], "value": path, "example": entry["example"]}
@@ -67,13 +67,13 @@ def test_a_path_is_absolute(path: str, taken: bool) -> None:
         assert f"{entry['name']} is {path}" in evaluated(check["ansible.builtin.assert"]["fail_msg"], item=item)
 
 
-def test_a_plan_that_takes_too_long_is_told_as_a_row_is(tmp_path: Path) -> None:
-    """The tasks themselves, as a role beside a playbook that does not come to its end."""
+def test_a_plan_that_exceeds_its_timeout_is_a_check_result(tmp_path: Path) -> None:
+    """Run the tasks in a role beside a playbook that does not end in time."""
     tasks = (ROLE / "tasks" / "plan.yml").read_text(encoding="utf-8")
     assert tasks.count("timeout: 600") == 1
     show = "\n- name: Show\n  ansible.builtin.copy:\n    content: '{{ __doctor_plan | to_json }}'\n"
     show += f"    dest: {tmp_path}/plan.json\n    mode: '0644'\n"
-    # Not a module, which the plan's check mode would leave out.
+    # A lookup, because check mode would skip a command.
     asleep = {"ansible.builtin.debug": {"msg": "{{ lookup('ansible.builtin.pipe', 'sleep 20') }}"}}
     sleep = {"hosts": "localhost", "gather_facts": False, "tasks": [asleep]}
     role = {"hosts": "localhost", "gather_facts": False, "roles": ["doctor"]}
