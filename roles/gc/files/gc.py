@@ -6,11 +6,12 @@ The rules are those of `mlflow gc`, with these differences:
 
 - Artifacts of `mlflow-artifacts:` locations are deleted in the artifact store itself, not through the server.
 - One item after the other: artifacts first, then the rows. An item that fails keeps its rows, and the others go on.
-- Artifacts that a registered model version uses are kept, and so are the rows that lead to them.
+- Artifacts of a registered model version are kept, and so are the rows that refer to them.
 - An experiment takes the artifacts of its logged models and traces with it.
 
-Run as the service user in the Python of the release that serves; started by any other Python, the program continues
-there. Credentials come from systemd; the database password goes to a libpq password file in the runtime directory.
+Run as the service user in the Python of the active release. Started by any other Python, the program replaces itself
+with that Python. Credentials come from systemd; the database password goes to a libpq password file in the runtime
+directory.
 
 Exit codes: 0 done; 1 some items could not be purged (the report names them); 2 refused, nothing was changed.
 """
@@ -41,9 +42,9 @@ SLOTS = Path("/opt/mlflow/slots")
 SPAN = re.compile(r"(?=.)(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?")
 # MLflow creates the experiment with this ID again at each start.
 DEFAULT_EXPERIMENT = "0"
-# A dry run lists the artifacts of so many items at most.
+# A dry run lists the artifacts of at most this number of items.
 MEASURED_ITEMS = 100
-# An artifact store that does not answer makes each item wait for minutes.
+# If the artifact store does not answer, each item takes minutes. The purge ends after this number of failures in a row.
 FAILURES_IN_A_ROW = 20
 SHOWN_ITEMS = 50
 TRACES_AT_ONCE = 1000
@@ -190,7 +191,7 @@ class Artifacts:
         # Clients send the path of a proxied location as part of a URL.
         path = unquote(parts.path) if proxied else parts.path
         names = path.split("/")
-        # Never a directory that others share.
+        # Never delete a directory that other items share.
         if owner not in names or ".." in names:
             raise GcError(f"artifact location '{location}' is not a directory of its own. Delete the artifacts by hand")
         if proxied and parts.netloc and parts.netloc not in self._hosts:
@@ -202,13 +203,13 @@ class Artifacts:
         raise GcError(f"artifact location '{location}' is not in a store of this server. Delete the artifacts by hand")
 
     def delete(self, location: str, owner: str) -> None:
-        """Delete everything in a location that belongs to `owner`. Nothing there is no error."""
+        """Delete all files in a location of `owner`. An empty location is no error."""
         repository, path = self._place(location, owner)
         for attempts_left in (2, 1, 0):
             try:
                 repository.delete_artifacts(path)
             except Exception as error:
-                # An object that was deleted meanwhile, or a bucket that does not exist, which stays an error.
+                # Another client deleted an object. A bucket that does not exist is an error after the last attempt.
                 if type(error).__name__ != "NotFound" or not attempts_left:
                     raise
             else:
@@ -346,7 +347,7 @@ class Database:
             elif item.kind == "model":
                 self._store._hard_delete_logged_model(item.id)
             else:
-                # In parts: the deletion of an experiment loads every trace that is left.
+                # In parts, because the deletion of an experiment loads all remaining traces.
                 while self._store.delete_traces(item.id, max_timestamp_millis=2**62, max_traces=TRACES_AT_ONCE):
                     pass
                 if traces := self.traces(item):
@@ -412,10 +413,10 @@ class Gc:
             self._report.jobs = self._database.jobs(self._options.age, delete=not self._options.check)
         return self._report
 
-    # --- What to purge
+    # --- Selection of items
 
     def _plan(self) -> list[Item]:
-        """Return the items to purge. Raise GcError where a named one is not to be purged."""
+        """Return the items to purge. Raise GcError if a named item must not be purged."""
         options = self._options
         if not options.selected:
             deleted = [item for kind in ("run", "model", "experiment") for item in self._database.deleted(kind)]
@@ -463,7 +464,7 @@ class Gc:
                 return
             for location, owner in places:
                 self._artifacts.delete(location, owner)
-            # Somebody may have restored the item meanwhile.
+            # A user may have restored the item during the purge.
             if not self._is_deleted(item):
                 raise GcError("was restored during the purge; its artifacts are gone")
             self._database.delete(item)
@@ -480,7 +481,7 @@ class Gc:
         print(f"Purged {item}", file=sys.stderr, flush=True)
 
     def _require_unused(self, item: Item) -> None:
-        """Raise KeptError where something of the item is still in use. Reads the rows as they are now."""
+        """Raise KeptError if a part of the item is in use. Read the current rows."""
         found = self._database.find(item.kind, item.id)
         if found is None or found[1] != DELETED or not self._old(found[0]):
             raise KeptError("is not deleted any more")
@@ -504,12 +505,12 @@ class Gc:
                 self._require_unregistered(model)
 
     def _require_unregistered(self, item: Item) -> None:
-        """Raise KeptError where a registered model version is loaded from an item's artifacts."""
+        """Raise KeptError if a registered model version is loaded from the artifacts of an item."""
         if item.id in self._used_names:
             raise KeptError(f"a registered model version uses the artifacts of {item.kind} {item.id}")
 
     def _places(self, item: Item) -> list[tuple[str, str]]:
-        """Return the artifact locations of an item, each with the ID that it must have in its path."""
+        """Return the artifact locations of an item, each with the ID that its path must contain."""
         if item.kind != "experiment":
             return [(item.location, item.id)]
         if item.location.rstrip("/").rpartition("/")[2] == item.id:
@@ -518,12 +519,12 @@ class Gc:
                 if any(inside(place, item.location) for place in self._used):
                     raise KeptError("a registered model version uses its artifacts")
                 return [(item.location, item.id)]
-        # A location that others may share.
+        # Other experiments may share this location.
         models = [(model.location, model.id) for model in self._database.within("model", item)]
         return models + [(location, trace) for trace, location in self._database.traces(item)]
 
     def _size(self, places: list[tuple[str, str]]) -> tuple[int, int] | None:
-        """Return the number of files in places, and their bytes; None where they cannot be listed."""
+        """Return the number and the bytes of the files in the places, or None if they cannot be listed."""
         try:
             sizes = [self._artifacts.measure(location, owner) for location, owner in places]
         except Exception as error:
@@ -532,11 +533,11 @@ class Gc:
         return sum(files for files, _bytes in sizes), sum(count for _files, count in sizes)
 
 
-# --- The process around it
+# --- Process, credentials and command line
 
 
 def active_slot(slots: Path) -> tuple[Path, dict[str, Any]]:
-    """Return the directory of the slot that serves, and its settings."""
+    """Return the directory of the active slot, and its settings."""
     try:
         slot = slots / (slots / "active").read_text(encoding="utf-8").strip()
         settings: dict[str, Any] = json.loads((slot / "server.json").read_text(encoding="utf-8"))
@@ -546,7 +547,7 @@ def active_slot(slots: Path) -> tuple[Path, dict[str, Any]]:
 
 
 def enter_release(slot: Path) -> None:
-    """Continue in the Python of the release that serves, unless this is that Python."""
+    """Replace this process by the Python of the active release, unless it is that Python."""
     release = (slot / "release").resolve()
     if Path(sys.prefix).resolve() != release:
         python = str(release / "bin" / "python")
@@ -554,7 +555,7 @@ def enter_release(slot: Path) -> None:
 
 
 def load_launcher(slot: Path) -> Any:
-    """Import the slot's launcher, which knows the credentials and the schema."""
+    """Import the launcher of the slot, which reads the credentials and checks the schema."""
     spec = importlib.util.spec_from_file_location("launch", slot / "launch.py")
     if spec is None or spec.loader is None:
         raise GcError(f"{slot / 'launch.py'} is missing. Run site.yml first")
@@ -579,7 +580,7 @@ def connect(slot: Path, settings: dict[str, Any]) -> str:
         os.environ["PGPASSFILE"] = str(runtime / "pgpass")
         if (credentials / "mlflow.database-ca").exists():
             os.environ["PGSSLROOTCERT"] = str(credentials / "mlflow.database-ca")
-        # MLflow would migrate the database.
+        # The store of MLflow would migrate an old schema.
         launch.refuse_to_migrate(uri, auth_uri)
     except launch.ConfigurationError as error:
         raise GcError(str(error)) from None
@@ -600,7 +601,7 @@ def alone(path: Path) -> Iterator[None]:
 def parse(arguments: Sequence[str] | None) -> tuple[Options, argparse.Namespace]:
     """Read the command line."""
     parser = argparse.ArgumentParser(description="Purge deleted runs, logged models and experiments of MLflow for good")
-    parser.add_argument("--check", action="store_true", help="only report what would be purged")
+    parser.add_argument("--check", action="store_true", help="only report the items that would be purged")
     parser.add_argument("--json", action="store_true", help="print the report as JSON")
     parser.add_argument("--older-than", default="30d", help="time since the deletion, such as 30d or 1d12h")
     for kind in ("run", "experiment", "model"):
@@ -619,7 +620,7 @@ def parse(arguments: Sequence[str] | None) -> tuple[Options, argparse.Namespace]
 
 
 def collect(options: Options, slot: Path, settings: dict[str, Any]) -> Report:
-    """Purge with the settings of the slot that serves; return the report."""
+    """Purge with the settings of the active slot; return the report."""
     hosts = settings["environment"].get("MLFLOW_SERVER_ALLOWED_HOSTS", "").split(",")
     uri = connect(slot, settings)
     from mlflow.tracking._tracking_service.utils import _get_store
@@ -631,7 +632,7 @@ def collect(options: Options, slot: Path, settings: dict[str, Any]) -> Report:
     def stop(number: int, _frame: FrameType | None) -> None:
         signals.append(number)
 
-    # The item that is being purged is finished.
+    # After SIGTERM the current item is finished.
     signal.signal(signal.SIGTERM, stop)
     purge.stopped = lambda: bool(signals)
     with contextlib.nullcontext() if options.check else alone(Path(os.environ["STATE_DIRECTORY"]) / "gc.lock"):
@@ -645,7 +646,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         options.age  # noqa: B018
         slot, settings = active_slot(given.slots)
         enter_release(slot)
-        # Two connections are enough, and nothing is spooled.
+        # A purge needs two connections and no temporary directory.
         pool = {"MLFLOW_SQLALCHEMYSTORE_POOL_SIZE": "2", "MLFLOW_SQLALCHEMYSTORE_MAX_OVERFLOW": "2"}
         os.environ.update({**{name: str(value) for name, value in settings["environment"].items()}, **pool})
         os.environ.pop("TMPDIR", None)
