@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""Runs the module gcp_bucket_manifest and shows how far it is."""
+"""Run the module gcp_bucket_manifest and show its progress."""
 
 from __future__ import annotations
 
@@ -8,4 +8,4 @@ from ansible_collections.mlops.mlflow_gcp.plugins.plugin_utils._progress import 
 
 
 class ActionModule(ProgressAction):
-    """The module of the same name."""
+    """Progress of the module gcp_bucket_manifest."""

@@ -1,18 +1,18 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""A plan for programs: one line of JSON for each task that changes something or fails."""
+"""Print a plan for programs: one line of JSON for each task that changes something or fails."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 name: plan
 type: stdout
-short_description: What a run changes, one JSON object a line
+short_description: Changes of a run, one JSON object a line
 version_added: 0.2.0
 description:
   - Prints a line for each changed and each failed result, and one at the end, so that a program can read the plan of a
-    run in check mode. The role P(mlops.mlflow_gcp.doctor#role) uses it to find drift.
-  - Values are left out; of a difference the names of the fields are told.
+    run in check mode. The role P(mlops.mlflow_gcp.doctor#role) finds drift with this plugin.
+  - Prints the names of the fields that differ, not their values.
 author:
   - the mlops.mlflow_gcp authors (@mlops)
 requirements:
@@ -38,24 +38,24 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]
     CALLBACK_NAME = "mlops.mlflow_gcp.plan"
 
     def v2_runner_on_ok(self, result: CallbackTaskResult) -> None:
-        """A task that is done; one with a loop tells about each of its items."""
+        """Print each changed result of a task, one for each item of a loop."""
         for part in parts(result.result):
             if part.get("changed"):
                 what, fields = difference(part.get("diff"))
                 self._print(event="changed", task=result.task.get_name(), what=what, fields=fields)
 
     def v2_runner_on_failed(self, result: CallbackTaskResult, ignore_errors: bool = False) -> None:
-        """A task that failed and ends the run."""
+        """Print a failure that ends the run."""
         if not ignore_errors:
             failed = [part for part in parts(result.result) if part.get("failed")] or [result.result]
             self._print(event="failed", task=result.task.get_name(), msg=str(failed[0].get("msg", "")))
 
     def v2_runner_on_unreachable(self, result: CallbackTaskResult) -> None:
-        """A host that does not answer."""
+        """Print an unreachable host as a failure."""
         self._print(event="failed", task=result.task.get_name(), msg=str(result.result.get("msg", "unreachable")))
 
     def v2_playbook_on_stats(self, stats: AggregateStats) -> None:
-        """The run came to its end."""
+        """Print the end of the run."""
         self._print(event="end")
 
     def _print(self, **entry: Any) -> None:
@@ -63,7 +63,7 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]
 
 
 def parts(result: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
-    """The results of a loop's items, or the one result."""
+    """Yield the results of the items of a loop, or the single result."""
     results = result.get("results")
     if isinstance(results, list):
         yield from (part for part in results if isinstance(part, Mapping))
@@ -72,7 +72,7 @@ def parts(result: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
 
 
 def difference(diff: Any) -> tuple[str, list[str]]:
-    """What a diff is about, and the dotted names of the fields that differ."""
+    """Return the subject of a diff, and the dotted names of the fields that differ."""
     documents = diff if isinstance(diff, list) else [diff]
     for document in documents:
         if not isinstance(document, Mapping):
@@ -89,7 +89,7 @@ def difference(diff: Any) -> tuple[str, list[str]]:
 
 
 def names(before: Mapping[str, Any], after: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
-    """Dotted names of the fields that differ."""
+    """Yield the dotted names of the fields that differ."""
     for key in {**before, **after}:
         had, gets = before.get(key), after.get(key)
         if isinstance(had, Mapping) and isinstance(gets, Mapping):

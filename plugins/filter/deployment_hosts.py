@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""The inventory's host of a deployment."""
+"""Find the inventory host of a deployment."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ name: deployment_hosts
 short_description: Inventory hosts that are one VM of Google Cloud
 version_added: 0.2.0
 description:
-  - Of the names of hosts, those whose variables say that they are the VM. The name of a host does not matter, because
-    the option O(mlops.mlflow_gcp.gcp_instances#inventory:hostnames) may set it.
-  - A host without such variables, as in a static inventory, is the VM where it has its name.
+  - Returns the hosts whose variables identify the VM. The name of a host does not matter, because the option
+    O(mlops.mlflow_gcp.gcp_instances#inventory:hostnames) may set it.
+  - A host without such variables, as in a static inventory, is the VM if it has the name of the VM.
 positional: _input, hostvars
 options:
   _input:
@@ -63,7 +63,7 @@ _SELF_LINK = re.compile(r"(?:^|/)projects/([^/]+)/zones/([^/]+)/instances/([^/]+
 
 
 class Identity(NamedTuple):
-    """Project, zone and name: what is unique to a VM in Google Cloud."""
+    """Project, zone and name. Together they identify a VM in Google Cloud."""
 
     project: str
     zone: str
@@ -75,7 +75,7 @@ class Identity(NamedTuple):
 
 
 def identity(variables: Mapping[str, Any]) -> Identity | None:
-    """Return the VM that a host is, by the variables of the inventory plugin; None for a host of another source.
+    """Return the VM of a host from the variables of the inventory plugin, or None for a host of another source.
 
     ``selfLink`` comes first, because ``compose`` may set ``project`` or ``zone`` to something else.
     """
@@ -97,5 +97,5 @@ class FilterModule:
     """The filter, for Ansible."""
 
     def filters(self) -> dict[str, Callable[..., object]]:
-        """Return it by its name."""
+        """Return the filter by its name."""
         return {"deployment_hosts": deployment_hosts}

@@ -28,7 +28,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 _value:
-  description: The number, V(0) where the name does not tell.
+  description: The number of vCPUs, or V(0) if the name does not determine it.
   type: int
 """
 
@@ -41,5 +41,5 @@ class FilterModule:
     """The filter, for Ansible."""
 
     def filters(self) -> dict[str, Callable[..., object]]:
-        """Return it by its name."""
+        """Return the filter by its name."""
         return {"machine_cpus": machine_cpus}

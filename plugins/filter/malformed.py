@@ -9,13 +9,13 @@ name: malformed
 short_description: Role variables whose values Google would refuse
 version_added: 0.2.0
 description:
-  - Google refuses a malformed value when it is sent, which may be after other resources were made. This filter finds
-    such values among role variables before anything is changed.
-  - It knows the formats that Google's contract or documentation publishes, for each variable of this collection's roles
-    that ends in a request.
+  - Google refuses a request with a malformed value. Other resources may exist by then. This filter finds such values in
+    role variables before the first change.
+  - It checks the formats in Google's contract or documentation, for each role variable of this collection that is part
+    of a request.
 options:
   _input:
-    description: Values of role variables, by their names. Names that do not end in a request are ignored.
+    description: Values of role variables, by name. Variables that are not part of a request are ignored.
     type: dict
     required: true
 author:
@@ -23,7 +23,7 @@ author:
 """
 
 EXAMPLES = r"""
-- name: Show what is wrong
+- name: Show the malformed variables
   ansible.builtin.debug:
     # ["infrastructure_machine_type is 'e2 small': it must begin with …"]
     msg: "{{ {'infrastructure_machine_type': 'e2 small'} | mlops.mlflow_gcp.malformed }}"
@@ -31,7 +31,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 _value:
-  description: A message for each variable that is malformed, with its name, its value, the rule and the remedy.
+  description: A message for each malformed variable, with its name, its value, the rule and the remedy.
   type: list
   elements: str
 """
@@ -43,12 +43,12 @@ from ansible_collections.mlops.mlflow_gcp.plugins.module_utils import _formats a
 
 _deployment = formats.pattern(
     r"([a-z0-9.-]+:)?[a-z][a-z0-9-]{4,28}[a-z0-9]/[a-z]([a-z0-9-]{0,18}[a-z0-9])?",
-    "it names no deployment. Give PROJECT/NAME of the one that the backup is of, or nothing for this one",
+    "it names no deployment. Give PROJECT/NAME of the deployment of the backup, or an empty value for this deployment",
 )
 
 
 def _credentials(value: Any) -> str:
-    """The items of the role credentials: names of secrets and their versions."""
+    """Check the items of the role credentials: names of secrets and their versions."""
     version = formats.pattern(r"latest|[1-9][0-9]*", "it must be a number or latest")
     for item in value if isinstance(value, list) else []:
         for key, check in (("secret", formats.secret_id), ("version", version)):
@@ -58,7 +58,7 @@ def _credentials(value: Any) -> str:
 
 
 def _destination(value: Any) -> str:
-    """Where artifacts go: a bucket and what follows, or something that is not on Google Cloud."""
+    """Check the destination of artifacts, if it is a bucket with an optional prefix."""
     if not isinstance(value, str) or not value.startswith("gs://"):
         return ""
     bucket, _slash, prefix = value.removeprefix("gs://").partition("/")
@@ -67,7 +67,7 @@ def _destination(value: Any) -> str:
 
 _optional_bucket = formats.either("", otherwise=formats.bucket)
 
-# What others are made of comes first: if one of these is wrong, the others are wrong for the same cause.
+# Checked first: other variables are computed from these, and would be malformed for the same cause.
 BASE: Mapping[str, formats.Check] = {
     "infrastructure_project": formats.project,
     "infrastructure_region": formats.region,
@@ -82,7 +82,7 @@ CHECKS: Mapping[str, formats.Check] = {
     "infrastructure_labels": formats.labels,
     "infrastructure_subnetwork_range": formats.subnetwork_range,
     "infrastructure_services_prefix_length": formats.integer(8, 24),
-    # Google takes a rule without ranges for one that lets everybody in.
+    # A firewall rule without source ranges allows all clients.
     "infrastructure_client_source_ranges": formats.each(formats.cidr, least=1),
     "infrastructure_ssh_source_ranges": formats.each(formats.cidr),
     "infrastructure_ssh_user": formats.unix_user,
@@ -119,13 +119,13 @@ CHECKS: Mapping[str, formats.Check] = {
     "credentials_items": _credentials,
     "mlflow_artifacts_destination": _destination,
 }
-# As all settings, but what most people export instead.
+# Most users set the project in the environment.
 REMEDIES = {"infrastructure_project": "Set it in group_vars/all.yml, or export GOOGLE_CLOUD_PROJECT."}
-REMEDY = "Correct it in group_vars/all.yml, or where else it is set."
+REMEDY = "Correct it in group_vars/all.yml, or in the other place that sets it."
 
 
 def malformed(settings: Mapping[str, Any]) -> list[str]:
-    """Return a message for each value that Google would refuse, best first."""
+    """Return a message for each value that Google would refuse. Check the base variables first."""
     wrong = _wrong(settings, BASE)
     if not wrong:
         wrong = _wrong(settings, CHECKS)
@@ -138,7 +138,7 @@ def malformed(settings: Mapping[str, Any]) -> list[str]:
     if not wrong and "infrastructure_labels" in settings and settings["infrastructure_labels"].get("app") != "mlflow":
         wrong.append(
             f"infrastructure_labels is {dict(settings['infrastructure_labels'])}. Keep 'app: mlflow' among them: the "
-            "inventory finds the machine by it."
+            "inventory finds the VM by this label."
         )
     return wrong
 
@@ -147,7 +147,7 @@ def _wrong(settings: Mapping[str, Any], checks: Mapping[str, formats.Check]) -> 
     found = []
     for name, check in checks.items():
         if name in settings and (said := check(settings[name])):
-            # Of a list or a mapping, what is wrong names the item.
+            # For a list or a mapping the message names the malformed item.
             parts = said.startswith(("'", "key ", "value ")) or name.endswith("_range")
             held = f"{name} holds" if parts else f"{name} is"
             value = "" if said.startswith(("'", "key ", "value ")) else f" {formats.quoted(settings[name])}:"
@@ -159,5 +159,5 @@ class FilterModule:
     """The filter, for Ansible."""
 
     def filters(self) -> dict[str, Callable[..., object]]:
-        """Return it by its name."""
+        """Return the filter by its name."""
         return {"malformed": malformed}

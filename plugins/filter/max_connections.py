@@ -34,7 +34,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 _value:
-  description: The number, V(0) where neither the flags nor the name of the tier tell.
+  description: The number of connections, or V(0) if neither the flags nor the name of the tier determine it.
   type: int
 """
 
@@ -54,5 +54,5 @@ class FilterModule:
     """The filter, for Ansible."""
 
     def filters(self) -> dict[str, Callable[..., object]]:
-        """Return it by its name."""
+        """Return the filter by its name."""
         return {"max_connections": max_connections}

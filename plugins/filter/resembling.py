@@ -1,17 +1,17 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""Names of variables whose beginning was mistyped."""
+"""Find variables with a mistyped prefix."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 name: resembling
-short_description: Variables that begin almost, but not quite, like a role's settings
+short_description: Variables whose prefix resembles the name of a role
 version_added: 0.2.0
 description:
-  - Settings begin with the name of their role and an underscore. A mistake in that beginning makes a name that no role
-    looks at; this filter finds it. The role P(mlops.mlflow_gcp.settings#role) refuses such names.
-  - How alike two beginnings are is what C(difflib.get_close_matches) of Python says, with a cutoff of 0.8.
+  - Role variables begin with the name of the role and an underscore. No role reads a variable with a mistyped prefix.
+    This filter finds such names, and the role P(mlops.mlflow_gcp.settings#role) refuses them.
+  - Two prefixes are similar if C(difflib.get_close_matches) of Python returns them with a cutoff of 0.8.
 options:
   _input:
     description: Names of variables.
@@ -19,7 +19,7 @@ options:
     elements: str
     required: true
   roles:
-    description: Names of the roles whose settings may be meant.
+    description: Names of the roles.
     type: list
     elements: str
     required: true
@@ -28,7 +28,7 @@ author:
 """
 
 EXAMPLES = r"""
-- name: Show what was meant
+- name: Show the similar name
   ansible.builtin.debug:
     # {'mlfow_version': 'mlflow_version'}
     msg: "{{ ['mlfow_version', 'mlflow_workers', 'my_bucket'] | mlops.mlflow_gcp.resembling(['mlflow', 'nginx']) }}"
@@ -37,8 +37,8 @@ EXAMPLES = r"""
 RETURN = r"""
 _value:
   description:
-    - What may have been meant, by the name that was given.
-    - Names that begin like no role's settings, or exactly so, are left out.
+    - The similar name for each mistyped name.
+    - Names with the exact prefix of a role, or with a prefix that resembles no role, are not included.
   type: dict
 """
 
@@ -46,17 +46,17 @@ from collections.abc import Callable, Iterable
 from difflib import get_close_matches
 
 CUTOFF = 0.8
-# A shorter name resembles the beginnings of other people's variables: gc and gcp_project.
+# A shorter role name resembles prefixes of unrelated variables, such as gc and gcp_project.
 SHORTEST = 4
 
 
 def resembling(names: Iterable[str], roles: Iterable[str]) -> dict[str, str]:
-    """Return what may have been meant, by the name that was given."""
+    """Return the similar name for each mistyped name."""
     known, meant = list(roles), {}
     long = [role for role in known if len(role) >= SHORTEST]
     for name in names:
         beginning, underscore, rest = name.partition("_")
-        # Names that begin with an underscore are a role's own.
+        # Names that begin with an underscore are private to a role.
         if underscore and beginning and beginning not in known:
             for role in get_close_matches(beginning.lower(), long, n=1, cutoff=CUTOFF):
                 meant[name] = f"{role}_{rest}"
@@ -67,5 +67,5 @@ class FilterModule:
     """The filter, for Ansible."""
 
     def filters(self) -> dict[str, Callable[..., object]]:
-        """Return it by its name."""
+        """Return the filter by its name."""
         return {"resembling": resembling}

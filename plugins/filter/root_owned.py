@@ -1,21 +1,21 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""What is on a machine as the roles install it."""
+"""Select the files with the owner and the mode that the roles set."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 name: root_owned
-short_description: Files and directories that root alone may change and everybody may read
+short_description: Files and directories that only root can change and all users can read
 version_added: 0.2.0
 description:
-  - Of what M(ansible.builtin.find) found, the files and directories that have owner and mode as the roles install
-    them. With one question about all of them a role leaves out the tasks that would ask about each.
+  - Selects from the result of M(ansible.builtin.find) the files and directories with the owner and the mode that the
+    roles set. With one find a role can skip the tasks for files that are installed already.
 options:
   _input:
     description:
-      - What M(ansible.builtin.find) returns as RV(ansible.builtin.find#module:files), with checksums where contents
-        matter.
+      - The value RV(ansible.builtin.find#module:files) of M(ansible.builtin.find), with checksums if the role compares
+        contents.
     type: list
     elements: dict
     required: true
@@ -24,14 +24,14 @@ author:
 """
 
 EXAMPLES = r"""
-- name: Look which units are there
+- name: Find the installed units
   ansible.builtin.find:
     paths: [/etc/systemd/system]
     get_checksum: true
     checksum_algorithm: sha256
   register: found
 
-- name: Show their checksums
+- name: Show the checksums of the units
   ansible.builtin.debug:
     # {'/etc/systemd/system/mlflow.service': '0f343b…'}
     msg: "{{ found.files | mlops.mlflow_gcp.root_owned }}"
@@ -40,9 +40,10 @@ EXAMPLES = r"""
 RETURN = r"""
 _value:
   description:
-    - By their paths, the checksums of the files that belong to user and group root and have mode 0644, empty where
-      none was asked for; and V(directory) for each directory that belongs to root likewise and has mode 0755.
-    - Other owners, other modes and links are left out.
+    - A dictionary by path. The value of a file is its checksum, or empty without checksums. The value of a directory is
+      V(directory).
+    - It contains files with user and group root and mode 0644, and directories with user and group root and mode 0755.
+      It contains no links.
   type: dict
 """
 
@@ -51,7 +52,7 @@ from typing import Any
 
 
 def root_owned(found: Iterable[Mapping[str, Any]]) -> dict[str, str]:
-    """Return checksums of files, and `directory` for directories, by the paths of those that are as they should be."""
+    """Return the checksum of each file and `directory` for each directory, by path. Skip other owners and modes."""
     owned = {}
     for each in found:
         if each["uid"] == each["gid"] == 0:
@@ -66,5 +67,5 @@ class FilterModule:
     """The filter, for Ansible."""
 
     def filters(self) -> dict[str, Callable[..., object]]:
-        """Return it by its name."""
+        """Return the filter by its name."""
         return {"root_owned": root_owned}

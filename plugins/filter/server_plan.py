@@ -9,15 +9,15 @@ name: server_plan
 short_description: Workers, threads and database connections of the MLflow server
 version_added: 0.2.0
 description:
-  - Computes what the MLflow server is started with from the CPUs of its VM and from the connections that its database
-    allows, and whether these suffice.
-  - Each worker holds a pool of connections for runs, one for the model registry and one for users, one more with
-    background jobs. While one server hands over to the next, both hold theirs.
+  - Computes the number of workers and connections of the MLflow server from the CPUs of its VM and from the connections
+    that its database allows. Reports whether the database allows enough connections.
+  - Each worker has one connection pool for runs, one for the model registry and one for users. With background jobs it
+    has one more. During a cutover two servers have connections at the same time.
 options:
   _input:
     description:
-      - V(workers), V(pool_size), V(max_overflow), each computed where it is V(0).
-      - V(cpus) and V(max_connections), each not known where it is V(0).
+      - V(workers), V(pool_size), V(max_overflow). V(0) computes the value.
+      - V(cpus) and V(max_connections). V(0) means unknown.
       - V(jobs), whether background jobs run.
     type: dict
     required: true
@@ -26,7 +26,7 @@ author:
 """
 
 EXAMPLES = r"""
-- name: Show how many workers two CPUs get
+- name: Show the number of workers for two CPUs
   ansible.builtin.debug:
     # 2
     msg: "{{ ({'cpus': 2, 'max_connections': 200} | mlops.mlflow_gcp.server_plan).workers }}"
@@ -41,7 +41,7 @@ RETURN = r"""
 _value:
   description:
     - V(workers), V(threads) of each, V(pool_size) and V(max_overflow) of each pool.
-    - V(connections), the most that the deployment may hold, and V(sum), how they come about, as text.
+    - V(connections), the maximum number of connections of the deployment, and V(sum), its calculation as text.
     - V(fits), whether the database allows them.
   type: dict
 """
@@ -62,5 +62,5 @@ class FilterModule:
     """The filter, for Ansible."""
 
     def filters(self) -> dict[str, Callable[..., object]]:
-        """Return it by its name."""
+        """Return the filter by its name."""
         return {"server_plan": planned}

@@ -1,22 +1,24 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""The dynamic inventory: machines of Google Compute Engine."""
+"""The dynamic inventory: VM instances of Google Compute Engine."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 name: gcp_instances
-short_description: Virtual machines of Google Compute Engine
+short_description: VM instances of Google Compute Engine
 version_added: 0.1.0
 description:
-  - Makes a host of each virtual machine of a Google Cloud project.
-  - Its configuration is a file whose name ends in C(.gcp.yml) or C(.gcp_instances.yml), or these with C(.yaml).
-  - Where no project is set, or the Compute Engine API is not enabled in it yet, the inventory is empty, so that
-    playbooks can be checked without a cloud and started on an empty project.
-  - Every host has the machine's document as variables, under the names of the API,
-    U(https://cloud.google.com/compute/docs/reference/rest/v1/instances). C(zone) and C(machineType) are bare names,
-    and C(metadata) is a dictionary. C(internal_ip), C(external_ip), C(project) and C(region) come on top.
-  - Ansible reserves the names C(name) and C(tags), so these are the variables C(instance_name) and C(network_tags).
+  - Adds a host for each VM instance of a Google Cloud project.
+  - The name of the configuration file ends in C(.gcp.yml), C(.gcp_instances.yml), C(.gcp.yaml) or
+    C(.gcp_instances.yaml).
+  - If no project is set, or the Compute Engine API is not enabled in the project, the inventory is empty. So playbooks
+    can be checked without a cloud and started on an empty project.
+  - The variables of a host are the fields of the VM instance, with the names of the API,
+    U(https://cloud.google.com/compute/docs/reference/rest/v1/instances). C(zone) and C(machineType) are names instead
+    of URLs, and C(metadata) is a dictionary. The plugin adds C(internal_ip), C(external_ip), C(project) and C(region).
+  - Ansible reserves the names C(name) and C(tags). These fields are the variables C(instance_name) and
+    C(network_tags).
 author:
   - the mlops.mlflow_gcp authors (@mlops)
 requirements:
@@ -34,28 +36,28 @@ options:
     choices: [mlops.mlflow_gcp.gcp_instances]
   project:
     description:
-      - The Google Cloud project's ID. Without one the inventory is empty.
+      - The ID of the Google Cloud project. Without a project the inventory is empty.
       - Requests with the credentials of a user count for this project, unless E(GOOGLE_CLOUD_QUOTA_PROJECT) is set.
     type: str
-    env:  # the last one that is set counts: the same as for the modules
+    env:  # Ansible uses the last variable that is set. The modules have the same order.
       - name: CLOUDSDK_CORE_PROJECT
       - name: GOOGLE_CLOUD_PROJECT
   zones:
-    description: Take machines of these zones only.
+    description: Only VMs of these zones are hosts.
     type: list
     elements: str
     default: []
   filters:
     description:
-      - Take machines that meet all of these, such as C(labels.app=mlflow) and C(status=RUNNING).
-      - They are evaluated by the service, U(https://cloud.google.com/compute/docs/reference/rest/v1/instances/aggregatedList).
+      - Only VMs that match all filters are hosts. Examples are C(labels.app=mlflow) and C(status=RUNNING).
+      - The service evaluates the filters, U(https://cloud.google.com/compute/docs/reference/rest/v1/instances/aggregatedList).
     type: list
     elements: str
     default: []
   hostnames:
     description:
-      - The name of a host in the inventory. An ordered list of preferences; the first one that gives a value counts,
-        and V(name) where none does.
+      - The name of a host in the inventory. An ordered list of preferences. The first preference with a value is used.
+        If none has a value, V(name) is used.
       - A preference is the name of a variable, such as V(name), a dotted path into a variable, such as
         V(labels.hostname), V(public_ip) or V(private_ip) for the addresses of the first network interface, a Jinja
         expression, such as V(name ~ '.' ~ project), or a Jinja template, such as V({{ name }}.{{ project }}).
@@ -69,43 +71,43 @@ options:
     default: [name]
   auth_kind:
     description:
-      - Where the credentials come from; see any module of this collection.
+      - Source of the credentials. See any module of this collection.
     type: str
     default: application
     choices: [application, service_account_file, access_token]
     env:
       - name: GCP_AUTH_KIND
   service_account_file:
-    description: Path to a service account's JSON key. Needed with O(auth_kind=service_account_file).
+    description: Path of the JSON key of a service account. Required with O(auth_kind=service_account_file).
     type: path
     env:
       - name: GCP_SERVICE_ACCOUNT_FILE
   access_token:
-    description: An OAuth 2.0 access token. Needed with O(auth_kind=access_token).
+    description: An OAuth 2.0 access token. Required with O(auth_kind=access_token).
     type: str
     env:
       - name: CLOUDSDK_AUTH_ACCESS_TOKEN
   impersonate_service_account:
-    description: E-mail address of a service account to act as.
+    description: E-mail address of a service account to impersonate.
     type: str
     env:
       - name: CLOUDSDK_AUTH_IMPERSONATE_SERVICE_ACCOUNT
   on_error:
     description:
-      - What happens where the machines cannot be listed, for example because credentials have expired.
-      - V(fail) is an error of the inventory, to which Ansible adds what other plugins think of the file.
-      - V(warn) is one warning, and the inventory is empty. For playbooks that check their credentials themselves.
+      - The reaction if the VMs cannot be listed, for example because credentials have expired.
+      - V(fail) is an error of the inventory. Ansible adds the errors of other plugins that tried to read the file.
+      - V(warn) prints one warning, and the inventory is empty. For playbooks that check their credentials themselves.
     type: str
     default: fail
     choices: [fail, warn]
   timeout:
-    description: How many seconds it may take, with all repeated requests.
+    description: Time limit in seconds, with all repeated requests.
     type: int
     default: 120
 """
 
 EXAMPLES = r"""
-# inventory/mlflow.gcp.yml: the running machines of a deployment, reached on their external address
+# inventory/mlflow.gcp.yml: the running VMs of a deployment, with their external addresses
 plugin: mlops.mlflow_gcp.gcp_instances
 project: my-project
 zones:
@@ -136,7 +138,7 @@ keyed_groups:
     prefix: project
 
 ---
-# inventory/addresses.gcp.yml: the label `hostname` where a VM has one, else an address
+# inventory/addresses.gcp.yml: the label `hostname` if the VM has it, otherwise an address
 plugin: mlops.mlflow_gcp.gcp_instances
 project: my-project
 hostnames:
@@ -166,7 +168,7 @@ if TYPE_CHECKING:
 
 ENDINGS = tuple(f".{name}.{ending}" for name in ("gcp", "gcp_instances") for ending in ("yml", "yaml"))
 RENAMED = {"name": "instance_name", "tags": "network_tags"}
-# A name of a label may have a hyphen, which in an expression would be a minus sign.
+# The name of a label may contain a hyphen, which is a minus sign in an expression.
 VARIABLE_PATH = re.compile(r"[A-Za-z_][\w-]*(\.[\w-]+)*")
 UNIQUE = "name ~ '.' ~ zone ~ '.' ~ project"
 
@@ -177,7 +179,7 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):  # type: i
     NAME = "mlops.mlflow_gcp.gcp_instances"
 
     def verify_file(self, path: str) -> bool:
-        """Whether the file is for this plugin, by its name."""
+        """Return whether the name of the file is a name for this plugin."""
         return bool(super().verify_file(path)) and path.endswith(ENDINGS)
 
     def parse(self, inventory: InventoryData, loader: DataLoader, path: str, cache: bool = True) -> None:
@@ -187,7 +189,7 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):  # type: i
         project = self.get_option("project")
         if not project:
             self.display.v(
-                f"{path}: no project is set (option project, GOOGLE_CLOUD_PROJECT), so there are no machines."
+                f"{path}: no project is set (option project, GOOGLE_CLOUD_PROJECT), so the inventory has no VMs."
             )
             return
         try:
@@ -195,21 +197,21 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):  # type: i
         except AnsibleParserError as error:
             if self.get_option("on_error") == "fail":
                 raise
-            self.display.warning(f"The inventory has no machines. {error}")
+            self.display.warning(f"The inventory has no VMs. {error}")
             return
         for host, variables in self._hosts(instances, project).items():
             self._add(host, variables)
 
     def _instances(self, project: str, key: str, cache: bool) -> list[Json]:
         use = self.get_option("cache")
-        # Another project or filter in the environment or the file must not be answered from what was asked before.
+        # The cache is valid only for the same project and filters, which the file or the environment may change.
         asked = {"project": project, "filters": self.get_option("filters")}
         if use and cache:
             cached = self._cache.get(key) or {}
             if cached.get("asked") == asked:
                 return list(cached["instances"])
         instances = self._fetch(project)
-        if use and instances:  # what is empty now is about to be filled
+        if use and instances:  # an empty project may soon have VMs
             self._cache[key] = {"asked": asked, "instances": instances}
         return instances
 
@@ -222,7 +224,7 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):  # type: i
         auth = _auth.AuthOptions.of({name: self.get_option(name) for name in names})
         try:
             session = _auth.session(auth, project)
-        except Exception as error:  # google-auth raises its own, OSError and ValueError; all mean the same to the user
+        except Exception as error:  # google-auth raises errors of its own, OSError and ValueError
             raise AnsibleParserError(f"No usable Google credentials: {error} {login(auth)}") from error
         client = Client(session, project=project, timeout=float(self.get_option("timeout")))
         try:
@@ -230,7 +232,7 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):  # type: i
         except GoogleError as error:
             if error.service_disabled:
                 self.display.warning(
-                    f"The Compute Engine API is not enabled in project {project} yet, so there are no machines."
+                    f"The Compute Engine API is not enabled in project {project} yet, so the inventory has no VMs."
                 )
                 return []
             message = f"Cannot list the instances of project {project}: {error} {advice(error, project, auth)}".rstrip()
@@ -241,7 +243,7 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):  # type: i
         path = f"projects/{project}/aggregated/instances"
         for page in client.pages("compute", path, {"filter": query} if query else {}):
             for place in page.get("unreachables") or ():
-                self.display.warning(f"{place} could not be reached: its machines are missing from the inventory.")
+                self.display.warning(f"{place} could not be reached: its VMs are missing from the inventory.")
             for scope, found in (page.get("items") or {}).items():
                 warning = found.get("warning") or {}
                 if warning and warning.get("code") != "NO_RESULTS_ON_PAGE":
@@ -273,7 +275,7 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):  # type: i
             other, source = identity(known), f" of inventory source {known.get('inventory_file')}"
         else:
             return
-        if other not in (None, ours):  # a host of another plugin may add variables to a VM
+        if other not in (None, ours):  # None: a host of another plugin, which may add variables to a VM
             raise AnsibleParserError(
                 f"Two VMs have the host name {host}: {other}{source} and {ours}. No host of this source is added."
                 f" {remedy}"
@@ -298,7 +300,7 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):  # type: i
         return str(variables["name"])
 
     def _preferred(self, preference: str, variables: Json) -> str:
-        """Return what a preference of the option hostnames gives, empty where the VM has no such thing."""
+        """Return the value of a preference of the option hostnames, or an empty text if the VM has no such value."""
         if VARIABLE_PATH.fullmatch(preference):
             value = get_at(variables, preference)
         else:

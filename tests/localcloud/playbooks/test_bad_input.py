@@ -129,7 +129,7 @@ def test_mistyped_project_where_it_is_exported(empty: Local, playbook: Playbook,
 def quiet(playbook: Playbook) -> None:
     """Before the message, no more than one warning of ours says that the inventory is empty for the same cause."""
     before = playbook.output.partition("PLAY [")[0]
-    assert before.count("The inventory has no machines.") == 1
+    assert before.count("The inventory has no VMs.") == 1
     assert "Failed to parse" not in before
     assert "Unable to parse" not in before
 

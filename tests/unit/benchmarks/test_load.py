@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""When the clients of a measurement end, and what they report then."""
+"""The end and the report of the clients of a measurement."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from benchmarks import load
 
 
 class Client:
-    """A server that knows these runs, all of them whole and with the same artifact."""
+    """A server with these runs, each complete and with the same artifact."""
 
     def __init__(self, *runs: str) -> None:
         self.runs = runs
@@ -40,14 +40,14 @@ class Page(list[Any]):
     token = None
 
 
-def test_a_run_that_is_gone_is_told_and_the_others_are_looked_at() -> None:
+def test_a_missing_run_is_reported_and_the_others_are_verified() -> None:
     record = load.Record(seconds={"create_run": [0.1, 0.1, 0.1]})
     record.runs = {"gone": b"content", "whole": b"content", "other": b"else"}
     told = load.verify(Client("whole", "other"), "1", record)  # type: ignore[arg-type]
     assert told == {"runs": 3, "wrong": ["gone is missing", "other has a different artifact"], "twice": -1}
 
 
-def test_a_signal_that_another_thread_receives_ends_it() -> None:
+def test_a_signal_to_another_thread_ends_the_wait() -> None:
     stop = threading.Event()
     before = signal.signal(signal.SIGTERM, lambda *_: stop.set())
     other = threading.Timer(0.2, lambda: signal.pthread_kill(threading.get_ident(), signal.SIGTERM))
@@ -62,7 +62,7 @@ def test_a_signal_that_another_thread_receives_ends_it() -> None:
     assert time.monotonic() - started < 10
 
 
-def test_it_ends_by_itself() -> None:
+def test_the_wait_ends_after_its_time() -> None:
     stop = threading.Event()
     load.wait(stop, 0.1)
     assert not stop.is_set()

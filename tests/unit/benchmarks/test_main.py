@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""When `make bench` ends with an error."""
+"""`make bench` fails if a measurement violates a requirement."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def report() -> dict[str, Any]:
     }
 
 
-def test_a_run_that_kept_all_promises() -> None:
+def test_a_run_that_meets_all_requirements() -> None:
     assert broken(report(), SWITCHES) == []
 
 
@@ -48,7 +48,7 @@ def test_a_run_that_kept_all_promises() -> None:
         ("switches", {"switches": 143}, "143 of 200 cutovers in the time limit"),
     ],
 )
-def test_each_promise_that_is_broken_is_told(part: str, changes: dict[str, Any], words: str) -> None:
+def test_each_violated_requirement_is_reported(part: str, changes: dict[str, Any], words: str) -> None:
     measured = report()
     measured[part] |= changes
     (told,) = broken(measured, SWITCHES)

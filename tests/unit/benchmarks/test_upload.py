@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""Uploads of which one is always under way: in pieces, once each, and looked up at the end."""
+"""Slow uploads of a measurement: each in pieces, without a retry, and verified at the end."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from benchmarks.upload import PIECE, Trickle, Uploads
 
 
 class Server(BaseHTTPRequestHandler):
-    """Keeps what it is sent, but for the paths that a test says; loses what is called lost."""
+    """Store uploads, except those with a scripted status. An upload with the name `lost` is accepted and not stored."""
 
     kept: dict[str, bytes]
     answers: dict[str, int]
@@ -59,7 +59,7 @@ def uploads(monkeypatch: pytest.MonkeyPatch) -> Iterator[Uploads]:
         thread.join()
 
 
-def test_a_body_comes_in_pieces_with_a_pause_before_each() -> None:
+def test_a_body_is_sent_in_pieces_with_a_pause_before_each() -> None:
     pauses: list[int] = []
     body = Trickle(bytes(PIECE * 2 + 1), lambda: pauses.append(1))
     assert len(body) == PIECE * 2 + 1
@@ -67,7 +67,7 @@ def test_a_body_comes_in_pieces_with_a_pause_before_each() -> None:
     assert len(pauses) == 3
 
 
-def test_what_was_accepted_is_there(uploads: Uploads) -> None:
+def test_an_accepted_upload_is_stored(uploads: Uploads) -> None:
     assert uploads.create_experiment("e") == "7"
     pauses: list[int] = []
     content = bytes(range(256)) * 32
@@ -77,7 +77,7 @@ def test_what_was_accepted_is_there(uploads: Uploads) -> None:
     assert uploads.report() == {"uploads": 1, "failed": 0, "causes": {}, "wrong": []}
 
 
-def test_a_failure_is_counted_and_not_tried_again(uploads: Uploads) -> None:
+def test_a_failure_is_counted_and_not_repeated(uploads: Uploads) -> None:
     Server.answers = {"bad": 503}
     uploads.upload("7/bad", b"x", lambda: None)
     uploads.url = "http://127.0.0.1:1"
@@ -90,6 +90,6 @@ def test_a_failure_is_counted_and_not_tried_again(uploads: Uploads) -> None:
     }
 
 
-def test_what_was_accepted_and_lost_is_told(uploads: Uploads) -> None:
+def test_a_lost_upload_is_reported(uploads: Uploads) -> None:
     uploads.upload("7/lost", b"x", lambda: None)
     assert uploads.report()["wrong"] == ["7/lost"]

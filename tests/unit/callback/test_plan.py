@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""The plan that a program reads, from a real run of Ansible."""
+"""The callback plugin plan, in a real run of Ansible."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def run(folder: Path, *, wrong: bool = False) -> list[dict[str, Any]]:
     playbook = folder / "playbook.yml"
     playbook.write_text(PLAYBOOK % {"folder": folder, "wrong": str(wrong).lower()})
     done = subprocess.run(
-        # Only what is named here is an inventory: the programs of a directory that Ansible takes for one are run.
+        # An explicit inventory, because Ansible would run the programs in a directory that it uses as inventory.
         [sys.executable, "-m", "ansible", "playbook", "--inventory=/dev/null", "--check", "--diff", str(playbook)],
         cwd=folder,
         env={
@@ -60,7 +60,7 @@ def run(folder: Path, *, wrong: bool = False) -> list[dict[str, Any]]:
     return [json.loads(line) for line in done.stdout.splitlines()]
 
 
-def test_what_changes_is_named_and_the_end_is_told(tmp_path: Path) -> None:
+def test_changes_and_the_end_are_printed(tmp_path: Path) -> None:
     changed = run(tmp_path)
     assert [(entry["event"], entry.get("task")) for entry in changed] == [
         ("changed", "Two of three"),
@@ -71,7 +71,7 @@ def test_what_changes_is_named_and_the_end_is_told(tmp_path: Path) -> None:
     assert changed[0]["what"].endswith("/one")
 
 
-def test_a_failure_is_told(tmp_path: Path) -> None:
+def test_a_failure_is_printed(tmp_path: Path) -> None:
     assert run(tmp_path, wrong=True)[-2] == {"event": "failed", "task": "Wrong", "msg": "this is wrong"}
 
 

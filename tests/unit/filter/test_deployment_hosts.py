@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""A deployment's host is found by project, zone and name, and no other deployment's VM is taken for it."""
+"""The filter deployment_hosts identifies the VM of a deployment by project, zone and name."""
 
 from __future__ import annotations
 
@@ -44,9 +44,9 @@ HOSTS: dict[str, dict[str, Any]] = {
         ("", "z", "mlflow-server", []),
     ],
 )
-def test_finds_the_vm_whatever_its_host_is_called(project: str, zone: str, name: str, found: list[str]) -> None:
+def test_finds_the_vm_by_any_host_name(project: str, zone: str, name: str, found: list[str]) -> None:
     assert deployment_hosts(HOSTS, HOSTS, project=project, zone=zone, vm=name) == found
 
 
-def test_ansible_finds_it() -> None:
+def test_the_filter_has_its_name() -> None:
     assert FilterModule().filters() == {"deployment_hosts": deployment_hosts}

@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""Role variables are checked before the first change; malformed ones were refused after the network was made."""
+"""Malformed role variables are found before the first change. Google refused them after the network was created."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ansible_collections.mlops.mlflow_gcp.plugins.filter.malformed import BASE, 
 from tests.unit.roles.evaluated import ROLES, load, render
 
 ENVIRONMENT = {"infrastructure_project": "my-project", "infrastructure_ssh_source_ranges": ["203.0.113.7/32"]}
-# Not sent to Google, or of a type that the argument specification checks: a boolean or one of a few choices.
+# Variables that are not part of a request, or that the argument specification checks (booleans and choices).
 NOT_SENT = {
     "infrastructure_hostname",
     "infrastructure_certificate_file",
@@ -31,7 +31,7 @@ NOT_SENT = {
 
 
 def settings(**changed: Any) -> dict[str, Any]:
-    """The variables of the roles as they are by default, but for some."""
+    """Return the default variables of the roles with some changes."""
     defaults = load("defaults/main.yml", "infrastructure") | load("defaults/main.yml", "backup") | ENVIRONMENT | changed
     return {name: render(value, defaults) for name, value in defaults.items()}
 
@@ -42,7 +42,7 @@ def test_defaults_are_well_formed() -> None:
 
 
 def test_every_variable_that_is_sent_is_checked() -> None:
-    """A new variable is checked, or named above."""
+    """A new variable must be in CHECKS or in NOT_SENT."""
     for role in ("infrastructure", "backup"):
         specification = yaml.safe_load((ROLES / role / "meta" / "argument_specs.yml").read_text())
         options = specification["argument_specs"]["main"]["options"]
@@ -60,7 +60,7 @@ CASES: dict[str, tuple[dict[str, Any], str]] = {
     "name": ({"infrastructure_name": "x" * 21}, "infrastructure_name is 'xxx"),
     "name, boolean": ({"infrastructure_name": True}, "infrastructure_name is true"),
     "zone": ({"infrastructure_zone": "us-central1-a"}, "for example europe-west1-b"),
-    "clients, nobody": ({"infrastructure_client_source_ranges": []}, "must have 1 item or more"),
+    "clients, none": ({"infrastructure_client_source_ranges": []}, "must have 1 item or more"),
     "clients, text": ({"infrastructure_client_source_ranges": "10.0.0.0/8"}, "must be a list"),
     "clients, IPv6": ({"infrastructure_client_source_ranges": ["::/0"]}, "holds '::/0'"),
     "machine type": ({"infrastructure_machine_type": "E2-small"}, "infrastructure_machine_type is 'E2-small'"),

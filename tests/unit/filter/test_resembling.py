@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""Mistyped beginnings of settings are found, and the variables of others are let be."""
+"""The filter resembling finds mistyped prefixes and accepts unrelated variables."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ ROLES = ["infrastructure", "credentials", "mlflow", "nginx", "doctor", "upgrade"
         ("shedule_calendar", "schedule_calendar"),
     ],
 )
-def test_a_mistyped_beginning_is_found(given: str, meant: str) -> None:
+def test_a_mistyped_prefix_is_found(given: str, meant: str) -> None:
     assert resembling([given], ROLES) == {given: meant}
 
 
@@ -30,7 +30,7 @@ def test_a_mistyped_beginning_is_found(given: str, meant: str) -> None:
     "name",
     [
         *(f"{role}_name" for role in ROLES),
-        # A role's own, Ansible's, the inventory's, somebody's.
+        # Variables of a role, of Ansible, of the inventory plugin and of a user.
         *(
             "__mlfow_version",
             "ansible_host",
@@ -41,13 +41,13 @@ def test_a_mistyped_beginning_is_found(given: str, meant: str) -> None:
             "play_hosts",
         ),
         *("internal_ip", "machine_type", "docker_users", "update_cache", "ml_bucket", "backups", "_mlfow"),
-        # The name of the role gc is too short to resemble anything.
+        # The role name gc is too short for a comparison.
         *("gcp_project", "gcs_bucket", "g_name"),
     ],
 )
-def test_other_names_are_let_be(name: str) -> None:
+def test_other_names_are_accepted(name: str) -> None:
     assert resembling([name], ROLES) == {}
 
 
-def test_ansible_finds_it() -> None:
+def test_the_filter_has_its_name() -> None:
     assert FilterModule().filters() == {"resembling": resembling}

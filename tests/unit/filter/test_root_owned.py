@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""Only what root alone may change, and everybody may read, counts as installed."""
+"""The filter root_owned selects files that only root can change and all users can read."""
 
 from __future__ import annotations
 
@@ -24,17 +24,17 @@ def test_a_file_without_a_checksum(checksum: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize("change", [{"uid": 1}, {"gid": 1}, {"mode": "0600"}, {"mode": "0664"}], ids=str)
-def test_others_are_left_out(change: dict[str, Any]) -> None:
+def test_other_owners_and_modes_are_skipped(change: dict[str, Any]) -> None:
     assert root_owned([FILE | change, DIRECTORY | change]) == {}
 
 
-def test_a_directory_s_mode_is_none_for_a_file() -> None:
+def test_files_and_directories_have_different_modes() -> None:
     assert root_owned([FILE | {"mode": "0755"}, DIRECTORY | {"mode": "0644"}]) == {}
 
 
-def test_links_are_left_out() -> None:
+def test_links_are_skipped() -> None:
     assert root_owned([FILE | {"isreg": False, "islnk": True}]) == {}
 
 
-def test_ansible_finds_it() -> None:
+def test_the_filter_has_its_name() -> None:
     assert FilterModule().filters() == {"root_owned": root_owned}

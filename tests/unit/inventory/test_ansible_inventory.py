@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""`ansible-inventory` with several sources, as a person runs it in this repository."""
+"""`ansible-inventory` with several sources, as a user runs it in this repository."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def run(tmp_path: Path) -> Iterator[Run]:
 
 
 def test_a_collision_ends_the_run(run: Run) -> None:
-    """The third VM of one name replaced the second, and a group of staging held production's address."""
+    """The third VM of the same name replaced the second, and a group of staging contained production's address."""
     done = run(*ADDRESSES)
     said = " ".join(done.stderr.split())
     assert done.returncode != 0

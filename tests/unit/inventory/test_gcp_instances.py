@@ -1,5 +1,7 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
+"""The inventory plugin gcp_instances, with scripted HTTP responses."""
+
 from __future__ import annotations
 
 from collections.abc import Callable
@@ -49,7 +51,7 @@ def page(*instances: dict[str, Any], **more: Any) -> dict[str, Any]:
 
 
 def plugin() -> gcp_instances.InventoryModule:
-    """The plugin with the options that its documentation gives it, without Ansible's search for the collection."""
+    """Return the plugin with the options of its documentation, without Ansible's search for the collection."""
     options: dict[str, Any] = {}
     for part in (constructed.ModuleDocFragment, inventory_cache.ModuleDocFragment, gcp_instances):
         options |= yaml.safe_load(part.DOCUMENTATION)["options"]
@@ -61,7 +63,7 @@ def plugin() -> gcp_instances.InventoryModule:
 
 @pytest.fixture
 def told(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """What the plugin warned of, and what it said with -v."""
+    """Return the warnings of the plugin and its messages with -v."""
     messages: list[str] = []
     monkeypatch.setattr(Display(), "warning", messages.append, raising=False)
     monkeypatch.setattr(Display(), "v", messages.append, raising=False)
@@ -70,7 +72,7 @@ def told(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 @pytest.fixture
 def parse(tmp_path: Path) -> Parse:
-    """Parses a configuration the way Ansible does."""
+    """Return a function that parses a configuration as Ansible does."""
 
     def parsed(
         config: dict[str, Any],
@@ -92,7 +94,7 @@ def parse(tmp_path: Path) -> Parse:
     return parsed
 
 
-def test_makes_hosts_with_their_variables(cloud: Cloud, parse: Parse) -> None:
+def test_hosts_have_the_variables_of_their_vm(cloud: Cloud, parse: Parse) -> None:
     cloud.get("compute", LIST, page(instance("mlflow-server", id="123")))
     variables = parse(CONFIG).hosts["mlflow-server"].get_vars()
     expected = {
@@ -114,7 +116,7 @@ def test_makes_hosts_with_their_variables(cloud: Cloud, parse: Parse) -> None:
     assert not {"name", "tags"} & set(variables), "Ansible warns of these"
 
 
-def test_a_machine_without_network_labels_and_metadata_is_a_host(cloud: Cloud, parse: Parse) -> None:
+def test_a_vm_without_network_labels_and_metadata_is_a_host(cloud: Cloud, parse: Parse) -> None:
     bare = {key: value for key, value in instance("bare").items() if key in {"name", "zone", "status"}}
     cloud.get("compute", LIST, page(bare))
     variables = parse(CONFIG).hosts["bare"].get_vars()
@@ -138,7 +140,7 @@ def test_reads_every_page_even_after_an_empty_one(cloud: Cloud, parse: Parse) ->
     assert set(parse(CONFIG).hosts) == {"mlflow-server"}
 
 
-def test_takes_the_first_hostname_there_is(cloud: Cloud, parse: Parse) -> None:
+def test_the_first_hostname_with_a_value_is_used(cloud: Cloud, parse: Parse) -> None:
     named = instance("a", labels={"hostname": "alpha"})
     cloud.get("compute", LIST, page(named, instance("b"), instance("c", networkInterfaces=[])))
     assert set(parse(CONFIG | {"hostnames": ["labels.hostname", "external_ip"]}).hosts) == {
@@ -176,7 +178,7 @@ def test_hostnames_are_attributes_or_expressions(cloud: Cloud, parse: Parse, hos
     ("preference", "words"),
     [("labels", ["'labels'", "is no text"]), ("name ~", ["'name ~'", "cannot be evaluated"]), ("[name]", ["no text"])],
 )
-def test_a_hostname_that_cannot_be_is_an_error(cloud: Cloud, parse: Parse, preference: str, words: list[str]) -> None:
+def test_an_invalid_hostname_is_an_error(cloud: Cloud, parse: Parse, preference: str, words: list[str]) -> None:
     cloud.get("compute", LIST, page(instance("a")))
     with pytest.raises(AnsibleParserError) as caught:
         parse(CONFIG | {"hostnames": [preference]})
@@ -185,14 +187,14 @@ def test_a_hostname_that_cannot_be_is_an_error(cloud: Cloud, parse: Parse, prefe
 
 
 def test_a_label_is_no_template_in_a_hostname(cloud: Cloud, parse: Parse) -> None:
-    """Whoever may set a VM's labels or metadata must not run code on the control node."""
+    """A principal that can set the labels or metadata of a VM must not run code on the control node."""
     evil = "{{ lookup('ansible.builtin.pipe', 'id') }}"
     cloud.get("compute", LIST, page(instance("a", metadata={"items": [{"key": "evil", "value": evil}]})))
     assert list(parse(CONFIG | {"hostnames": ["metadata.evil ~ ''"]}).hosts) == [evil]
 
 
 def test_two_vms_of_one_name_in_two_zones_are_an_error(cloud: Cloud, parse: Parse) -> None:
-    """The second VM got a name that depended on which VMs were there, and a third VM replaced the second."""
+    """The name of the second VM depended on the other VMs, and a third VM replaced the second."""
     found = page(instance("a"), instance("a", zone="us-east1-b"))
     cloud.get("compute", LIST, found)
     inventory = InventoryData()
@@ -200,7 +202,7 @@ def test_two_vms_of_one_name_in_two_zones_are_an_error(cloud: Cloud, parse: Pars
         parse(CONFIG, inventory=inventory)
     for word in ("my-project/europe-west1-b/a", "my-project/us-east1-b/a", "hostnames: [\"name ~ '.' ~ zone"):
         assert word in str(caught.value)
-    assert not inventory.hosts, "none of them, rather than one by chance"
+    assert not inventory.hosts, "no host is added, rather than a random one"
     cloud.get("compute", LIST, found)
     assert set(parse(CONFIG | {"zones": ["us-east1-b"]}).hosts) == {"a"}
     cloud.get("compute", LIST, found)
@@ -218,7 +220,8 @@ PROJECTS = {"production": "198.51.100.1", "staging": "198.51.100.2", "testing": 
 
 
 def source(project: str, **more: Any) -> dict[str, Any]:
-    compose = {"ansible_host": "external_ip", "zone": "'elsewhere'", "project": "'p'"}  # what is composed counts not
+    # The composed zone and project do not change the identity of the VM.
+    compose = {"ansible_host": "external_ip", "zone": "'elsewhere'", "project": "'p'"}
     return CONFIG | {"project": project, "compose": compose, "groups": {project: True}} | more
 
 
@@ -226,11 +229,11 @@ def source(project: str, **more: Any) -> dict[str, Any]:
 def test_vms_of_one_name_in_three_projects_do_not_replace_each_other(
     cloud: Cloud, parse: Parse, tmp_path: Path, cached: bool
 ) -> None:
-    """The third host replaced the second without a word, so a group of staging held production's address."""
+    """The third host replaced the second without a warning, so a group of staging contained production's address."""
     cache = {"cache": True, "cache_plugin": "jsonfile", "cache_connection": str(tmp_path / "cache")} if cached else {}
     for project, address in PROJECTS.items():
         cloud.get("compute", f"projects/{project}/aggregated/instances", page(of_project(project, address)))
-        if cached:  # as a run with this source alone leaves it
+        if cached:  # fill the cache as a run with only this source does
             parse(source(project, **cache), name=f"{project}.gcp.yml")
     inventory = InventoryData()
     parse(source("production", **cache), inventory=inventory, name="production.gcp.yml")
@@ -287,16 +290,14 @@ def test_the_examples_of_hostnames_run_as_they_stand(cloud: Cloud, parse: Parse,
 
 
 def test_metadata_is_no_template(cloud: Cloud, parse: Parse) -> None:
-    """Whoever may set a machine's metadata must not run code on the control host."""
+    """A principal that can set the metadata of a VM must not run code on the control node."""
     evil = "{{ lookup('ansible.builtin.pipe', 'id') }}"
     cloud.get("compute", LIST, page(instance("a", metadata={"items": [{"key": "evil", "value": evil}]})))
     inventory = parse(CONFIG | {"compose": {"copied": "metadata.evil"}})
     assert inventory.hosts["a"].get_vars()["copied"] == evil
 
 
-def test_looks_into_the_project_that_the_modules_work_on(
-    cloud: Cloud, parse: Parse, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_project_is_the_project_of_the_modules(cloud: Cloud, parse: Parse, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GOOGLE_CLOUD_PROJECT", "my-project")
     monkeypatch.setenv("CLOUDSDK_CORE_PROJECT", "another-project")
     cloud.get("compute", LIST, page(instance("a")))
@@ -308,7 +309,7 @@ def test_without_a_project_there_are_no_hosts(parse: Parse, told: list[str]) -> 
     assert "no project is set" in told[0]
 
 
-def test_takes_the_project_from_the_environment(cloud: Cloud, parse: Parse, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_project_may_come_from_the_environment(cloud: Cloud, parse: Parse, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CLOUDSDK_CORE_PROJECT", "my-project")
     cloud.get("compute", LIST, page(instance("a")))
     assert set(parse({key: value for key, value in CONFIG.items() if key != "project"}).hosts) == {"a"}
@@ -331,13 +332,13 @@ def test_another_quota_project_is_an_error(cloud: Cloud, parse: Parse) -> None:
         parse(CONFIG)
 
 
-def test_warns_of_what_could_not_be_reached(cloud: Cloud, parse: Parse, told: list[str]) -> None:
+def test_an_unreachable_zone_is_a_warning(cloud: Cloud, parse: Parse, told: list[str]) -> None:
     answer = page(instance("a"), unreachables=["zones/us-east1-b"])
     answer["items"]["zones/us-east1-c"] = {"warning": {"code": "UNREACHABLE", "message": "out of order"}}
     cloud.get("compute", LIST, answer)
     assert set(parse(CONFIG).hosts) == {"a"}
     assert told == [
-        "zones/us-east1-b could not be reached: its machines are missing from the inventory.",
+        "zones/us-east1-b could not be reached: its VMs are missing from the inventory.",
         "zones/us-east1-c: UNREACHABLE: out of order",
     ]
 
@@ -345,29 +346,27 @@ def test_warns_of_what_could_not_be_reached(cloud: Cloud, parse: Parse, told: li
 @pytest.mark.parametrize(
     ("status", "reason", "advice"), [(403, "forbidden", "The account lacks"), (401, "authError", "gcloud auth")]
 )
-def test_an_error_is_one_and_says_what_to_do(cloud: Cloud, parse: Parse, status: int, reason: str, advice: str) -> None:
+def test_an_error_names_the_remedy(cloud: Cloud, parse: Parse, status: int, reason: str, advice: str) -> None:
     cloud.fails("GET", "compute", LIST, status, reason)
     with pytest.raises(AnsibleParserError, match="Cannot list the instances of project my-project") as caught:
         parse(CONFIG)
     assert advice in str(caught.value)
 
 
-def test_warns_once_where_the_playbooks_check_the_rest(cloud: Cloud, parse: Parse, told: list[str]) -> None:
+def test_on_error_warn_prints_one_warning(cloud: Cloud, parse: Parse, told: list[str]) -> None:
     cloud.fails("GET", "compute", LIST, 401, "authError")
     assert not parse(CONFIG | {"on_error": "warn"}).hosts
     assert len(told) == 1
-    assert told[0].startswith("The inventory has no machines. Cannot list the instances of project my-project")
+    assert told[0].startswith("The inventory has no VMs. Cannot list the instances of project my-project")
 
 
-def test_says_that_there_are_no_credentials(parse: Parse) -> None:
+def test_missing_credentials_are_an_error(parse: Parse) -> None:
     with pytest.raises(AnsibleParserError, match="No usable Google credentials"):
         parse({"plugin": NAME, "project": "my-project", "auth_kind": "service_account_file"})
 
 
 @pytest.mark.parametrize("strict", [True, False])
-def test_a_variable_that_cannot_be_composed_is_an_error_where_that_is_asked(
-    cloud: Cloud, parse: Parse, strict: bool
-) -> None:
+def test_a_variable_that_cannot_be_composed_is_an_error_with_strict(cloud: Cloud, parse: Parse, strict: bool) -> None:
     cloud.get("compute", LIST, page(instance("a")))
     config = CONFIG | {"compose": {"x": "networkInterfaces[3].networkIP"}, "strict": strict}
     if strict:
@@ -377,7 +376,7 @@ def test_a_variable_that_cannot_be_composed_is_an_error_where_that_is_asked(
         assert "x" not in parse(config).hosts["a"].get_vars()
 
 
-def test_answers_from_the_cache_what_was_asked_before(cloud: Cloud, parse: Parse, tmp_path: Path) -> None:
+def test_the_cache_is_used_for_the_same_request(cloud: Cloud, parse: Parse, tmp_path: Path) -> None:
     config = CONFIG | {
         "cache": True,
         "cache_plugin": "jsonfile",
@@ -395,6 +394,6 @@ def test_answers_from_the_cache_what_was_asked_before(cloud: Cloud, parse: Parse
 @pytest.mark.parametrize(
     ("name", "ours"), [("a.gcp.yaml", True), ("a.gcp_instances.yml", True), ("gcp.yml", False), ("a.yml", False)]
 )
-def test_knows_its_files_by_their_names(tmp_path: Path, name: str, ours: bool) -> None:
+def test_configuration_files_have_known_names(tmp_path: Path, name: str, ours: bool) -> None:
     (tmp_path / name).touch()
     assert plugin().verify_file(str(tmp_path / name)) is ours

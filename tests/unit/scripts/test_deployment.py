@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""What `make url`, `make password` and `make snippet` print, and what they say when something is missing."""
+"""The output of `make url`, `make password` and `make snippet`, and their error messages."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def test_url_is_the_static_address(
     assert cloud.calls[0].request.headers["authorization"] == "Bearer token"
 
 
-def test_address_is_found_on_a_later_page_and_by_its_whole_name(cloud: responses.RequestsMock) -> None:
+def test_address_is_found_on_a_later_page_and_by_its_full_name(cloud: responses.RequestsMock) -> None:
     cloud.get(ADDRESSES, json={"items": address("other-mlflow-address", "198.51.100.8"), "nextPageToken": "more"})
     cloud.get(
         ADDRESSES,
@@ -65,7 +65,7 @@ def test_address_is_found_on_a_later_page_and_by_its_whole_name(cloud: responses
     assert deployment.Deployment("p", "mlflow").address == "198.51.100.7"
 
 
-def test_url_is_the_host_name_where_there_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_url_is_the_host_name_if_it_is_set(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(deployment, "setting", {"infrastructure_hostname": "mlflow.example.com"}.get)
     assert deployment.Deployment("p", "mlflow").url == "https://mlflow.example.com"
 
@@ -73,7 +73,7 @@ def test_url_is_the_host_name_where_there_is_one(monkeypatch: pytest.MonkeyPatch
 @pytest.mark.parametrize(
     "other", [{}, {"infrastructure_name": "green"}, {"infrastructure_name": "blue", "infrastructure_project": "q"}]
 )
-def test_the_host_name_of_another_deployment_is_not_this_ones(
+def test_the_host_name_of_another_deployment_is_not_used(
     cloud: responses.RequestsMock,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
@@ -89,7 +89,7 @@ def test_the_host_name_of_another_deployment_is_not_this_ones(
     assert "mlflow.example.com" not in deployment.snippet(deployment.Deployment("p", "blue"))
 
 
-def test_password_is_secret_managers(
+def test_password_comes_from_secret_manager(
     cloud: responses.RequestsMock, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     cloud.get(PASSWORD, json={"payload": {"data": base64.b64encode(b"pa$$ word").decode()}})
@@ -97,7 +97,7 @@ def test_password_is_secret_managers(
     assert capsys.readouterr().out == "pa$$ word\n"
 
 
-def test_snippet_trusts_the_saved_authority_and_asks_for_the_password_when_it_runs(
+def test_snippet_trusts_the_saved_ca_and_reads_the_password_when_it_runs(
     cloud: responses.RequestsMock, tmp_path: Path
 ) -> None:
     cloud.get(ADDRESSES, json={"items": address("blue-address")})
@@ -127,7 +127,7 @@ def test_snippet_leaves_a_public_certificate_to_the_system(cloud: responses.Requ
         (403, {"error": {"message": "Required 'compute.addresses.list'"}}, "answers 403"),
     ],
 )
-def test_says_what_is_missing(
+def test_the_error_names_the_missing_resource(
     cloud: responses.RequestsMock,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
@@ -142,7 +142,7 @@ def test_says_what_is_missing(
     assert says in printed.err
 
 
-def test_says_how_to_start_a_cloud_that_does_not_answer(
+def test_without_a_local_cloud_the_error_names_the_command(
     cloud: responses.RequestsMock, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     cloud.get(ADDRESSES, body=deployment.requests.ConnectionError("refused"))
@@ -150,14 +150,16 @@ def test_says_how_to_start_a_cloud_that_does_not_answer(
     assert "make up" in capsys.readouterr().err
 
 
-def test_says_that_a_project_is_needed(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_without_a_project_the_error_names_the_variable(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     monkeypatch.delenv("GOOGLE_CLOUD_PROJECT")
     monkeypatch.delenv("CLOUDSDK_CORE_PROJECT", raising=False)
     assert run(monkeypatch, "url") == 1
     assert "GOOGLE_CLOUD_PROJECT" in capsys.readouterr().err
 
 
-def test_state_is_where_the_playbooks_keep_it(
+def test_state_directory_is_that_of_the_playbooks(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert run(monkeypatch, "state", "--name", "team") == 0

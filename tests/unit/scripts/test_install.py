@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""scripts/install.sh and the venv: uv from the lock, then all of the lock by uv, or by pip where uv cannot."""
+"""scripts/install.sh installs uv from the lock, then the whole lock with uv, or with pip if uv fails."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 REPOSITORY = Path(__file__).parents[3]
-# What is given as a file is written down with its content.
+# The list of calls contains the content of a file argument.
 _PYTHON = """#!/bin/bash
 echo "python $*" >>"$CALLS"
 case "$*" in
@@ -32,7 +32,7 @@ uvicorn==4.5.6 \\
 
 
 def install(folder: Path, *, uv_code: int = 0, **settings: str) -> list[str]:
-    """What a run calls, one line each; nothing of it is installed."""
+    """Return the calls of a run, one a line. The programs are stubs, so nothing is installed."""
     tools = folder / ".venv" / "bin"
     tools.mkdir(parents=True)
     shutil.copytree(REPOSITORY / "scripts", folder / "scripts", ignore=shutil.ignore_patterns("__pycache__"))
@@ -52,7 +52,7 @@ def install(folder: Path, *, uv_code: int = 0, **settings: str) -> list[str]:
 
 
 def called(calls: list[str], *words: str) -> list[str]:
-    """The calls that hold all of these words."""
+    """Return the calls that contain all of these words."""
     return [call for call in calls if all(word in call for word in words)]
 
 
@@ -67,8 +67,8 @@ def test_uv_comes_from_the_lock_with_its_hashes_and_installs_the_rest(tmp_path: 
 
 
 @pytest.mark.parametrize("setting", ["CONFIGURED", "PIP_INDEX_URL"])
-def test_uv_asks_the_index_that_pip_would(tmp_path: Path, setting: str) -> None:
-    """And no process list has its password."""
+def test_uv_uses_the_index_of_pip(tmp_path: Path, setting: str) -> None:
+    """The password of the index appears in no process list."""
     index = "https://grace:secret@index.test/simple"
     calls = install(tmp_path, **{setting: index})
 
@@ -77,7 +77,7 @@ def test_uv_asks_the_index_that_pip_would(tmp_path: Path, setting: str) -> None:
     assert [call.partition(" index=")[0] for call in calls if "secret" in call.partition(" index=")[0]] == []
 
 
-def test_pip_installs_what_uv_cannot(tmp_path: Path) -> None:
+def test_pip_installs_the_lock_if_uv_fails(tmp_path: Path) -> None:
     calls = install(tmp_path, uv_code=2)
 
     (by_pip,) = called(calls, "python -m pip install", "requirements.lock")

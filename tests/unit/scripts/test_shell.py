@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""The scripts behind `make up`, `make down` and `make test`, where all that they call is a stand-in."""
+"""The scripts of `make up`, `make down` and `make test`, with stubs for the programs that they call."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ _LOGGED = '#!/bin/sh\necho "${CALLS_AS}$(basename "$0") $*" >>"$CALLS"\n'
 
 
 class Repository:
-    """The scripts as they are, with a user who is not root, a sudo that drops what it is not told to keep, no cloud."""
+    """The scripts for a user who is not root, with a sudo that keeps only the listed variables, and without a cloud."""
 
     def __init__(self, folder: Path, settings: dict[str, str]) -> None:
         self.folder = folder / "repository"
@@ -60,18 +60,18 @@ class Repository:
         }
 
     def run(self, script: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-        """Run one of them to its end."""
+        """Run a script and wait for its end."""
         command = ["bash", str(self.folder / "scripts" / script), *arguments]
         return subprocess.run(command, env=self._environment, capture_output=True, text=True, timeout=120, check=False)
 
     @property
     def calls(self) -> list[str]:
-        """What was called, and by whom."""
+        """Return the calls, with the user of each call."""
         return self._calls.read_text().splitlines()
 
 
-def test_root_is_told_all_settings_of_the_local_cloud(tmp_path: Path) -> None:
-    """Else `localcloud env`, which the user runs, would speak of another one than root has started."""
+def test_root_receives_all_variables_of_the_local_cloud(tmp_path: Path) -> None:
+    """Otherwise `localcloud env` of the user would refer to another local cloud than that of root."""
     sources = [path.read_text() for path in (REPOSITORY / "localcloud").rglob("*.py")]
     names = set(re.findall(r'environ(?:\.get\(|\[)"(MLFLOW_LOCALCLOUD_\w+)"', "\n".join(sources)))
     assert {"MLFLOW_LOCALCLOUD_HOME", "MLFLOW_LOCALCLOUD_PORT"} <= names
@@ -84,7 +84,7 @@ def test_root_is_told_all_settings_of_the_local_cloud(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("elsewhere", [False, True])
-def test_up_gives_the_user_the_credentials_wherever_they_are(tmp_path: Path, elsewhere: bool) -> None:
+def test_up_makes_the_user_the_owner_of_the_credentials(tmp_path: Path, elsewhere: bool) -> None:
     home = tmp_path / "elsewhere"
     settings = {"MLFLOW_LOCALCLOUD_PORT": "8788"} | ({"MLFLOW_LOCALCLOUD_HOME": str(home)} if elsewhere else {})
     repository = Repository(tmp_path, settings)
@@ -127,9 +127,7 @@ def test_down_that_fails_keeps_the_files(tmp_path: Path) -> None:
         ("*pytest*", 1, ""),
     ],
 )
-def test_tests_fail_where_the_local_cloud_is_not_gone_after_them(
-    tmp_path: Path, failing: str, code: int, said: str
-) -> None:
+def test_tests_fail_if_the_local_cloud_is_not_removed(tmp_path: Path, failing: str, code: int, said: str) -> None:
     repository = Repository(tmp_path, {"FAILING": failing})
     done = repository.run("test.sh", "tests/unit")
     assert done.returncode == code, done.stderr
@@ -137,7 +135,7 @@ def test_tests_fail_where_the_local_cloud_is_not_gone_after_them(
     assert "root -m localcloud down --keep-images" in [call.split(" port=")[0] for call in repository.calls]
 
 
-def test_status_of_what_is_down_is_a_failure(tmp_path: Path) -> None:
+def test_status_fails_without_a_running_local_cloud(tmp_path: Path) -> None:
     repository = Repository(tmp_path, {})
     assert repository.run("status.sh").returncode == 3
     assert [call.split(" port=")[0] for call in repository.calls] == ["root -m localcloud status"]
