@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""Kills the run right after the task $KILL_AFTER has changed something: what later tasks make of that is lost."""
+"""Kill the run after the task $KILL_AFTER changed something, before the next task."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 
 class CallbackModule(CallbackBase):  # type: ignore[misc]
-    """SIGKILL at a moment that nothing but a callback knows."""
+    """Sends SIGKILL from a callback, because only a callback can end a run between two tasks."""
 
     CALLBACK_VERSION = 2.0
     CALLBACK_TYPE = "aggregate"
@@ -23,6 +23,6 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]
     CALLBACK_NEEDS_ENABLED = True
 
     def v2_runner_on_ok(self, result: CallbackTaskResult) -> None:
-        """A task that is done, with all items of its loop."""
+        """Kill the run if this task changed something."""
         if result.is_changed() and result.task.name == os.environ["KILL_AFTER"]:
             os.kill(os.getpid(), signal.SIGKILL)

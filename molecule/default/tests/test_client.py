@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""A real MLflow client over TLS, and who may do what."""
+"""A real MLflow client over TLS, and the permissions of users."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def client(server: Server, monkeypatch: pytest.MonkeyPatch) -> MlflowClient:
     monkeypatch.setenv("MLFLOW_TRACKING_SERVER_CERT_PATH", str(server.ca))
     monkeypatch.setenv("MLFLOW_DISABLE_TELEMETRY", "true")
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
-    # What is multipart at 500 MiB by default is already multipart at 8 MiB here: the same path, in a second.
+    # Multipart uploads begin at 500 MiB by default. With 8 MiB the test takes one second.
     monkeypatch.setenv("MLFLOW_MULTIPART_UPLOAD_MINIMUM_FILE_SIZE", str(8 * 1024 * 1024))
     return MlflowClient(server.url)
 
@@ -60,13 +60,13 @@ def test_wrong_password(client: MlflowClient, monkeypatch: pytest.MonkeyPatch) -
         client.search_experiments()
 
 
-def test_unknown_authority(client: MlflowClient, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unknown_ca(client: MlflowClient, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("MLFLOW_TRACKING_SERVER_CERT_PATH")
     with pytest.raises(MlflowException, match=r"(?i)certificate verify failed"):
         client.search_experiments()
 
 
-def test_other_users_read_and_do_not_write(
+def test_other_users_can_read_and_cannot_write(
     client: MlflowClient, server: Server, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     name, password = f"user-{random.token_hex(4)}", random.token_hex(12)

@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""Credentials that nobody should send, and passwords that somebody guesses, against the real server."""
+"""Malformed credentials and password guessing on the real server."""
 
 from __future__ import annotations
 
@@ -42,9 +42,9 @@ SCHEMES = [
 
 
 def malformed(chosen: random.Random) -> bytes:
-    """Return the value of an Authorization header that holds no user name and password."""
+    """Return the value of an Authorization header without a valid user name and password."""
     scheme = chosen.choice(SCHEMES)
-    # No control characters but the tab and NUL, which an HTTP client can send.
+    # Tab and NUL are the only control characters that an HTTP client can send.
     octets = [*range(0x20, 0x7F), *range(0x80, 0x100), 0x09, 0x00]
     text = bytes(chosen.choices(octets, k=chosen.choice([0, 1, 2, 7, 40, 300, 3000])))
     encoded = base64.b64encode(text)
@@ -59,7 +59,7 @@ def malformed(chosen: random.Random) -> bytes:
 
 
 class Connection:
-    """A connection to the front end that is made anew when it was closed."""
+    """A connection to the front end. After a close it connects again."""
 
     def __init__(self, server: Server) -> None:
         self._server = server
@@ -70,7 +70,7 @@ class Connection:
         self._http = http.client.HTTPSConnection(self._server.address, context=self._context, timeout=60)
 
     def status(self, route: str, *values: bytes, method: str = "GET", name: str = "Authorization") -> int:
-        """Send these values as the header; return the status."""
+        """Send the values in the header; return the status."""
         for _ in range(2):
             try:
                 self._http.putrequest(method, route)
@@ -88,8 +88,8 @@ class Connection:
         raise AssertionError(f"{route}: no answer to {values!r:.200}")
 
 
-def test_no_malformed_credential_makes_an_error_of_the_server(server: Server) -> None:
-    """`Authorization: Bearer x` was 500, which clients repeat for minutes."""
+def test_malformed_credentials_are_client_errors(server: Server) -> None:
+    """The response to `Authorization: Bearer x` was 500, and clients repeated the request for minutes."""
     chosen, connection = random.Random(20261128), Connection(server)
     wrong: Counter[tuple[int, str, bytes]] = Counter()
     statuses: Counter[int] = Counter()
@@ -102,7 +102,7 @@ def test_no_malformed_credential_makes_an_error_of_the_server(server: Server) ->
         if status not in (400, 401):
             wrong[status, route, value[:80]] += 1
     assert not wrong, wrong.most_common(5)
-    # Most of them reach the server's check.
+    # Most requests reach the authentication of the server.
     assert statuses[401] > VALUES / 2
 
 
@@ -116,7 +116,7 @@ def test_two_credentials_and_a_very_long_one_are_refused(server: Server) -> None
 
 
 def guess(server: Server, ends: threading.Event, statuses: Counter[int], number: int) -> None:
-    """Try one wrong password after the other."""
+    """Try wrong passwords, one after the other."""
     connection = Connection(server)
     for attempt in range(2000):
         if ends.is_set():
@@ -127,7 +127,7 @@ def guess(server: Server, ends: threading.Event, statuses: Counter[int], number:
 
 
 def latencies(server: Server, seconds: float) -> Iterator[float]:
-    """Search as a client that signed in before. Yield seconds for each request."""
+    """Search as a client with the correct password. Yield the seconds of each request."""
     good = b"Basic " + base64.b64encode(f"admin:{server.password}".encode())
     connection, ends = Connection(server), time.monotonic() + seconds
     while time.monotonic() < ends:
@@ -136,8 +136,8 @@ def latencies(server: Server, seconds: float) -> Iterator[float]:
         yield time.monotonic() - begun
 
 
-def test_guessing_is_limited_and_good_clients_of_the_same_address_go_on(server: Server) -> None:
-    """20 clients with wrong passwords slowed down everybody: each try cost a password hash."""
+def test_guessing_is_limited_and_valid_clients_of_the_same_address_are_not(server: Server) -> None:
+    """20 clients with wrong passwords slowed down all clients, because each request computed a password hash."""
     alone = list(latencies(server, 4))
     ends, statuses = threading.Event(), Counter[int]()
     guessing = [threading.Thread(target=guess, args=(server, ends, statuses, number)) for number in range(20)]
@@ -150,6 +150,6 @@ def test_guessing_is_limited_and_good_clients_of_the_same_address_go_on(server: 
         for thread in guessing:
             thread.join()
     print(f"p50 alone {statistics.median(alone):.4f} s, beside {statistics.median(beside):.4f} s; guesses {statuses}")
-    # Most guesses cost no hash. Times are no test on a machine that others use.
+    # Most guesses need no hash. Latencies are not asserted, because other processes use the host too.
     assert set(statuses) == {401, 429}
     assert statuses[429] > 2 * statuses[401]

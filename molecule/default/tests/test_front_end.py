@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""The front end: TLS, closed doors, foreign origins, large uploads, errors of nginx's own."""
+"""The front end: TLS, closed routes, other origins, large uploads, errors of nginx."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ from testinfra.host import Host
 
 API = "/api/2.0/mlflow"
 ARTIFACTS = "/api/2.0/mlflow-artifacts"
-# One of each family of routes, those that MLflow itself leaves open among them.
+# A route of each kind, including routes that MLflow serves without authentication.
 CLOSED = [
     ("GET", "/"),
     ("GET", "/version"),
@@ -65,7 +65,7 @@ CLOSED = [
 ]
 
 
-# Prints every route that MLflow has, a verb and a path to a line, with something in place of parameters.
+# Prints every route of MLflow, one a line: the method, and the path with `x` in place of each parameter.
 ROUTES = """
 import os, re
 os.environ["_MLFLOW_SERVER_FILE_STORE"] = "sqlite:////tmp/routes.db"
@@ -84,7 +84,7 @@ print("\\n".join(" ".join(route) for route in sorted(routes)))
 def test_nothing_without_a_password(server: Server, method: str, path: str) -> None:
     body = {"json": {}} if method in ("POST", "PUT", "PATCH") else {}
     answer = server.ask(method, path, **body)
-    # GraphQL takes POST alone; every other door asks for the password.
+    # GraphQL accepts only POST. All other routes require the password.
     assert answer.status_code == (405 if (method, path) == ("GET", "/graphql") else 401)
     assert server.password not in answer.text
 
@@ -94,12 +94,12 @@ def test_nothing_with_a_wrong_password(server: Server, method: str, path: str) -
     answer = requests.request(
         method, server.url + path, auth=("admin", "wrong-password-123"), verify=str(server.ca), timeout=60, json={}
     )
-    # 429 after some tries.
+    # 429 after several attempts.
     assert answer.status_code in (401, 429)
 
 
 def test_every_flask_and_native_route_is_closed(host: Host, server: Server) -> None:
-    """Ask MLflow itself which routes it has, and try each of them."""
+    """Request each route that MLflow lists."""
     listing = host.check_output("cd /tmp && /opt/mlflow/current/bin/python -c %s", ROUTES)
     verbs = ("GET /", "POST /", "PUT /", "PATCH /", "DELETE /")
     routes = [tuple(line.split(" ", 1)) for line in listing.splitlines() if line.startswith(verbs)]
@@ -112,24 +112,24 @@ def test_every_flask_and_native_route_is_closed(host: Host, server: Server) -> N
         )
         if answer.status_code not in (401, 405):
             open_routes.add((method, path, answer.status_code))
-    # Health says OK and no more; static files are those of the public release.
+    # /health returns only OK. Static files are part of the public release.
     public = {("GET", "/health"), ("GET", "/static-files/x"), ("GET", "/js/build/x")}
     assert {each for each in open_routes if each[:2] not in public} == set()
 
 
-def test_health_is_open_and_says_nothing(server: Server) -> None:
+def test_health_is_public_and_returns_only_ok(server: Server) -> None:
     answer = server.ask("GET", "/health")
     assert (answer.status_code, answer.text) == (200, "OK")
     assert answer.headers["Server"] == "nginx"
 
 
-def test_closed_for_everybody(server: Server) -> None:
+def test_routes_closed_for_all_users(server: Server) -> None:
     assert server.ask("GET", "/metrics", signed_in=True).status_code == 404
     assert server.ask("GET", "/ajax-api/3.0/mlflow/assistant/config", signed_in=True).status_code == 404
 
 
 def test_clients_do_not_choose_their_address(host: Host, server: Server) -> None:
-    """Where nginx asks MLflow about the caller first, MLflow believed the client's own X-Forwarded-For."""
+    """In the authentication request of nginx MLflow trusted X-Forwarded-For of the client."""
     forged = {"X-Forwarded-For": "203.0.113.99", "Forwarded": "for=203.0.113.99", "X-Real-IP": "203.0.113.99"}
     for path in ("/metrics", "/api/3.0/mlflow/server-info", "/version"):
         server.ask("GET", path, signed_in=True, headers=forged)
@@ -138,7 +138,7 @@ def test_clients_do_not_choose_their_address(host: Host, server: Server) -> None
     assert "203.0.113.99" not in lines
 
 
-def test_http_is_sent_to_https(server: Server) -> None:
+def test_http_is_redirected_to_https(server: Server) -> None:
     for method in ("GET", "HEAD", "POST", "PUT", "DELETE"):
         answer = requests.request(method, f"http://{server.address}/x?y=1", allow_redirects=False, timeout=10)
         assert answer.status_code == 308
@@ -146,7 +146,7 @@ def test_http_is_sent_to_https(server: Server) -> None:
 
 
 def test_a_post_over_http_stays_a_post(server: Server) -> None:
-    """A redirect with 301 made clients repeat a POST as a GET, which then failed."""
+    """After a redirect with 301 clients repeated a POST as a GET, which failed."""
     session = requests.Session()
     session.verify = str(server.ca)
     session.trust_env = False
@@ -172,9 +172,9 @@ def test_headers(server: Server) -> None:
 
 
 def tls_handshake(server: Server, version: ssl.TLSVersion) -> str | None:
-    """Shake hands in exactly this version; return the application protocol agreed on."""
+    """Connect with exactly this TLS version; return the negotiated application protocol."""
     context = ssl.create_default_context(cafile=str(server.ca))
-    # The client must be able to offer the old ones for the server's refusal to mean something.
+    # The client must offer the old versions, so that the server is the side that refuses them.
     context.set_ciphers("ALL:@SECLEVEL=0")
     context.minimum_version = context.maximum_version = version
     context.set_alpn_protocols(["h2", "http/1.1"])
@@ -214,7 +214,7 @@ def test_unknown_host(server: Server) -> None:
     ],
 )
 def test_other_hostname_of_the_list(server: Server, name: str) -> None:
-    """MLflow looks at the name too, but not for its version or its health."""
+    """MLflow checks the host name too, except for /version and /health."""
     path, headers = f"{API}/experiments/search", {"Host": name}
     assert server.ask("POST", path, signed_in=True, headers=headers, json={"max_results": 1}).status_code == 200
 
@@ -252,18 +252,18 @@ def test_user_interface_is_compressed(server: Server) -> None:
     assert answer.headers["Content-Encoding"] == "gzip"
 
 
-def test_upload_in_parts_is_declined_so_that_clients_stream(server: Server) -> None:
+def test_multipart_upload_is_refused_so_that_clients_stream(server: Server) -> None:
     for prefix in ("api", "ajax-api"):
         path = f"/{prefix}/2.0/mlflow-artifacts/mpu/create/0/x"
         answer = server.ask("POST", path, signed_in=True, json={"path": "x", "num_parts": 2})
         assert answer.status_code == 501
         assert answer.json()["error_code"] == "NOT_IMPLEMENTED"
-        # Any other text is an error to the client, and it uploads nothing.
+        # With any other text the client fails and uploads nothing.
         assert answer.json()["message"].startswith(_UnsupportedMultipartUploadException.MESSAGE)
 
 
 def test_only_the_page_for_notebooks_may_be_framed(server: Server) -> None:
-    """MLflow's trace view is shown by notebooks of any origin; nginx had it refused in a frame."""
+    """Notebooks of any origin show the trace view of MLflow in a frame, which the headers of nginx prevented."""
     page = f"{TRACE_RENDERER_ASSET_PATH}/index.html"
     for path in (page, f"{page}?trace_id=tr-1&experiment_id=0"):
         answer = server.ask("GET", path)
@@ -282,13 +282,13 @@ def test_only_the_page_for_notebooks_may_be_framed(server: Server) -> None:
     ]
     others += [f"/x?{page}", f"{page}%3F", f"//{page}", f"/x/..{page}", page.replace("index", "Index"), f"/x{page}"]
     for path in others:
-        # As written: the client would normalise it.
+        # Sent without a client, which would normalise the path.
         status, headers, _ = converse(server, f"GET {path} HTTP/1.1\r\nHost: {server.address}\r\n")
         assert headers["X-Frame-Options"] == "SAMEORIGIN", (path, status)
         assert "frame-ancestors 'self'" in headers["Content-Security-Policy"], (path, status)
 
 
-# Errors of nginx's own
+# Errors of nginx
 
 
 Answer = tuple[int, http.client.HTTPMessage, bytes]
@@ -297,7 +297,7 @@ Answer = tuple[int, http.client.HTTPMessage, bytes]
 def converse(
     server: Server, head: str, body: bytes = b"", *, tls: bool = True, port: int = 443, name: str | None = None
 ) -> Answer:
-    """Send these bytes, whatever they are; return the status, the headers and the body of the answer."""
+    """Send the bytes without validation; return the status, the headers and the body of the response."""
     with socket.create_connection((server.address, port), timeout=30) as raw:
         context = ssl.create_default_context(cafile=str(server.ca))
         context.check_hostname = False
@@ -311,7 +311,7 @@ def converse(
 HOST = "Host: {address}\r\n"
 SIGNED_IN = HOST + "Authorization: Basic {credential}\r\n"
 LONG = "x" * 100_000
-# What is sent → the status. TLS to the port of TLS, where nothing else is said.
+# The request and its expected status. All requests use TLS on port 443.
 ERRORS: dict[str, tuple[str, int]] = {
     "no method": (f"? {API}/x HTTP/1.1\r\n{HOST}", 400),
     "no host": (f"GET {API}/x HTTP/1.1\r\n", 400),
@@ -335,13 +335,13 @@ ERRORS: dict[str, tuple[str, int]] = {
     "another host": (f"GET {API}/x HTTP/1.1\r\nHost: evil.example\r\n", 421),
     "an upload to another host": (f"PUT {API}/x HTTP/1.1\r\nHost: evil.example\r\nContent-Length: 9999999999\r\n", 421),
     "no password": (f"GET /metrics HTTP/1.1\r\n{HOST}", 401),
-    "no password for uploads in parts": (
+    "no password for multipart uploads": (
         f"POST {ARTIFACTS}/mpu/create/0/x HTTP/1.1\r\n{HOST}Content-Length: 0\r\n",
         401,
     ),
     "a closed route": (f"GET /metrics HTTP/1.1\r\n{SIGNED_IN}", 404),
-    "a route of nginx's own": (f"GET /_mlflow_error HTTP/1.1\r\n{SIGNED_IN}", 404),
-    "uploads in parts": (f"POST {ARTIFACTS}/mpu/create/0/x HTTP/1.1\r\n{SIGNED_IN}Content-Length: 0\r\n", 501),
+    "an internal route of nginx": (f"GET /_mlflow_error HTTP/1.1\r\n{SIGNED_IN}", 404),
+    "multipart uploads": (f"POST {ARTIFACTS}/mpu/create/0/x HTTP/1.1\r\n{SIGNED_IN}Content-Length: 0\r\n", 501),
     "a page of another origin": (
         f"POST {API}/x HTTP/1.1\r\n{SIGNED_IN}Origin: https://evil.example\r\nContent-Length: 0\r\n",
         403,
@@ -350,7 +350,7 @@ ERRORS: dict[str, tuple[str, int]] = {
 
 
 def assert_error_of_mlflow(answer: Answer, status: int) -> None:
-    """In the form that MLflow's clients read, with one of MLflow's own codes."""
+    """Assert the form of MLflow, which its clients read, and an error code of MLflow."""
     assert answer[0] == status
     assert answer[1]["Content-Type"] == "application/json"
     error = json.loads(answer[2])
@@ -358,11 +358,11 @@ def assert_error_of_mlflow(answer: Answer, status: int) -> None:
     assert error["message"]
 
 
-# nginx has another server for each: clients name none when they go by an address.
+# nginx has a server block for each case. Clients send no server name if the URL contains an address.
 @pytest.mark.parametrize("name", [None, "mlflow.test"])
 @pytest.mark.parametrize("case", ERRORS)
 def test_errors_of_nginx_are_like_those_of_mlflow(server: Server, case: str, name: str | None) -> None:
-    """nginx answered its own errors with an HTML page, which MLflow's client cannot show."""
+    """nginx returned its own errors as an HTML page, which the client of MLflow cannot show."""
     head, status = ERRORS[case]
     signed = requests.Request("GET", server.url, auth=("admin", server.password)).prepare()
     values = {"{address}": server.address, "{credential}": signed.headers["Authorization"].split()[1]}
@@ -374,7 +374,7 @@ def test_errors_of_nginx_are_like_those_of_mlflow(server: Server, case: str, nam
 
 
 def test_errors_of_nginx_without_tls(server: Server) -> None:
-    """The two ports without TLS answered with HTML pages, too."""
+    """Requests without TLS got HTML pages too, on both ports."""
     head = f"GET {API}/x HTTP/1.1\r\nHost: {server.address}\r\n"
     answer = converse(server, head, tls=False)
     assert_error_of_mlflow(answer, 400)
@@ -407,7 +407,7 @@ def test_requests_of_64_kb_work(server: Server, version: str) -> None:
         search = f"{server.url}{API}/model-versions/search"
         answer = curl("-G", search, "--data-urlencode", f"filter=run_id IN ({runs})")
         assert answer == ("200", "{}")
-    # 64 kB are all that curl itself sends in the header of an HTTP/2 request.
+    # curl sends at most 64 kB in the header of an HTTP/2 request.
     assert curl("-H", f"X-Long: {LONG[:64000]}", f"{server.url}/version")[0] == "200"
     status, body = curl("-H", "Host: evil.example", f"{server.url}{API}/x")
     assert (status, json.loads(body)["error_code"]) == ("421", "BAD_REQUEST")
@@ -416,7 +416,7 @@ def test_requests_of_64_kb_work(server: Server, version: str) -> None:
 # The AI gateway
 
 
-# Records the headers of each request; its answer is one that OpenAI and Anthropic would give. GET hands out the record.
+# Records the headers of each request. Its response has the form of OpenAI and Anthropic. GET returns the records.
 PROVIDER = """
 import http.server, json
 seen = []
@@ -447,14 +447,14 @@ KEY = "the-key-of-the-server"
 
 
 class Provider:
-    """A stand-in for a model provider, on the VM, and an endpoint of MLflow's for each kind of provider."""
+    """A stub of a model provider on the VM, with an MLflow endpoint for each kind of provider."""
 
     def __init__(self, host: Host, suffix: str) -> None:
         self._host = host
         self.suffix = suffix
 
     def requests(self) -> list[dict[str, object]]:
-        """What has come since the last call."""
+        """Return the requests since the last call."""
         seen: list[dict[str, object]] = json.loads(self._host.check_output("curl -sf http://127.0.0.1:9099/"))
         return seen
 
@@ -497,7 +497,7 @@ AGENTS = [
     "codex_cli_rs/0.50.0",
     "GeminiCLI/0.9/gemini (linux; x64)",
 ]
-# Whom the client is, where it is, and what else it did not mean for a provider.
+# Headers with the identity, the address and other data of the client, which a provider must not receive.
 PRIVATE = {
     "Cookie": "session=private-1",
     "X-Forwarded-For": "192.0.2.77",
@@ -544,8 +544,8 @@ def ask_gateway(server: Server, provider: Provider, path: str, headers: dict[str
 
 @pytest.mark.parametrize("agent", AGENTS)
 @pytest.mark.parametrize("path", CALLS)
-def test_the_gateway_passes_on_nothing_of_the_client(server: Server, provider: Provider, path: str, agent: str) -> None:
-    """Providers got the client's cookies and address, and for coding agents' names its MLflow password."""
+def test_the_gateway_forwards_no_data_of_the_client(server: Server, provider: Provider, path: str, agent: str) -> None:
+    """Providers received the cookies and the address of the client, and the MLflow password of coding agents."""
     basic = str(requests.Request("GET", server.url, auth=("admin", server.password)).prepare().headers["Authorization"])
     wanted = {"User-Agent": agent, "Anthropic-Version": "2023-06-01", "OpenAI-Beta": "assistants=v2"}
     own_key = {"Authorization": "Bearer the-client's-own-key", "X-MLflow-Authorization": basic}
@@ -567,7 +567,7 @@ def test_the_gateway_passes_on_nothing_of_the_client(server: Server, provider: P
         everything = json.dumps(request)
         for value in (*PRIVATE.values(), basic.split()[1], server.password, server.address):
             assert value in ("1", "http", "4711") or value not in everything, value
-        # A coding agent may bring the key of its own; others use the server's.
+        # A coding agent may send a key of its own. All other clients use the key of the server.
         key = (
             headers.get("x-api-key")
             if CALLS[path] == "anthropic"
@@ -593,7 +593,7 @@ def test_the_gateway_passes_on_nothing_of_the_client(server: Server, provider: P
         {"X-MLflow-Authorization": "Bearer x"},
     ],
 )
-def test_the_gateway_wants_a_password(server: Server, provider: Provider, headers: dict[str, str]) -> None:
+def test_the_gateway_requires_a_password(server: Server, provider: Provider, headers: dict[str, str]) -> None:
     answer = ask_gateway(server, provider, "/gateway/openai/v1/chat/completions", {"User-Agent": AGENTS[1]} | headers)
     assert answer.status_code == 401
     assert provider.requests() == []
@@ -602,15 +602,15 @@ def test_the_gateway_wants_a_password(server: Server, provider: Provider, header
 # Uploads
 
 
-def test_a_refused_upload_is_told_so_while_it_is_still_passed_on(host: Host, server: Server) -> None:
-    """MLflow refuses an upload that it has not read; that must not become "try again later"."""
+def test_a_refused_upload_gets_401_while_it_is_sent(host: Host, server: Server) -> None:
+    """MLflow refuses an upload before it reads the body. The client must get 401, not 503."""
 
     def signal(name: str, unit: str) -> None:
         host.check_output("systemctl kill --kill-whom=all --signal=%s %s", name, unit)
 
     context = ssl.create_default_context(cafile=str(server.ca))
     connection = http.client.HTTPSConnection(server.address, context=context, timeout=60)
-    # Both stand still in turns, so that nginx finds the rest of the upload first and the refusal second.
+    # MLflow and nginx are stopped in turn, so that nginx reads the rest of the upload first and then the response.
     try:
         signal("STOP", "mlflow@*.service")
         connection.putrequest("PUT", f"{ARTIFACTS}/artifacts/0/x")
@@ -628,8 +628,8 @@ def test_a_refused_upload_is_told_so_while_it_is_still_passed_on(host: Host, ser
     assert connection.getresponse().status == 401
 
 
-def test_uploads_are_passed_on_while_they_come(host: Host, server: Server) -> None:
-    """Half of a large upload must have reached MLflow before the other half is sent."""
+def test_uploads_are_streamed(host: Host, server: Server) -> None:
+    """The first half of a large upload must reach MLflow before the client sends the second half."""
     size, path = 64 * 1024 * 1024, f"{ARTIFACTS}/artifacts/streamed/blob"
     half = os.urandom(size // 2)
     everything = "du -scb /srv/spool /srv/mlflow-artifacts | tail -1"

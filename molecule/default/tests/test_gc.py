@@ -68,7 +68,7 @@ def deleted(client: MlflowClient) -> str:
 
 @pytest.fixture
 def timer(host: Host) -> Iterator[Host]:
-    """The timer is removed after the test."""
+    """Remove the timer after the test."""
     yield host
     assert run_role(gc_state="absent")[0] == 0
     assert not [name for name in FILES if host.file(name).exists]
@@ -78,7 +78,7 @@ def artifacts(host: Host, run: str) -> list[str]:
     return host.check_output(f"find {ARTIFACTS}/*/{run} -type f 2>/dev/null || true").split()
 
 
-def test_a_dry_run_a_purge_and_nothing_left_to_do(host: Host, client: MlflowClient, deleted: str) -> None:
+def test_a_dry_run_a_purge_and_a_second_purge(host: Host, client: MlflowClient, deleted: str) -> None:
     young = run_role("--check")
     assert young[:2] == (0, 0), young[2]
     named = {"gc_run_ids": [deleted], "gc_older_than": "0d"}
@@ -102,7 +102,7 @@ def test_a_dry_run_a_purge_and_nothing_left_to_do(host: Host, client: MlflowClie
     code, changed, said = run_role(**named)
     assert (code, changed) == (0, 0), said
     assert f"Unknown, or purged before: run {deleted}" in said
-    # Nothing stays where no timer is asked for.
+    # Without a calendar no file remains.
     assert not [name for name in FILES if host.file(name).exists]
     assert host.check_output("systemctl list-units --all --plain --no-legend 'mlflow-gc*'") == ""
 
@@ -137,7 +137,7 @@ def test_the_timer_purges_and_is_removed(
     report = host.check_output("systemd-analyze security --no-pager mlflow-gc.service").splitlines()[-1]
     assert float(report.split(":")[1].split()[0]) <= 1.3, report
 
-    # As the timer starts it.
+    # The same command as that of the timer.
     host.check_output("sed -i 's/3650d/0d/' %s && systemctl daemon-reload", FILES[0])
     host.check_output("systemctl start mlflow-gc.service")
     journal = host.check_output("journalctl -u mlflow-gc.service --no-pager -o cat")
@@ -148,7 +148,7 @@ def test_the_timer_purges_and_is_removed(
     assert not host.file("/run/mlflow-gc").exists
 
 
-def test_not_beside_a_backup_and_a_backup_stops_it(timer: Host, deleted: str) -> None:
+def test_no_purge_during_a_backup(timer: Host, deleted: str) -> None:
     host = timer
     assert run_role(gc_calendar="Sun 04:00", gc_older_than="3650d")[0] == 0
     host.check_output("systemd-run --unit=mlflow-backup --collect --quiet /usr/bin/sleep infinity")
@@ -164,7 +164,7 @@ def test_not_beside_a_backup_and_a_backup_stops_it(timer: Host, deleted: str) ->
 
 
 @pytest.mark.parametrize("command", ["systemctl reload mlflow", "systemctl restart mlflow"])
-def test_a_cutover_and_a_stop_of_the_server_stop_it(timer: Host, command: str) -> None:
+def test_a_cutover_and_a_stop_of_the_server_stop_the_purge(timer: Host, command: str) -> None:
     host = timer
     assert run_role(gc_calendar="Sun 04:00", gc_older_than="3650d")[0] == 0
     endless = "[Service]\\nExecStart=\\nExecStart=/usr/bin/sleep infinity\\n"

@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""The two slots: changes lose no request, what fails changes nothing, and nobody sees a bad gateway."""
+"""The two slots: a cutover loses no request, a failed cutover changes nothing, and clients never get 502."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ WANTED = "/etc/mlflow/server.json"
 
 @contextmanager
 def load(server: Server, threads: int = 3) -> Iterator[tuple[collections.Counter[str], str]]:
-    """A small constant load: each thread logs a metric and searches, ten times a second."""
+    """Run a small constant load: each thread logs a metric and searches, ten times a second."""
     experiment = server.ask(
         "POST", f"{API}/experiments/create", signed_in=True, json={"name": f"load-{random.token_hex(4)}"}
     ).json()["experiment_id"]
@@ -46,7 +46,7 @@ def load(server: Server, threads: int = 3) -> Iterator[tuple[collections.Counter
             metric = {"run_id": run, "key": f"thread-{number}", "value": step, "timestamp": step, "step": step}
             for path, body in (("runs/log-metric", metric), ("experiments/search", {"max_results": 1})):
                 try:
-                    # Given each time: REQUESTS_CA_BUNDLE outdoes the session's.
+                    # In each call, because REQUESTS_CA_BUNDLE overrides the value of the session.
                     done = session.post(f"{server.url}{API}/{path}", json=body, timeout=60, verify=str(server.ca))
                     answers[f"{path} {done.status_code}"] += 1
                 except requests.RequestException as error:
@@ -74,14 +74,14 @@ def test_reload_loses_no_request(host: Host, server: Server, status: Status) -> 
     assert after["active"] == after["traffic"] != before
     assert [after["slots"][slot]["running"] for slot in (before, after["active"])] == [False, True]
     assert set(answers) == {"runs/log-metric 200", "experiments/search 200"}, answers
-    # Nothing that was answered is missing.
+    # Every request with status 200 has its row.
     count = f"select count(*) from metrics where run_uuid = '{run}'"
     rows = host.check_output("runuser -u postgres -- psql -At mlflow -c %s", count)
     assert int(rows) == answers["runs/log-metric 200"] > 50
 
 
-def test_an_upload_that_is_under_way_ends_where_it_began(host: Host, server: Server, status: Status) -> None:
-    """The old server is not stopped before it has answered; new requests go to the new one meanwhile."""
+def test_an_in_flight_upload_ends_on_its_first_server(host: Host, server: Server, status: Status) -> None:
+    """The old server stops after its in-flight requests. New requests go to the new server."""
     before, size = status()["active"], 32 * 1024 * 1024
     context = ssl.create_default_context(cafile=str(server.ca))
     connection = http.client.HTTPSConnection(server.address, context=context, timeout=60)
@@ -113,7 +113,7 @@ def test_an_upload_that_is_under_way_ends_where_it_began(host: Host, server: Ser
 
 @contextmanager
 def wanted(host: Host, name: str, value: object) -> Iterator[None]:
-    """Want another setting, as the role would write it down."""
+    """Change a setting of the desired state, as the role does."""
     before = host.file(WANTED).content_string
     host.check_output("printf %%s %s > " + WANTED, json.dumps({**json.loads(before), name: value}))
     try:
@@ -124,13 +124,13 @@ def wanted(host: Host, name: str, value: object) -> Iterator[None]:
 
 
 def workers(host: Host) -> int:
-    """Several are processes of their own; a single one is the server itself."""
+    """Return the number of workers. Two or more workers are child processes, and one worker is the server process."""
     processes = host.check_output("ps -u mlflow -o args=").splitlines()
     assert len([line for line in processes if "-m uvicorn" in line]) == 1
     return len([line for line in processes if "spawn_main" in line]) or 1
 
 
-def test_a_changed_setting_goes_through_the_pair(host: Host, server: Server, status: Status) -> None:
+def test_a_changed_setting_needs_a_cutover(host: Host, server: Server, status: Status) -> None:
     assert workers(host) == 1
     with wanted(host, "workers", 2), load(server, 1) as (answers, _):
         assert status()["wanted"]["unseen"] == ["server.json"]
@@ -141,7 +141,7 @@ def test_a_changed_setting_goes_through_the_pair(host: Host, server: Server, sta
     assert workers(host) == 1
 
 
-def test_nothing_is_done_where_nothing_is_needed(host: Host, status: Status) -> None:
+def test_no_cutover_without_a_change(host: Host, status: Status) -> None:
     before = status()["active"]
     assert "Nothing to do" in host.check_output(f"{SWITCH} reload --needed")
     assert status()["active"] == before
@@ -164,7 +164,7 @@ def test_a_broken_setting_changes_nothing(host: Host, server: Server, status: St
     assert host.check_output("systemctl --failed --no-legend") == ""
 
 
-def test_a_switch_that_is_killed_goes_back(host: Host, server: Server, status: Status) -> None:
+def test_a_killed_cutover_is_rolled_back(host: Host, server: Server, status: Status) -> None:
     before = status()["active"]
     with load(server, 1) as (answers, _):
         reload = threading.Thread(target=host.run, args=("systemctl reload mlflow",))
@@ -180,7 +180,7 @@ def test_a_switch_that_is_killed_goes_back(host: Host, server: Server, status: S
     assert {answer.split()[-1] for answer in answers} == {"200"}, answers
 
 
-def test_mlflows_own_errors_pass(host: Host, server: Server) -> None:
+def test_errors_of_mlflow_are_forwarded(host: Host, server: Server) -> None:
     host.check_output("systemctl stop postgresql@17-main")
     try:
         answer = server.ask("POST", f"{API}/experiments/search", signed_in=True, json={"max_results": 1})
@@ -192,8 +192,8 @@ def test_mlflows_own_errors_pass(host: Host, server: Server) -> None:
     assert host.run(READY).rc == 0
 
 
-def test_mlflows_client_comes_back_by_itself(host: Host, server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With its defaults: no setting of ours makes it wait."""
+def test_the_client_of_mlflow_tries_again(host: Host, server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The client waits with its default settings."""
     monkeypatch.setenv("MLFLOW_TRACKING_USERNAME", "admin")
     monkeypatch.setenv("MLFLOW_TRACKING_PASSWORD", server.password)
     monkeypatch.setenv("MLFLOW_TRACKING_SERVER_CERT_PATH", str(server.ca))
@@ -207,7 +207,7 @@ def test_mlflows_client_comes_back_by_itself(host: Host, server: Server, monkeyp
     assert host.run(READY).rc == 0
 
 
-def test_old_releases_go(host: Host, status: Status) -> None:
+def test_old_releases_are_removed(host: Host, status: Status) -> None:
     for number in range(2):
         directory = f"/opt/mlflow/releases/3.16.{number}-old"
         host.check_output(f"mkdir -p {directory}/lib && echo 3.16.{number} > {directory}/.complete")
@@ -219,14 +219,14 @@ def test_old_releases_go(host: Host, status: Status) -> None:
 
 @pytest.fixture(scope="module")
 def held(host: Host, server: Server) -> Iterator[None]:
-    """Nobody to ask behind nginx, for the rest of this file."""
+    """Stop MLflow for the rest of this file."""
     host.check_output("systemctl stop mlflow")
     yield
     host.check_output("systemctl start mlflow")
     assert host.run(READY).rc == 0
 
 
-# One of each of nginx's locations, those that ask MLflow about the caller first among them.
+# A route for each location of nginx, including the locations with auth_request.
 LOCATIONS = [
     ("GET", "/"),
     ("GET", "/health"),
@@ -243,7 +243,7 @@ LOCATIONS = [
 
 @pytest.mark.usefixtures("held")
 @pytest.mark.parametrize(("method", "path"), LOCATIONS)
-def test_clients_are_told_to_come_back(server: Server, method: str, path: str) -> None:
+def test_clients_get_503_with_retry_after(server: Server, method: str, path: str) -> None:
     answer = server.ask(method, path, signed_in=True, json={} if method != "GET" else None)
     assert answer.status_code == 503
     assert answer.headers["Retry-After"] == "30"
@@ -255,12 +255,12 @@ def test_clients_are_told_to_come_back(server: Server, method: str, path: str) -
 
 
 @pytest.mark.usefixtures("held")
-def test_people_are_told_too(server: Server) -> None:
+def test_browsers_get_a_page(server: Server) -> None:
     for path in ("/", "/metrics"):
         answer = server.ask("GET", path, headers={"Accept": "text/html,application/xhtml+xml"})
         assert (answer.status_code, answer.headers["Retry-After"]) == (503, "30")
         assert answer.headers["Content-Type"] == "text/html"
         assert "back in a moment" in answer.text
-    # Some programs accept HTML in general; they need the error all the same.
+    # Some programs accept HTML too, but need the error.
     answer = server.ask("GET", f"{API}/experiments/get?experiment_id=0", headers={"Accept": "text/html, */*"})
     assert (answer.status_code, answer.json()["error_code"]) == (503, "TEMPORARILY_UNAVAILABLE")

@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""The service: how it runs, what it may, what it keeps to itself, and that it comes back."""
+"""The service: processes, sandbox, secrets and recovery."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def test_runs_now_and_at_boot(host: Host, name: str) -> None:
 
 
 def test_a_stop_lasts_until_the_server_has_stopped(host: Host, unit: str) -> None:
-    """The slot alone has a bound: mlflow_graceful_shutdown_timeout and 15 s. systemd's default may be less."""
+    """Only the slot has a timeout: mlflow_graceful_shutdown_timeout and 15 s. The default of systemd may be shorter."""
     assert host.check_output("systemctl show -P TimeoutStopUSec mlflow.service") == "infinity"
     assert host.check_output("systemctl show -P TimeoutStopUSec %s", unit) == "20s"
 
@@ -50,8 +50,8 @@ def test_readiness_fails_without_the_database(host: Host) -> None:
     assert host.run(READY).rc == 0
 
 
-def test_listens_on_a_socket_that_only_nginx_reaches(host: Host, status: Status) -> None:
-    # Nobody but root moves the link.
+def test_only_nginx_has_access_to_the_socket(host: Host, status: Status) -> None:
+    # Only root can replace the link.
     directory = host.file("/run/mlflow")
     assert (directory.user, directory.group, directory.mode) == ("root", "mlflow", 0o750)
     slot = host.file(f"/run/mlflow-{status()['active']}")
@@ -71,7 +71,7 @@ def test_sandbox(host: Host, unit: str) -> None:
     assert score <= 1.3, report
 
 
-def test_user_owns_nothing_that_it_runs(host: Host) -> None:
+def test_user_owns_no_installed_file(host: Host) -> None:
     assert host.user("mlflow").shell == "/usr/sbin/nologin"
     assert host.check_output("find -L /opt/mlflow -user mlflow -o -perm -o+w ! -type l | head -3") == ""
 
@@ -80,7 +80,7 @@ def test_version_is_the_locked_one(host: Host) -> None:
     assert host.check_output("/opt/mlflow/current/bin/mlflow --version").split()[-1] == "3.17.2"
 
 
-def test_no_process_is_there_for_jobs(host: Host) -> None:
+def test_no_process_for_jobs(host: Host) -> None:
     processes = host.check_output("ps -u mlflow -o args=").splitlines()
     assert [line for line in processes if "-m uvicorn" in line]
     assert not [line for line in processes if "huey" in line]
@@ -95,8 +95,8 @@ def test_settings_in_the_server_process(host: Host, unit: str) -> None:
     assert "'pool_size': 10, 'max_overflow': 31" in journal
 
 
-def test_no_secret_in_sight(host: Host, secrets: dict[str, str], unit: str) -> None:
-    """The real values are looked for, as they are and as URIs write them."""
+def test_no_secret_is_exposed(host: Host, secrets: dict[str, str], unit: str) -> None:
+    """Search for the values of the secrets, also in the encoding of URIs."""
     uri = urlsplit(secrets["mlflow.database-uri"])
     assert uri.password
     keys = ("flask-secret-key", "webhook-encryption-key", "crypto-kek-passphrase")
@@ -129,8 +129,8 @@ def test_secret_files_are_private(host: Host, status: Status) -> None:
 
 
 @pytest.mark.parametrize("victim", ["launcher", "server"])
-def test_comes_back_after_a_kill(host: Host, server: Server, unit: str, victim: str) -> None:
-    """And says so meanwhile: clients come back by themselves."""
+def test_restarts_after_a_kill(host: Host, server: Server, unit: str, victim: str) -> None:
+    """During the restart clients get 503 with Retry-After and try again."""
     main = host.check_output(f"systemctl show -P MainPID {unit}")
     target = main if victim == "launcher" else host.check_output(f"pgrep -P {main} -f uvicorn")
     host.check_output(f"kill -9 {target}")
@@ -147,11 +147,11 @@ def test_comes_back_after_a_kill(host: Host, server: Server, unit: str, victim: 
     assert set(answers) == {200, 503}
     assert host.run(READY).rc == 0
     assert host.check_output(f"systemctl show -P MainPID {unit}") != main
-    assert len(host.check_output("pgrep -u mlflow -f launch.py").split()) == 1, "an orphan is left"
+    assert len(host.check_output("pgrep -u mlflow -f launch.py").split()) == 1, "an orphaned process exists"
 
 
 def test_password_follows_the_credential(host: Host, server: Server, secrets: dict[str, str]) -> None:
-    """A new version of the secret and a reload are all that a rotation takes."""
+    """A rotation needs only a new version of the secret and a reload."""
     old, new = secrets["mlflow.admin-password"], "another-Password-%:#"
     store = "/etc/credstore/mlflow.admin-password"
     try:
@@ -171,7 +171,7 @@ def test_missing_credential_is_named(host: Host, unit: str) -> None:
         failed = host.run("python3 /opt/mlflow/libexec/switch.py reload")
         assert failed.rc == 1
         assert "credential mlflow.flask-secret-key is missing" in failed.stderr
-        assert host.run("python3 /opt/mlflow/libexec/ready.py --timeout 0").rc == 0, "the old one serves on"
+        assert host.run("python3 /opt/mlflow/libexec/ready.py --timeout 0").rc == 0, "the old server still runs"
         host.check_output("systemctl restart mlflow")
         deadline = time.monotonic() + 240
         while "credential mlflow.flask-secret-key is missing" not in host.check_output(
@@ -181,11 +181,11 @@ def test_missing_credential_is_named(host: Host, unit: str) -> None:
             time.sleep(0.5)
     finally:
         host.check_output(f"mv /root/aside {file}")
-    assert host.run(READY).rc == 0, "the service must come back by itself once the credential is there"
+    assert host.run(READY).rc == 0, "the service must restart when the credential exists again"
 
 
-def test_changes_left_by_an_interrupted_run_were_taken(host: Host, status: Status) -> None:
-    """side_effect.yml left them before it ran the roles once more."""
+def test_changes_of_an_interrupted_run_are_loaded(host: Host, status: Status) -> None:
+    """side_effect.yml made the changes before it ran the roles again."""
     assert status()["wanted"]["unseen"] == []
     assert host.file("/opt/mlflow/slots/green/server.json").contains('"start_timeout": 300')
     assert host.check_output("find /etc/nginx/conf.d/mlflow.conf -newer /run/nginx-loaded") == ""
@@ -195,7 +195,9 @@ def test_release_records_its_lock(host: Host) -> None:
     release = host.check_output("readlink -f /opt/mlflow/current")
     assert release.startswith("/opt/mlflow/releases/3.17.2-")
     assert host.file(f"{release}/.complete").exists
-    assert not host.file(f"{release}/interrupted").exists, "prepare.yml left half a release; it was to be built anew"
+    assert not host.file(f"{release}/interrupted").exists, (
+        "the incomplete release of prepare.yml must be installed again"
+    )
     listing = host.check_output(f"{release}/bin/python -m pip list --format json --disable-pip-version-check")
     installed = json.loads(listing)
     versions = {package["name"].lower(): package["version"] for package in installed}
@@ -204,8 +206,8 @@ def test_release_records_its_lock(host: Host) -> None:
     assert f"uvloop=={versions['uvloop']} " in locked
 
 
-def test_serves_again_after_a_power_cut(host: Host, server: Server) -> None:
-    """Last of all: no clean shutdown, the same disk, everything in memory gone."""
+def test_recovers_from_a_power_failure(host: Host, server: Server) -> None:
+    """The last test: no clean shutdown, the same disk, an empty memory."""
     run = {"experiment_id": "0", "run_name": "before the power cut"}
     created = server.ask("POST", "/api/2.0/mlflow/runs/create", signed_in=True, json=run).json()["run"]["info"]
     for command in ("kill", "start"):
@@ -219,14 +221,14 @@ def test_serves_again_after_a_power_cut(host: Host, server: Server) -> None:
             answers.append(status)
         assert time.monotonic() < deadline, f"{answers} {host.run('systemctl status mlflow nginx').stdout}"
         time.sleep(0.1)
-    # nginx is up long before MLflow, and never speaks of a bad gateway.
+    # nginx starts long before MLflow, and never returns 502.
     assert set(answers) == {200, 503}, answers
     assert json.loads(body)["run"]["info"]["run_name"] == "before the power cut"
     assert host.run(READY).rc == 0
 
 
 def ask_by_name(host: Host, server: Server, path: str) -> tuple[int, bytes]:
-    """Docker may have given the machine another address; its name is in the certificate too."""
+    """Send a request by host name, because Docker may have given the VM another address."""
     addresses = host.run("hostname -I").stdout.split()
     if not addresses:
         raise OSError("not up yet")

@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""Secrets that MLflow stores in its database: every process decrypts them, after a restart and after a rotation too."""
+"""Secrets in the database of MLflow: every process decrypts them, also after a restart and a rotation."""
 
 from __future__ import annotations
 
@@ -28,19 +28,19 @@ def fernet_key() -> str:
 
 @pytest.fixture(scope="module", autouse=True)
 def two_workers(host: Host) -> Iterator[None]:
-    """A key that each process makes for itself goes unnoticed with one worker."""
+    """Run two workers. With one worker a test cannot detect that each process creates a key of its own."""
     settings = host.check_output("cat /etc/mlflow/server.json")
     host.check_output("printf %%s %s > /etc/mlflow/server.json", json.dumps({**json.loads(settings), "workers": 2}))
     host.check_output("systemctl reload mlflow")
     yield
-    # As the template wrote it, with its last line end.
+    # The same content as the template, with the last line end.
     host.check_output("printf '%%s\\n' %s > /etc/mlflow/server.json", settings)
     host.check_output("systemctl reload mlflow")
 
 
 @pytest.fixture(scope="module")
 def webhook(server: Server, two_workers: None) -> Iterator[str]:
-    """A webhook with a secret. No event is ever sent: it is disabled."""
+    """A disabled webhook with a secret. MLflow sends no event to a disabled webhook."""
     event = {"entity": "REGISTERED_MODEL", "action": "CREATED"}
     body = {"name": "ci", "url": "https://1.1.1.1/hook", "events": [event], "secret": "s3cret", "status": "DISABLED"}
     made = server.ask("POST", WEBHOOKS, signed_in=True, json=body)
@@ -67,7 +67,7 @@ def gateway_secret(server: Server, two_workers: None) -> Iterator[str]:
 
 
 def statuses(server: Server, times: int = 20) -> list[int]:
-    """How the workers answer; each request has a connection of its own."""
+    """Return the statuses of requests, each on a connection of its own."""
     return [server.ask("GET", WEBHOOKS, signed_in=True).status_code for _ in range(times)]
 
 
@@ -82,14 +82,14 @@ def test_there_are_two_workers(host: Host) -> None:
 
 
 def test_every_worker_reads_a_webhook_with_a_secret(server: Server, host: Host, webhook: str) -> None:
-    """Every second answer was 500, and after a restart all of them: each process had a random key of its own."""
+    """Every second response was 500, and every response after a restart: each process had a random key of its own."""
     assert statuses(server) == [200] * 20
     host.check_output("systemctl restart mlflow")
     assert host.run(READY).rc == 0
     assert statuses(server) == [200] * 20
 
 
-def test_the_gateways_passphrase_is_not_mlflows_public_one(server: Server) -> None:
+def test_the_passphrase_of_the_gateway_is_not_the_public_default(server: Server) -> None:
     answer = server.ask("GET", "/ajax-api/3.0/mlflow/gateway/secrets/config", signed_in=True)
     assert (answer.status_code, answer.json()["using_default_passphrase"]) == (200, False)
 
@@ -105,7 +105,7 @@ def test_rows_are_under_the_keys_in_use(host: Host, webhook: str, gateway_secret
 def test_a_rotation_re_encrypts_at_the_cutover(
     server: Server, host: Host, secrets: dict[str, str], webhook: str, gateway_secret: str
 ) -> None:
-    """As playbooks/rotate.yml does it, and back. Nobody waits for the old process to end."""
+    """Rotate as playbooks/rotate.yml does, then back. The rotation does not wait for the end of the old process."""
     keys = found(host)["gateway"]["current"]
     new = {"webhook-encryption-key": fernet_key(), "crypto-kek-passphrase": random.token_hex(20)}
     try:
@@ -121,7 +121,7 @@ def test_a_rotation_re_encrypts_at_the_cutover(
         for name, key in new.items():
             host.check_output(f"printf '%%s\\n%%s' %s %s > {STORE}{name}", secrets[f"mlflow.{name}"], key)
         host.check_output("systemctl reload mlflow")
-    # Without the waiting program the server cannot read the rows until somebody runs it.
+    # Without `reencrypt --after-cutover` the server cannot read the rows until `reencrypt` runs.
     assert set(statuses(server)) == {500}
     rows = found(host)
     assert (len(rows["webhooks"]["earlier"]), len(rows["gateway"]["earlier"])) == (1, keys)
@@ -134,14 +134,14 @@ def test_a_rotation_re_encrypts_at_the_cutover(
 
 
 def test_a_webhook_that_no_key_decrypts_can_be_disabled(server: Server, host: Host, webhook: str) -> None:
-    """A server without a key of its own wrote it. MLflow can then neither list nor change nor delete any such row."""
+    """A server with a random key wrote the webhook. MLflow cannot list, change or delete such a row."""
     code = "from cryptography.fernet import Fernet; print(Fernet(Fernet.generate_key()).encrypt(b's').decode())"
     lost = host.check_output("/opt/mlflow/current/bin/python -c %s", code)
     update = f"update webhooks set secret = '{lost}', status = 'ACTIVE' where webhook_id = '{webhook}'"
     host.check_output("runuser -u postgres -- psql -q mlflow -c %s", update)
     assert set(statuses(server)) == {500}
     assert found(host, "reencrypt")["webhooks"]["unreadable"] == [f"ci ({webhook})"]
-    assert set(statuses(server, 4)) == {500}, "nothing is given up unasked"
+    assert set(statuses(server, 4)) == {500}, "without the option no webhook is disabled"
     assert found(host, "reencrypt --disable-unreadable-webhooks")["changed"] is True
     assert statuses(server) == [200] * 20
     (row,) = server.ask("GET", WEBHOOKS, signed_in=True).json()["webhooks"]
