@@ -173,7 +173,7 @@ def test_a_certificate_that_nginx_cannot_use_is_refused_before_it_is_stored(
     said = "".join(playbook.output.split())  # paths are folded too
     assert (status, door.killed_at) == (2, []), playbook.output[-3000:]
     assert f"{role}_certificate_key_fileis'{key}',which" in said, playbook.output[-3000:]
-    assert ("hasapassphrase" if passphrase else "isnotthekeyofthecertificate") in said
+    assert ("hasapassphrase" if passphrase else "isnotthekeyofthefirstcertificate") in said
     assert not playbook.state.exists()
 
 
