@@ -68,7 +68,7 @@ class App:
         name = found.match.method.id if found.match else f"{found.service.name}.raw"
         fault = self.cloud.faults.take(name, raw_path)
         call: Json = {"time": self.cloud.clock.time(), "method": name, "verb": request.method, "path": raw_path}
-        call |= {"query": request.url.query, "status": 0, "handled": None}
+        call |= {"project": None, "status": 0, "handled": None}
         self.calls.append(call)
         if fault is not None and fault.drop and not fault.after:
             return _cut(request)
@@ -79,6 +79,7 @@ class App:
             else:
                 response = await anyio.to_thread.run_sync(self._handle, request, found, body, limiter=self._threads)
                 call["handled"] = response.status_code
+                call["project"] = getattr(request.state, "project", None)
                 call |= getattr(request.state, "answer", {})
                 if fault is not None:
                     response = _cut(request) if fault.drop else _error(fault.error(), found.service)
@@ -154,10 +155,11 @@ class App:
         return self.cloud.auth.authenticate(header)
 
     def _admit(self, call: Call, bound: Bound) -> None:
+        # For the log. Read before any refusal, so that the log has the project of refused calls, too.
+        project = call.request.state.project = bound.project(call) if bound.project else call.project
         require_enabled(call, bound)
         if bound.permission is None:
             return
-        project = bound.project(call) if bound.project else call.project
         resource = bound.resource(call) if bound.resource else call.resource
         full = f"//{call.service.host}/{resource}" if resource else None
         if not self.cloud.permissions.allowed(call.caller, bound.permission, project, full):
