@@ -7,7 +7,19 @@ from __future__ import annotations
 import pytest
 from ansible_collections.mlops.mlflow_gcp.plugins.filter.resembling import FilterModule, resembling
 
-ROLES = ["infrastructure", "credentials", "mlflow", "nginx", "doctor", "upgrade", "schedule", "rotate", "backup", "gc"]
+ROLES = [
+    "infrastructure",
+    "control_node",
+    "credentials",
+    "mlflow",
+    "nginx",
+    "doctor",
+    "upgrade",
+    "schedule",
+    "rotate",
+    "backup",
+    "gc",
+]
 
 
 @pytest.mark.parametrize(
