@@ -358,6 +358,9 @@ def test_it_says_since_when_it_stays(machine: dict[str, str] | None, host: dict[
 # The schedule
 
 
+GIVEN: dict[str, Any] = {"schedule_environment": {}, "schedule_inherit_environment": True}
+
+
 def test_the_timer_finds_the_package_index_as_its_installer_did(monkeypatch: pytest.MonkeyPatch) -> None:
     given = {
         "UV_DEFAULT_INDEX": "https://user:secret@index.example.com/simple",
@@ -390,7 +393,7 @@ def test_the_timer_asks_as_its_installer_did(monkeypatch: pytest.MonkeyPatch) ->
     for name in taken:
         monkeypatch.setenv(name, "/given")
     variables = load("vars/main.yml", "schedule")
-    found = render(variables["__schedule_environment"], variables, {"schedule_environment": {}})
+    found = render(variables["__schedule_environment"], variables, GIVEN)
     assert taken - found.keys() == {"CLOUDSDK_AUTH_ACCESS_TOKEN"}
     check = next(
         each for each in load("tasks/validate.yml", "schedule") if each["name"] == "Check that the credentials last"
@@ -403,7 +406,7 @@ def test_the_timer_asks_as_its_installer_did(monkeypatch: pytest.MonkeyPatch) ->
         ("access_token", {"CLOUDSDK_AUTH_ACCESS_TOKEN": "mine"}, True),
     ]:
         monkeypatch.setenv("GCP_AUTH_KIND", kind)
-        assert render(condition, variables, {"schedule_environment": more}) is lasts
+        assert render(condition, variables, GIVEN | {"schedule_environment": more}) is lasts
 
 
 def test_a_schedule_is_removed_without_asking_the_cloud() -> None:
