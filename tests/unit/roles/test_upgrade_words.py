@@ -373,7 +373,9 @@ def test_the_timer_finds_the_package_index_as_its_installer_did(monkeypatch: pyt
         monkeypatch.setenv(name, value)
     variables = load("vars/main.yml", "schedule")
     found = render(
-        variables["__schedule_environment"], variables, {"schedule_environment": {"NO_PROXY": "other.example.com"}}
+        variables["__schedule_environment"],
+        variables,
+        GIVEN | {"schedule_environment": {"NO_PROXY": "other.example.com"}},
     )
     assert given.items() - {("NO_PROXY", "example.com")} <= found.items()
     assert found["NO_PROXY"] == "other.example.com"
