@@ -67,7 +67,7 @@ CASES: dict[str, tuple[str, dict[str, Any], list[str]]] = {
         {"nginx_content_security_policy": "$x"},
         ["nginx_content_security_policy must not contain", '"$x"'],
     ),
-    "configure": ("configure", {"mlflow_start_timeout": 5}, ["mlflow_start_timeout (5) at least 30"]),
+    "configure": ("configure", {"mlflow_start_timeout": 5}, ["mlflow_start_timeout (5) must be at least 30"]),
     "infrastructure, type": (
         "provision",
         {"infrastructure_boot_disk_size_gb": "big"},
