@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 
 class CallbackModule(CallbackBase):  # type: ignore[misc]
-    """Lines of JSON on standard output."""
+    """Print lines of JSON on standard output."""
 
     CALLBACK_VERSION = 2.0
     CALLBACK_TYPE = "stdout"

@@ -1,12 +1,12 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""Documentation that the modules share; the argument specs are in plugins/module_utils/_options.py."""
+"""Shared documentation of the modules. The argument specifications are in plugins/module_utils/_options.py."""
 
 from __future__ import annotations
 
 
 class ModuleDocFragment:
-    """Options of every module, and what all of them support."""
+    """Options and attributes of the modules."""
 
     DOCUMENTATION = r"""
 requirements:
@@ -16,68 +16,65 @@ requirements:
 options:
   project:
     description:
-      - The Google Cloud project's ID.
-      - Where it is not set, the environment variables E(GOOGLE_CLOUD_PROJECT) and
-        E(CLOUDSDK_CORE_PROJECT) are looked at, in this order.
-      - Requests with the credentials of a user count for this project. E(GOOGLE_CLOUD_QUOTA_PROJECT) names another one,
-        in which the APIs must be enabled, too. Requests of a service account count for the project that it belongs to.
+      - ID of the Google Cloud project.
+      - If not set, the module uses the environment variables E(GOOGLE_CLOUD_PROJECT) and E(CLOUDSDK_CORE_PROJECT), in
+        this order.
+      - Requests with the credentials of a user count for this project. E(GOOGLE_CLOUD_QUOTA_PROJECT) sets another
+        project, in which the APIs must also be enabled. Requests of a service account count for the account's project.
     type: str
     required: true
   auth_kind:
     description:
-      - Where the credentials come from.
-      - V(application) takes Google's application default credentials, which are the file that
-        E(GOOGLE_APPLICATION_CREDENTIALS) names, what C(gcloud auth application-default login) left, or the service
-        account of the machine this runs on.
-      - V(service_account_file) takes the key in O(service_account_file).
-      - V(access_token) takes the token in O(access_token).
-      - Where it is not set, the environment variable E(GCP_AUTH_KIND) is looked at, which the google.cloud collection
-        knows too.
+      - Source of the credentials.
+      - V(application) uses Google's application default credentials. These are the file in
+        E(GOOGLE_APPLICATION_CREDENTIALS), the file from C(gcloud auth application-default login), or the service
+        account of the VM on which the module runs.
+      - V(service_account_file) uses the key in O(service_account_file).
+      - V(access_token) uses the token in O(access_token).
+      - If not set, the module uses the environment variable E(GCP_AUTH_KIND), as the google.cloud collection does.
     type: str
     default: application
     choices: [application, service_account_file, access_token]
   service_account_file:
     description:
-      - Path to a service account's JSON key. Needed with O(auth_kind=service_account_file).
-      - Where it is not set, the environment variable E(GCP_SERVICE_ACCOUNT_FILE) is looked at.
+      - Path of a service account's JSON key. Needed with O(auth_kind=service_account_file).
+      - If not set, the module uses the environment variable E(GCP_SERVICE_ACCOUNT_FILE).
     type: path
   access_token:
     description:
-      - An OAuth 2.0 access token, as C(gcloud auth print-access-token) prints it.
+      - An OAuth 2.0 access token, as from C(gcloud auth print-access-token).
       - Needed with O(auth_kind=access_token).
-      - Where it is not set, the environment variable E(CLOUDSDK_AUTH_ACCESS_TOKEN) is looked at.
+      - If not set, the module uses the environment variable E(CLOUDSDK_AUTH_ACCESS_TOKEN).
     type: str
   impersonate_service_account:
     description:
-      - E-mail address of a service account to act as.
-      - A comma-separated list is a chain of delegates, the last one being the target.
-      - Where it is not set, the environment variable E(CLOUDSDK_AUTH_IMPERSONATE_SERVICE_ACCOUNT)
-        is looked at.
+      - E-mail address of a service account to impersonate.
+      - A comma-separated list is a chain of delegates. The last account is the target.
+      - If not set, the module uses the environment variable E(CLOUDSDK_AUTH_IMPERSONATE_SERVICE_ACCOUNT).
     type: str
   timeout:
     description:
-      - How many seconds the task may take, with all repeated requests and waits for long-running operations.
+      - Maximum number of seconds, including repeated requests and waits for long-running operations.
     type: int
     default: 1800
 attributes:
   check_mode:
-    description: Can run in C(check_mode) and tell what it would change without changing it.
+    description: Can run in C(check_mode) and report changes without making them.
     support: full
   diff_mode:
-    description: Returns what differs before and after; secrets are left out.
+    description: Returns the differences before and after, without secrets.
     support: full
 notes:
-  - Only what is set in the task is compared and changed. What is set is meant whole,
-    so that an entry dropped from a list is removed.
-  - Each API's address can be changed as for gcloud, with the environment variables
-    C(CLOUDSDK_API_ENDPOINT_OVERRIDES_*).
+  - The module compares and changes only options that are set in the task. A value replaces the existing value, so an
+    entry that is removed from a list is removed from the resource.
+  - The environment variables C(CLOUDSDK_API_ENDPOINT_OVERRIDES_*) change the address of each API, as for gcloud.
 """
 
     STATE = r"""
 options:
   state:
     description:
-      - Whether it should be there.
+      - Whether the resource should exist.
     type: str
     default: present
     choices: [present, absent]
@@ -88,7 +85,7 @@ options:
   wait:
     description:
       - Whether to wait until the resource is ready.
-      - With V(false) the work is started and the task returns. Run the same task again with V(true) to wait for it.
+      - With V(false) the task starts the operation and returns. Run the same task again with V(true) to wait for it.
     type: bool
     default: true
 """

@@ -9,8 +9,8 @@ module: gcp_address
 short_description: Manage a static address
 version_added: 0.1.0
 description:
-  - Reserves and releases a static address of Google Compute Engine, in a region or global.
-  - Nothing of an address but its labels can be changed after creation.
+  - Reserves and releases a regional or global static address of Google Compute Engine.
+  - Only the labels of an address can be changed after creation.
 author:
   - the mlops.mlflow_gcp authors (@mlops)
 extends_documentation_fragment:
@@ -18,17 +18,17 @@ extends_documentation_fragment:
   - mlops.mlflow_gcp.gcp.state
 options:
   name:
-    description: The address's name.
+    description: Name of the address.
     type: str
     required: true
   region:
-    description: The region it is in, such as V(europe-west1). Without it the address is global.
+    description: Region of the address, such as V(europe-west1). Without O(region) the address is global.
     type: str
   address:
-    description: The address itself. Google picks one where it is not set.
+    description: The IP address. If not set, Google picks an address.
     type: str
   address_type:
-    description: Whether it is for the internet or for the VPC network. Google's default is V(EXTERNAL).
+    description: V(EXTERNAL) for the internet, V(INTERNAL) for the VPC network. Google's default is V(EXTERNAL).
     type: str
     choices: [EXTERNAL, INTERNAL]
   network_tier:
@@ -36,25 +36,25 @@ options:
     type: str
     choices: [PREMIUM, STANDARD]
   subnetwork:
-    description: For an internal address, the name of the subnetwork in O(region) that it is taken from, or its link.
+    description: For an internal address, the name or the link of the subnetwork in O(region).
     type: str
   description:
-    description: A text for people.
+    description: Free text.
     type: str
   labels:
-    description: Labels, meant whole; those that Google's services add (C(goog-…)) are left alone.
+    description: Labels. Replaces the existing map, except the labels that Google's services add (C(goog-…)).
     type: dict
 """
 
 EXAMPLES = r"""
-- name: A static address for a machine
+- name: Reserve a static address for a VM
   mlops.mlflow_gcp.gcp_address:
     project: my-project
     name: mlflow-address
     region: europe-west1
   register: address
 
-- name: Show it
+- name: Show the address
   ansible.builtin.debug:
     msg: "{{ address.resource.address | default('not known in check mode') }}"
 """
@@ -80,7 +80,7 @@ from ..module_utils._resource import Resource, run
 
 
 class Address(Resource):
-    """compute.addresses and, without a region, compute.globalAddresses."""
+    """Manage compute.addresses and, without a region, compute.globalAddresses."""
 
     kind = "address"
     formats = {"name": _formats.name, "region": _formats.region, "labels": _formats.labels}
@@ -100,19 +100,19 @@ class Address(Resource):
         "network_tier": Field(immutable=True),
         "subnetwork": Field(immutable=True, link="projects/{project}/regions/{region}/subnetworks/{}"),
         "description": Field(immutable=True),
-        "labels": Field(via="set_labels", create=False),  # setLabels is the only way to them
+        "labels": Field(via="set_labels", create=False),  # addresses.insert ignores labels; setLabels is needed
     }
     busy = ("RESERVING",)
 
     @property
     def collection(self) -> str:  # type: ignore[override]
-        """Where it lives depends on the region."""
+        """Return the collection of the region, or the global collection."""
         scope = "regions/{region}" if self.params["region"] else "global"
         return f"projects/{{project}}/{scope}/addresses"
 
 
 def main() -> None:
-    """Entry point."""
+    """Run the module."""
     run(Address, required_by={"subnetwork": ["region"]})
 
 

@@ -10,8 +10,8 @@ short_description: Manage a Cloud Storage bucket
 version_added: 0.1.0
 description:
   - Creates, updates and deletes a bucket of Google Cloud Storage.
-  - Bucket names are shared by everybody on Google Cloud. A bucket that belongs to another project is refused,
-    even where this account may write to it.
+  - Bucket names are global in Google Cloud. A bucket that belongs to another project is refused, even if this
+    account may write to the bucket.
 author:
   - the mlops.mlflow_gcp authors (@mlops)
 extends_documentation_fragment:
@@ -19,7 +19,7 @@ extends_documentation_fragment:
   - mlops.mlflow_gcp.gcp.state
 options:
   name:
-    description: The bucket's name.
+    description: Name of the bucket.
     type: str
     required: true
   location:
@@ -28,66 +28,66 @@ options:
       - Cannot be changed after creation.
     type: str
   storage_class:
-    description: The class of objects that are written without one.
+    description: Default storage class of new objects.
     type: str
     choices: [STANDARD, NEARLINE, COLDLINE, ARCHIVE]
   uniform_bucket_level_access:
-    description: Whether only IAM decides on access, and not each object's list.
+    description: Whether only IAM controls access, and the access control lists of objects are ignored.
     type: bool
     default: true
   public_access_prevention:
     description:
-      - V(enforced) makes it impossible to open the bucket to everybody.
-      - V(inherited) leaves that to the organisation.
+      - V(enforced) prevents public access to the bucket.
+      - V(inherited) uses the organisation's policy.
     type: str
     default: enforced
     choices: [enforced, inherited]
   versioning:
-    description: Whether an object that is overwritten or deleted is kept as a noncurrent version.
+    description: Whether a noncurrent version is kept when an object is overwritten or deleted.
     type: bool
   soft_delete_retention_seconds:
     description:
-      - How long deleted objects can be restored, from 604800 (7 days) to 7776000 (90 days).
-      - V(0) switches it off.
+      - Number of seconds in which deleted objects can be restored, from 604800 (7 days) to 7776000 (90 days).
+      - V(0) disables soft delete.
     type: int
   requester_pays:
-    description: Whether each request must name a project that pays for it. Requests that name none are refused then.
+    description: Whether each request must name a project that pays for the request. Other requests are refused.
     type: bool
   default_event_based_hold:
-    description: Whether new objects are put on hold, so that they cannot be deleted or overwritten.
+    description: Whether new objects get an event-based hold, so that they cannot be deleted or overwritten.
     type: bool
   retention_period_seconds:
     description:
-      - How long an object cannot be deleted or overwritten after it was written (retention policy).
-      - V(0) removes the policy. Google refuses to shorten or remove one that is locked.
+      - Number of seconds after the write in which an object cannot be deleted or overwritten (retention policy).
+      - V(0) removes the policy. Google refuses to shorten or remove a locked policy.
     type: int
   ip_filter_mode:
-    description: Whether requests are refused by the network that they come from.
+    description: Whether the IP filter refuses requests according to their network.
     type: str
     choices: [Enabled, Disabled]
   labels:
-    description: Labels. The whole map, so that a label which is not in it is removed.
+    description: Labels. Replaces the existing map.
     type: dict
   lifecycle_rules:
-    description: What happens to objects as they age. The whole set, so that a rule which is not in it is removed.
+    description: Lifecycle rules. Replaces the existing list.
     type: list
     elements: dict
     suboptions:
       action:
-        description: What is done.
+        description: The action.
         type: dict
         required: true
         suboptions:
           type:
-            description: The kind of action.
+            description: Type of the action.
             type: str
             required: true
             choices: [Delete, SetStorageClass, AbortIncompleteMultipartUpload]
           storage_class:
-            description: The new class, with V(SetStorageClass).
+            description: The new storage class, with V(SetStorageClass).
             type: str
       condition:
-        description: When it is done. All of what is set must hold.
+        description: Conditions of the action. All conditions must be met.
         type: dict
         required: true
         suboptions:
@@ -95,46 +95,46 @@ options:
             description: Days since the object was written.
             type: int
           created_before:
-            description: Written before this day, as V(2026-01-31).
+            description: The object was written before this day, such as V(2026-01-31).
             type: str
           days_since_noncurrent_time:
-            description: Days since it became a noncurrent version.
+            description: Days since the object became a noncurrent version.
             type: int
           is_live:
-            description: Whether it is the current version.
+            description: Whether the object is the current version.
             type: bool
           matches_prefix:
-            description: Names that begin with one of these.
+            description: The object's name begins with one of these prefixes.
             type: list
             elements: str
           matches_storage_class:
-            description: Of one of these classes.
+            description: The object has one of these storage classes.
             type: list
             elements: str
           matches_suffix:
-            description: Names that end with one of these.
+            description: The object's name ends with one of these suffixes.
             type: list
             elements: str
           num_newer_versions:
-            description: At least so many newer versions of it exist.
+            description: The object has at least this many newer versions.
             type: int
   force:
     description:
-      - With O(state=absent), delete what is in the bucket too, older versions included.
-      - Without it, a bucket that is not empty is refused.
-      - Objects are deleted in parallel. A run that was cut off goes on where it ended.
-      - The time of O(timeout) starts again with every object that is deleted.
+      - With O(state=absent), also delete all objects in the bucket, including noncurrent versions.
+      - Without O(force), the module refuses to delete a bucket that is not empty.
+      - Objects are deleted in parallel. After an interrupted run, the next run deletes the remaining objects.
+      - The time limit O(timeout) restarts after each deleted object.
     type: bool
     default: false
   progress_file:
     description:
-      - File that the module writes its progress to while it runs.
-      - Set by the task's action plugin, which prints the progress every ten seconds.
+      - File to which the module writes its progress.
+      - The task's action plugin sets this option and prints the progress every ten seconds.
     type: path
 """
 
 EXAMPLES = r"""
-- name: A private bucket that keeps old versions for a month
+- name: Create a private bucket that keeps old versions for a month
   mlops.mlflow_gcp.gcp_bucket:
     project: my-project
     name: my-project-mlflow-artifacts
@@ -148,7 +148,7 @@ EXAMPLES = r"""
         condition:
           days_since_noncurrent_time: 30
 
-- name: Neither the bucket nor what was in it
+- name: Delete a bucket and all objects in it
   mlops.mlflow_gcp.gcp_bucket:
     project: my-project
     name: my-project-scratch
@@ -180,12 +180,12 @@ from ..module_utils._objects import many
 from ..module_utils._progress import OPTION, Progress
 from ..module_utils._resource import RefusedError, Resource, run
 
-PARALLEL = 10  # deletions at a time; requests keeps as many connections
+PARALLEL = 10  # deletions at a time; requests keeps this many connections
 EMPTY_ATTEMPTS = 3
 
 
 class Bucket(Resource):
-    """storage.buckets."""
+    """Manage storage.buckets."""
 
     api = "storage"
     kind = "bucket"
@@ -262,25 +262,25 @@ class Bucket(Resource):
     }
 
     def upper(self, value: str) -> str:
-        """Locations come back in capitals."""
+        """Return the value in capital letters, as the API returns locations."""
         return value.upper()
 
     def retention(self, seconds: int) -> Json | None:
-        """The retention policy, or none."""
+        """Return the retention policy, or None for 0 seconds."""
         return {"retentionPeriod": str(seconds)} if seconds else None
 
     def has(self, option: str, current: Json) -> Any:
-        """A bucket that never had a filter does not speak of one."""
+        """Return the current value. The API omits the filter of a bucket that never had a filter."""
         has = super().has(option, current)
         return has or "Disabled" if option == "ip_filter_mode" else has
 
     def create(self, body: Json) -> None:
-        """A new bucket has no filter and no retention policy; what removes them is for a bucket that is there."""
+        """Create the bucket. Omit options that remove a filter or a retention policy: a new bucket has neither."""
         unneeded = {"ipFilter": {"mode": "Disabled"}, "retentionPolicy": None}
         super().create({key: value for key, value in body.items() if key not in unneeded or value != unneeded[key]})
 
     def read(self) -> Json | None:
-        """A 403 is worth more words here: the name may be taken by somebody else."""
+        """Return the bucket. Explain a 403, because another project may own the name."""
         try:
             return super().read()
         except GoogleError as error:
@@ -295,18 +295,18 @@ class Bucket(Resource):
 
     @cached_property
     def project_number(self) -> str:
-        """Wanted on a new project too, which has Cloud Storage and not yet Resource Manager."""
+        """Return the project's number, also if a new project has not enabled Resource Manager yet."""
         try:
             return super().project_number
         except GoogleError as error:
             if not error.service_disabled:
                 raise
-        # Service Usage, which every project has, puts the number into its names.
+        # Service Usage is available in every project and has the project's number in its resource names.
         path = f"v1/projects/{self.params['project']}/services/cloudresourcemanager.googleapis.com"
         return str(self.client.get("serviceusage", path)["name"]).split("/")[1]
 
     def check(self, current: Json) -> None:
-        """Whoever owns a bucket reads what is in it: never take somebody else's for ours."""
+        """Refuse a bucket of another project, because its owner can read all objects in it."""
         if str(current.get("projectNumber")) != self.project_number:
             raise RefusedError(
                 f"{self.title} belongs to another project (number {current.get('projectNumber')}; project "
@@ -315,7 +315,7 @@ class Bucket(Resource):
             )
 
     def delete(self, current: Json) -> None:
-        """Only an empty bucket can be deleted."""
+        """Delete the bucket. Google deletes only an empty bucket."""
         attempts = EMPTY_ATTEMPTS if self.params["force"] else 1
         while True:
             attempts -= 1
@@ -326,7 +326,7 @@ class Bucket(Resource):
             except GoogleError as error:
                 if error.code != 409:
                     raise
-                if attempts:  # somebody wrote another object meanwhile
+                if attempts:  # another client wrote an object in the meantime
                     continue
                 raise RefusedError(
                     f"{self.title} cannot be deleted: {error} Look at what is in it, and empty it first with "
@@ -335,7 +335,7 @@ class Bucket(Resource):
             return
 
     def empty(self) -> None:
-        """Delete every object in every version, page by page: a run that is cut off has deleted what it listed."""
+        """Delete all versions of all objects, one page at a time, so that an interrupted run makes progress."""
         progress = Progress(self.params["progress_file"], self.client.clock)
         progress.begin(f"Deleting the objects of bucket {self.params['name']}: {{}} versions deleted")
         objects = f"{self.self_path}/o"
@@ -345,7 +345,7 @@ class Bucket(Resource):
             try:
                 self.client.request("DELETE", "storage", path, params={"generation": found["generation"]})
             except GoogleError as error:
-                if error.code != 404:  # deleted by somebody else meanwhile
+                if error.code != 404:  # another client deleted the version in the meantime
                     raise
             progress.step()
 
@@ -356,7 +356,7 @@ class Bucket(Resource):
 
 
 def main() -> None:
-    """Entry point."""
+    """Run the module."""
     run(Bucket)
 
 

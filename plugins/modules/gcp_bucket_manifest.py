@@ -6,16 +6,16 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: gcp_bucket_manifest
-short_description: Write down which generation of every object a bucket has
+short_description: Record the generation of every object of a bucket
 version_added: 0.1.0
 description:
-  - Lists the live objects of a bucket with their generations, sizes and checksums into one object of another bucket.
-    With M(mlops.mlflow_gcp.gcp_bucket_restore) the bucket can be brought back to that for as long as the generations
-    exist, which takes a bucket with versioning.
-  - No object is copied, so it costs a listing and a few bytes an object, also where there are terabytes.
-  - A manifest that is there is left as it is.
-  - The object is gzip-compressed, one line of JSON an object after a first line that counts and guards them. It is
-    gathered in a temporary file, not in memory.
+  - Lists the live objects of a bucket with their generations, sizes and checksums in one object of another bucket.
+    M(mlops.mlflow_gcp.gcp_bucket_restore) can restore the bucket from this manifest while the generations exist. The
+    bucket needs versioning.
+  - No object is copied. The cost is a listing and a few bytes for each object, also for terabytes of data.
+  - An existing manifest is not changed.
+  - The manifest is gzip-compressed. The first line contains the counts and a checksum. Each other line describes one
+    object in JSON. The module collects the lines in a temporary file, not in memory.
 author:
   - the mlops.mlflow_gcp authors (@mlops)
 extends_documentation_fragment:
@@ -23,26 +23,26 @@ extends_documentation_fragment:
   - mlops.mlflow_gcp.gcp.state
 options:
   bucket:
-    description: The bucket that is written down.
+    description: The bucket to record.
     type: str
     required: true
   manifest_bucket:
-    description: The bucket that the manifest is written to. Not the same, where it would write down itself.
+    description: The bucket of the manifest. Must differ from O(bucket), or the manifest would record itself.
     type: str
     required: true
   name:
-    description: The manifest's name, such as V(backups/monday/artifacts.ndjson.gz).
+    description: Name of the manifest, such as V(backups/monday/artifacts.ndjson.gz).
     type: str
     required: true
   progress_file:
     description:
-      - File that the module writes its progress to while it runs.
-      - Set by the task's action plugin, which prints the progress every ten seconds.
+      - File to which the module writes its progress.
+      - The task's action plugin sets this option and prints the progress every ten seconds.
     type: path
 """
 
 EXAMPLES = r"""
-- name: Write down what there is
+- name: Record the objects of the artifact bucket
   mlops.mlflow_gcp.gcp_bucket_manifest:
     project: my-project
     bucket: my-project-mlflow-artifacts
@@ -58,7 +58,7 @@ resource:
   returned: success
   type: dict
 manifest:
-  description: What its first line says; null where it is absent or planned.
+  description: The manifest's first line. Null if the manifest is absent or planned.
   returned: success
   type: dict
   sample:
@@ -82,7 +82,7 @@ from ..module_utils._resource import RefusedError, Resource, run
 
 
 class BucketManifest(Resource):
-    """An object of storage.objects with what another bucket has."""
+    """Manage an object of storage.objects that records the objects of another bucket."""
 
     api = "storage"
     kind = "manifest"
@@ -98,16 +98,16 @@ class BucketManifest(Resource):
 
     @property
     def self_path(self) -> str:
-        """The manifest's object."""
+        """Return the path of the manifest's object."""
         return _objects.path(self.params["manifest_bucket"], self.params["name"])
 
     def check_create(self) -> None:
-        """A bucket without versions has nothing to come back to."""
+        """Refuse a bucket without versioning, because its old generations are not kept."""
         if self.params["bucket"] == self.params["manifest_bucket"]:
             raise RefusedError(f"{self.title} would be in the bucket that it writes down. Set another manifest_bucket.")
 
     def create(self, body: Json) -> None:
-        """List into a file, then write the file; the name must still be free."""
+        """Write the list to a temporary file, then upload the file if the name is still free."""
         header = {"bucket": self.params["bucket"], "time": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"}
         with tempfile.TemporaryFile() as lines, tempfile.TemporaryFile() as whole:
             try:
@@ -133,17 +133,17 @@ class BucketManifest(Resource):
             yield item
 
     def more(self, current: Json) -> Json:
-        """Its first line, which the object has as metadata too."""
+        """Return the manifest's first line, which is also in the object's metadata."""
         said = current.get("metadata") or {}
         return {"manifest": {key: int(value) if key in {"objects", "bytes"} else value for key, value in said.items()}}
 
     def found(self) -> Json:
-        """Nothing where there is none."""
+        """Return null values for an absent manifest."""
         return {"manifest": None}
 
 
 def main() -> None:
-    """Entry point."""
+    """Run the module."""
     run(BucketManifest)
 
 

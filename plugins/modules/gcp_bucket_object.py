@@ -6,11 +6,11 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: gcp_bucket_object
-short_description: Manage a small object of text in a bucket
+short_description: Manage a small text object in a bucket
 version_added: 0.1.0
 description:
-  - Writes, reads and deletes an object of a Cloud Storage bucket, for records and settings of a few kilobytes. Use
-    C(gcloud storage) for files.
+  - Writes, reads and deletes an object of a Cloud Storage bucket. The module is for records and settings of a few
+    kilobytes. Use C(gcloud storage) for files.
 author:
   - the mlops.mlflow_gcp authors (@mlops)
 extends_documentation_fragment:
@@ -22,16 +22,16 @@ options:
     type: str
     required: true
   name:
-    description: The object's name.
+    description: Name of the object.
     type: str
     required: true
   content:
     description:
-      - What the object should hold. Needed to create it.
-      - Where it is not set, an object that is there is left as it is.
+      - Content of the object. Needed to create the object.
+      - If not set, an existing object is not changed.
     type: str
   content_type:
-    description: What kind of text it is. Set when it is written.
+    description: Media type of the content. Set when the object is written.
     type: str
     default: application/json
   return_content:
@@ -41,7 +41,7 @@ options:
 """
 
 EXAMPLES = r"""
-- name: A note
+- name: Write a record
   mlops.mlflow_gcp.gcp_bucket_object:
     project: my-project
     bucket: my-project-mlflow-backups
@@ -57,7 +57,7 @@ resource:
   returned: success
   type: dict
 content:
-  description: What it holds; null where it is absent or planned.
+  description: Content of the object. Null if the object is absent or planned.
   returned: with O(return_content=true)
   type: str
 """
@@ -74,7 +74,7 @@ from ..module_utils._resource import RefusedError, Resource, run
 
 
 class BucketObject(Resource):
-    """storage.objects, small ones."""
+    """Manage small storage.objects."""
 
     api = "storage"
     kind = "object"
@@ -91,29 +91,29 @@ class BucketObject(Resource):
 
     @property
     def self_path(self) -> str:
-        """The object."""
+        """Return the path of the object."""
         return _objects.path(self.params["bucket"], self.params["name"])
 
     @property
     def title(self) -> str:
-        """The object and its bucket."""
+        """Return the names of the object and its bucket."""
         return f"{self.kind} {self.params['name']} of bucket {self.params['bucket']}"
 
     def md5(self, value: str) -> str:
-        """Contents are compared by their checksum."""
+        """Return the content's MD5 checksum, by which contents are compared."""
         return base64.b64encode(hashlib.md5(value.encode(), usedforsecurity=False).digest()).decode()
 
     def check_create(self) -> None:
-        """There must be something to write."""
+        """Require content to create the object."""
         if self.params["content"] is None:
             raise RefusedError(f"{self.title} is not there. Set content to create it.")
 
     def create(self, body: Json) -> None:
-        """Write it where there is none."""
+        """Write the object if its name is still free."""
         self._write("0")
 
     def write(self, body: Json, current: Json) -> None:
-        """Write it in place of the one that was compared."""
+        """Replace the generation that was compared."""
         self._write(current["generation"])
 
     def _write(self, generation: str) -> None:
@@ -122,20 +122,20 @@ class BucketObject(Resource):
         _objects.upload(self.client, self.params["bucket"], resource, io.BytesIO(data), len(data), generation)
 
     def more(self, current: Json) -> Json:
-        """The content, where it was asked for."""
+        """Return the content if ``return_content`` is set."""
         if not self.params["return_content"]:
             return {}
         pieces = _objects.read(self.client, self.params["bucket"], self.params["name"], current["generation"])
         return {"content": b"".join(pieces).decode()}
 
     def found(self) -> Json:
-        """Nothing where there is none."""
+        """Return null values for an absent object."""
         empty: dict[str, Any] = {"content": None}
         return empty if self.params["return_content"] else {}
 
 
 def main() -> None:
-    """Entry point."""
+    """Run the module."""
     run(BucketObject)
 
 

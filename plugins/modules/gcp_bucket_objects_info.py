@@ -9,8 +9,8 @@ module: gcp_bucket_objects_info
 short_description: List objects of a bucket
 version_added: 0.1.0
 description:
-  - Lists the live objects of a Cloud Storage bucket, and reads small ones.
-  - A bucket that is not there has no objects.
+  - Lists the live objects of a Cloud Storage bucket, and reads small objects.
+  - If the bucket does not exist, the list is empty.
 author:
   - the mlops.mlflow_gcp authors (@mlops)
 extends_documentation_fragment:
@@ -21,11 +21,12 @@ options:
     type: str
     required: true
   prefix:
-    description: What the names begin with.
+    description: Prefix of the objects' names.
     type: str
     default: ''
   match:
-    description: A pattern of names, such as V(backups/*/backup.json). C(*) stops at a slash, C(**) does not.
+    description:
+      - Pattern of the objects' names, such as V(backups/*/backup.json). C(*) does not match a slash, C(**) does.
     type: str
   return_content:
     description: Whether to read each object and return it as C(content).
@@ -74,7 +75,7 @@ FIELDS = "name,generation,size,timeCreated,updated,contentType,md5Hash,crc32c,me
 
 
 class BucketObjects(Action):
-    """storage.objects.list."""
+    """List storage.objects."""
 
     api = "storage"
     doing = "list bucket {bucket}"
@@ -87,7 +88,7 @@ class BucketObjects(Action):
     }
 
     def look(self) -> Plan:
-        """List and read."""
+        """List the objects and read their contents."""
         query = {"prefix": self.params["prefix"], "matchGlob": self.params["match"]}
         query = {key: value for key, value in query.items() if value}
         bucket = self.params["bucket"]
@@ -104,7 +105,7 @@ class BucketObjects(Action):
 
 
 def main() -> None:
-    """Entry point."""
+    """Run the module."""
     run_action(BucketObjects)
 
 

@@ -6,68 +6,68 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: gcp_bucket_restore
-short_description: Bring a bucket back to a manifest
+short_description: Restore a bucket from a manifest
 version_added: 0.1.0
 description:
-  - Brings the objects of a bucket back to what M(mlops.mlflow_gcp.gcp_bucket_manifest) wrote down, or another bucket to
-    the same.
-  - Only what differs in size or checksum is copied, within Cloud Storage, from the generations written down.
-  - Before anything is changed, every generation that is needed must exist, unless O(lost=skip). Versions that were
-    overwritten or deleted exist for as long as the lifecycle rules of their bucket say; a manifest older than that
-    brings a warning.
-  - Afterwards the bucket is compared with the manifest once more.
+  - Restores the objects of a bucket, or of another bucket, to the state that
+    M(mlops.mlflow_gcp.gcp_bucket_manifest) recorded.
+  - Only objects that differ in size or checksum are copied, within Cloud Storage, from the recorded generations.
+  - Before any change, the module checks that every needed generation exists, unless O(lost=skip). The lifecycle rules
+    of the bucket determine how long overwritten and deleted versions exist. The module warns about a manifest that is
+    older than that.
+  - After the restore, the module compares the bucket with the manifest again.
 author:
   - the mlops.mlflow_gcp authors (@mlops)
 extends_documentation_fragment:
   - mlops.mlflow_gcp.gcp
 options:
   bucket:
-    description: The bucket to bring back.
+    description: The bucket to restore.
     type: str
     required: true
   manifest_bucket:
-    description: The bucket that the manifest is in.
+    description: The bucket of the manifest.
     type: str
     required: true
   manifest:
-    description: The manifest's name.
+    description: Name of the manifest.
     type: str
     required: true
   others:
     description:
-      - What becomes of objects that the manifest does not have.
-      - V(delete) makes them noncurrent versions, where the bucket has versioning.
+      - Whether to keep or delete objects that are not in the manifest.
+      - V(delete) makes them noncurrent versions if the bucket has versioning.
     type: str
     default: keep
     choices: [keep, delete]
   lost:
     description:
-      - What becomes of objects whose generation is gone.
+      - How to handle objects whose generation no longer exists.
       - V(refuse) fails and changes nothing.
-      - V(skip) brings back all the others, leaves what is there under those names as it is, and warns.
+      - V(skip) restores all other objects, does not change the objects of those names, and warns.
     type: str
     default: refuse
     choices: [refuse, skip]
   read_bytes:
     description:
-      - Download objects until so many bytes have come, and compare the bytes with the checksums of the manifest.
-        V(-1) reads them all.
-      - All objects that fit are read in the order of names; one that is larger than what is left is passed over.
+      - Download up to this number of bytes, and compare the objects with the checksums of the manifest. V(-1) reads
+        all objects.
+      - Objects are read in the order of their names. An object larger than the remaining number of bytes is skipped.
     type: int
     default: 0
   parallel:
-    description: How many objects are copied, deleted or read at a time.
+    description: Number of objects that are copied, deleted or read at a time.
     type: int
     default: 8
   progress_file:
     description:
-      - File that the module writes its progress to while it runs.
-      - Set by the task's action plugin, which prints the progress every ten seconds.
+      - File to which the module writes its progress.
+      - The task's action plugin sets this option and prints the progress every ten seconds.
     type: path
 """
 
 EXAMPLES = r"""
-- name: Back to Monday
+- name: Restore the artifact bucket from Monday's manifest
   mlops.mlflow_gcp.gcp_bucket_restore:
     project: my-project
     bucket: my-project-mlflow-artifacts
@@ -86,14 +86,14 @@ manifest:
     bytes: 31457280
 objects:
   description:
-    - How many objects there are of each kind. C(same) are as the manifest says, C(copied) were brought back,
-      C(copied_bytes) is the size of those, C(other) are not in the manifest, C(lost) cannot be brought back, C(read)
-      and C(read_bytes) were downloaded and compared.
+    - Number of objects of each kind. C(same) are equal to the manifest, C(copied) were restored, C(copied_bytes) is
+      the size of those, C(other) are not in the manifest, C(lost) cannot be restored, C(read) and C(read_bytes) were
+      downloaded and compared.
   returned: success
   type: dict
   sample: {same: 1198, copied: 2, copied_bytes: 2048, other: 3, lost: 0, read: 0, read_bytes: 0}
 lost:
-  description: The names of all objects that cannot be brought back, with O(lost=skip).
+  description: The names of all objects that cannot be restored, with O(lost=skip).
   returned: success
   type: list
   elements: str
@@ -123,7 +123,7 @@ SHOWN = 10
 
 
 class BucketRestore(Action):
-    """Copies of storage.objects, as a manifest says."""
+    """Restore storage.objects from a manifest."""
 
     api = "storage"
     doing = "bring bucket {bucket} back to manifest {manifest}"
@@ -143,10 +143,10 @@ class BucketRestore(Action):
         super().__init__(*args)
         self.files: list[IO[bytes]] = []
         self.progress = Progress(self.params["progress_file"], self.client.clock)
-        self.lost: list[str] = []  # names, as the last comparison found them
+        self.lost: list[str] = []  # names from the last comparison
 
     def look(self) -> Plan:
-        """Compare; what there is to do goes into a file, since it may be long."""
+        """Compare the bucket with the manifest. Write the steps to a file, because there may be many."""
         self.title_of_manifest = f"gs://{self.params['manifest_bucket']}/{self.params['manifest']}"
         bucket = self.client.find(self.api, f"b/{self.params['bucket']}")
         if bucket is None:
@@ -180,7 +180,7 @@ class BucketRestore(Action):
         return Plan(changed, values, _told(counts, examples), _told(after, {}))
 
     def carry_out(self, plan: Plan) -> Json:
-        """Copy and delete, and look whether it came out right."""
+        """Copy and delete objects, then compare the bucket with the manifest again."""
         self.steps.seek(0)
         self._many("restored or deleted", self._step, (json.loads(line) for line in self.steps))
         known = set(self.lost)
@@ -197,14 +197,14 @@ class BucketRestore(Action):
         return {"objects": plan.values["objects"] | read}
 
     def leave(self) -> None:
-        """No temporary file stays."""
+        """Remove the temporary files."""
         for file in self.files:
             file.close()
 
     # Comparing --------------------------------------------------------------------------------------------------------
 
     def compare(self, steps: IO[bytes] | None) -> tuple[dict[str, int], dict[str, list[str]]]:
-        """Count what is the same and what is not, and write what is to be done as lines into ``steps``."""
+        """Count equal and different objects, and write the needed steps as lines into ``steps``."""
         self.lost = []
         counts = dict.fromkeys(("same", "copied", "copied_bytes", "other", "lost"), 0)
         examples: dict[str, list[str]] = {key: [] for key in ("same", "copied", "other", "lost")}
@@ -238,7 +238,7 @@ class BucketRestore(Action):
         return counts, examples
 
     def compare_bytes(self) -> Json:
-        """Download objects, as many as was asked for, and compare their bytes with the manifest."""
+        """Download up to ``read_bytes`` of objects and compare their bytes with the manifest."""
         left, lock = self.params["read_bytes"], threading.Lock()
         total = {"read": 0, "read_bytes": 0}
         lost = set(self.lost)
@@ -279,7 +279,7 @@ class BucketRestore(Action):
         bucket, name = self.params["bucket"], step["name"]
         if "delete" in step:
             try:
-                # Without a generation, which would delete for good; the precondition says which one is meant.
+                # A delete with a generation would be permanent. The precondition selects the compared generation.
                 query = {"ifGenerationMatch": step["delete"]}
                 self.client.request("DELETE", self.api, _objects.path(bucket, name), params=query)
             except GoogleError as error:
@@ -288,7 +288,7 @@ class BucketRestore(Action):
             return
         path = f"{_objects.path(self.source, name)}/rewriteTo/{_objects.path(bucket, name)}"
         query = {"sourceGeneration": step["copy"], "fields": "done,rewriteToken"}
-        while True:  # what is large, or goes to another place, takes several calls
+        while True:  # the copy of a large object, or to another location, takes several calls
             answer = self.client.request("POST", self.api, path, params=query)
             if answer.get("done"):
                 return
@@ -361,7 +361,7 @@ def _told(counts: Json, examples: Json) -> Json:
 
 
 def main() -> None:
-    """Entry point."""
+    """Run the module."""
     run_action(BucketRestore)
 
 

@@ -10,11 +10,11 @@ short_description: Manage a VPC firewall rule
 version_added: 0.1.0
 description:
   - Creates, updates and deletes a firewall rule of a VPC network.
-  - A range, tag or port dropped from a list is closed by the next run.
-  - An ingress rule that names no source would be open to the whole internet, since this is how the service reads it.
-    It is refused; write V(0.0.0.0/0) where that is meant.
-  - Google cannot change the direction of a rule. The rule is deleted and created again then; it has no effect for some
-    seconds.
+  - A range, tag or port that is removed from a list loses access in the next run.
+  - Compute Engine opens an ingress rule without a source to the whole internet. The module refuses such a rule. Write
+    V(0.0.0.0/0) to open a rule to the internet.
+  - Google cannot change the direction of a rule. The module deletes and creates the rule instead. For some seconds
+    the rule has no effect.
 author:
   - the mlops.mlflow_gcp authors (@mlops)
 extends_documentation_fragment:
@@ -22,76 +22,76 @@ extends_documentation_fragment:
   - mlops.mlflow_gcp.gcp.state
 options:
   name:
-    description: The rule's name.
+    description: Name of the rule.
     type: str
     required: true
   network:
     description:
-      - The network's name, or its link.
+      - Name or link of the network.
       - Needed with O(state=present). Cannot be changed after creation.
     type: str
   description:
-    description: A text for people.
+    description: Free text.
     type: str
   direction:
-    description: Which traffic it is about.
+    description: Direction of the traffic.
     type: str
     choices: [INGRESS, EGRESS]
     default: INGRESS
   priority:
-    description: From 0 to 65535; the lowest number wins. Google's default is 1000.
+    description: Priority from 0 to 65535. The lowest number has precedence. Google's default is 1000.
     type: int
   disabled:
-    description: Whether the rule is kept but has no effect.
+    description: Whether the rule is kept without effect.
     type: bool
   allowed:
     description:
-      - What it lets through. One of O(allowed) and O(denied) is needed with O(state=present).
+      - Allowed traffic. One of O(allowed) and O(denied) is needed with O(state=present).
     type: list
     elements: dict
     suboptions: &protocols
       ip_protocol:
-        description: V(tcp), V(udp), V(icmp), V(esp), V(ah), V(sctp), V(ipip), V(all), or a protocol's number.
+        description: V(tcp), V(udp), V(icmp), V(esp), V(ah), V(sctp), V(ipip), V(all), or the number of a protocol.
         type: str
         required: true
       ports:
-        description: Ports such as V(443) and ranges such as V(8000-8999); all ports where it is not set.
+        description: Ports such as V(443) and ranges such as V(8000-8999). If not set, all ports.
         type: list
         elements: str
   denied:
-    description: What it holds back.
+    description: Denied traffic.
     type: list
     elements: dict
     suboptions: *protocols
   source_ranges:
     description:
-      - Ranges in CIDR form from which traffic comes; an address alone means that address.
+      - Source ranges in CIDR form. An address without a prefix length means this address only.
     type: list
     elements: str
   destination_ranges:
-    description: Ranges in CIDR form to which traffic goes.
+    description: Destination ranges in CIDR form.
     type: list
     elements: str
   source_tags:
-    description: Network tags of the machines from which traffic comes.
+    description: Network tags of the source VMs.
     type: list
     elements: str
   source_service_accounts:
-    description: E-mail addresses of the service accounts of the machines from which traffic comes.
+    description: E-mail addresses of the service accounts of the source VMs.
     type: list
     elements: str
   target_tags:
-    description: Network tags of the machines it is for. All machines of the network where no target is set.
+    description: Network tags of the target VMs. Without a target, the rule applies to all VMs of the network.
     type: list
     elements: str
   target_service_accounts:
-    description: E-mail addresses of the service accounts of the machines it is for.
+    description: E-mail addresses of the service accounts of the target VMs.
     type: list
     elements: str
 """
 
 EXAMPLES = r"""
-- name: HTTPS from everywhere to the machines with a tag
+- name: Allow HTTP and HTTPS from everywhere to the VMs with a tag
   mlops.mlflow_gcp.gcp_firewall_rule:
     project: my-project
     name: mlflow-allow-https
@@ -104,7 +104,7 @@ EXAMPLES = r"""
     target_tags:
       - mlflow-server
 
-- name: No way in by SSH
+- name: Delete the rule for SSH
   mlops.mlflow_gcp.gcp_firewall_rule:
     project: my-project
     name: mlflow-allow-ssh
@@ -149,7 +149,7 @@ _SOURCES = ("source_ranges", "source_tags", "source_service_accounts")
 
 
 class FirewallRule(Resource):
-    """compute.firewalls."""
+    """Manage compute.firewalls."""
 
     kind = "firewall rule"
     collection = "projects/{project}/global/firewalls"
@@ -193,15 +193,15 @@ class FirewallRule(Resource):
     }
 
     def protocols(self, value: list[Json]) -> list[Json]:
-        """Protocols come back in small letters."""
+        """Return the protocols in lower case, as the API returns them."""
         return [{**item, "IPProtocol": item["IPProtocol"].lower()} for item in value]
 
     def ranges(self, value: list[str]) -> list[str]:
-        """Ranges as the service spells them: an address alone gets its /32 or /128."""
+        """Return the ranges in the API's spelling: an address without a prefix gets /32 or /128."""
         return [_network(item) for item in value]
 
     def patch(self, body: Json, current: Json, paths: Sequence[str]) -> None:
-        """Change what can be changed; replace the rule for the rest."""
+        """Patch the rule, or replace the rule to change its direction."""
         if "direction" in body:  # a rule holds no data, so nothing is lost
             self.delete(current)
             self.create({"name": self.params["name"], **self.document(self.wanted())})
@@ -212,16 +212,16 @@ class FirewallRule(Resource):
         super().patch(body, current, paths)
 
     def check_create(self) -> None:
-        """See _refuse_open."""
+        """Refuse a rule that is open to the internet by accident."""
         self._refuse_open({})
 
     def check(self, current: Json) -> None:
-        """See _refuse_open."""
+        """Refuse a rule that is open to the internet by accident."""
         if self.params["state"] == "present":
             self._refuse_open(current)
 
     def _refuse_open(self, current: Json) -> None:
-        # Without any source the service puts 0.0.0.0/0: a list that happens to be empty would open the door wide.
+        # Without a source the API sets 0.0.0.0/0: an empty list would open the rule to the internet.
         left = (self.params[key] if self.params[key] is not None else self.has(key, current) for key in _SOURCES)
         if self.params["direction"] == "INGRESS" and not any(left):
             raise RefusedError(
@@ -235,11 +235,11 @@ def _network(text: str) -> str:
     try:
         return str(ipaddress.ip_network(text))
     except ValueError:
-        return text  # the service says best what is wrong with it
+        return text  # the API reports an invalid range best
 
 
 def main() -> None:
-    """Entry point."""
+    """Run the module."""
     run(
         FirewallRule,
         required_if=[("state", "present", ["network"]), ("state", "present", ["allowed", "denied"], True)],

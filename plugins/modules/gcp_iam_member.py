@@ -6,17 +6,18 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: gcp_iam_member
-short_description: Give a role to a member
+short_description: Manage a role of a member
 version_added: 0.1.0
 description:
-  - Puts one member into one binding of the IAM policy of a project, a bucket, a secret or a service account,
-    or takes it out.
-  - Other members, bindings, conditions and audit settings of the policy stay as they are, even where somebody
-    changes them at the same time.
-  - IAM needs up to a minute until it knows a new service account; the module repeats what it refuses for that reason.
-  - A deleted account stays in a policy as C(deleted:serviceAccount:ADDRESS?uid=ID). One that has the name of O(member)
-    is replaced in the binding, or removed with it; those of other names stay. Where Google refuses to write one of
-    them back and names it, it is left out and returned as RV(removed_deleted_members).
+  - Adds one member to one binding of the IAM policy of a project, a bucket, a secret or a service account, or removes
+    the member.
+  - Other members, bindings, conditions and audit settings of the policy do not change, even if another client changes
+    them at the same time.
+  - IAM needs up to a minute to know a new service account. The module repeats requests that fail for this reason.
+  - A deleted account stays in a policy as C(deleted:serviceAccount:ADDRESS?uid=ID). A deleted account with the name of
+    O(member) is replaced in the binding, or removed together with O(member). Deleted accounts with other names stay.
+    If Google refuses to write a deleted account back and names the account, the module removes the account and returns
+    it in RV(removed_deleted_members).
 author:
   - the mlops.mlflow_gcp authors (@mlops)
 extends_documentation_fragment:
@@ -24,31 +25,31 @@ extends_documentation_fragment:
   - mlops.mlflow_gcp.gcp.state
 options:
   scope:
-    description: What the role is given on.
+    description: Type of the resource on which the role is granted.
     type: str
     required: true
     choices: [project, bucket, secret, service_account]
   resource:
     description:
-      - The name of the bucket or of the secret, or the service account's ID or e-mail address.
-      - Needed with each O(scope) but V(project), where it is O(project).
+      - Name of the bucket or the secret, or the ID or e-mail address of the service account.
+      - Needed with each O(scope) except V(project). With V(project) the resource is O(project).
     type: str
   role:
     description: The role, such as V(roles/logging.logWriter).
     type: str
     required: true
   member:
-    description: Who gets it, such as V(serviceAccount:mlflow-server@my-project.iam.gserviceaccount.com).
+    description: The principal, such as V(serviceAccount:mlflow-server@my-project.iam.gserviceaccount.com).
     type: str
     required: true
   condition:
     description:
-      - When the role holds. It is part of the binding's identity, so that the same role with another condition,
-        or with none, is another binding and stays as it is.
+      - Condition of the binding. The condition is part of the binding's identity. A binding of the same role with
+        another condition, or without a condition, is another binding and does not change.
     type: dict
     suboptions:
       title:
-        description: A short name for people.
+        description: Short name of the condition.
         type: str
         required: true
       expression:
@@ -56,25 +57,25 @@ options:
         type: str
         required: true
       description:
-        description: A text for people.
+        description: Free text.
         type: str
   public_members:
     description:
       - V(absent) also removes C(allUsers) and C(allAuthenticatedUsers) from every binding of the policy.
-      - Without it they stay as they are.
+      - If not set, they stay as they are.
     type: str
     choices: [absent]
 """
 
 EXAMPLES = r"""
-- name: Let a machine write logs
+- name: Allow a VM to write logs
   mlops.mlflow_gcp.gcp_iam_member:
     project: my-project
     scope: project
     role: roles/logging.logWriter
     member: serviceAccount:mlflow-server@my-project.iam.gserviceaccount.com
 
-- name: Let it read one secret
+- name: Allow the VM to read one secret
   mlops.mlflow_gcp.gcp_iam_member:
     project: my-project
     scope: secret
@@ -93,7 +94,7 @@ resource:
     role: roles/logging.logWriter
     member: serviceAccount:mlflow-server@my-project.iam.gserviceaccount.com
 removed_deleted_members:
-  description: Members that were left out since their accounts are deleted and Google refused to write them back.
+  description: Members that were removed because their accounts are deleted and Google refused to write them back.
   returned: success
   type: list
   elements: str
@@ -120,7 +121,7 @@ from ..module_utils._iam import (
 )
 from ..module_utils._resource import VISIBLE_WITHIN, RefusedError, Resource, run
 
-# Scope → API, the policy's resource, and the methods that read and write it. Version 3 or the conditions get lost.
+# Scope → API, the resource of the policy, and the methods that read and write it. Versions before 3 lose conditions.
 _READ = {"options.requestedPolicyVersion": "3"}
 _SCOPES = {
     "project": ("cloudresourcemanager", "v1/projects/{resource}"),
@@ -131,7 +132,7 @@ _SCOPES = {
 
 
 class IamMember(Resource):
-    """One member of one binding of an IAM policy."""
+    """Manage one member of one binding of an IAM policy."""
 
     kind = "IAM member"
     create_body = {}
@@ -168,17 +169,17 @@ class IamMember(Resource):
         self.api, self.path = _SCOPES[params["scope"]]
         self.binding = (params["role"], params["member"], self.wanted().get("condition"))
         self.unwritable: set[str] = set()  # deleted accounts that Google refused to write back
-        self.refused: set[str] = set()  # those that it named once
+        self.refused: set[str] = set()  # deleted accounts that Google named once
         self.written: list[str] = []  # deleted accounts in the policy that was sent last
 
     @property
     def title(self) -> str:
-        """The role, the member and what it is given on."""
+        """Return the role, the member and the resource."""
         scope = self.params["scope"].replace("_", " ")
         return f"{self.params['role']} for {self.params['member']} on {scope} {self.params['resource']}"
 
     def read(self) -> Json | None:
-        """The member's place in the policy; what is not there has no policy."""
+        """Return the member's binding; an absent resource has no policy."""
         try:
             policy = self._policy()
         except GoogleError as error:
@@ -194,7 +195,7 @@ class IamMember(Resource):
         return self.document(wanted)
 
     def check_create(self) -> None:
-        """Google takes a deleted account back into a policy, but never into another one."""
+        """Refuse to add a deleted account: Google only accepts it in a policy that already has it."""
         if self.params["member"].startswith(DELETED):
             raise RefusedError(
                 f"member '{self.params['member']}' is a deleted account, which no role can be given to. "
@@ -202,7 +203,7 @@ class IamMember(Resource):
             )
 
     def found(self) -> Json:
-        """Which members had to go."""
+        """Return the deleted members that were removed."""
         return {"removed_deleted_members": sorted(self.unwritable)}
 
     def _policy(self) -> Json:
@@ -217,7 +218,7 @@ class IamMember(Resource):
         return self.client.request("POST", self.api, f"{path}:getIamPolicy", body=body)
 
     def create(self, body: Json) -> None:
-        """Put the member in."""
+        """Add the member."""
         private = "public_members" in self.wanted()
 
         def change(policy: Json) -> Json:
@@ -227,15 +228,15 @@ class IamMember(Resource):
         self._edit(change)
 
     def remove_public_members(self, body: Json, current: Json) -> None:
-        """Take those out that stand for everybody."""
+        """Remove allUsers and allAuthenticatedUsers."""
         self._edit(lambda policy: without(policy, PUBLIC) if public(policy) else policy)
 
     def delete(self, current: Json) -> None:
-        """Take the member out."""
+        """Remove the member."""
         self._edit(lambda policy: revoke(policy, *self.binding) if mentioned(policy, *self.binding) else policy)
 
     def _edit(self, change: Callable[[Json], Json]) -> None:
-        """Read, change and write the policy, all of it again when somebody was faster: its etag tells."""
+        """Read, change and write the policy. Repeat this if the etag shows a concurrent change."""
 
         def attempt() -> None:
             policy = self._policy()
@@ -252,11 +253,11 @@ class IamMember(Resource):
         self.insist(attempt, self._passes, VISIBLE_WITHIN)
 
     def _passes(self, error: GoogleError) -> bool:
-        """Whether it passes by itself: a changed policy, or a service account that is too new or just deleted."""
+        """Return whether the error is temporary: a changed policy, or a service account that is new or just deleted."""
         if error.code == 404:
             return self.params["scope"] == "service_account"
         if error.code == 400 and self.written:
-            # An account was undeleted or purged meanwhile, which the next reading shows. One that is named twice stays.
+            # An account was undeleted or purged in the meantime. The next read shows that. A second refusal is final.
             named = {member for member in self.written if _address(member) in error.message.lower()}
             self.unwritable |= named & self.refused
             self.refused |= named
@@ -270,7 +271,7 @@ def _address(member: str) -> str:
 
 
 def main() -> None:
-    """Entry point."""
+    """Run the module."""
     needs = [("scope", scope, ["resource"]) for scope in _SCOPES if scope != "project"]
     run(IamMember, required_if=needs)
 

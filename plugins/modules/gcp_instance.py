@@ -6,12 +6,12 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: gcp_instance
-short_description: Manage a virtual machine
+short_description: Manage a VM instance
 version_added: 0.1.0
 description:
-  - Creates, updates, starts, stops and deletes a virtual machine of Google Compute Engine with one boot disk and one
+  - Creates, updates, starts, stops and deletes a VM instance of Google Compute Engine with one boot disk and one
     network interface.
-  - Can wait for the SSH host keys that the machine publishes, so that the first connection to it is a verified one.
+  - Can wait for the SSH host keys that the VM publishes, so that the first SSH connection verifies the VM.
 author:
   - the mlops.mlflow_gcp authors (@mlops)
 extends_documentation_fragment:
@@ -19,135 +19,135 @@ extends_documentation_fragment:
   - mlops.mlflow_gcp.gcp.state
 options:
   name:
-    description: The machine's name.
+    description: Name of the VM.
     type: str
     required: true
   zone:
-    description: The zone it is in, such as V(europe-west1-b).
+    description: Zone of the VM, such as V(europe-west1-b).
     type: str
     required: true
   machine_type:
     description:
-      - The machine type, such as V(e2-standard-2). Needed to create the machine.
-      - A running machine must be stopped to get another one, see O(allow_stopping_for_update).
+      - The machine type, such as V(e2-standard-2). Needed to create the VM.
+      - A running VM must be stopped to change the machine type, see O(allow_stopping_for_update).
     type: str
   status:
     description:
-      - Whether it should run. Where it is not set, a machine is created running, and one that exists is left as it is.
+      - Whether the VM should run. If not set, a new VM is started, and an existing VM keeps its status.
     type: str
     choices: [RUNNING, TERMINATED]
   allow_stopping_for_update:
     description:
-      - Whether a running machine may be stopped and started for a change that needs it, which are those of
-        O(machine_type), O(service_account) and O(shielded_instance_config).
-      - Without it such a change is refused.
+      - Whether the module may stop and start a running VM for a change of O(machine_type), O(service_account) or
+        O(shielded_instance_config).
+      - Without this option such a change is refused.
     type: bool
     default: false
   boot_disk:
-    description: The disk it boots from, which is deleted with the machine. Needed to create the machine.
+    description: The boot disk, which is deleted with the VM. Needed to create the VM.
     type: dict
     suboptions:
       source_image:
         description:
-          - The image, or the family, that the disk is made of, such as
+          - The source image of the disk, or an image family, such as
             V(projects/debian-cloud/global/images/family/debian-13).
-          - It counts only when the machine is created. Later the disk is what has become of it.
+          - Used only to create the VM. The module does not compare it later.
         type: str
       disk_type:
-        description: The disk's type, such as V(pd-balanced). Cannot be changed after creation.
+        description: Type of the disk, such as V(pd-balanced). Cannot be changed after creation.
         type: str
       disk_size_gb:
-        description: The disk's size in GB. It can grow, and Debian's images grow the file system on the next boot.
+        description: Size of the disk in GB. The disk can grow. Debian's images grow the file system at the next boot.
         type: int
   network_interface:
-    description: How it is connected. Needed to create the machine.
+    description: The network interface. Needed to create the VM.
     type: dict
     suboptions:
       network:
-        description: The network's name or link. Cannot be changed after creation.
+        description: Name or link of the network. Cannot be changed after creation.
         type: str
       subnetwork:
-        description: The name of the subnetwork in the zone's region, or its link. Cannot be changed after creation.
+        description: Name or link of the subnetwork in the zone's region. Cannot be changed after creation.
         type: str
       network_ip:
-        description: The internal address; Google picks one where it is not set. Cannot be changed after creation.
+        description: The internal address. If not set, Google picks an address. Cannot be changed after creation.
         type: str
       nat_ip:
         description:
           - The external address, which M(mlops.mlflow_gcp.gcp_address) reserved.
-          - Empty takes the external address away. Where it is not set, a machine is created without one.
+          - An empty string removes the external address. If not set, a new VM has no external address.
         type: str
   service_account:
-    description: The identity of what runs on the machine.
+    description: The service account of the VM.
     type: dict
     suboptions:
       email:
-        description: The service account's e-mail address.
+        description: E-mail address of the service account.
         type: str
         required: true
       scopes:
-        description: OAuth scopes; the account's IAM roles are the better place for limits.
+        description: OAuth scopes. Prefer the account's IAM roles to restrict access.
         type: list
         elements: str
         default: [https://www.googleapis.com/auth/cloud-platform]
   scheduling:
-    description: What happens around Google's maintenance.
+    description: Behavior during Google's maintenance.
     type: dict
     suboptions:
       automatic_restart:
-        description: Whether Google starts it again when it fails.
+        description: Whether Google restarts the VM after a failure.
         type: bool
       on_host_maintenance:
-        description: Whether it moves or stops when its host is serviced.
+        description: Whether the VM is migrated or stopped during maintenance of its host.
         type: str
         choices: [MIGRATE, TERMINATE]
   shielded_instance_config:
-    description: Shielded VM.
+    description: Shielded VM options.
     type: dict
     suboptions:
       enable_secure_boot:
-        description: Whether only signed code boots.
+        description: Whether only signed code can boot.
         type: bool
       enable_vtpm:
-        description: Whether it has a virtual trusted platform module.
+        description: Whether the VM has a virtual trusted platform module.
         type: bool
       enable_integrity_monitoring:
-        description: Whether Google watches that it boots what it used to boot.
+        description: Whether Google compares each boot with the VM's integrity baseline.
         type: bool
   can_ip_forward:
-    description: Whether it may send and receive packets with addresses that are not its own.
+    description: Whether the VM may send and receive packets with addresses of other hosts.
     type: bool
   deletion_protection:
-    description: Whether deleting it is refused.
+    description: Whether the deletion of the VM is refused.
     type: bool
   delete_protected:
-    description: With O(state=absent), whether to lift the machine's deletion protection first.
+    description: With O(state=absent), whether to remove the VM's deletion protection first.
     type: bool
     default: false
   description:
-    description: A text for people. Cannot be changed after creation.
+    description: Free text. Cannot be changed after creation.
     type: str
   tags:
-    description: Network tags, which firewall rules refer to.
+    description: Network tags, which firewall rules use.
     type: list
     elements: str
   labels:
-    description: Labels, meant whole; those that Google's services add (C(goog-…)) are left alone.
+    description: Labels. Replaces the existing map, except the labels that Google's services add (C(goog-…)).
     type: dict
   metadata:
     description:
-      - Metadata, meant whole; a key that is dropped here is removed.
-      - The keys that Google's own tools write (C(ssh-keys), C(sshKeys), C(windows-keys), C(created-by),
-        C(instance-template)) are left alone where the task does not name them. A task that names C(ssh-keys) says who
-        may log in, and keys that somebody added by other means are removed, C(sshKeys) too.
+      - Metadata. Replaces the existing map. A key that is not in O(metadata) is removed.
+      - The module keeps the keys that Google's own tools write (C(ssh-keys), C(sshKeys), C(windows-keys),
+        C(created-by), C(instance-template)) unless O(metadata) contains them. If O(metadata) contains C(ssh-keys),
+        only its keys can log in. Keys from other sources are removed, also in C(sshKeys).
     type: dict
   wait_for_host_keys:
     description:
-      - Whether to wait until the machine has published its SSH host keys, and return them.
-      - The guest agent publishes them one by one. Where an ECDSA, an Ed25519 and an RSA key, which it makes by default,
-        are not all there, they count as complete once no other has come for 10 seconds.
-      - It needs the metadata C(enable-guest-attributes=TRUE) from the creation on and Google's guest agent, which
-        public images have. The agent never repeats an upload that failed.
+      - Whether to wait until the VM has published its SSH host keys, and return them.
+      - The guest agent publishes the keys one at a time. By default the agent makes an ECDSA, an Ed25519 and an RSA
+        key. If one of them is missing, the keys are complete once no other key has arrived for 10 seconds.
+      - Needs the metadata C(enable-guest-attributes=TRUE) from the creation on and Google's guest agent, which public
+        images have. The agent never repeats a failed upload.
       - If there are no guest attributes after two minutes, the module accepts the keys that cloud-init printed on the
         serial console.
     type: bool
@@ -155,7 +155,7 @@ options:
 """
 
 EXAMPLES = r"""
-- name: A machine with a static address
+- name: Create a VM with a static address
   mlops.mlflow_gcp.gcp_instance:
     project: my-project
     name: mlflow-server
@@ -178,7 +178,7 @@ EXAMPLES = r"""
     metadata:
       enable-guest-attributes: "TRUE"
 
-- name: The SSH host keys of a machine that is there
+- name: Read the SSH host keys of an existing VM
   mlops.mlflow_gcp.gcp_instance:
     project: my-project
     name: mlflow-server
@@ -186,7 +186,7 @@ EXAMPLES = r"""
     wait_for_host_keys: true
   register: server
 
-- name: A bigger machine, with a short stop
+- name: Change the machine type, with a short stop
   mlops.mlflow_gcp.gcp_instance:
     project: my-project
     name: mlflow-server
@@ -198,7 +198,7 @@ EXAMPLES = r"""
 RETURN = r"""
 resource:
   description: >-
-    The machine as the API returns it, U(https://cloud.google.com/compute/docs/reference/rest/v1/instances).
+    The VM as the API returns it, U(https://cloud.google.com/compute/docs/reference/rest/v1/instances).
     Null when absent.
   returned: success
   type: dict
@@ -209,8 +209,8 @@ resource:
       - networkIP: 10.128.0.2
         accessConfigs: [{natIP: 198.51.100.7}]
 host_keys:
-  description: The SSH host keys, each as in a known_hosts file after the host's name.
-  returned: with O(wait_for_host_keys=true), where the machine is there
+  description: The SSH host keys, each in the format of a known_hosts file without the host's name.
+  returned: with O(wait_for_host_keys=true), if the VM exists
   type: list
   elements: str
   sample: [ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIExample]
@@ -235,12 +235,11 @@ COMES_TO = {
 LOGIN_METADATA = frozenset({"ssh-keys", "sshKeys"})
 TOOLS_METADATA = LOGIN_METADATA | {"windows-keys", "created-by", "instance-template"}
 HOST_KEYS_SECONDS = 600.0
-GUEST_AGENT_SECONDS = 120.0  # from then on the serial console counts too
+GUEST_AGENT_SECONDS = 120.0  # after this time the keys of the serial console are accepted too
 GUEST_ATTRIBUTES_POLICY = "constraints/compute.disableGuestAttributesAccess"
-# What Google's guest agent makes and publishes, one after the other,
-# unless its configuration says otherwise (host_key_types).
+# Google's guest agent makes and publishes these types one at a time, unless its configuration has other host_key_types.
 HOST_KEY_TYPES = frozenset({"ecdsa-sha2-nistp256", "ssh-ed25519", "ssh-rsa"})
-# A guess with room: making one of them should take a small machine less, which was not measured on Google.
+# An estimate: a small VM should make one key in less time. Not measured on Google Cloud.
 BETWEEN_HOST_KEYS_SECONDS = 10.0
 NO_ACCOUNT_YET = "of type 'serviceAccount' was not found"
 NIC = "nic0"
@@ -248,7 +247,7 @@ NAT_NAME = "External NAT"
 
 
 class Instance(Resource):
-    """compute.instances."""
+    """Manage compute.instances."""
 
     kind = "instance"
     collection = "projects/{project}/zones/{zone}/instances"
@@ -330,7 +329,7 @@ class Instance(Resource):
         "metadata": {"type": "dict"},
         "wait_for_host_keys": {"type": "bool", "default": False},
     }
-    # Updated in this order: what needs a stop together, the start last.
+    # The order of updates: changes that need a stop are adjacent, and the start is last.
     fields = {
         "description": Field(immutable=True),
         "labels": Field(via="set_labels"),
@@ -349,16 +348,16 @@ class Instance(Resource):
         "status": Field(create=False, via="set_status"),
     }
 
-    # Between options and API ------------------------------------------------------------------------------------------
+    # Conversion between options and the API --------------------------------------------------------------------------
 
     def boot_disk_links(self, value: Json) -> Json:
-        """A disk type's name becomes its link."""
+        """Replace the name of the disk type by its link."""
         if "diskType" in value and "/" not in value["diskType"]:
             value["diskType"] = self.fill("projects/{project}/zones/{zone}/diskTypes/") + value["diskType"]
         return value
 
     def interface_links(self, value: Json) -> Json:
-        """Names of network and subnetwork become links; the subnetwork is in the zone's region."""
+        """Replace the names of network and subnetwork by links; the subnetwork is in the zone's region."""
         region = self.params["zone"].rpartition("-")[0]
         for key, scope in (("network", "global/networks"), ("subnetwork", f"regions/{region}/subnetworks")):
             if value.get(key) and "/" not in value[key]:
@@ -366,8 +365,8 @@ class Instance(Resource):
         return value
 
     def has(self, option: str, current: Json) -> Any:
-        """An instance's document nests what the options have flat."""
-        if option == "status":  # only a plan meets a machine that is on its way
+        """Return the value of an option from the nested API document."""
+        if option == "status":  # only a plan sees a VM in transition
             return COMES_TO.get(current.get("status", ""), current.get("status"))
         if option == "metadata":
             items = {item["key"]: item.get("value", "") for item in (current.get("metadata") or {}).get("items") or ()}
@@ -375,7 +374,7 @@ class Instance(Resource):
             return {key: value for key, value in items.items() if key in named or key not in _foreign(named)}
         if option == "boot_disk":
             disk = _boot_disk(current)
-            # The image counts only at creation and is taken for what is asked; so is the type, which check() compares.
+            # The image is used only at creation and taken as equal; check() compares the disk type.
             known = self.wanted().get("boot_disk", {}) if self.params["boot_disk"] else {}
             uncompared = {key: known[key] for key in ("sourceImage", "diskType") if key in known}
             return {**uncompared, "diskSizeGb": disk.get("diskSizeGb")} if disk else None
@@ -388,7 +387,7 @@ class Instance(Resource):
         return super().has(option, current)
 
     def document(self, values: Mapping[str, Any]) -> Json:
-        """The other way round."""
+        """Build the nested API document from the options."""
         plain = dict(values)
         metadata, disk = plain.pop("metadata", None), plain.pop("boot_disk", None)
         interface, account = plain.pop("network_interface", None), plain.pop("service_account", None)
@@ -409,7 +408,7 @@ class Instance(Resource):
     # Refusals ---------------------------------------------------------------------------------------------------------
 
     def check_create(self) -> None:
-        """Who asks for a machine needs these; a task without any of them only speaks of one that is there."""
+        """Require the options that a creation needs; an existing VM does not need them."""
         missing = [option for option in TO_CREATE if not self.params[option]]
         if missing and len(missing) < len(TO_CREATE):
             self._refuse_to_create(missing)
@@ -418,7 +417,7 @@ class Instance(Resource):
         raise RefusedError(f"{self.title} is not there. To create it, set {', '.join(missing)} too.")
 
     def check(self, current: Json) -> None:
-        """Refuse what cannot be changed at all, or only with a stop."""
+        """Refuse changes that are impossible, or that need a stop that is not allowed."""
         if self.params["state"] == "absent":
             if current.get("deletionProtection") and not self.params["delete_protected"]:
                 raise RefusedError(
@@ -445,7 +444,7 @@ class Instance(Resource):
                 f"{wanted['diskSizeGb']} GB were asked."
             )
         if "diskType" in wanted and has.get("source"):
-            # An instance does not tell the type of its disk; the disk does.
+            # The instance document does not contain the disk type.
             disk_type = self.client.get("compute", from_projects(has["source"]))["type"]
             if not same(wanted["diskType"], disk_type):
                 raise RefusedError(
@@ -466,16 +465,16 @@ class Instance(Resource):
     # Mutations --------------------------------------------------------------------------------------------------------
 
     def create(self, body: Json) -> None:
-        """Create it, running."""
+        """Create the VM, which starts it."""
         missing = [option for option in TO_CREATE if not self.params[option]]
         if missing:
             self._refuse_to_create(missing)
-        # A new service account is unknown to Compute Engine for a while. Google says so in the answer or the operation.
+        # Compute Engine does not know a new service account for a while. The response or the operation reports this.
         make = super().create
         self.insist(lambda: make(body), lambda error: NO_ACCOUNT_YET in error.message, VISIBLE_WITHIN)
 
     def delete(self, current: Json) -> None:
-        """Delete it with its boot disk."""
+        """Delete the VM with its boot disk."""
         if current.get("deletionProtection"):
             self.set_deletion_protection({"deletionProtection": False}, current)
         super().delete(current)
@@ -484,11 +483,11 @@ class Instance(Resource):
         self.call("POST", f"{self.self_path}/{action}", body, query)
 
     def set_tags(self, body: Json, current: Json) -> None:
-        """Network tags."""
+        """Set the network tags."""
         self._do("setTags", {**body["tags"], "fingerprint": (current.get("tags") or {}).get("fingerprint", "")})
 
     def set_metadata(self, body: Json, current: Json) -> None:
-        """Metadata, with the keys that are not ours."""
+        """Set the metadata, and keep the keys of Google's tools."""
         has = current.get("metadata") or {}
         named = {item["key"] for item in body["metadata"]["items"]}
         kept = [item for item in has.get("items") or () if item["key"] in _foreign(named) and item["key"] not in named]
@@ -498,26 +497,26 @@ class Instance(Resource):
         )
 
     def set_deletion_protection(self, body: Json, current: Json) -> None:
-        """Deletion protection travels in the query."""
+        """Set deletion protection, which is a query parameter."""
         value = "true" if body["deletionProtection"] else "false"
         self._do("setDeletionProtection", query={"deletionProtection": value})
 
     def set_can_ip_forward(self, body: Json, current: Json) -> None:
-        """It has no method of its own: the whole instance is sent back."""
+        """Set IP forwarding with an update of the whole instance: it has no method of its own."""
         action = "RESTART" if self.params["allow_stopping_for_update"] else "REFRESH"
         self.call("PUT", self.self_path, {**current, **body}, {"mostDisruptiveAllowedAction": action})
 
     def set_scheduling(self, body: Json, current: Json) -> None:
-        """Scheduling is replaced whole."""
+        """Replace the scheduling options."""
         self._do("setScheduling", {**(current.get("scheduling") or {}), **body["scheduling"]})
 
     def set_boot_disk(self, body: Json, current: Json) -> None:
-        """Grow the disk; nothing else of it gets here."""
+        """Grow the disk, which is the only possible change."""
         size = body["disks"][0]["initializeParams"]["diskSizeGb"]
         self.call("POST", from_projects(_boot_disk(current)["source"]) + "/resize", {"sizeGb": size})
 
     def set_nat_ip(self, body: Json, current: Json) -> None:
-        """An access configuration cannot be changed, only replaced; the machine is unreachable in between."""
+        """Replace the access configuration; the VM is unreachable in between."""
         interface = _first(current.get("networkInterfaces"))
         nic = interface.get("name", NIC)
         for config in interface.get("accessConfigs") or ():
@@ -527,15 +526,15 @@ class Instance(Resource):
             self._do("addAccessConfig", config, {"networkInterface": nic})
 
     def set_machine_type(self, body: Json, current: Json) -> None:
-        """Needs a stop."""
+        """Set the machine type of a stopped VM."""
         self._while_stopped("POST", "setMachineType", body, current)
 
     def set_service_account(self, body: Json, current: Json) -> None:
-        """Needs a stop."""
+        """Set the service account of a stopped VM."""
         self._while_stopped("POST", "setServiceAccount", body["serviceAccounts"][0], current)
 
     def set_shielded_instance_config(self, body: Json, current: Json) -> None:
-        """Needs a stop."""
+        """Set the Shielded VM options of a stopped VM."""
         self._while_stopped("PATCH", "updateShieldedInstanceConfig", body["shieldedInstanceConfig"], current)
 
     def _while_stopped(self, method: str, action: str, body: Json, current: Json) -> None:
@@ -544,15 +543,15 @@ class Instance(Resource):
             self._do("stop")
         try:
             self.call(method, f"{self.self_path}/{action}", body)
-        except GoogleError:  # a change that was refused, for want of quota perhaps, is no reason to stay down
+        except GoogleError:  # after a refused change, for example for lack of quota, start the VM again
             if running and self.params["status"] != "TERMINATED":
                 self._do("start")
             raise
-        if running and not self.params["status"]:  # else the status is brought about last of all
+        if running and not self.params["status"]:  # otherwise set_status runs last
             self._do("start")
 
     def set_status(self, body: Json, current: Json) -> None:
-        """Start, resume or stop it."""
+        """Start, resume or stop the VM."""
         if body["status"] == "TERMINATED":
             self._do("stop")
         else:
@@ -561,7 +560,7 @@ class Instance(Resource):
     # Host keys --------------------------------------------------------------------------------------------------------
 
     def more(self, current: Json) -> Json:
-        """The SSH host keys, once the guest agent has published all of them."""
+        """Return the SSH host keys, once the guest agent has published all of them."""
         if not self.params["wait_for_host_keys"]:
             return {}
         keys: dict[str, str] = {}
@@ -573,9 +572,9 @@ class Instance(Resource):
             self.client.clock.sleep(min(BETWEEN_HOST_KEYS_SECONDS, self.client.deadline.left()))
 
     def _host_keys(self, current: Json) -> dict[str, str]:
-        """Those that the VM has published so far, by their type; waits for the first.
+        """Return the keys that the VM has published so far, by their type. Wait for the first key.
 
-        The guest attributes come first: cloud-init may print keys that the guest agent replaces later.
+        Prefer the guest attributes: cloud-init may print keys that the guest agent replaces later.
         """
         for source, seconds in (
             (self._from_guest_attributes, GUEST_AGENT_SECONDS),
@@ -617,14 +616,14 @@ class Instance(Resource):
 
 
 def printed_host_keys(console: str) -> dict[str, str]:
-    """Return the host keys, by their type, of the last whole block that cloud-init printed on a serial console."""
+    """Return the host keys, by their type, from the last complete block of cloud-init on the serial console."""
     blocks = re.findall(r"-----BEGIN SSH HOST KEY KEYS-----(.*?)-----END SSH HOST KEY KEYS-----", console, re.DOTALL)
     found = re.findall(r"((?:ssh|ecdsa)-[a-z0-9-]+) (AAAA[A-Za-z0-9+/=]+)", blocks[-1]) if blocks else []
     return dict(found)
 
 
 def _foreign(named: Collection[str]) -> frozenset[str]:
-    """The keys that are left alone. The guest agent obeys sshKeys as well as ssh-keys: who names one means both."""
+    """Return the metadata keys to keep. The guest agent obeys sshKeys and ssh-keys, so naming one claims both."""
     return TOOLS_METADATA - LOGIN_METADATA if LOGIN_METADATA & set(named) else TOOLS_METADATA
 
 
@@ -646,7 +645,7 @@ def _access_config(nat_ip: str) -> Json:
 
 
 def main() -> None:
-    """Entry point."""
+    """Run the module."""
     run(Instance)
 
 

@@ -17,29 +17,29 @@ extends_documentation_fragment:
   - mlops.mlflow_gcp.gcp.state
 options:
   name:
-    description: The network's name.
+    description: Name of the network.
     type: str
     required: true
   description:
-    description: A text for people. Cannot be changed after creation.
+    description: Free text. Cannot be changed after creation.
     type: str
   auto_create_subnetworks:
     description:
-      - Whether Google makes a subnetwork in each region. V(false) makes a network in custom mode.
+      - Whether Google creates a subnetwork in each region. V(false) creates a network in custom mode.
       - Cannot be changed after creation.
     type: bool
     default: false
   mtu:
-    description: The largest packet in bytes, from 1300 to 8896. Google's default is 1460.
+    description: Maximum transmission unit in bytes, from 1300 to 8896. Google's default is 1460.
     type: int
   routing_mode:
-    description: Whether routes learnt by Cloud Routers are used in their own region or in all of them.
+    description: Whether routes that Cloud Routers learn apply in their own region or in all regions.
     type: str
     choices: [REGIONAL, GLOBAL]
 """
 
 EXAMPLES = r"""
-- name: A network in custom mode
+- name: Create a network in custom mode
   mlops.mlflow_gcp.gcp_network:
     project: my-project
     name: mlflow-network
@@ -65,7 +65,7 @@ from ..module_utils._resource import Resource, run
 
 
 class Network(Resource):
-    """compute.networks."""
+    """Manage compute.networks."""
 
     kind = "network"
     collection = "projects/{project}/global/networks"
@@ -86,7 +86,7 @@ class Network(Resource):
 
 
 def main() -> None:
-    """Entry point."""
+    """Run the module."""
     run(Network)
 
 

@@ -9,15 +9,15 @@ module: gcp_private_services_access
 short_description: Manage private services access of a VPC network
 version_added: 0.1.0
 description:
-  - Reserves a range of internal addresses for Google's own services, and connects it to them, so that
-    Cloud SQL and others get addresses in the VPC network.
-  - Ranges that somebody else connected stay connected.
-  - With O(state=absent) the range is disconnected and released; the last range takes the connection with it.
-    A deleted Cloud SQL instance keeps the connection in use for up to four days. Where Google refuses to delete the
-    connection for that reason and the project has no Cloud SQL instance in the network, the network's peering is
-    removed instead. Service Networking's record of the connection may then outlive the peering.
-  - On a new project the service agent of Service Networking may not be ready yet. The module waits up to
-    five minutes for the service agent.
+  - Reserves a range of internal addresses for Google's own services and connects the range to them. Cloud SQL and
+    other services then get addresses in the VPC network.
+  - Ranges that other clients connected stay connected.
+  - With O(state=absent) the range is disconnected and released. If it was the last range, the connection is deleted
+    too. A deleted Cloud SQL instance keeps the connection in use for up to four days. If Google refuses to delete the
+    connection for that reason and the project has no Cloud SQL instance in the network, the module removes the
+    network's peering instead. Service Networking's record of the connection may then outlive the peering.
+  - In a new project the service agent of Service Networking may not be ready yet. The module waits up to five minutes
+    for the service agent.
 author:
   - the mlops.mlflow_gcp authors (@mlops)
 extends_documentation_fragment:
@@ -25,34 +25,34 @@ extends_documentation_fragment:
   - mlops.mlflow_gcp.gcp.state
 options:
   network:
-    description: The name of the network, which is in the same project.
+    description: Name of the network. The network must be in the same project.
     type: str
     required: true
   range_name:
-    description: The name of the range.
+    description: Name of the range.
     type: str
     required: true
   prefix_length:
     description:
-      - The length of the range's prefix, such as V(20). Google advises 16, and needs 24 for each service and region.
+      - Prefix length of the range, such as V(20). Google advises 16, and needs 24 for each service and region.
       - Needed with O(state=present). Cannot be changed after creation.
     type: int
   address:
     description:
-      - The range's first address. Google picks a free range where it is not set.
+      - First address of the range. If not set, Google picks a free range.
       - Cannot be changed after creation.
     type: str
 """
 
 EXAMPLES = r"""
-- name: Private addresses for Cloud SQL
+- name: Provide private addresses for Cloud SQL
   mlops.mlflow_gcp.gcp_private_services_access:
     project: my-project
     network: mlflow-network
     range_name: mlflow-services
     prefix_length: 20
 
-- name: No private services access
+- name: Remove private services access
   mlops.mlflow_gcp.gcp_private_services_access:
     project: my-project
     network: mlflow-network
@@ -62,7 +62,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 resource:
-  description: What is there. Null when absent.
+  description: The range and the connection. Null when absent.
   returned: success
   type: dict
   contains:
@@ -74,7 +74,7 @@ resource:
       description: >-
         The connection as the API returns it,
         U(https://cloud.google.com/service-infrastructure/docs/service-networking/reference/rest/v1/services.connections).
-        Null where the network does not have the peering of the connection.
+        Null if the network does not have the peering of the connection.
       type: dict
     connected:
       description: Whether the connection uses the range.
@@ -104,13 +104,13 @@ from ..module_utils._resource import RefusedError, Resource, run
 SERVICE = "servicenetworking.googleapis.com"
 CONNECTIONS = f"v1/services/{SERVICE}/connections"
 PEERING = SERVICE.replace(".", "-")
-AGENT_SECONDS = 300.0  # how long the service agent of a new project is waited for
-STILL_USED_SECONDS = 90.0  # how long the range may stay in use after its connection is gone
+AGENT_SECONDS = 300.0  # maximum wait for the service agent of a new project
+STILL_USED_SECONDS = 90.0  # how long the range may stay in use after the deletion of its connection
 T = TypeVar("T")
 
 
 class PrivateServicesAccess(Resource):
-    """A compute.globalAddresses with purpose VPC_PEERING, and its place in a servicenetworking connection."""
+    """Manage a compute.globalAddresses with purpose VPC_PEERING and its servicenetworking connection."""
 
     kind = "private services access"
     collection = "projects/{project}/global/addresses"
@@ -136,25 +136,25 @@ class PrivateServicesAccess(Resource):
 
     @property
     def title(self) -> str:
-        """The kind, the range and the network."""
+        """Return the kind, the range and the network."""
         return f"{self.kind} {self.params['range_name']} of network {self.params['network']}"
 
     @property
     def network_path(self) -> str:
-        """The network's path below Compute's base address."""
+        """Return the network's path below Compute's base address."""
         return self.fill("projects/{project}/global/networks/{network}")
 
     @property
     def consumer(self) -> str:
-        """The network's name with the project's number, the only spelling that Service Networking takes."""
+        """Return the network's name with the project's number, the only form that Service Networking accepts."""
         return f"projects/{self.project_number}/global/networks/{self.params['network']}"
 
     def wanted(self) -> dict[str, Any]:
-        """Being connected is not an option; it is what this is for."""
+        """Return the desired values, including the connection, which has no option."""
         return {**super().wanted(), "connected": True}
 
     def read(self) -> Json | None:
-        """The range and the connection; None where what the state speaks of is not there."""
+        """Return the range and the connection, or None if there is no range and no connection to remove."""
         reserved = super().read()
         if reserved is None and self.params["state"] == "present":
             return None
@@ -165,8 +165,8 @@ class PrivateServicesAccess(Resource):
         return {"range": reserved, "connection": connection, "connected": connected}
 
     def _connection(self) -> Json | None:
-        # Service Networking's record outlives the peering by days and connects nothing then. Asked about a network
-        # that does not exist, Service Networking answers 403 or 404. So the network comes first.
+        # Service Networking's record may outlive the peering by days. For an absent network, Service Networking
+        # answers 403 or 404. So read the network first.
         network = self.client.find("compute", self.network_path) or {}
         if PEERING not in [peering.get("name") for peering in network.get("peerings") or ()]:
             return None
@@ -180,23 +180,23 @@ class PrivateServicesAccess(Resource):
         return self.insist(action, _agent_not_ready, AGENT_SECONDS)
 
     def create(self, body: Json) -> None:
-        """Reserve the range; connecting it is an update that follows."""
+        """Reserve the range. A later update connects it."""
         address = {"name": self.params["range_name"], "purpose": "VPC_PEERING", "addressType": "INTERNAL"}
         self.call("POST", self.fill(self.collection), {**address, **body["range"]})
 
     def connect(self, body: Json, current: Json) -> None:
-        """Connect the range besides those that are connected already."""
+        """Add the range to the connected ranges."""
         self._connect([*_ranges(current["connection"]), self.params["range_name"]])
 
     def _connect(self, ranges: list[str]) -> None:
-        # A forced PATCH creates the connection, too. Creating it by POST fails where a record of an earlier connection
-        # is left: "Cannot modify allocated ranges in CreateConnection. Please use UpdateConnection."
+        # A forced PATCH also creates the connection. A POST fails if a record of an earlier connection remains:
+        # "Cannot modify allocated ranges in CreateConnection. Please use UpdateConnection."
         query = {"force": "true", "updateMask": "reservedPeeringRanges"}
         body = {"network": self.consumer, "reservedPeeringRanges": ranges}
         self._with_agent(lambda: self.call("PATCH", f"{CONNECTIONS}/-", body, query, api="servicenetworking"))
 
     def delete(self, current: Json) -> None:
-        """Disconnect the range, and release it."""
+        """Disconnect and release the range."""
         if current["connected"]:
             others = [name for name in _ranges(current["connection"]) if name != self.params["range_name"]]
             if others:
@@ -213,8 +213,8 @@ class PrivateServicesAccess(Resource):
         except GoogleError as error:
             if error.code != 404 and not _still_used(error):
                 raise
-            # Cloud SQL keeps its side for days after its last instance is gone. The network's own side can go now,
-            # unless that would cut off an instance.
+            # Cloud SQL keeps its side of the peering for days after the last instance is deleted. The network's side
+            # can be removed now, unless that would disconnect an instance.
             users = self._databases()
             if users:
                 raise RefusedError(
@@ -258,12 +258,12 @@ def _ranges(connection: Json | None) -> list[str]:
 
 
 def _from_operation(error: GoogleError) -> bool:
-    """Whether it is the error of a Service Networking operation, and not the answer to a request."""
+    """Return whether a Service Networking operation failed, as opposed to a request."""
     return error.api == "servicenetworking" and not error.method and not error.service_disabled
 
 
 def _agent_not_ready(error: GoogleError) -> bool:
-    """Whether the service agent of Service Networking, or its role, is too new to be known everywhere."""
+    """Return whether the service agent of Service Networking, or its role, is not known everywhere yet."""
     if error.code == 401:
         return _from_operation(error) and "invalid authentication credentials" in error.message
     if error.code == 403:
@@ -272,13 +272,13 @@ def _agent_not_ready(error: GoogleError) -> bool:
 
 
 def _still_used(error: GoogleError) -> bool:
-    """Whether the service regards the connection or the range as in use."""
+    """Return whether Google regards the connection or the range as in use."""
     text = f"{error.reason} {error.message}".lower()
     return error.code in {0, 400} and ("in_use" in text or "still using" in text or "being used" in text)
 
 
 def main() -> None:
-    """Entry point."""
+    """Run the module."""
     run(PrivateServicesAccess, required_if=[("state", "present", ["prefix_length"])])
 
 

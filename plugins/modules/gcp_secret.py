@@ -11,9 +11,10 @@ version_added: 0.1.0
 description:
   - Creates, updates and deletes a secret of Google Secret Manager, adds versions to it, and reads its latest
     enabled version.
-  - Older versions stay enabled when a new one is added, unless O(older_versions) says otherwise.
-  - A secret whose versions are all disabled is refused where its payload matters (O(payload_policy=if_absent),
-    O(return_payload)), since a new payload would take the place of one that may still be needed.
+  - Older versions stay enabled when a new version is added, unless O(older_versions) is set.
+  - If all versions of a secret are disabled, the module refuses to add or return a payload
+    (O(payload_policy=if_absent), O(return_payload)), because a new payload would replace a payload that may still be
+    needed.
   - Set C(no_log) on tasks that use O(return_payload).
 author:
   - the mlops.mlflow_gcp authors (@mlops)
@@ -22,43 +23,43 @@ extends_documentation_fragment:
   - mlops.mlflow_gcp.gcp.state
 options:
   name:
-    description: The secret's ID.
+    description: ID of the secret.
     type: str
     required: true
   labels:
-    description: Labels. The whole map, so that a label which is not in it is removed.
+    description: Labels. Replaces the existing map.
     type: dict
   locations:
     description:
-      - The regions that payloads are kept in (user-managed replication).
-      - An empty list means automatic replication, as does a new secret where it is not set.
-      - Cannot be changed after creation; a difference is refused.
+      - Regions of the payloads (user-managed replication).
+      - An empty list means automatic replication. If not set, a new secret also has automatic replication.
+      - Cannot be changed after creation. A different list is refused.
     type: list
     elements: str
   payload:
-    description: What the secret should hold, as text, of 64 KiB at most.
+    description: Payload of the secret, as text of at most 64 KiB.
     type: str
   payload_policy:
     description:
-      - V(always) adds a version when the latest enabled one holds something else.
-      - V(if_absent) adds a version only when there is none. The payloads of versions are not read then.
+      - V(always) adds a version if the latest enabled version has another payload.
+      - V(if_absent) adds a version only if there is none. Then the payloads of versions are not read.
     type: str
     default: always
     choices: [always, if_absent]
   return_payload:
-    description: Whether to return RV(payload). Excludes O(payload), which Ansible would hide in it.
+    description: Whether to return RV(payload). Excludes O(payload), which Ansible would hide in the result.
     type: bool
   older_versions:
     description:
-      - What becomes of the versions that are older than the latest enabled one. Where it is not set, nothing.
-      - V(disabled) makes those that are enabled inaccessible; they can be enabled again.
-      - V(destroyed) throws away what they hold, that of disabled ones too. Nobody can bring it back.
+      - New state of the versions that are older than the latest enabled version. If not set, they do not change.
+      - V(disabled) disables the enabled versions. They can be enabled again.
+      - V(destroyed) destroys the payloads of enabled and disabled versions. This cannot be undone.
     type: str
     choices: [disabled, destroyed]
 """
 
 EXAMPLES = r"""
-- name: A password that is made once
+- name: Create a password once
   mlops.mlflow_gcp.gcp_secret:
     project: my-project
     name: mlflow-admin-password
@@ -67,7 +68,7 @@ EXAMPLES = r"""
     payload: "{{ lookup('ansible.builtin.password', '/dev/null', length=40) }}"
     payload_policy: if_absent
 
-- name: Read it
+- name: Read the password
   mlops.mlflow_gcp.gcp_secret:
     project: my-project
     name: mlflow-admin-password
@@ -75,7 +76,7 @@ EXAMPLES = r"""
   register: password
   no_log: true
 
-- name: Nobody needs the former ones any more
+- name: Disable the older versions
   mlops.mlflow_gcp.gcp_secret:
     project: my-project
     name: mlflow-admin-password
@@ -86,7 +87,7 @@ RETURN = r"""
 resource:
   description: >-
     The secret as the API returns it, U(https://cloud.google.com/secret-manager/docs/reference/rest/v1/projects.secrets).
-    Null when absent. It never has a payload.
+    Null when absent. Never contains a payload.
   returned: success
   type: dict
   sample:
@@ -96,12 +97,12 @@ resource:
     replication:
       automatic: {}
 payload:
-  description: What the latest enabled version holds; null where there is none.
+  description: Payload of the latest enabled version. Null if there is none.
   returned: with O(return_payload=true)
   type: str
   sample: correct horse battery staple
 version:
-  description: Number of the latest enabled version; null where there is none.
+  description: Number of the latest enabled version. Null if there is none.
   returned: with O(payload), O(return_payload) or O(older_versions)
   type: str
   sample: "3"
@@ -118,20 +119,20 @@ from ..module_utils._fields import Field
 from ..module_utils._resource import RefusedError, Resource, run
 
 PAYLOAD_LIMIT = 64 * 1024
-ANSWER_WITHIN = 120.0  # seconds in which a request without an answer is made again
+ANSWER_WITHIN = 120.0  # seconds in which a request without a response is repeated
 
 
 class Found(dict[str, Any]):
-    """A secret as the API returns it; what its latest enabled version holds is kept out of the document."""
+    """A secret as the API returns it, with its latest enabled payload as an attribute outside the document."""
 
     version: str | None = None
-    disabled: str | None = None  # the newest disabled version, where none is enabled and the payload matters
+    disabled: str | None = None  # the newest disabled version, if none is enabled and the payload matters
     payload: bytes | None = None
     older: tuple[str, ...] = ()
 
 
 class Secret(Resource):
-    """secretmanager.projects.secrets and the latest of their versions."""
+    """Manage secretmanager.projects.secrets and their latest versions."""
 
     api = "secretmanager"
     kind = "secret"
@@ -160,13 +161,13 @@ class Secret(Resource):
     created = False
 
     def replicas(self, locations: list[str]) -> Json:
-        """The locations as a replication policy."""
+        """Return the locations as a replication policy."""
         if not locations:
             return {"automatic": {}}
         return {"userManaged": {"replicas": [{"location": location} for location in locations]}}
 
     def check(self, current: Json) -> None:
-        """Refuse to move a secret, and to replace a payload that is only disabled."""
+        """Refuse to change the locations, and to replace a payload that is only disabled."""
         if self.params["state"] == "absent":
             return
         wanted = self.params["locations"]
@@ -187,7 +188,7 @@ class Secret(Resource):
             )
 
     def differs(self, option: str, value: Any, current: Json) -> bool:
-        """A payload is compared with the latest enabled version, not with the document."""
+        """Compare a payload with the latest enabled version, not with the document."""
         if option == "locations":  # see check
             return False
         if option == "older_versions" and isinstance(current, Found):
@@ -199,7 +200,7 @@ class Secret(Resource):
         return current.payload != value.encode()
 
     def read(self) -> Json | None:
-        """The secret, and of its latest enabled version as much as is asked for."""
+        """Return the secret and as much of its latest enabled version as the options need."""
         self.check_payload()
         self.latest = self.version = None
         document = super().read()
@@ -223,7 +224,7 @@ class Secret(Resource):
         return self.params["state"] == "present" and bool(asked)
 
     def _read_versions(self, found: Found) -> None:
-        # The alias "latest" is the newest version in whatever state, so ask for the newest that is enabled.
+        # The alias "latest" is the newest version in any state, so select the newest enabled version.
         query: Json = {} if self.params["older_versions"] == "destroyed" else {"filter": "state:ENABLED"}
         if not self.params["older_versions"]:
             query["pageSize"] = 1
@@ -237,7 +238,7 @@ class Secret(Resource):
                 break
 
     def _needs_payload(self) -> bool:
-        # A secret that was created a moment ago has no versions.
+        # A secret that was just created has no versions.
         kept = self.params["payload"] is not None and self.params["payload_policy"] == "if_absent"
         return bool((kept or self.params["return_payload"]) and not self.created)
 
@@ -247,7 +248,7 @@ class Secret(Resource):
         return str(found["name"]).rsplit("/", 1)[1] if found else None
 
     def check_payload(self) -> None:
-        """Refuse what Secret Manager would, before anything is asked or sent."""
+        """Refuse a payload that Secret Manager would refuse, before any request."""
         payload = self.params["payload"]
         if payload is None or self.params["state"] == "absent":
             return
@@ -276,12 +277,12 @@ class Secret(Resource):
             ) from error
 
     def create(self, body: Json) -> None:
-        """A secret needs to be told where to live."""
+        """Create the secret with its replication policy, which the API requires."""
         self.created = True
         super().create({"replication": {"automatic": {}}, **body})
 
     def add_version(self, body: Json, current: Json) -> None:
-        """Add a version. Where the answer was lost, look for the version before another one is added."""
+        """Add a version. If a response was lost, look for the version before another is added."""
         data = body["payload"].encode()
         payload = {"data": base64.b64encode(data).decode(), "dataCrc32c": str(crc32c(data))}
         tried = False
@@ -301,13 +302,13 @@ class Secret(Resource):
         return newest is not None and self._access(newest["name"]) == data
 
     def retire(self, body: Json, current: Json) -> None:
-        """Disable or destroy what is older than the latest enabled version."""
+        """Disable or destroy the versions that are older than the latest enabled version."""
         verb = {"disabled": "disable", "destroyed": "destroy"}[self.params["older_versions"]]
         for name in current.older if isinstance(current, Found) else ():
             self.call("POST", f"{self.self_path}/versions/{name.rsplit('/', 1)[1]}:{verb}", {})
 
     def found(self) -> Json:
-        """The version's number and the payload, only where they were asked for."""
+        """Return the version's number and the payload, if the options ask for them."""
         version = {"version": self.version} if self._wants_versions() else {}
         return version | ({"payload": self.latest} if self.params["return_payload"] else {})
 
@@ -322,7 +323,7 @@ def _told(locations: Iterable[str]) -> str:
 
 
 def main() -> None:
-    """Entry point."""
+    """Run the module."""
     run(Secret, mutually_exclusive=[("payload", "return_payload")])
 
 

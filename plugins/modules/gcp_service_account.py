@@ -10,7 +10,7 @@ short_description: Manage a service account
 version_added: 0.1.0
 description:
   - Creates, updates and deletes a service account of Google Cloud IAM.
-  - IAM needs up to a minute until a new account can be read; the module waits for that.
+  - IAM needs up to a minute until a new account can be read. The module waits for this.
 author:
   - the mlops.mlflow_gcp authors (@mlops)
 extends_documentation_fragment:
@@ -18,14 +18,14 @@ extends_documentation_fragment:
   - mlops.mlflow_gcp.gcp.state
 options:
   name:
-    description: The account's ID, which is what its e-mail address has before the C(@).
+    description: ID of the account, which is the part of its e-mail address before the C(@).
     type: str
     required: true
   display_name:
-    description: A name for people.
+    description: Display name.
     type: str
   description:
-    description: A text for people.
+    description: Free text.
     type: str
   disabled:
     description: Whether the account's keys and tokens are refused.
@@ -33,7 +33,7 @@ options:
 """
 
 EXAMPLES = r"""
-- name: The identity of a virtual machine
+- name: Create the service account of a VM
   mlops.mlflow_gcp.gcp_service_account:
     project: my-project
     name: mlflow-server
@@ -44,7 +44,7 @@ RETURN = r"""
 resource:
   description: >-
     The account as the API returns it, U(https://cloud.google.com/iam/docs/reference/rest/v1/projects.serviceAccounts).
-    Null when absent. Check mode tells the e-mail address of an account that is not there yet, too.
+    Null when absent. Check mode also returns the e-mail address of an account that does not exist yet.
   returned: success
   type: dict
   sample:
@@ -65,7 +65,7 @@ from ..module_utils._resource import VISIBLE_WITHIN, Resource, run
 
 
 class ServiceAccount(Resource):
-    """iam.projects.serviceAccounts."""
+    """Manage iam.projects.serviceAccounts."""
 
     api = "iam"
     kind = "service account"
@@ -90,22 +90,22 @@ class ServiceAccount(Resource):
         super().__init__(client, {**params, "email": account_email(params["name"], params["project"])})
 
     def create(self, body: Json) -> None:
-        """The API makes the e-mail address of the ID."""
+        """Create the account. The API derives the e-mail address from the ID."""
         account = {key: value for key, value in body.items() if key != "email"}
         self.call("POST", self.fill(self.collection), {"accountId": self.params["name"], "serviceAccount": account})
 
     def patch(self, body: Json, current: Json, paths: Sequence[str]) -> None:
-        """The mask is in the body here."""
+        """Patch the account with the update mask in the body."""
         self.call("PATCH", self.self_path, {"serviceAccount": body, "updateMask": ",".join(paths)})
 
     def switch(self, body: Json, current: Json) -> None:
-        """Disable or enable; one that is new may be unknown to some of IAM's servers."""
+        """Disable or enable the account; some of IAM's servers may not know a new account yet."""
         path = f"{self.self_path}:{'disable' if body['disabled'] else 'enable'}"
         self.insist(lambda: self.call("POST", path, {}), lambda error: error.code == 404, VISIBLE_WITHIN)
 
 
 def main() -> None:
-    """Entry point."""
+    """Run the module."""
     run(ServiceAccount)
 
 

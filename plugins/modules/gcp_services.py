@@ -10,7 +10,7 @@ short_description: Enable Google Cloud APIs in a project
 version_added: 0.1.0
 description:
   - Enables APIs with Service Usage and waits until they are enabled.
-  - APIs that are not in the list are left alone. APIs are disabled only with O(state=absent).
+  - APIs that are not in the list do not change. APIs are disabled only with O(state=absent).
 author:
   - the mlops.mlflow_gcp authors (@mlops)
 extends_documentation_fragment:
@@ -18,14 +18,14 @@ extends_documentation_fragment:
   - mlops.mlflow_gcp.gcp.state
 options:
   services:
-    description: The APIs' names, such as V(compute.googleapis.com).
+    description: Names of the APIs, such as V(compute.googleapis.com).
     type: list
     elements: str
     required: true
 """
 
 EXAMPLES = r"""
-- name: The APIs of a virtual machine with a database
+- name: Enable the APIs for a VM with a database
   mlops.mlflow_gcp.gcp_services:
     project: my-project
     services:
@@ -36,7 +36,7 @@ EXAMPLES = r"""
 RETURN = r"""
 resource:
   description:
-    - Each API's name and its state.
+    - Name and state of each API.
     - Null when absent.
   returned: success
   type: dict
@@ -54,11 +54,11 @@ from ..module_utils._client import ENABLED_WITHIN, GoogleError, Json
 from ..module_utils._fields import Field
 from ..module_utils._resource import Resource, run
 
-BATCH = 20  # Service Usage takes so many services at once
+BATCH = 20  # Service Usage accepts this many services in one request
 
 
 class Services(Resource):
-    """Some of serviceusage.services, as one resource whose values are their states."""
+    """Manage several serviceusage.services as one resource that maps names to states."""
 
     api = "serviceusage"
     kind = "APIs"
@@ -74,23 +74,23 @@ class Services(Resource):
 
     @property
     def title(self) -> str:
-        """The kind and the names."""
+        """Return the kind and the names."""
         return f"{self.kind} {', '.join(self.params['services'])}"
 
     def wanted(self) -> dict[str, Any]:
-        """Each service's state."""
+        """Return the desired state of each service."""
         return {"services": dict.fromkeys(self.params["services"], "ENABLED")}
 
     def document(self, values: Mapping[str, Any]) -> Json:
-        """The document is the map of states itself."""
+        """Return the map of states, which is the document."""
         return dict(values.get("services", {}))
 
     def has(self, option: str, current: Json) -> Any:
-        """The document is the map of states itself."""
+        """Return the state of a service from the document."""
         return current
 
     def read(self) -> Json | None:
-        """The states; None where none is enabled and none should be."""
+        """Return the states, or None if no service is enabled and none should be."""
         states: Json = {}
         for batch in _batches(self.params["services"]):
             names = [f"projects/{self.params['project']}/services/{service}" for service in batch]
@@ -101,11 +101,11 @@ class Services(Resource):
         return None if gone else states
 
     def create(self, body: Json) -> None:
-        """Taken where Service Usage itself could not be read."""
+        """Enable the services if Service Usage itself could not be read."""
         self.enable(body, {})
 
     def enable(self, body: Json, current: Json) -> None:
-        """Enable what is not enabled."""
+        """Enable the services that are not enabled yet."""
         missing = [service for service in body if current.get(service) != "ENABLED"]
         for batch in _batches(missing):
             self.insist(partial(self._enable, batch), _passes, ENABLED_WITHIN)
@@ -119,18 +119,18 @@ class Services(Resource):
             raise GoogleError(400, "enableFailed", message, api=self.api)
 
     def is_busy(self, current: Json) -> bool:
-        """Whether a service that was enabled just now does not show it yet."""
+        """Return whether a service that was just enabled does not show this yet."""
         return any(current.get(service) != "ENABLED" for service in self.requested)
 
     def delete(self, current: Json) -> None:
-        """Disable them; Service Usage refuses where another enabled API needs one."""
+        """Disable the services. Service Usage refuses this if another enabled API needs one of them."""
         for service, state in current.items():
             if state == "ENABLED":
                 self.call("POST", f"{self.fill(self.collection)}/{service}:disable", {})
 
 
 def _passes(error: GoogleError) -> bool:
-    """Whether Service Usage can do it a little later: somebody enables an API, or a fault that Google knows."""
+    """Return whether the error is temporary: a concurrent change of an API, or a fault that Google knows."""
     message = error.message.lower()
     activation = "another activation or deactivation is in progress" in message
     return activation or ("encountered internal error" in message and "160009" in message)
@@ -142,7 +142,7 @@ def _batches(services: list[str]) -> Iterator[list[str]]:
 
 
 def main() -> None:
-    """Entry point."""
+    """Run the module."""
     run(Services)
 
 

@@ -6,15 +6,15 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: gcp_sql_backup
-short_description: Make and delete on-demand backups of a Cloud SQL instance
+short_description: Create and delete on-demand backups of a Cloud SQL instance
 version_added: 0.1.0
 description:
-  - Makes a backup of a Cloud SQL instance now, and deletes one.
-  - A backup run has no name and no labels of its own, so O(description) is what it is known by. A backup with this
-    description that succeeded, or that is being made, is left as it is; one that failed is made again.
+  - Creates an on-demand backup of a Cloud SQL instance, or deletes on-demand backups.
+  - A backup run has no name and no labels, so O(description) identifies the backup. If a backup with this description
+    succeeded or is being created, the module changes nothing. A failed backup is created again.
   - On-demand backups are kept until they are deleted, also by deleting their instance.
-  - Cloud SQL works on one change of an instance at a time; the module waits while another one is going on.
-  - In check mode it returns RV(backups) too, so a task with C(check_mode=true) lists the backups.
+  - Cloud SQL runs one operation of an instance at a time. The module waits while another operation runs.
+  - In check mode the module also returns RV(backups), so a task with C(check_mode=true) lists the backups.
 author:
   - the mlops.mlflow_gcp authors (@mlops)
 extends_documentation_fragment:
@@ -23,35 +23,35 @@ extends_documentation_fragment:
   - mlops.mlflow_gcp.gcp.wait
 options:
   timeout:
-    description: How many seconds the task may take, with all repeated requests and waits for long-running operations.
+    description: Maximum number of seconds, including repeated requests and waits for long-running operations.
     type: int
     default: 3600
   instance:
-    description: The instance's name.
+    description: Name of the instance.
     type: str
     required: true
   description:
     description:
-      - What the backup is called.
-      - With O(state=absent) every on-demand backup of this description goes, those that failed too.
+      - Description of the backup.
+      - With O(state=absent) every on-demand backup with this description is deleted, also failed ones.
     type: str
     required: true
   location:
     description:
-      - Where the backup is kept, a region such as V(europe-west1) or a multi-region such as V(eu).
-      - Where it is not set, Cloud SQL chooses. Cannot be changed afterwards.
+      - Location of the backup, a region such as V(europe-west1) or a multi-region such as V(eu).
+      - If not set, Cloud SQL chooses a location. Cannot be changed after creation.
     type: str
 """
 
 EXAMPLES = r"""
-- name: A backup before something risky
+- name: Create a backup before an upgrade
   mlops.mlflow_gcp.gcp_sql_backup:
     project: my-project
     instance: mlflow-database
     description: before-3.18.0
   register: backup
 
-- name: That one is not needed any more
+- name: Delete an old backup
   mlops.mlflow_gcp.gcp_sql_backup:
     project: my-project
     instance: mlflow-database
@@ -75,12 +75,12 @@ resource:
     startTime: "2026-11-21T13:00:01.000Z"
     endTime: "2026-11-21T13:02:11.000Z"
 pending:
-  description: Whether the backup is still being made, with O(wait=false).
+  description: Whether the backup is still being created, with O(wait=false).
   returned: success
   type: bool
   sample: false
 backups:
-  description: All backup runs of the instance as they were read last, newest first, daily ones too.
+  description: All backup runs of the instance at the last read, newest first, including daily backups.
   returned: success
   type: list
   elements: dict
@@ -94,13 +94,13 @@ from ..module_utils._fields import Field
 from ..module_utils._resource import Resource, run
 from ..module_utils._sql import OfInstance, timeout
 
-ANSWER_WITHIN = 120.0  # seconds in which a request without an answer is made again
+ANSWER_WITHIN = 120.0  # seconds in which a request without a response is repeated
 BUSY = ("ENQUEUED", "OVERDUE", "RUNNING")
 GONE = ("DELETED", "DELETION_PENDING")
 
 
 class SqlBackup(OfInstance, Resource):
-    """sql.backupRuns of the kind ON_DEMAND, known by their description."""
+    """Manage sql.backupRuns of the type ON_DEMAND, identified by their description."""
 
     api = "sql"
     kind = "backup"
@@ -120,11 +120,11 @@ class SqlBackup(OfInstance, Resource):
 
     @property
     def title(self) -> str:
-        """The backup and its instance."""
+        """Return the backup and its instance."""
         return f"{self.kind} '{self.params['description']}' of Cloud SQL instance {self.params['instance']}"
 
     def read(self) -> Json | None:
-        """The newest that is good or will be; for a deletion a bad one too."""
+        """Return the newest successful or unfinished backup; for a deletion also a failed one."""
         self.runs = []
         try:
             self.runs = list(self.client.items(self.api, self.fill(self.collection), "items", {"maxResults": 100}))
@@ -138,11 +138,11 @@ class SqlBackup(OfInstance, Resource):
 
     def _ours(self) -> list[Json]:
         wanted = self.params["description"]
-        # A daily backup has no description, and those that were deleted stay in the list for a while.
+        # A daily backup has no description. The list contains deleted backups for a while.
         return [one for one in self.runs if one.get("description") == wanted and one.get("status") not in GONE]
 
     def create(self, body: Json) -> None:
-        """A request whose answer was lost may have started one: look before a second is started."""
+        """Create the backup. If a response was lost, look for a started backup before a second request."""
         tried = False
 
         def once() -> Any:
@@ -152,21 +152,21 @@ class SqlBackup(OfInstance, Resource):
             tried = True
             return self.call("POST", self.fill(self.collection), body, idempotent=False)
 
-        # An operation's own error has no URL: that backup failed, and the next one would too.
+        # An operation's error has no URL: this backup failed, and a repetition would fail too.
         self.insist(once, lambda e: bool(e.url) and (e.reason == "connection" or e.code >= 500), ANSWER_WITHIN)
 
     def delete(self, current: Json) -> None:
-        """All of them, since the description is all that is known of a backup."""
+        """Delete all backups with the description, because only the description identifies a backup."""
         for ours in self._ours():
             self.call("DELETE", f"{self.fill(self.collection)}/{ours['id']}")
 
     def found(self) -> Json:
-        """What the instance has besides."""
+        """Return all backups of the instance."""
         return {"backups": self.runs}
 
 
 def main() -> None:
-    """Entry point."""
+    """Run the module."""
     run(SqlBackup)
 
 

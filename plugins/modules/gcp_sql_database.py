@@ -10,7 +10,7 @@ short_description: Manage a database of a Cloud SQL instance
 version_added: 0.1.0
 description:
   - Creates and deletes a database of a Cloud SQL instance.
-  - In check mode a database of an instance that is not there yet is planned.
+  - In check mode, the database of an instance that does not exist yet is planned.
 author:
   - the mlops.mlflow_gcp authors (@mlops)
 extends_documentation_fragment:
@@ -18,27 +18,27 @@ extends_documentation_fragment:
   - mlops.mlflow_gcp.gcp.state
 options:
   timeout:
-    description: How many seconds the task may take, with all repeated requests and waits for long-running operations.
+    description: Maximum number of seconds, including repeated requests and waits for long-running operations.
     type: int
     default: 3600
   instance:
-    description: The instance's name.
+    description: Name of the instance.
     type: str
     required: true
   name:
-    description: The database's name.
+    description: Name of the database.
     type: str
     required: true
   charset:
-    description: The encoding, such as V(UTF8). Cannot be changed after creation.
+    description: Character set, such as V(UTF8). Cannot be changed after creation.
     type: str
   collation:
-    description: The order of text, such as V(en_US.UTF8). Cannot be changed after creation.
+    description: Collation, such as V(en_US.UTF8). Cannot be changed after creation.
     type: str
 """
 
 EXAMPLES = r"""
-- name: A database
+- name: Create a database
   mlops.mlflow_gcp.gcp_sql_database:
     project: my-project
     instance: mlflow-database
@@ -67,7 +67,7 @@ from ..module_utils._sql import OfInstance, timeout
 
 
 class SqlDatabase(OfInstance, Resource):
-    """sql.databases."""
+    """Manage sql.databases."""
 
     api = "sql"
     kind = "database"
@@ -85,12 +85,12 @@ class SqlDatabase(OfInstance, Resource):
 
     @property
     def title(self) -> str:
-        """The database and its instance."""
+        """Return the database and its instance."""
         return f"{self.kind} {self.params['name']} of Cloud SQL instance {self.params['instance']}"
 
 
 def main() -> None:
-    """Entry point."""
+    """Run the module."""
     run(SqlDatabase)
 
 

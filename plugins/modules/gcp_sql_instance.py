@@ -10,11 +10,11 @@ short_description: Manage a Cloud SQL instance
 version_added: 0.1.0
 description:
   - Creates, updates and deletes a Cloud SQL instance.
-  - Creation takes about ten minutes. Start it with O(wait=false), do other things, and run the same task with
-    O(wait=true) later.
-  - Cloud SQL works on one change of an instance at a time; the module waits while another one is going on.
-  - An instance that is stopped and is to run is started first, and the start is waited for, also with O(wait=false).
-    Then the other changes follow.
+  - The creation takes about ten minutes. To do other work at the same time, run a task with O(wait=false) first and
+    the same task with O(wait=true) later.
+  - Cloud SQL runs one operation of an instance at a time. The module waits while another operation runs.
+  - A stopped instance that should run is started first. The module waits for the start, also with O(wait=false). Then
+    the other changes follow.
   - A change of O(settings.tier), O(settings.edition), O(settings.availability_type) and of some flags restarts the
     database.
 author:
@@ -26,131 +26,132 @@ extends_documentation_fragment:
 options:
   name:
     description:
-      - The instance's name.
-      - According to Google's documentation, the name of a deleted instance can be used again at once.
+      - Name of the instance.
+      - According to Google's documentation, the name of a deleted instance can be reused immediately.
     type: str
     required: true
   region:
-    description: The region. Needed to create it; cannot be changed after that.
+    description: The region. Needed to create the instance. Cannot be changed after creation.
     type: str
   database_version:
     description:
-      - Engine and version, such as V(POSTGRES_17). Needed to create it.
-      - A higher version upgrades the instance in place, during which it is down. A lower one is refused.
+      - Engine and version, such as V(POSTGRES_17). Needed to create the instance.
+      - A higher version upgrades the instance in place. The instance is down during the upgrade. A lower version is
+        refused.
     type: str
   timeout:
-    description: How many seconds the task may take, with all repeated requests and waits for long-running operations.
+    description: Maximum number of seconds, including repeated requests and waits for long-running operations.
     type: int
     default: 3600
   delete_protected:
-    description: Whether O(state=absent) may delete an instance that is protected from deletion.
+    description: Whether O(state=absent) may delete an instance with deletion protection.
     type: bool
     default: false
   settings:
-    description: How the instance is set.
+    description: Settings of the instance.
     type: dict
     suboptions:
       tier:
-        description: The machine, such as V(db-custom-1-3840). Needed to create the instance.
+        description: The machine type, such as V(db-custom-1-3840). Needed to create the instance.
         type: str
       edition:
         description: The edition of Cloud SQL.
         type: str
         choices: [ENTERPRISE, ENTERPRISE_PLUS]
       availability_type:
-        description: Whether there is a standby in another zone.
+        description: V(REGIONAL) adds a standby in another zone.
         type: str
         choices: [ZONAL, REGIONAL]
       activation_policy:
-        description: Whether the instance runs; V(NEVER) stops it.
+        description: Whether the instance runs. V(NEVER) stops the instance.
         type: str
         choices: [ALWAYS, NEVER]
       connector_enforcement:
-        description: Whether only connections through a Cloud SQL connector are accepted, V(REQUIRED), or all.
+        description: Whether all connections must use a Cloud SQL connector (V(REQUIRED)).
         type: str
         choices: [NOT_REQUIRED, REQUIRED]
       data_disk_size_gb:
         description:
-          - The disk's size in GB, 10 or more. A disk can grow, and never shrinks.
-          - With O(settings.storage_auto_resize) a disk that has grown by itself is left as it is.
+          - Size of the disk in GB, 10 or more. The disk can grow, but not shrink.
+          - With O(settings.storage_auto_resize) a disk that grew automatically does not change.
         type: int
       data_disk_type:
-        description: The kind of disk. Cannot be changed after creation.
+        description: Type of the disk. Cannot be changed after creation.
         type: str
         choices: [PD_SSD, PD_HDD, HYPERDISK_BALANCED]
       storage_auto_resize:
-        description: Whether the disk grows when it fills up.
+        description: Whether the disk grows automatically when it is nearly full.
         type: bool
       storage_auto_resize_limit:
-        description: The size in GB up to which it grows; V(0) is no limit.
+        description: Maximum size in GB for automatic growth. V(0) means no limit.
         type: int
       deletion_protection_enabled:
         description:
-          - Whether the instance is protected from deletion.
-          - Set by an update after the creation, so that an instance whose creation failed can be deleted.
+          - Whether the instance has deletion protection.
+          - Set by an update after creation, so that an instance whose creation failed can be deleted.
         type: bool
       user_labels:
-        description: Labels. The whole map, so that a label which is not in it is removed.
+        description: Labels. Replaces the existing map.
         type: dict
       database_flags:
         description:
-          - Flags of the database, name and value.
-          - The whole map, so that a flag which is not in it goes back to its default.
-          - A boolean is turned into C(on) or C(off).
+          - Database flags, as a map of names and values.
+          - Replaces the existing map. A flag that is not in the map gets its default value.
+          - A boolean is converted to V(on) or V(off).
         type: dict
       backup_configuration:
         description: Daily backups.
         type: dict
         suboptions:
           enabled:
-            description: Whether backups are made.
+            description: Whether daily backups are created.
             type: bool
           start_time:
-            description: When the four hours begin in which they are made, in UTC, as V(02:00).
+            description: Start of the four-hour backup window in UTC, such as V(02:00).
             type: str
           point_in_time_recovery_enabled:
-            description: Whether the write-ahead log is kept, so that any moment can be restored.
+            description: Whether the write-ahead log is kept for point-in-time recovery.
             type: bool
           transaction_log_retention_days:
-            description: For how many days it is kept, from 1 to 7 (35 in Enterprise Plus).
+            description: Days for which the write-ahead log is kept, from 1 to 7 (35 in Enterprise Plus).
             type: int
           retained_backups:
-            description: How many backups are kept.
+            description: Number of backups to keep.
             type: int
       ip_configuration:
-        description: How the instance is reached.
+        description: Network access to the instance.
         type: dict
         suboptions:
           ipv4_enabled:
-            description: Whether it has a public address.
+            description: Whether the instance has a public address.
             type: bool
           private_network:
             description:
-              - The VPC network from which it is reached, by name or as
+              - The VPC network with access to the instance, by name or as
                 V(projects/my-project/global/networks/mlflow-network).
               - The network needs private services access first. This module does not change it after the creation.
             type: str
           ssl_mode:
-            description: Which connections are accepted.
+            description: Encryption that the instance requires of connections.
             type: str
             choices: [ALLOW_UNENCRYPTED_AND_ENCRYPTED, ENCRYPTED_ONLY, TRUSTED_CLIENT_CERTIFICATE_REQUIRED]
           enable_private_path_for_google_cloud_services:
-            description: Whether Google's services such as BigQuery may reach it over the private address.
+            description: Whether Google's services such as BigQuery can access the instance over the private address.
             type: bool
           authorized_networks:
-            description: Who may reach the public address. The whole set, so that a range not in it is shut out.
+            description: Ranges with access to the public address. Replaces the existing list.
             type: list
             elements: dict
             suboptions:
               name:
-                description: A name for people.
+                description: Name of the range.
                 type: str
               value:
-                description: The range, as V(203.0.113.0/24).
+                description: The range, such as V(203.0.113.0/24).
                 type: str
                 required: true
       maintenance_window:
-        description: When Google may restart the instance; one hour.
+        description: Window of one hour in which Google may restart the instance.
         type: dict
         suboptions:
           day:
@@ -160,7 +161,7 @@ options:
             description: The hour, from 0 to 23, in UTC.
             type: int
           update_track:
-            description: Whether it gets updates early or late.
+            description: Whether the instance gets updates early or late.
             type: str
             choices: [canary, stable, week5]
       insights_config:
@@ -168,12 +169,12 @@ options:
         type: dict
         suboptions:
           query_insights_enabled:
-            description: Whether it is on.
+            description: Whether Query Insights is enabled.
             type: bool
 """
 
 EXAMPLES = r"""
-- name: Start a private PostgreSQL
+- name: Start the creation of a private PostgreSQL instance
   mlops.mlflow_gcp.gcp_sql_instance:
     project: my-project
     name: mlflow-database
@@ -216,14 +217,14 @@ resource:
         ipAddress: 10.20.0.3
 stopped:
   description:
-    - Whether the instance is stopped (activation policy C(NEVER)). A stopped instance tells nothing about its databases
-      and users.
-    - In check mode, whether it is stopped now.
+    - Whether the instance is stopped (activation policy C(NEVER)). Cloud SQL does not list the databases and users of
+      a stopped instance.
+    - In check mode, whether the instance is stopped now.
   returned: success
   type: bool
   sample: false
 pending:
-  description: Whether the instance is still being made or changed.
+  description: Whether the instance is still being created or changed.
   returned: success
   type: bool
   sample: false
@@ -247,7 +248,7 @@ RESERVED = (
     "There is no instance of this name: Google may reserve the name, as after a deletion. "
     "Choose another name (role infrastructure: infrastructure_name), or run again later."
 )
-CREATE_CONFLICT_SECONDS = 600.0  # how long a creation waits for a deletion of the same name
+CREATE_CONFLICT_SECONDS = 600.0  # maximum wait of a creation for the deletion of an instance with the same name
 DEFAULTS = {
     "settings.connector_enforcement": "NOT_REQUIRED",
     "settings.storage_auto_resize_limit": "0",
@@ -256,7 +257,7 @@ DEFAULTS = {
 
 
 class SqlInstance(OfInstance, Resource):
-    """sql.instances. Each setting is a field of its own, so that diffs and refusals name it."""
+    """Manage sql.instances. Each setting is a field, so that diffs and refusals name the setting."""
 
     api = "sql"
     kind = "Cloud SQL instance"
@@ -356,7 +357,7 @@ class SqlInstance(OfInstance, Resource):
         "settings.data_disk_type": Field(immutable=True),
         "settings.storage_auto_resize": Field(),
         "settings.storage_auto_resize_limit": Field(convert="int64"),
-        # An instance whose creation failed may refuse the update that lifts its protection.
+        # An instance whose creation failed may refuse an update that removes its protection.
         "settings.deletion_protection_enabled": Field(create=False),
         "settings.user_labels": Field(),
         "settings.database_flags": Field(convert="flags", unordered=True),
@@ -377,7 +378,7 @@ class SqlInstance(OfInstance, Resource):
     }
 
     def wanted(self) -> dict[str, Any]:
-        """The fields' dotted names lead into the options."""
+        """Return the desired values by the fields' dotted option names."""
         values: dict[str, Any] = {}
         for option, field in self.fields.items():
             value = get_at(self.params, option)
@@ -393,24 +394,24 @@ class SqlInstance(OfInstance, Resource):
         return values
 
     def flags(self, value: Mapping[str, Any]) -> list[Json]:
-        """A map of flags as the API's list."""
+        """Return a map of flags as the API's list."""
         return [{"name": name, "value": _flag(value[name])} for name in sorted(value)]
 
     stopped = False
     conflict_since = 0.0
 
     def read(self) -> Json | None:
-        """Remember whether it is stopped. Its state does not say so: that is RUNNABLE in both cases."""
+        """Read the instance and record whether it is stopped; its state is RUNNABLE in both cases."""
         current = super().read()
         self.stopped = current is not None and is_stopped(current)
         return current
 
     def found(self) -> Json:
-        """Whether it is stopped."""
+        """Return whether the instance is stopped."""
         return {"stopped": self.stopped}
 
     def explain(self, error: GoogleError) -> str:
-        """Say so where the instance does not run, its creation failed, or its name may be reserved."""
+        """Explain the error if the instance does not run, its creation failed, or its name may be reserved."""
         operations_own = error.code == 0 and error.reason not in {"connection", "tls", "deadlineExceeded"}
         if error.code != 409 and not operations_own:
             return super().explain(error)
@@ -425,13 +426,13 @@ class SqlInstance(OfInstance, Resource):
         return super().explain(error)
 
     def passes_without_instance(self) -> bool:
-        """A creation waits for a while: an instance of the same name may be about to be gone."""
+        """Return whether a creation still waits for the deletion of an instance with the same name."""
         now = self.client.clock.now()
         self.conflict_since = self.conflict_since or now
         return now < self.conflict_since + CREATE_CONFLICT_SECONDS
 
     def why_broken(self, current: Json) -> str:
-        """Quote the newest failed operation; an instance does not know why it failed."""
+        """Quote the newest failed operation, because the instance document has no reason."""
         try:
             told = why_failed(self.operations(), self.params["project"], self.params["name"])
         except GoogleError:
@@ -439,7 +440,7 @@ class SqlInstance(OfInstance, Resource):
         return told or super().why_broken(current)
 
     def has(self, option: str, current: Json) -> Any:
-        """A disk that grew by itself is as it should be; what the API leaves out has its default."""
+        """Return the current value. Accept automatic growth of the disk, and use defaults for omitted values."""
         has = super().has(option, current)
         if has is None and option in DEFAULTS:
             return DEFAULTS[option]
@@ -450,7 +451,7 @@ class SqlInstance(OfInstance, Resource):
         return has
 
     def check(self, current: Json) -> None:
-        """Refuse what Cloud SQL cannot do, and what destroys data without having been asked for."""
+        """Refuse changes that Cloud SQL cannot make, and a deletion of protected data."""
         settings = current.get("settings", {})
         if self.params["state"] == "absent":
             if settings.get("deletionProtectionEnabled") and not self.params["delete_protected"]:
@@ -474,16 +475,16 @@ class SqlInstance(OfInstance, Resource):
             )
 
     def check_create(self) -> None:
-        """An update can do without them, a creation cannot."""
+        """Require the options that a creation needs; an update does not need them."""
         needed = ("region", "database_version", "settings.tier")
         missing = [option for option in needed if get_at(self.params, option) is None]
         if missing:
             raise RefusedError(f"{self.title} is not there, and {' and '.join(missing)} must be set to create it.")
 
     def update(self, values: Mapping[str, Any], current: Json, via: str) -> None:
-        """Start a stopped instance before anything else: it refuses most other changes."""
+        """Start a stopped instance before other changes, because it refuses most of them."""
         if values.get(ACTIVATION) == "ALWAYS" and is_stopped(current):
-            waits, self.wait = self.wait, True  # nothing inside it can be looked at before
+            waits, self.wait = self.wait, True  # a stopped instance does not list its content
             self.patch({"settings": {"activationPolicy": "ALWAYS"}}, current, ())
             self.wait = waits
             values = {option: value for option, value in values.items() if option != ACTIVATION}
@@ -494,17 +495,17 @@ class SqlInstance(OfInstance, Resource):
         super().update(values, current, via)
 
     def patch(self, body: Json, current: Json, paths: Sequence[str]) -> None:
-        """Settings carry the version they are based on."""
+        """Send the settings with the version on which the change is based."""
         if "settings" in body:
             put_at(body, "settings.settingsVersion", current["settings"]["settingsVersion"])
         self.call("PATCH", self.self_path, body)
 
     def upgrade(self, body: Json, current: Json) -> None:
-        """A new major version is a change of its own."""
+        """Upgrade the major version, which is a separate change."""
         self.call("PATCH", self.self_path, body)
 
     def delete(self, current: Json) -> None:
-        """The protection is lifted by its own update; ``check`` has seen that this is meant."""
+        """Remove the protection with a separate update, then delete; ``check`` has verified ``delete_protected``."""
         if current.get("settings", {}).get("deletionProtectionEnabled"):
             waits, self.wait = self.wait, True
             self.patch({"settings": {"deletionProtectionEnabled": False}}, current, ())
@@ -523,7 +524,7 @@ def _flag(value: Any) -> str:
 
 
 def _can_become(version: str, asked: str) -> bool:
-    """Whether an upgrade in place leads from the one version to the other."""
+    """Return whether Cloud SQL can upgrade in place from one version to the other."""
     engine, *has = version.split("_")
     other, *wants = asked.split("_")
     numbers = [[int(part) for part in parts if re.fullmatch(r"\d+", part)] for parts in (has, wants)]
@@ -531,7 +532,7 @@ def _can_become(version: str, asked: str) -> bool:
 
 
 def main() -> None:
-    """Entry point."""
+    """Run the module."""
     run(SqlInstance)
 
 

@@ -10,7 +10,7 @@ short_description: Read a Cloud SQL instance and the certificate authorities of 
 version_added: 0.1.0
 description:
   - Reads a Cloud SQL instance and the certificates of all certificate authorities that its clients must trust.
-  - While the authority of a server is rotated there are two or more. A client that trusts all of them can connect
+  - During a rotation the server has two or more certificate authorities. A client that trusts all of them can connect
     before and after the rotation.
 author:
   - the mlops.mlflow_gcp authors (@mlops)
@@ -25,11 +25,11 @@ attributes:
     support: none
 options:
   name:
-    description: The instance's name.
+    description: Name of the instance.
     type: str
     required: true
   require_running:
-    description: Whether to fail where the instance does not exist or does not run, with the command that starts it.
+    description: Whether to fail if the instance does not exist or does not run. The message has the start command.
     type: bool
     default: false
 """
@@ -52,7 +52,7 @@ RETURN = r"""
 resource:
   description: >-
     The instance as the API returns it, U(https://cloud.google.com/sql/docs/postgres/admin-api/rest/v1/instances).
-    Null where it does not exist.
+    Null if the instance does not exist.
   returned: success
   type: dict
   sample:
@@ -61,8 +61,8 @@ resource:
     databaseVersion: POSTGRES_17
 server_ca_bundle:
   description:
-    - The certificates of the server's certificate authorities in PEM, the oldest first. This is no secret.
-    - Null where the instance does not exist or has no certificate yet.
+    - The certificates of the server's certificate authorities in PEM, the oldest first. They are not secret.
+    - Null if the instance does not exist or has no certificate yet.
   returned: success
   type: str
   sample: |
@@ -78,7 +78,7 @@ from ..module_utils._sql import SITE, bundle, why_not_running
 
 
 class SqlInstanceInfo(Action):
-    """sql.instances.get and listServerCas."""
+    """Read sql.instances and their certificate authorities."""
 
     api = "sql"
     doing = "read Cloud SQL instance {name}"
@@ -89,7 +89,7 @@ class SqlInstanceInfo(Action):
     }
 
     def look(self) -> Plan:
-        """Read both."""
+        """Read the instance and its certificate authorities."""
         instance = self._instance()
         name, project = self.params["name"], self.params["project"]
         if self.params["require_running"]:
@@ -117,7 +117,7 @@ class SqlInstanceInfo(Action):
 
 
 def main() -> None:
-    """Entry point."""
+    """Run the module."""
     run_action(SqlInstanceInfo)
 
 

@@ -9,44 +9,44 @@ module: gcp_sql_restore
 short_description: Restore a backup into a Cloud SQL instance
 version_added: 0.1.0
 description:
-  - Replaces everything in a Cloud SQL instance, with all its databases and users, by a backup of this instance or of
-    another one.
-  - Users have the passwords of the time of the backup afterwards.
-  - There is no telling whether an instance holds what a backup holds, so the module always reports a change.
-  - The instance is not available while it is restored.
+  - Replaces the whole content of a Cloud SQL instance, including databases and users, by a backup of this or another
+    instance.
+  - After the restore, users have their passwords from the time of the backup.
+  - The module cannot compare an instance with a backup, so it always reports a change.
+  - The instance is not available during the restore.
 author:
   - the mlops.mlflow_gcp authors (@mlops)
 extends_documentation_fragment:
   - mlops.mlflow_gcp.gcp
 options:
   timeout:
-    description: How many seconds the task may take, with all repeated requests and waits for long-running operations.
+    description: Maximum number of seconds, including repeated requests and waits for long-running operations.
     type: int
     default: 3600
   instance:
-    description: The instance whose content is replaced. It must be there, run, and be of the version of the backup.
+    description: The instance whose content is replaced. It must exist, run, and have the version of the backup.
     type: str
     required: true
   backup_id:
-    description: The backup run's ID, C(resource.id) of M(mlops.mlflow_gcp.gcp_sql_backup).
+    description: ID of the backup run, C(resource.id) of M(mlops.mlflow_gcp.gcp_sql_backup).
     type: str
     required: true
   backup_instance:
-    description: The instance that the backup is of. Where it is not set, O(instance).
+    description: The instance of the backup. Defaults to O(instance).
     type: str
   backup_project:
-    description: The project that the backup is in. Where it is not set, O(project).
+    description: The project of the backup. Defaults to O(project).
     type: str
 """
 
 EXAMPLES = r"""
-- name: Go back
+- name: Restore the database from a backup
   mlops.mlflow_gcp.gcp_sql_restore:
     project: my-project
     instance: mlflow-database
     backup_id: "1795266000000"
 
-- name: Try a backup in an instance of its own
+- name: Restore a backup into a temporary instance
   mlops.mlflow_gcp.gcp_sql_restore:
     project: my-project
     instance: mlflow-drill
@@ -73,7 +73,7 @@ from ..module_utils._sql import OfInstance, is_stopped, timeout, why_not_running
 
 
 class SqlRestore(OfInstance, Action):
-    """sql.instances.restoreBackup."""
+    """Restore a backup with sql.instances.restoreBackup."""
 
     api = "sql"
     doing = "restore backup {backup_id} into Cloud SQL instance {instance}"
@@ -92,7 +92,7 @@ class SqlRestore(OfInstance, Action):
     }
 
     def look(self) -> Plan:
-        """Both must be there and fit, before anything is replaced."""
+        """Check that the instance and the backup exist and match, before any change."""
         self.source = {
             "backupRunId": self.params["backup_id"],
             "instanceId": self.params["backup_instance"] or self.params["instance"],
@@ -117,13 +117,13 @@ class SqlRestore(OfInstance, Action):
         return Plan(True, {"backup": backup}, {"data": "as it is now"}, {"data": f"as at {backup.get('startTime')}"})
 
     def carry_out(self, plan: Plan) -> Json:
-        """Replace it, and wait."""
+        """Restore the backup and wait for the operation."""
         self.call("POST", f"{self.self_path}/restoreBackup", {"restoreBackupContext": dict(self.source)})
         return {}
 
 
 def main() -> None:
-    """Entry point."""
+    """Run the module."""
     run_action(SqlRestore)
 
 

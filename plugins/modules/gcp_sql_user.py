@@ -10,8 +10,8 @@ short_description: Manage a user of a Cloud SQL instance
 version_added: 0.1.0
 description:
   - Creates and deletes a user of a Cloud SQL instance, and sets its password.
-  - Cloud SQL never tells a password, so it cannot be compared; O(update_password) says what is done instead.
-  - In check mode a user of an instance that is not there yet is planned.
+  - Cloud SQL does not return passwords, so the module cannot compare them. See O(update_password).
+  - In check mode, the user of an instance that does not exist yet is planned.
 author:
   - the mlops.mlflow_gcp authors (@mlops)
 extends_documentation_fragment:
@@ -19,38 +19,38 @@ extends_documentation_fragment:
   - mlops.mlflow_gcp.gcp.state
 options:
   timeout:
-    description: How many seconds the task may take, with all repeated requests and waits for long-running operations.
+    description: Maximum number of seconds, including repeated requests and waits for long-running operations.
     type: int
     default: 3600
   instance:
-    description: The instance's name.
+    description: Name of the instance.
     type: str
     required: true
   name:
-    description: The user's name.
+    description: Name of the user.
     type: str
     required: true
   host:
-    description: Where a user of MySQL comes from. Users of PostgreSQL have no host.
+    description: Host from which a MySQL user connects. PostgreSQL users have no host.
     type: str
   type:
-    description: How the user proves who it is. Cannot be changed after creation.
+    description: Authentication type of the user. Cannot be changed after creation.
     type: str
     choices: [BUILT_IN, CLOUD_IAM_USER, CLOUD_IAM_SERVICE_ACCOUNT, CLOUD_IAM_GROUP]
   password:
-    description: The password.
+    description: Password of the user.
     type: str
   update_password:
     description:
-      - V(on_create) sets the password of a user that is created, and leaves one that is there alone.
-      - V(always) sets it in every run and reports a change each time.
+      - V(on_create) sets the password of a new user only.
+      - V(always) sets the password in every run and always reports a change.
     type: str
     default: on_create
     choices: [on_create, always]
 """
 
 EXAMPLES = r"""
-- name: A user with a password
+- name: Create a user with a password
   mlops.mlflow_gcp.gcp_sql_user:
     project: my-project
     instance: mlflow-database
@@ -62,7 +62,7 @@ RETURN = r"""
 resource:
   description: >-
     The user as the API returns it, U(https://cloud.google.com/sql/docs/postgres/admin-api/rest/v1/users).
-    Null when absent. It never has a password.
+    Null when absent. Never contains a password.
   returned: success
   type: dict
   sample:
@@ -80,7 +80,7 @@ from ..module_utils._sql import OfInstance, timeout
 
 
 class SqlUser(OfInstance, Resource):
-    """sql.users."""
+    """Manage sql.users."""
 
     api = "sql"
     kind = "user"
@@ -112,11 +112,11 @@ class SqlUser(OfInstance, Resource):
 
     @property
     def title(self) -> str:
-        """The user and its instance."""
+        """Return the user and its instance."""
         return f"{self.kind} {self.params['name']} of Cloud SQL instance {self.params['instance']}"
 
     def read(self) -> Json | None:
-        """The user, looked up in the list: names may have an @, and users of MySQL may differ in the host only."""
+        """Return the user from the list: a name may contain an @, and MySQL users may differ only in the host."""
         path, host = self.fill(self.collection), self.params["host"]
         users = (self.client.find(self.api, path) or {}).get("items") or ()
         return next(
@@ -129,22 +129,22 @@ class SqlUser(OfInstance, Resource):
         )
 
     def has(self, option: str, current: Json) -> Any:
-        """The API does not speak of what is built in."""
+        """Return the current value. The API omits the type BUILT_IN."""
         return current.get("type") or "BUILT_IN" if option == "type" else super().has(option, current)
 
     def differs(self, option: str, value: Any, current: Json) -> bool:
-        """Nobody knows a password that is set, so the option decides."""
+        """Compare values. The password cannot be read, so ``update_password`` decides."""
         if option == "password":
             return "always" in self.params["update_password"]
         return super().differs(option, value, current)
 
     def set_password(self, body: Json, current: Json) -> None:
-        """Set the password of a user that is there. Google's clients name the user in the query and in the body."""
+        """Set the password of an existing user. Like Google's clients, name the user in the query and the body."""
         names = {key: self.fill(value) for key, value in self.create_body.items()}
         self.call("PUT", self.fill(self.collection), names | self._key(current) | body, self._key(current))
 
     def delete(self, current: Json) -> None:
-        """Delete the user; PostgreSQL refuses while it owns something."""
+        """Delete the user. PostgreSQL refuses this while the user owns objects."""
         self.call("DELETE", self.fill(self.collection), None, self._key(current))
 
     def _key(self, current: Json) -> Json:
@@ -152,7 +152,7 @@ class SqlUser(OfInstance, Resource):
 
 
 def main() -> None:
-    """Entry point."""
+    """Run the module."""
     run(SqlUser)
 
 

@@ -17,33 +17,33 @@ extends_documentation_fragment:
   - mlops.mlflow_gcp.gcp.state
 options:
   name:
-    description: The subnetwork's name.
+    description: Name of the subnetwork.
     type: str
     required: true
   region:
-    description: The region it is in, such as V(europe-west1).
+    description: Region of the subnetwork, such as V(europe-west1).
     type: str
     required: true
   network:
     description:
-      - The network's name, or its link.
+      - Name or link of the network.
       - Needed with O(state=present). Cannot be changed after creation.
     type: str
   ip_cidr_range:
     description:
-      - Its range of internal addresses, such as V(10.128.0.0/20).
-      - Needed with O(state=present). After creation it can only be replaced by a wider range that contains it.
+      - Range of internal addresses, such as V(10.128.0.0/20).
+      - Needed with O(state=present). Can only be replaced by a wider range that contains the existing range.
     type: str
   private_ip_google_access:
-    description: Whether machines without an external address reach Google's APIs.
+    description: Whether VMs without an external address can access Google's APIs.
     type: bool
   description:
-    description: A text for people. Cannot be changed after creation.
+    description: Free text. Cannot be changed after creation.
     type: str
 """
 
 EXAMPLES = r"""
-- name: A subnetwork whose machines reach Google's APIs on their internal address
+- name: Create a subnetwork whose VMs can access Google's APIs from their internal addresses
   mlops.mlflow_gcp.gcp_subnetwork:
     project: my-project
     name: mlflow-subnetwork
@@ -52,7 +52,7 @@ EXAMPLES = r"""
     ip_cidr_range: 10.128.0.0/20
     private_ip_google_access: true
 
-- name: No subnetwork
+- name: Delete a subnetwork
   mlops.mlflow_gcp.gcp_subnetwork:
     project: my-project
     name: mlflow-subnetwork
@@ -84,7 +84,7 @@ from ..module_utils._resource import RefusedError, Resource, run
 
 
 class Subnetwork(Resource):
-    """compute.subnetworks."""
+    """Manage compute.subnetworks."""
 
     kind = "subnetwork"
     collection = "projects/{project}/regions/{region}/subnetworks"
@@ -110,7 +110,7 @@ class Subnetwork(Resource):
     }
 
     def check(self, current: Json) -> None:
-        """A range can grow, and nothing else."""
+        """Refuse any other range than a wider one."""
         asked = self.params["ip_cidr_range"]
         if self.params["state"] == "absent" or not asked or asked == current.get("ipCidrRange"):
             return
@@ -130,12 +130,12 @@ class Subnetwork(Resource):
         self.call("POST", f"{self.self_path}/expandIpCidrRange", body)
 
     def set_private_ip_google_access(self, body: Json, current: Json) -> None:
-        """It has a method of its own; a patch that names it is refused."""
+        """Set the access to Google's APIs, which a patch cannot change."""
         self.call("POST", f"{self.self_path}/setPrivateIpGoogleAccess", body)
 
 
 def main() -> None:
-    """Entry point."""
+    """Run the module."""
     run(Subnetwork, required_if=[("state", "present", ["network", "ip_cidr_range"])])
 
 

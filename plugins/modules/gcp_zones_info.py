@@ -24,7 +24,7 @@ attributes:
 """
 
 EXAMPLES = r"""
-- name: Look which zones there are
+- name: List the zones
   mlops.mlflow_gcp.gcp_zones_info:
     project: my-project
   register: google
@@ -32,7 +32,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 zones:
-  description: The zones' names, sorted. Null where the project has not enabled the Compute Engine API.
+  description: Names of the zones, sorted. Null if the project has not enabled the Compute Engine API.
   returned: success
   type: list
   elements: str
@@ -44,12 +44,12 @@ from ..module_utils._client import GoogleError
 
 
 class Zones(Action):
-    """compute.zones.list."""
+    """List compute.zones."""
 
     doing = "list the zones"
 
     def look(self) -> Plan:
-        """List."""
+        """List the zones."""
         path = self.fill("projects/{project}/zones")
         try:
             found = list(self.client.items(self.api, path))
@@ -61,7 +61,7 @@ class Zones(Action):
 
 
 def main() -> None:
-    """Entry point."""
+    """Run the module."""
     run_action(Zones)
 
 

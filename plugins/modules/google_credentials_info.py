@@ -6,20 +6,20 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: google_credentials_info
-short_description: Tell which kind of Google credentials a process would use
+short_description: Return the kind of Google credentials that a process would use
 version_added: 0.2.0
 description:
-  - Finds the credentials that Google's libraries would use on a host with a given environment, as Application Default
-    Credentials do, and returns their kind. Returns nothing secret, and asks no service.
-  - Credentials of a user can end at any time with the session that the organisation allows, so they do not suit a
-    timer.
+  - Finds the credentials that Google's libraries would use on a host with a given environment, like Application Default
+    Credentials, and returns their kind. Returns no secrets and sends no requests.
+  - Credentials of a user can expire at any time with the session that the organisation allows. They are not suitable
+    for a timer.
 author:
   - the mlops.mlflow_gcp authors (@mlops)
 options:
   environment:
     description:
-      - Environment variables of the process. E(GCP_AUTH_KIND), E(GCP_SERVICE_ACCOUNT_FILE),
-        E(GOOGLE_APPLICATION_CREDENTIALS), E(CLOUDSDK_CONFIG) and E(CLOUDSDK_AUTH_IMPERSONATE_SERVICE_ACCOUNT) matter.
+      - Environment variables of the process. The module uses E(GCP_AUTH_KIND), E(GCP_SERVICE_ACCOUNT_FILE),
+        E(GOOGLE_APPLICATION_CREDENTIALS), E(CLOUDSDK_CONFIG) and E(CLOUDSDK_AUTH_IMPERSONATE_SERVICE_ACCOUNT).
     type: dict
     default: {}
   home:
@@ -51,9 +51,9 @@ EXAMPLES = r"""
 RETURN = r"""
 kind:
   description:
-    - The type that the credentials file has, such as V(authorized_user), V(external_account_authorized_user),
+    - The type in the credentials file, such as V(authorized_user), V(external_account_authorized_user),
       V(impersonated_service_account), V(service_account) or V(external_account).
-    - V(metadata) where there is no file, so that the metadata server of a Google Cloud VM is asked.
+    - V(metadata) if there is no file, so that Google's libraries use the metadata server of a VM.
   returned: success
   type: str
   sample: authorized_user
@@ -63,12 +63,12 @@ file:
   type: str
   sample: /home/ann/.config/gcloud/application_default_credentials.json
 user:
-  description: Whether a user's session stands behind the credentials, also by impersonation.
+  description: Whether the credentials depend on a user's session, also by impersonation.
   returned: success
   type: bool
   sample: true
 description:
-  description: All of it in one line.
+  description: A description of the credentials in one line.
   returned: success
   type: str
   sample: authorized_user of /home/ann/.config/gcloud/application_default_credentials.json
@@ -80,7 +80,7 @@ from ..module_utils._credential_kind import CredentialsFileError, find
 
 
 def main() -> None:
-    """Entry point."""
+    """Run the module."""
     module = AnsibleModule(
         argument_spec={
             "environment": {"type": "dict", "default": {}},

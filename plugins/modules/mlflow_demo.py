@@ -9,57 +9,57 @@ module: mlflow_demo
 short_description: Run MLflow's own demo against a deployment
 version_added: 0.2.0
 description:
-  - Has C(mlflow demo) fill a deployment with its traces, runs and prompts, looks that they are there, and deletes them.
-  - MLflow keeps what is deleted, out of sight, until C(mlflow gc).
-  - The administrator's password is read from Secret Manager and handed to MLflow alone.
-  - Made for P(mlops.mlflow_gcp.doctor#role).
+  - Runs C(mlflow demo) against a deployment. Checks that the demo's traces, runs and prompts exist, and deletes them.
+  - MLflow only hides deleted items. C(mlflow gc) removes them.
+  - The module reads the administrator's password from Secret Manager and passes it to MLflow only.
+  - Used by P(mlops.mlflow_gcp.doctor#role).
 author:
   - the mlops.mlflow_gcp authors (@mlops)
 extends_documentation_fragment:
   - mlops.mlflow_gcp.gcp
 options:
   name:
-    description: The deployment's name, the prefix of its resources' names.
+    description: Name of the deployment, which is the prefix of its resources' names.
     type: str
     required: true
   region:
-    description: Region of its static address.
+    description: Region of the deployment's static address.
     type: str
     required: true
   hostname:
-    description: Name that clients use. Empty, they use the static address.
+    description: DNS name that clients use. If empty, they use the static address.
     type: str
     default: ''
   authority:
-    description: Path of the certificate authority that clients trust. Empty, those that this host trusts.
+    description: Path of the CA certificate that clients trust. If empty, the CAs of the control node are used.
     type: path
     default: ''
   username:
-    description: The administrator.
+    description: Name of the administrator.
     type: str
     default: admin
   python:
-    description: Python interpreter of an environment that has MLflow.
+    description: Python interpreter of an environment with MLflow.
     type: path
     required: true
   program:
-    description: The program that runs the demo and prints what it saw, the role's C(files/demo.py).
+    description: The program that runs the demo and prints the result, the role's C(files/demo.py).
     type: path
     required: true
   keep:
-    description: Whether what was made stays, to be looked at.
+    description: Whether to keep the demo's data.
     type: bool
     default: false
 attributes:
   check_mode:
-    description: Nothing is run in C(check_mode).
+    description: Runs nothing in C(check_mode).
     support: full
   diff_mode:
     support: none
 """
 
 EXAMPLES = r"""
-- name: MLflow's demo
+- name: Run MLflow's demo
   mlops.mlflow_gcp.mlflow_demo:
     project: my-project
     name: mlflow
@@ -71,32 +71,32 @@ EXAMPLES = r"""
 
 RETURN = r"""
 version:
-  description: Version of the MLflow that ran the demo.
+  description: Version of the MLflow client that ran the demo.
   returned: when it ran
   type: str
   sample: 3.17.2
 seconds:
-  description: How long the demo took.
+  description: Duration of the demo.
   returned: when it ran
   type: float
   sample: 31.4
 before:
-  description: What there was of a demo before.
+  description: Number of the demo's items before the demo.
   returned: when it ran
   type: dict
   sample: {experiments: 0, traces: 0, runs: 0, prompts: 0}
 made:
-  description: What there was after it.
+  description: Number of the demo's items after the demo.
   returned: when it ran
   type: dict
   sample: {experiments: 1, traces: 60, runs: 3, prompts: 4}
 left:
-  description: What is still seen after the deletion; absent where nothing was deleted.
+  description: Number of the demo's items after the deletion. Absent if nothing was deleted.
   returned: when it was deleted
   type: dict
   sample: {experiments: 0, traces: 0, runs: 0, prompts: 0}
 kept:
-  description: Whether it stays, because O(keep) is set or because it was there before.
+  description: Whether the data is kept, because O(keep) is set or because demo data existed before.
   returned: when it ran
   type: bool
   sample: false
@@ -126,7 +126,7 @@ OPTIONS = {
 }
 
 
-# The rest of the time is for looking what there is, and for taking it away.
+# The remaining time is for counting and deleting the demo's items.
 DEMO_PART = 2 / 3
 CLEAN_UP = (
     "Where something of it is left, delete the experiment 'MLflow Demo' and the prompts 'mlflow-demo.…' in the browser;"
@@ -135,7 +135,7 @@ CLEAN_UP = (
 
 
 def environment(cloud: Cloud, params: dict[str, str]) -> dict[str, str]:
-    """What an MLflow client needs to know, on top of this process's environment."""
+    """Return the environment of an MLflow client, based on this process's environment."""
     host = params["hostname"] or cloud.address(f"{params['name']}-address")
     known = {
         "MLFLOW_TRACKING_URI": f"https://{host}",
@@ -146,14 +146,14 @@ def environment(cloud: Cloud, params: dict[str, str]) -> dict[str, str]:
     }
     if params["authority"]:
         known["MLFLOW_TRACKING_SERVER_CERT_PATH"] = params["authority"]
-        # The demo's first question, whether the server is there, is asked without MLflow's own settings.
+        # The demo's first request checks that the server is available. It does not use MLflow's TLS settings.
         known["REQUESTS_CA_BUNDLE"] = params["authority"]
     own = {name: value for name, value in os.environ.items() if not name.startswith("MLFLOW_")}
     return own | known
 
 
 def main() -> None:
-    """Entry point."""
+    """Run the module."""
     module = AnsibleModule(
         argument_spec={**_options.common(), **OPTIONS},
         supports_check_mode=True,
@@ -174,7 +174,7 @@ def main() -> None:
         known = environment(Cloud(client, params["project"], params["region"], "", auth), params)
     except UnexaminedError as error:
         module.fail_json(msg=f"Cannot find the deployment: {error} {error.remedy}")
-    except Exception as error:  # google-auth raises its own, OSError and ValueError; all mean the same to the user
+    except Exception as error:  # google-auth raises its own errors, OSError and ValueError
         module.fail_json(msg=f"No usable Google credentials: {one_line(error)} {login(auth)}")
     seconds = str(params["timeout"] * DEMO_PART)
     argv = [params["python"], params["program"], seconds, *(["keep"] if params["keep"] else [])]

@@ -6,81 +6,82 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: mlflow_doctor
-short_description: Examine an MLflow deployment
+short_description: Check an MLflow deployment
 version_added: 0.2.0
 description:
-  - Looks at a deployment as its clients do, asks Google's APIs about it, and judges what was seen on its machine.
-  - Returns a row for each check, with its state, a value and a remedy. What cannot be examined is a row too; the module
-    fails only on options that make no sense.
-  - Only reads, but for one run with the tag C(mlops.mlflow_gcp.doctor) and one artifact, both of which it deletes. In
-    check mode not even these.
-  - Made for the role P(mlops.mlflow_gcp.doctor#role), which knows how a deployment is called and looks at the machine.
+  - Checks a deployment from the point of view of its clients, through Google's APIs, and with facts from its VM.
+  - Returns a result for each check, with its state, a value and a remedy. A check that cannot run also has a result.
+    The module fails only on invalid options.
+  - Only reads, except for one run with the tag C(mlops.mlflow_gcp.doctor) and one artifact. The module deletes both.
+    In check mode it does not create them.
+  - Used by the role P(mlops.mlflow_gcp.doctor#role), which knows the names of a deployment and collects the facts of
+    the VM.
 author:
   - the mlops.mlflow_gcp authors (@mlops)
 extends_documentation_fragment:
   - mlops.mlflow_gcp.gcp
 options:
   name:
-    description: The deployment's name, the prefix of its resources' names.
+    description: Name of the deployment, which is the prefix of its resources' names.
     type: str
     required: true
   region:
-    description: Region of its static address.
+    description: Region of the deployment's static address.
     type: str
     required: true
   zone:
-    description: Zone of its machine.
+    description: Zone of the deployment's VM.
     type: str
     required: true
   hostname:
-    description: Name that clients use. Empty, they use the static address.
+    description: DNS name that clients use. If empty, they use the static address.
     type: str
     default: ''
   authority:
-    description: Path of the certificate authority that clients trust. Empty, those that this host trusts.
+    description: Path of the CA certificate that clients trust. If empty, the CAs of the control node are used.
     type: path
     default: ''
   username:
-    description: The administrator.
+    description: Name of the administrator.
     type: str
     default: admin
   artifacts:
-    description: Where the server stores artifacts, as V(gs://my-bucket).
+    description: Artifact store of the server, such as V(gs://my-bucket).
     type: str
     default: ''
   secrets:
-    description: Secrets whose age is told. Empty, they are left out.
+    description: Secrets whose age is checked. If empty, no age is checked.
     type: list
     elements: str
     default: []
   minimum_version:
-    description: Oldest release of MLflow that may be exposed. Empty, any may be.
+    description: Oldest MLflow release that may be exposed. If empty, any release may be exposed.
     type: str
     default: ''
   advisories_url:
-    description: An OSV service that is asked for known vulnerabilities. Empty, none is asked.
+    description: URL of an OSV service to ask for known vulnerabilities. If empty, no service is asked.
     type: str
     default: ''
   advisories_accepted:
-    description: Advisories, by OSV's or CVE's number, that do not concern this deployment.
+    description: OSV or CVE numbers of advisories that do not affect this deployment.
     type: list
     elements: str
     default: []
   artifact_megabytes:
-    description: Size of the artifact that is stored and read back.
+    description: Size of the artifact that the module stores and reads back.
     type: int
     default: 200
   limits:
-    description: From where on a check warns and fails.
+    description: Limits from which a check warns or fails.
     type: dict
     required: true
     suboptions:
-      certificate_warn_days: {description: Days left of the server's certificate, type: int, required: true}
-      certificate_fail_days: {description: Days left of the server's certificate, type: int, required: true}
-      authority_warn_days: {description: Days left of the authority's certificate, type: int, required: true}
-      authority_fail_days: {description: Days left of the authority's certificate, type: int, required: true}
-      clock_warn_seconds: {description: Seconds between clocks, type: int, required: true}
-      clock_fail_seconds: {description: Seconds between clocks, type: int, required: true}
+      certificate_warn_days: {description: Remaining days of the server's certificate, type: int, required: true}
+      certificate_fail_days: {description: Remaining days of the server's certificate, type: int, required: true}
+      authority_warn_days: {description: Remaining days of the CA's certificate, type: int, required: true}
+      authority_fail_days: {description: Remaining days of the CA's certificate, type: int, required: true}
+      clock_warn_seconds: {description: Difference between the clocks in seconds, type: int, required: true}
+      clock_fail_seconds: {description: Difference between the clocks in seconds, type: int, required: true}
       disk_warn_percent: {description: Used part of a disk, type: float, required: true}
       disk_fail_percent: {description: Used part of a disk, type: float, required: true}
       connections_warn_percent: {description: Used part of the database's connections, type: float, required: true}
@@ -90,18 +91,18 @@ options:
       secret_warn_days: {description: Age of a secret, type: int, required: true}
   machine:
     description:
-      - What the role's program saw on the machine, and when it was asked.
-      - With C(error) in place of that, why it saw nothing.
+      - The facts that the role's program collected on the VM, and the time of the request.
+      - If the program failed, C(error) with the reason instead.
     type: dict
     default: {}
   plan:
     description:
-      - What the plan of the infrastructure printed (C(stdout)) and its exit code (C(rc)).
-      - Empty, drift is left out.
+      - Output (C(stdout)) and exit code (C(rc)) of the infrastructure's plan.
+      - If empty, drift is not checked.
     type: dict
     default: {}
   skip:
-    description: Names of checks to leave out.
+    description: Names of checks to skip.
     type: list
     elements: str
     default: []
@@ -109,11 +110,11 @@ attributes:
   diff_mode:
     support: none
 notes:
-  - The options' values are described where a person sets them, in the role's argument specification.
+  - The role's argument specification describes the values of the options, because users set them there.
 """
 
 EXAMPLES = r"""
-- name: Look at the deployment from outside
+- name: Check the deployment without facts from the VM
   mlops.mlflow_gcp.mlflow_doctor:
     project: my-project
     name: mlflow
@@ -128,25 +129,25 @@ EXAMPLES = r"""
 
 RETURN = r"""
 checks:
-  description: The rows, in the order in which they are best read.
+  description: The check results, in the recommended reading order.
   returned: success
   type: list
   elements: dict
   sample:
     - {name: sign-in, state: ok, value: '401 without a password, 200 as admin', remedy: ''}
 counts:
-  description: How many rows are in which state.
+  description: Number of check results in each state.
   returned: success
   type: dict
   sample: {ok: 19, warn: 1, fail: 0}
 skipped:
-  description: Checks that were left out.
+  description: Names of the skipped checks.
   returned: success
   type: list
   elements: str
   sample: []
 table:
-  description: The rows as a text.
+  description: The check results as text.
   returned: success
   type: str
   sample: |-
@@ -205,7 +206,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "limits": {
         "type": "dict",
         "required": True,
-        # None of these numbers is the secret that a name may sound like.
+        # These options are numbers. The word "secret" in a name would make Ansible expect a secret value.
         "options": {name: {"type": kind, "required": True, "no_log": False} for name, kind in LIMITS.items()},
     },
     "machine": {"type": "dict", "default": {}},
@@ -215,13 +216,13 @@ OPTIONS: dict[str, dict[str, Any]] = {
 
 
 def stop(number: int, _frame: object) -> None:
-    """Told to end, it still takes away what it made; being told again does not keep it from that."""
+    """Exit on a signal, so that cleanup runs. Ignore a second signal."""
     signal.signal(number, signal.SIG_IGN)
     raise SystemExit(128 + number)
 
 
 def main() -> None:
-    """Entry point."""
+    """Run the module."""
     signal.signal(signal.SIGTERM, stop)
     module = AnsibleModule(
         argument_spec={**_options.common(), **OPTIONS},
@@ -239,7 +240,7 @@ def main() -> None:
     project = module.params["project"]
 
     def client() -> Client:
-        # Credentials that are refused are what several rows tell, not the end of the examination.
+        # Several check results report refused credentials, so do not fail here.
         if not session:
             session.append(_auth.session(_auth.AuthOptions.of(module.params), project))
         return Client(session[0], project=project, timeout=min(API_SECONDS, float(module.params["timeout"])))

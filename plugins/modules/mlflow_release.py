@@ -6,83 +6,85 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: mlflow_release
-short_description: Choose an MLflow release and lock what it needs
+short_description: Select an MLflow release and lock its requirements
 version_added: 0.1.0
 description:
-  - Looks into a package index for the release that a channel leads to, passing over releases that are yanked, that are
-    pre-releases, or of which a part (C(mlflow-skinny), C(mlflow-tracing)) is missing.
-  - Finds the release's locked requirements, every package pinned with its hashes, or makes them with C(uv).
-  - Runs on the control host. Changes nothing but one file in O(directory).
+  - Selects a release from a package index according to a channel. Skips yanked releases, pre-releases, and releases
+    without C(mlflow-skinny) or C(mlflow-tracing).
+  - Finds the release's locked requirements, in which every package is pinned with its hashes, or creates them with
+    C(uv).
+  - Runs on the control node. Changes only one file in O(directory).
 author:
   - the mlops.mlflow_gcp authors (@mlops)
 requirements:
   - packaging
   - requests
-  - uv, where a release is to be locked or O(index_url) is empty
+  - uv, if a release must be locked or O(index_url) is empty
 options:
   channel:
     description:
-      - V(pinned) goes to O(version) and nothing else.
-      - V(patch), V(minor) and V(latest) go to the newest release of the same minor version, of the same major version,
-        or of all. They are relative to the newer one of O(current) and O(version), and never lead below it.
+      - V(pinned) selects O(version) only.
+      - V(patch), V(minor) and V(latest) select the newest release of the same minor version, of the same major version,
+        or of all releases. They start from the newer one of O(current) and O(version), and never select an older
+        release.
     type: str
     default: pinned
     choices: [pinned, patch, minor, latest]
   version:
-    description: The release that is wanted, or, with another channel than V(pinned), the oldest that is.
+    description: The desired release. With another channel than V(pinned), the oldest acceptable release.
     type: str
   current:
-    description: The release that is served now, if any.
+    description: The deployed release, if any.
     type: str
   minimum:
-    description: No release older than this is chosen.
+    description: Oldest release that may be selected.
     type: str
   exclude:
     description:
-      - Releases that no channel leads to, such as those that were tried and gone back from. They are among
-        RV(passed_over), with the reason V(excluded), and the newest of the others is chosen.
-      - Has no say where O(channel=pinned), and none about O(current).
+      - Releases that no channel selects, such as releases that were rolled back. They are returned in RV(passed_over)
+        with the reason V(excluded), and the newest of the other releases is selected.
+      - Does not apply to O(channel=pinned) or to O(current).
     type: list
     elements: str
     default: []
   index_url:
     description:
-      - Package index, PEP 503 or 691. User and password may be part of it; the password is shown nowhere.
-      - When empty, the one that C(uv) uses on this host, E(UV_DEFAULT_INDEX) or C(uv.toml) included.
+      - Package index, PEP 503 or 691. The URL may contain user and password. The module never shows the password.
+      - If empty, the index that C(uv) uses on the control node, also from E(UV_DEFAULT_INDEX) or C(uv.toml).
     type: str
     default: ""
   requirements_file:
-    description: Locked requirements of O(version), for a release that is pinned. Used instead of looking for others.
+    description: Locked requirements of O(version) for O(channel=pinned). Used instead of all other locked requirements.
     type: path
   source:
     description:
-      - Directory with C(requirements.in), what a release needs, and C(requirements-VERSION.txt) of releases that are
-        locked already.
+      - Directory with the template C(requirements.in) and with C(requirements-VERSION.txt) of the releases that are
+        already locked.
     type: path
     required: true
   directory:
-    description: Where C(requirements-VERSION.txt) of a release that O(source) does not lock is kept.
+    description: Directory for C(requirements-VERSION.txt) of a release that is not locked in O(source).
     type: path
     required: true
   python_version:
-    description: The oldest Python that the locked requirements are to be good for.
+    description: Oldest Python version that the locked requirements must support.
     type: str
     default: "3.11"
   timeout:
-    description: Seconds to wait for an answer of the index.
+    description: Maximum number of seconds to wait for a response from the index.
     type: int
     default: 60
 attributes:
   check_mode:
-    description: Chooses the release, locks nothing.
+    description: Selects the release, but locks nothing.
     support: full
   diff_mode:
-    description: Will return details on what has changed (or possibly needs changing in check_mode).
+    description: Returns no diff.
     support: none
 """
 
 EXAMPLES = r"""
-- name: The newest release with the same major version
+- name: Select the newest release with the same major version
   mlops.mlflow_gcp.mlflow_release:
     channel: minor
     current: 3.16.0
@@ -90,7 +92,7 @@ EXAMPLES = r"""
     directory: /var/lib/mlflow-gcp/my-project-mlflow/releases
   register: release
 
-- name: The newest release, but not the one that was gone back from
+- name: Select the newest release except a release that was rolled back
   mlops.mlflow_gcp.mlflow_release:
     channel: latest
     current: 3.17.2
@@ -102,28 +104,28 @@ EXAMPLES = r"""
 
 RETURN = r"""
 version:
-  description: The release to go to; O(current) where there is no newer one.
+  description: The selected release. Equal to O(current) if there is no newer release.
   returned: success
   type: str
   sample: 3.17.2
 upgrade:
-  description: Whether RV(version) is another one than O(current).
+  description: Whether RV(version) differs from O(current).
   returned: success
   type: bool
   sample: true
 passed_over:
-  description: Newer releases that were not taken, each with the reason.
+  description: Newer releases that were skipped, each with the reason.
   returned: success
   type: dict
   sample:
     3.18.0: mlflow-skinny 3.18.0 is missing
 requirements_file:
-  description: The locked requirements; empty where there is nothing to go to, or in check mode nothing locked yet.
+  description: The locked requirements. Empty without an upgrade, or in check mode if they are not locked yet.
   returned: success
   type: str
   sample: /opt/mlflow-gcp/roles/mlflow/files/requirements-3.17.2.txt
 locked:
-  description: Where the locked requirements come from.
+  description: Source of the locked requirements.
   returned: success
   type: str
   sample: shipped
@@ -157,7 +159,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "python_version": {"type": "str", "default": "3.11"},
     "timeout": {"type": "int", "default": 60},
 }
-# The same arguments as in roles/mlflow/README.md; and wheels alone, since nothing is built on the machine.
+# The same arguments as in roles/mlflow/README.md, plus wheels only, because nothing is built on the VM.
 COMPILE = (
     *("pip", "compile", "--quiet", "--universal", "--generate-hashes", "--no-annotate", "--no-emit-index-url"),
     *("--no-emit-find-links", "--no-header", "--no-config", "--only-binary", ":all:"),
@@ -169,7 +171,7 @@ OWN_LINE = re.compile(r"^mlflow(?P<extras>\[[a-z,]+\])?==\S+", re.MULTILINE)
 
 
 def parse(option: str, value: str | None) -> _release.Version | None:
-    """An option's value as a version."""
+    """Return the value of an option as a version."""
     try:
         return _release.Version(value) if value else None
     except _release.InvalidVersion as error:
@@ -177,13 +179,13 @@ def parse(option: str, value: str | None) -> _release.Version | None:
 
 
 def locks(path: Path, version: str) -> bool:
-    """Tell whether the file is a whole lock of this release."""
+    """Return whether the file is a complete lock of this release."""
     text = path.read_text(encoding="utf-8") if path.is_file() else ""
     return f"mlflow=={version} " in text and "--hash=sha256:" in text
 
 
 def find_uv() -> str:
-    """The uv beside the Python that runs this, else the one in PATH."""
+    """Return the path of uv next to the running Python, or from PATH."""
     beside = Path(sys.executable).parent / "uv"
     found = str(beside) if beside.exists() else shutil.which("uv")
     if not found:
@@ -195,7 +197,7 @@ def find_uv() -> str:
 
 
 def default_index() -> str:
-    """The index that uv uses on this host. It is not asked: there are no requirements."""
+    """Return the index that uv uses on this host. Empty requirements cause no request to the index."""
     done = subprocess.run(
         [find_uv(), *TELL_INDEX],
         check=False,
@@ -214,7 +216,7 @@ def default_index() -> str:
 
 
 def compile_lock(params: dict[str, Any], version: str, target: Path) -> None:
-    """Write the release's locked requirements, whole or not at all."""
+    """Write the release's locked requirements atomically."""
     source = Path(params["source"]) / "requirements.in"
     wanted, count = OWN_LINE.subn(rf"mlflow\g<extras>=={version}", source.read_text(encoding="utf-8"))
     if count != 1:
@@ -223,7 +225,7 @@ def compile_lock(params: dict[str, Any], version: str, target: Path) -> None:
     shown = _release.without_password(params["index_url"])
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=".lock-") as scratch:
         made = Path(scratch) / target.name
-        # The index goes by environment: its address may hold a password, and arguments are for everybody to see.
+        # Pass the index in the environment: its URL may contain a password, and all users can see arguments.
         environment = {**os.environ, "UV_DEFAULT_INDEX": params["index_url"]}
         command = [find_uv(), *COMPILE, "--python-version", params["python_version"], "-", "--output-file", str(made)]
         try:
@@ -249,7 +251,7 @@ def compile_lock(params: dict[str, Any], version: str, target: Path) -> None:
 
 
 def find_lock(params: dict[str, Any], version: str) -> tuple[str, Path]:
-    """The release's locked requirements: where they come from, and the path, which may not exist yet."""
+    """Return the source and the path of the release's locked requirements. The file may not exist yet."""
     name = f"requirements-{version}.txt"
     given, shipped = params["requirements_file"], Path(params["source"]) / name
     if given and params["channel"] == "pinned":
@@ -266,7 +268,7 @@ def find_lock(params: dict[str, Any], version: str) -> tuple[str, Path]:
 
 
 def release(params: dict[str, Any], *, check_mode: bool) -> dict[str, Any]:
-    """Choose and lock; what the module returns."""
+    """Select and lock a release, and return the module's result."""
     params = {**params, "index_url": params["index_url"] or default_index()}
     versions = {option: parse(option, params[option]) for option in ("version", "current", "minimum")}
     index = Index(
@@ -294,9 +296,9 @@ def release(params: dict[str, Any], *, check_mode: bool) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Entry point."""
+    """Run the module."""
     module = AnsibleModule(argument_spec=OPTIONS, supports_check_mode=True)
-    # What the module was called with is part of its output.
+    # Ansible includes the module's arguments in its output.
     if password := urlsplit(module.params["index_url"]).password:
         module.no_log_values.add(password)
     if _release.IMPORT_ERROR:

@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""Show how far a long module is while it runs."""
+"""Show the progress of a long module while it runs."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ SECONDS = 10.0  # between two messages
 
 
 class ProgressAction(ActionBase):  # type: ignore[misc]
-    """Runs the task's module and prints its progress every few seconds. The module must have ``progress_file``."""
+    """Run the task's module and print its progress every few seconds. The module must have ``progress_file``."""
 
     supports_raw_params = False
 
     def run(self, tmp: str | None = None, task_vars: dict[str, Any] | None = None) -> dict[str, Any]:
-        """Run the module; its result."""
+        """Run the module and return its result."""
         super().run(tmp, task_vars)
         arguments = dict(self._task.args)
-        # The file is written where the module runs, and read here.
+        # The control node reads the file, so the module must run there.
         if self._connection.transport != "local" or arguments.get("progress_file"):
             return dict(self._execute_module(module_args=arguments, task_vars=task_vars))
         with tempfile.TemporaryDirectory(dir=constants.DEFAULT_LOCAL_TMP) as folder:
@@ -38,7 +38,7 @@ class ProgressAction(ActionBase):  # type: ignore[misc]
 
 
 class Watch:
-    """Shows the text of a file every few seconds, with the time that has passed, until it is left."""
+    """Show the text of a file and the elapsed time every few seconds until the context ends."""
 
     def __init__(self, file: Path, show: Callable[[str], Any], seconds: float = SECONDS) -> None:
         self._file, self._show, self._seconds = file, show, seconds
@@ -57,7 +57,7 @@ class Watch:
         while not self._ended.wait(self._seconds):
             try:
                 text = self._file.read_text()
-            except OSError:  # the module has not counted anything yet
+            except OSError:  # the module has not written progress yet
                 continue
             if text:
                 self._show(f"{text} ({time.monotonic() - begin:.0f} s)")
