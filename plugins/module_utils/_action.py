@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""What is no resource to bring to a state: something is looked at, and then done. Check mode lives here."""
+"""Run a task that does not manage a resource: plan the work, then do it. Handles check mode."""
 
 from __future__ import annotations
 
@@ -14,34 +14,34 @@ from ._resource import RefusedError, Resource, _fail, _start
 
 @dataclass
 class Plan:
-    """What was found, and whether there is anything to do."""
+    """The findings, and whether there is work to do."""
 
     changed: bool
-    values: Json = field(default_factory=dict)  # to return, also in check mode
+    values: Json = field(default_factory=dict)  # returned, also in check mode
     before: Json = field(default_factory=dict)
     after: Json = field(default_factory=dict)
 
 
 class Action(Resource):
-    """Something to do, in two steps. Subclasses set ``options`` and ``doing``; the rest of Resource is at hand."""
+    """Work in two steps. Subclasses set ``options`` and ``doing``, and can use the methods of Resource."""
 
     doing = ""  # for messages: "restore …"
     warn: Callable[[str], None] = staticmethod(lambda _: None)
 
     def look(self) -> Plan:
-        """Find out what there is to do and change nothing; raise RefusedError where it cannot be done."""
+        """Return the plan without any change. Raise RefusedError if the work is impossible."""
         raise NotImplementedError
 
     def carry_out(self, plan: Plan) -> Json:
-        """Do it; returns values on top of the plan's."""
+        """Do the work and return values in addition to the plan's."""
         return {}
 
     def leave(self) -> None:
-        """Clean up, however it ended."""
+        """Clean up after success or failure."""
 
 
 def run_action(kind: type[Action], **kwargs: Any) -> None:
-    """A module's main(): keyword arguments such as required_if go to AnsibleModule."""
+    """Run a module. Keyword arguments such as required_if are passed to AnsibleModule."""
     module, client = _start(kind, kind.options, **kwargs)
     action = kind(client, module.params)
     action.warn = module.warn

@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""What a person should do next, for each way in which Google says no."""
+"""Remedies for the errors of Google's services."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ._client import CLIENT_PROJECTS, GoogleError
 # Google quotes it ("Permission 'compute.networks.create' denied") or says "does not have storage.buckets.get access".
 _PERMISSION = r"(?:'|\bpermission:? |\bhave )([a-z]+\.\w+\.\w+)(?:'|\b)"
 
-# What helps against an organisation policy, by its constraint.
+# Remedy for each constraint of an organisation policy.
 _POLICIES = {
     "gcp.resourceLocations": (
         "An organisation policy allows resources in certain locations only. Set the location of this resource to one "
@@ -47,13 +47,13 @@ _POLICY_DOCS = "docs/google-cloud.md lists the policies that matter"
 
 
 def policy(error: GoogleError) -> str:
-    """Return the name of the organisation policy's constraint that was violated, or an empty string."""
+    """Return the violated constraint of an organisation policy, or an empty string."""
     types = [str(item.get("type")) for detail in error.details for item in detail.get("violations") or ()]
     return _found(r"constraints/([a-zA-Z]+(?:\.[a-zA-Z]+)+)", " ".join([error.message, *types]))
 
 
 def login(auth: AuthOptions, environ: Mapping[str, str] | None = None) -> str:
-    """Where the credentials that do not work came from, and how to get others that count instead of them."""
+    """Return the source of the refused credentials, and how to replace them."""
     environ = os.environ if environ is None else environ
     key = environ.get("GOOGLE_APPLICATION_CREDENTIALS", "")
     if auth.auth_kind == "access_token":
@@ -67,7 +67,7 @@ def login(auth: AuthOptions, environ: Mapping[str, str] | None = None) -> str:
             f"They came from service_account_file '{file}'{_account(file)}. "
             "Set it, or export GCP_SERVICE_ACCOUNT_FILE, to the file of a key that is valid."
         )
-    elif key:  # it goes before a login with gcloud
+    elif key:  # the variable takes precedence over a login with gcloud
         said = (
             f"They came from GOOGLE_APPLICATION_CREDENTIALS '{key}'{_account(key)}. Export the file of a key that is "
             "valid, or unset it and log in with `gcloud auth application-default login`."
@@ -84,13 +84,13 @@ def login(auth: AuthOptions, environ: Mapping[str, str] | None = None) -> str:
 def _account(path: str) -> str:
     try:
         account = json.loads(Path(path).expanduser().read_text())["client_email"]
-    except (OSError, ValueError, KeyError, TypeError):  # what is wrong with the file says who could not use it
+    except (OSError, ValueError, KeyError, TypeError):  # an unreadable file is reported by its user
         return ""
     return f" (account {account})"
 
 
 def advice(error: GoogleError, project: str, auth: AuthOptions | None = None) -> str:
-    """Return one or two sentences, or an empty string where the service's own words are the best there is."""
+    """Return one or two sentences, or an empty string if the service's own message is sufficient."""
     code, reason, text = error.code, error.reason, error.message
     auth = auth or AuthOptions()
     if code == 401:
@@ -98,7 +98,7 @@ def advice(error: GoogleError, project: str, auth: AuthOptions | None = None) ->
     if reason == "quotaProject":
         return _quota_project(error, project, auth)
     if error.service_disabled:
-        # Service Usage alone looks at the caller's project and cannot tell whether it is the target.
+        # Only Service Usage checks the caller's project, and does not say whether it is the target.
         counted_for = _counted_for(error) if error.api == "serviceusage" else ""
         return _enable(error.service, counted_for or project)
     if reason == "USER_PROJECT_DENIED":
@@ -140,7 +140,7 @@ def _enable(service: str, project: str) -> str:
 
 
 def _counted_for(error: GoogleError) -> str:
-    """Return the project that a request counted for, where it is one in which a user can enable APIs."""
+    """Return the project that a request counted for, if a user can enable APIs in it."""
     return "" if error.consumer in CLIENT_PROJECTS else error.consumer
 
 
@@ -152,7 +152,7 @@ def _use(project: str) -> str:
 
 
 def _impersonation(error: GoogleError, project: str) -> str:
-    """Return what the request for another account's token needs, before any playbook can enable or grant it."""
+    """Return the remedy for a refused token request of impersonation, which no playbook can fix without the token."""
     reasons = {detail.get("reason") for detail in error.details}
     if "USER_PROJECT_DENIED" in reasons:
         return _use(error.consumer or project)

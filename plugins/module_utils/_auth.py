@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""Credentials: one authorised requests session from the common options. Knows Google's libraries, not Ansible."""
+"""Create one authorized requests session from the common options. Uses Google's libraries, but not Ansible."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ SCOPES = ("https://www.googleapis.com/auth/cloud-platform",)
 
 @dataclass(frozen=True)
 class AuthOptions:
-    """Who to be. ``impersonate_service_account`` may be a comma-separated chain, the target last (as in gcloud)."""
+    """Authentication options. ``impersonate_service_account`` may be a comma-separated chain, the target last."""
 
     auth_kind: str = "application"
     service_account_file: str | None = None
@@ -42,7 +42,7 @@ class AuthOptions:
 
     @classmethod
     def of(cls, params: Mapping[str, Any]) -> AuthOptions:
-        """Pick the authentication options out of a module's or a plugin's parameters."""
+        """Return the authentication options from the parameters of a module or plugin."""
         return cls(
             auth_kind=params.get("auth_kind") or "application",
             service_account_file=params.get("service_account_file"),
@@ -57,7 +57,7 @@ def credentials(options: AuthOptions, project: str = "", environ: Mapping[str, s
     source = _source(options)
     if not options.impersonate_service_account:
         return _with_quota_project(source, project, environ)
-    # Whoever impersonates needs no role in the target project, so the request for a token cannot count for it.
+    # The impersonating account may have no role in the target project, so its token request must not count for it.
     *delegates, target = [part.strip() for part in options.impersonate_service_account.split(",")]
     override = environ.get("CLOUDSDK_API_ENDPOINT_OVERRIDES_IAMCREDENTIALS")
     endpoint = (
@@ -77,7 +77,7 @@ def _source(options: AuthOptions) -> Any:
         if not options.access_token:
             raise ValueError("auth_kind=access_token needs access_token")
         token = options.access_token.strip()
-        if not re.fullmatch(r"[!-~]+", token):  # else requests refuses it later, in a message that quotes it
+        if not re.fullmatch(r"[!-~]+", token):  # requests would refuse it later with a message that quotes the token
             raise ValueError("access_token holds characters that no token has, such as spaces")
         return google.oauth2.credentials.Credentials(token=token)  # type: ignore[no-untyped-call]
     if options.auth_kind == "service_account_file":
@@ -90,9 +90,9 @@ def _source(options: AuthOptions) -> Any:
 
 
 def _with_quota_project(source: Any, project: str, environ: Mapping[str, str]) -> Any:
-    """Let the requests of a user count for the target project.
+    """Return credentials with which the requests of a user count for the target project.
 
-    Some APIs check that they are enabled in the caller's project, and gcloud notes any project in a user's file. The
+    Some APIs must be enabled in the caller's project, and gcloud writes an arbitrary project into a user's file. The
     requests of a service account count for its own project.
     """
     quota_project = environ.get("GOOGLE_CLOUD_QUOTA_PROJECT") or project
@@ -100,22 +100,22 @@ def _with_quota_project(source: Any, project: str, environ: Mapping[str, str]) -
 
 
 def _of_user(source: Any) -> bool:
-    if isinstance(source, google.auth.external_account.Credentials):  # of a workload or a person, or a service account
+    if isinstance(source, google.auth.external_account.Credentials):  # a workload, a person or a service account
         return not source.service_account_email
-    if isinstance(source, google.auth.impersonated_credentials.Credentials):  # as a file of gcloud has them
+    if isinstance(source, google.auth.impersonated_credentials.Credentials):  # from a file of gcloud
         return source.quota_project_id is not None
     users = (google.oauth2.credentials.Credentials, google.auth.external_account_authorized_user.Credentials)
     return isinstance(source, users)
 
 
 def session(options: AuthOptions, project: str = "", environ: Mapping[str, str] | None = None) -> Session:
-    """Return a requests session that fetches, refreshes and sends the access token by itself."""
+    """Return a requests session that fetches, refreshes and sends the access token automatically."""
     authorized: Session = AuthorizedSession(credentials(options, project, environ))  # type: ignore[no-untyped-call]
     return authorized
 
 
 def without_quota_project(authorized: Session) -> Session | None:
-    """Return a session whose requests name no quota project; None where the given one names none already."""
+    """Return a session whose requests name no quota project, or None if the given session already names none."""
     source = getattr(authorized, "credentials", None)
     if not getattr(source, "quota_project_id", None):
         return None

@@ -1,8 +1,8 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""HTTP to Google's APIs: endpoints, timeouts, retries with a deadline, pages, and errors as one exception.
+"""HTTP client for Google's APIs: endpoints, timeouts, retries with a deadline, paged lists, and one exception type.
 
-No Ansible here: the inventory plugin uses this as it is.
+Does not import Ansible, because the inventory plugin uses this module too.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 try:
     import requests
     from google.auth import exceptions as auth_exceptions
-except ImportError:  # reported by whoever starts us, from _auth.IMPORT_ERROR
+except ImportError:  # the module or plugin reports _auth.IMPORT_ERROR
     pass
 
 from . import _auth
@@ -30,8 +30,7 @@ if TYPE_CHECKING:
 __all__ = ["Client", "Clock", "Deadline", "GoogleError", "Json"]
 T = TypeVar("T")
 
-# Base address per API, in the shape that gcloud's endpoint overrides have: compute and storage include their version,
-# others do not.
+# Base address of each API, in the form of gcloud's endpoint overrides: compute and storage include their version.
 ENDPOINTS: Mapping[str, str] = {
     "cloudresourcemanager": "https://cloudresourcemanager.googleapis.com/",
     "compute": "https://compute.googleapis.com/compute/v1/",
@@ -44,32 +43,32 @@ ENDPOINTS: Mapping[str, str] = {
     "storage": "https://storage.googleapis.com/storage/v1/",
 }
 RETRIED_CODES = frozenset({429, 500, 502, 503})
-# Projects that own the OAuth clients of gcloud: they count requests of users without a quota project.
+# Projects that own the OAuth clients of gcloud. A user's requests without a quota project count for them.
 CLIENT_PROJECTS = frozenset({"764086051850", "32555940559"})
 RATE_REASONS = frozenset({"rateLimitExceeded", "userRateLimitExceeded", "RATE_LIMIT_EXCEEDED"})
-PER_REQUEST_SECONDS = 120.0  # how long one request is repeated while the service is out of order
-ENABLED_WITHIN = 300.0  # how long servers of an API that was enabled may go on to say that it is not
-CONNECTION_ATTEMPTS = 5  # a wrong address should not take two minutes to be told
+PER_REQUEST_SECONDS = 120.0  # how long one request is repeated while the service is unavailable
+ENABLED_WITHIN = 300.0  # how long an API that was just enabled may still answer that it is disabled
+CONNECTION_ATTEMPTS = 5  # few, so that a wrong address is reported in less than two minutes
 CONNECT_TIMEOUT = 10.0
-READ_TIMEOUT = 150.0  # Compute's operations.wait holds the line for up to two minutes
+READ_TIMEOUT = 150.0  # Compute's operations.wait answers after up to two minutes
 LONGEST_PAUSE = 32.0
 
 
 class Clock:
-    """The time, to be replaced in tests."""
+    """The time. Tests replace this class."""
 
     def now(self) -> float:
-        """Seconds, monotonic."""
+        """Return the monotonic time in seconds."""
         return time.monotonic()
 
     def sleep(self, seconds: float) -> None:
-        """Wait."""
+        """Wait for some seconds."""
         time.sleep(seconds)
 
 
 @dataclass(frozen=True)
 class Deadline:
-    """A point in time, and what was promised, for the message."""
+    """A point in time, with the original number of seconds for messages."""
 
     clock: Clock
     seconds: float
@@ -77,16 +76,16 @@ class Deadline:
 
     @classmethod
     def after(cls, clock: Clock, seconds: float) -> Deadline:
-        """The deadline ``seconds`` from now."""
+        """Return the deadline ``seconds`` from now."""
         return cls(clock, seconds, clock.now() + seconds)
 
     def left(self) -> float:
-        """Seconds left, never negative."""
+        """Return the remaining seconds, at least 0."""
         return max(0.0, self.end - self.clock.now())
 
 
 class Client:
-    """JSON requests on one session. ``timeout`` (seconds) is the deadline of all it does, waits included.
+    """JSON requests in one session. ``timeout`` (seconds) is the deadline for all requests and waits together.
 
     ``project`` is the project in which APIs are expected to be enabled.
     """
@@ -108,24 +107,24 @@ class Client:
         self.deadline = Deadline.after(self.clock, timeout)
 
     def renew(self) -> None:
-        """Start the deadline again. A task with many steps may take this long for each step, not for all of them."""
+        """Restart the deadline. Then ``timeout`` applies to each step of a long task instead of to the whole task."""
         self.deadline = Deadline.after(self.clock, self.deadline.seconds)
 
     def base(self, api: str) -> str:
-        """The API's base address, with a slash at its end."""
+        """Return the API's base address, which ends with a slash."""
         override = self.environ.get(f"CLOUDSDK_API_ENDPOINT_OVERRIDES_{api.upper()}")
         return (override or ENDPOINTS[api]).rstrip("/") + "/"
 
     def pause(self, attempt: int, *, first: float = 1.0, longest: float = LONGEST_PAUSE) -> float:
-        """Seconds to wait after the given attempt (from 0): doubling, with jitter between a half and the whole."""
+        """Return the seconds to wait after an attempt (from 0): doubling, times a random factor from 0.5 to 1."""
         return min(longest, first * 2.0 ** min(attempt, 16)) * (0.5 + self.rand() / 2)
 
     def get(self, api: str, path: str, params: Mapping[str, Any] | None = None) -> Json:
-        """GET one thing."""
+        """Get one resource."""
         return self.request("GET", api, path, params=params)
 
     def find(self, api: str, path: str, params: Mapping[str, Any] | None = None) -> Json | None:
-        """GET one thing, or None where the service says 404. A 403 is an error: the unseen may well be there."""
+        """Get one resource, or None after a 404. A 403 is an error, because the resource may exist."""
         try:
             return self.get(api, path, params)
         except GoogleError as error:
@@ -134,7 +133,7 @@ class Client:
             raise
 
     def pages(self, api: str, path: str, params: Mapping[str, Any] | None = None) -> Iterator[Json]:
-        """GET every page. A page without items may still name a next one."""
+        """Yield every page. A page without items may have a next page."""
         query = dict(params or {})
         while True:
             page = self.get(api, path, query)
@@ -145,7 +144,7 @@ class Client:
             query["pageToken"] = token
 
     def items(self, api: str, path: str, key: str = "items", params: Mapping[str, Any] | None = None) -> Iterator[Json]:
-        """Every item of a paged list."""
+        """Yield every item of a paged list."""
         for page in self.pages(api, path, params):
             yield from page.get(key) or ()
 
@@ -159,10 +158,10 @@ class Client:
         params: Mapping[str, Any] | None = None,
         idempotent: bool = True,
     ) -> Json:
-        """Send one request and return its JSON; repeat it while that can help.
+        """Send one request and return its JSON. Repeat the request after temporary errors.
 
-        ``idempotent=False`` is for a request that must not run twice (adding a secret's version): it is repeated only
-        where the service says that it did nothing (429). Raises GoogleError.
+        Use ``idempotent=False`` for a request that must not run twice, such as adding a secret's version. Such a
+        request is repeated only if the service did nothing (429). Raises GoogleError.
         """
         url = self.base(api) + path.lstrip("/")
 
@@ -172,9 +171,9 @@ class Client:
         return self._patiently(once, idempotent)
 
     def raw(self, method: str, api: str, url: str, **kwargs: Any) -> Response:
-        """Send one request that carries or brings bytes, to a whole URL, and return the answer as it came.
+        """Send one request with or for bytes to a full URL, and return the response unchanged.
 
-        Repeated like ``request``, so ``data`` must be bytes and not a file. Raises GoogleError.
+        The request is repeated as in ``request``, so ``data`` must be bytes and not a file. Raises GoogleError.
         """
         return self._patiently(lambda: self._once(method, api, url, **kwargs), True)
 
@@ -190,8 +189,8 @@ class Client:
                 continue
             seconds = self._patience(error, attempt, idempotent)
             pause = max(self.pause(attempt), at_least)
-            # From the first failure on, since the request itself may have taken minutes (Compute's operations.wait);
-            # where the service asks for a longer pause than that, once after it.
+            # Count from the first failure, because the request itself may take minutes (Compute's operations.wait).
+            # If the service asks for a longer pause, try once after this pause.
             begin = self.clock.now() if begin is None else begin
             left = min(begin + max(seconds, pause + 1.0) - self.clock.now(), self.deadline.left())
             attempt += 1
@@ -208,19 +207,19 @@ class Client:
             self.clock.sleep(pause)
 
     def _patience(self, error: GoogleError, attempt: int, idempotent: bool) -> float:
-        """Seconds for which a request is repeated after this error. Raises an error that does not pass by itself."""
+        """Return the seconds for which a request is repeated after this error. Raise an error that is permanent."""
         if error.operation_in_progress:
             return self.deadline.seconds
-        if error.service_disabled and self._enabled(error):  # the service did nothing
+        if error.service_disabled and self._enabled(error):  # the service did nothing, so a repetition is safe
             return ENABLED_WITHIN
         if not _worth_another(error, attempt, idempotent):
             raise error
         return PER_REQUEST_SECONDS
 
     def _enabled(self, error: GoogleError) -> bool:
-        """Whether Service Usage knows an API as enabled that says it is not: its servers hear of it minutes later.
+        """Return whether Service Usage reports the API as enabled; the API's own servers learn of it minutes later.
 
-        Raises GoogleError with the reason ``quotaProject`` where the request counted for another project.
+        Raises GoogleError with the reason ``quotaProject`` if the request counted for another project.
         """
         if error.api == "serviceusage" or not self.project:
             return False
@@ -239,9 +238,10 @@ class Client:
         return service.get("state") == "ENABLED"
 
     def _leave_out_quota_project(self, error: GoogleError) -> bool:
-        """Go on without a quota project where Service Usage itself is not enabled in it; whether that is new.
+        """Drop the quota project if Service Usage is not enabled in it. Return whether this is the first time.
 
-        Projects that were not made with the console or gcloud have no API enabled. Only such a request can enable any.
+        Projects that were not created with the console or gcloud have no enabled API. Only a request without a quota
+        project can enable the first one.
         """
         if error.api != "serviceusage" or self._without_quota_project:
             return False
@@ -260,11 +260,11 @@ class Client:
                     401,
                     "credentials",
                     f"Google refused the credentials: {_text(error)}",
-                    details_of(error.args[1]) if len(error.args) > 1 else (),  # what refused to impersonate an account
+                    details_of(error.args[1]) if len(error.args) > 1 else (),  # the response to a failed impersonation
                     **where,
                 )
             ) from error
-        except auth_exceptions.GoogleAuthError as error:  # the token service could not be reached
+        except auth_exceptions.GoogleAuthError as error:  # the token service was not reachable
             raise _FailedError(GoogleError(0, "connection", _text(error), **where)) from error
         except requests.exceptions.SSLError as error:
             raise _FailedError(GoogleError(0, "tls", _text(error), **where)) from error
@@ -289,7 +289,7 @@ def _json(response: Response, method: str, url: str, api: str) -> Json:
 
 
 class _FailedError(Exception):
-    """One attempt's failure, with the pause the service asked for."""
+    """One failed attempt, with the pause that the service asked for."""
 
     def __init__(self, error: GoogleError, retry_after: float = 0.0) -> None:
         super().__init__(error)
@@ -298,7 +298,7 @@ class _FailedError(Exception):
 
 def _worth_another(error: GoogleError, attempt: int, idempotent: bool) -> bool:
     if error.code == 429:
-        # A hard quota (how many there may be) does not go away; a rate does.
+        # A quota for the number of resources is permanent; a rate limit is temporary.
         return error.reason not in {"quotaExceeded", "QUOTA_EXCEEDED"} or "per minute" in error.message.lower()
     if error.code == 403:
         return error.reason in RATE_REASONS or (

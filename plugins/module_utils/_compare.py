@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""A manifest against what a bucket has, both in the order of names: pure functions that hold one name at a time."""
+"""Compare a manifest with the objects of a bucket, in the order of names: pure functions with one name in memory."""
 
 from __future__ import annotations
 
@@ -14,21 +14,21 @@ from ._client import Json
 
 @dataclass
 class Name:
-    """One name: what the manifest says, and what there is of it."""
+    """A name with its entry in the manifest and its objects."""
 
     name: str
     wanted: Json | None = None
     live: Json | None = None
-    versions: list[Json] = field(default_factory=list)  # in the bucket that the manifest is of, live one included
+    versions: list[Json] = field(default_factory=list)  # in the manifest's bucket, including the live version
 
     @property
     def same(self) -> bool:
-        """Whether the live object is what the manifest says."""
+        """Return whether the live object equals the manifest's entry."""
         return self.wanted is not None and self.live is not None and equal(self.wanted, self.live)
 
     @property
     def source(self) -> Json | None:
-        """The version to copy: the one written down, or another with the same bytes; None where they are lost."""
+        """Return the version to copy: the recorded generation, or one with the same bytes, or None."""
         wanted = self.wanted
         if wanted is None:
             return None
@@ -37,7 +37,7 @@ class Name:
 
 
 def equal(wanted: Json, found: Json) -> bool:
-    """Whether two generations have the same bytes, by size and checksum."""
+    """Return whether two generations have the same bytes, by size and checksum."""
     if str(wanted["size"]) != str(found["size"]):
         return False
     keys = [key for key in ("md5Hash", "crc32c") if wanted.get(key) and found.get(key)]
@@ -45,10 +45,10 @@ def equal(wanted: Json, found: Json) -> bool:
 
 
 def walk(manifest: Iterable[Json], versions: Iterable[Json], target: Iterable[Json] | None) -> Iterator[Name]:
-    """Every name that occurs anywhere.
+    """Yield every name of the manifest and the buckets.
 
-    ``versions`` is a listing with noncurrent versions of the bucket that the manifest is of. ``target`` is a listing of
-    the bucket to be restored, None where it is the same.
+    ``versions`` lists the manifest's bucket with noncurrent versions. ``target`` lists the bucket to restore, or is
+    None if it is the manifest's bucket.
     """
     streams = [
         ((item["name"], 0, item) for item in manifest),
@@ -71,6 +71,6 @@ def walk(manifest: Iterable[Json], versions: Iterable[Json], target: Iterable[Js
 
 
 def _merge(streams: Iterable[Iterator[tuple[str, int, Json]]]) -> Iterator[tuple[str, int, Json]]:
-    # Python orders text by code points, which is the order of its UTF-8 bytes, in which the service lists names.
+    # Python orders text by code points. The service lists names in the order of their UTF-8 bytes, which is the same.
 
     return heapq.merge(*streams, key=lambda entry: entry[:2])

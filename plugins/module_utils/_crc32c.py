@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""CRC-32C (Castagnoli, RFC 3720), with which Secret Manager guards payloads. Python has CRC-32 only."""
+"""CRC-32C (Castagnoli, RFC 3720), the checksum of Secret Manager's payloads. Python provides only CRC-32."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _TABLE = _table()
 
 
 def crc32c(data: bytes, before: int = 0) -> int:
-    """Return the checksum of ``data``, or of ``data`` after what has ``before``; 64 KiB take some ten milliseconds."""
+    """Return the checksum of ``data``, or of earlier data (checksum ``before``) and ``data``. 64 KiB: about 10 ms."""
     checksum = before ^ 0xFFFFFFFF
     for byte in data:
         checksum = checksum >> 8 ^ _TABLE[(checksum ^ byte) & 0xFF]

@@ -1,8 +1,8 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""Which kind of credentials a process would use, and whether they can expire while nobody is there.
+"""Find the kind of credentials that a process would use, and whether they depend on a user's session.
 
-Looks in the order of google.auth.default, without google-auth, so that it also runs on a host that has none.
+Uses the order of google.auth.default, but not google-auth, so that it also runs on a host without google-auth.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-# Each of these holds the refresh token of a person. Sources: google-auth `_default.py`,
+# These types contain the refresh token of a person. Sources: google-auth `_default.py`,
 # https://docs.cloud.google.com/docs/authentication/application-default-credentials
 USER_TYPES = frozenset({"authorized_user", "external_account_authorized_user"})
 METADATA = "metadata"
@@ -22,7 +22,7 @@ _DEFAULT_FILE = "application_default_credentials.json"
 
 
 class CredentialsFileError(Exception):
-    """A credentials file that cannot be read or has no known form."""
+    """The credentials file cannot be read or has an unknown form."""
 
 
 @dataclass(frozen=True)
@@ -32,17 +32,17 @@ class Credentials:
     kind: str
     file: str | None = None
     source_kind: str | None = None
-    """With ``impersonated_service_account``: the kind of the credentials that impersonate."""
+    """With ``impersonated_service_account``: the kind of the impersonating credentials."""
     impersonates: str | None = None
     """The service account of CLOUDSDK_AUTH_IMPERSONATE_SERVICE_ACCOUNT."""
 
     @property
     def of_a_user(self) -> bool:
-        """Whether they end with the session of a person."""
+        """Return whether the credentials end with the session of a person."""
         return self.kind in USER_TYPES or self.source_kind in USER_TYPES
 
     def __str__(self) -> str:
-        """Describe them without any secret."""
+        """Describe the credentials without any secret."""
         described = f"{self.kind} of {self.file}" if self.file else "metadata server of the VM"
         if self.source_kind:
             described += f", impersonated by {self.source_kind}"
@@ -64,7 +64,7 @@ def find(environment: Mapping[str, str], home: str) -> Credentials:
 
 
 def _file(environment: Mapping[str, str], home: str) -> Path | None:
-    """Return the file that is used; None where google.auth would ask the metadata server."""
+    """Return the credentials file, or None if google.auth would ask the metadata server."""
     kind = environment.get("GCP_AUTH_KIND") or "application"
     named = environment.get("GCP_SERVICE_ACCOUNT_FILE" if kind == "service_account_file" else _VARIABLE)
     if named:
@@ -75,7 +75,7 @@ def _file(environment: Mapping[str, str], home: str) -> Path | None:
 
 
 def _content(path: Path) -> dict[str, Any]:
-    # No error quotes the content: it holds secrets.
+    # Errors must not quote the content, because it contains secrets.
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:

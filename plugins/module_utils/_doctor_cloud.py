@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""What Google's APIs tell of a deployment: machine, database, backups, secrets. Only reads."""
+"""Check a deployment through Google's APIs: VM, database, backups, secrets. Only reads."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from ._doctor_rows import FAIL, WARN, Row, UnexaminedError, fail, graded, ok, on
 from ._sql import start_command
 
 HOUR, DAY = 3600.0, 86400.0
-# Labels "purpose" of the roles backup and upgrade. A drill may take the 6 hours of backup_timeout_seconds.
+# Values of the label "purpose" in the roles backup and upgrade. A drill may take the 6 h of backup_timeout_seconds.
 TEMPORARY = ("restore-drill", "upgrade-rehearsal")
 TEMPORARY_HOURS = 12.0
 SITE = "ansible-playbook site.yml"
@@ -25,7 +25,7 @@ BACKUP = "ansible-playbook playbooks/backup.yml"
 
 
 def seconds(stamp: str) -> float:
-    """An API's timestamp as seconds since 1970."""
+    """Return an API's timestamp as seconds since 1970."""
     return datetime.fromisoformat(stamp.replace("Z", "+00:00")).timestamp()
 
 
@@ -35,7 +35,7 @@ def _age(age: float) -> str:
 
 @dataclass
 class Cloud:
-    """One deployment's resources."""
+    """Resources of one deployment."""
 
     client: Client
     project: str
@@ -44,14 +44,14 @@ class Cloud:
     auth: AuthOptions | None = None  # for messages
 
     def get(self, api: str, path: str, **params: str) -> Json:
-        """GET; an error is told with what to do about it."""
+        """Get a resource. An error has a remedy."""
         try:
             return self.client.get(api, path, params)
         except GoogleError as error:
             raise UnexaminedError(one_line(error), self._remedy(error)) from error
 
     def items(self, api: str, path: str, key: str = "items", **params: str) -> list[Json]:
-        """Every item of a list; an error is told with what to do about it."""
+        """Return every item of a list. An error has a remedy."""
         try:
             return list(self.client.items(api, path, key, params))
         except GoogleError as error:
@@ -61,29 +61,29 @@ class Cloud:
         return f"it is not there: {SITE}" if error.code == 404 else advice(error, self.project, self.auth)
 
     def address(self, name: str) -> str:
-        """The static address."""
+        """Return the static address."""
         return str(self.get("compute", f"projects/{self.project}/regions/{self.region}/addresses/{name}")["address"])
 
     def secret(self, name: str) -> str:
-        """What a secret's latest version holds."""
+        """Return the payload of a secret's latest version."""
         path = f"v1/projects/{self.project}/secrets/{name}/versions/latest:access"
         return base64.b64decode(self.get("secretmanager", path)["payload"]["data"]).decode()
 
     def database(self, name: str) -> Json:
-        """The Cloud SQL instance."""
+        """Return the Cloud SQL instance."""
         return self.get("sql", f"v1/projects/{self.project}/instances/{name}")
 
     def instance(self, name: str) -> Json:
-        """The virtual machine."""
+        """Return the VM."""
         return self.get("compute", f"projects/{self.project}/zones/{self.zone}/instances/{name}")
 
     def remove_object(self, bucket: str, name: str) -> None:
-        """Delete an object. Its generation stays for the bucket's lifecycle to remove, as a backup may name it."""
+        """Delete an object. The bucket's lifecycle removes its generation later, because a backup may need it."""
         self.client.request("DELETE", "storage", f"b/{bucket}/o/{quote(name, safe='')}")
 
 
 def machine(cloud: Cloud, name: str, facts: Json) -> Row:
-    """Whether the machine runs, and lets us in."""
+    """Check that the VM runs and accepts SSH connections."""
     found = cloud.instance(name)
     status = str(found.get("status"))
     if status != "RUNNING":
@@ -101,7 +101,7 @@ def machine(cloud: Cloud, name: str, facts: Json) -> Row:
 
 
 def database(instance: Json, project: str) -> Row:
-    """The Cloud SQL instance's state."""
+    """Check the state of the Cloud SQL instance."""
     state, version = instance.get("state"), instance.get("databaseVersion")
     policy = instance.get("settings", {}).get("activationPolicy", "ALWAYS")
     name = instance.get("name")
@@ -115,7 +115,7 @@ def database(instance: Json, project: str) -> Row:
 
 
 def backups(cloud: Cloud, instance: Json, now: float, warn_hours: float, fail_hours: float) -> Row:
-    """Age of the newest backup that succeeded, automatic or on demand, and whether more will come."""
+    """Check the age of the newest successful backup, automatic or on demand, and whether backups are enabled."""
     configuration = instance.get("settings", {}).get("backupConfiguration") or {}
     if not configuration.get("enabled"):
         return fail("backups", "automatic backups are off", f"switch them on again: {SITE}")
@@ -143,7 +143,7 @@ def backups(cloud: Cloud, instance: Json, now: float, warn_hours: float, fail_ho
 
 
 def temporary(cloud: Cloud, name: str, now: float) -> Row:
-    """Cloud SQL instances of rehearsals and drills that were killed, on whichever control node."""
+    """Check for Cloud SQL instances of interrupted rehearsals and drills, also from other control nodes."""
     found = [
         instance
         for instance in cloud.items("sql", f"v1/projects/{cloud.project}/instances")
@@ -165,7 +165,7 @@ def _finished(run: Json) -> float:
 
 
 def secret_ages(cloud: Cloud, names: Sequence[str], now: float, warn_days: float) -> Row:
-    """Age of the newest enabled version of each secret."""
+    """Check the age of the newest enabled version of each secret."""
     ages: dict[str, float] = {}
     for name in names:
         path = f"v1/projects/{cloud.project}/secrets/{name}/versions"

@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""All checks of one deployment, in their order, none of them able to end the others."""
+"""Run all checks of one deployment in their order. A failed check does not stop the others."""
 
 from __future__ import annotations
 
@@ -25,10 +25,10 @@ with suppress(ImportError):  # reported by the module
 
 IMPORT_ERROR = front_side.IMPORT_ERROR
 
-# Google's services get this long for one answer, repeated requests included.
+# Maximum time for one response of Google's services, including repeated requests.
 API_SECONDS = 60.0
 SITE = "ansible-playbook site.yml"
-# In the order in which they are told: from the outside to the inside, then what will be a trouble later.
+# The order of the check results: from the outside to the inside, then future problems.
 NAMES = (
     *("address", "certificate", "authority", "sign-in", "run", "artifact", "clock"),
     *("machine", "units", "server", "schema", "encryption", "connections", "disk", "database", "database-disk"),
@@ -38,13 +38,13 @@ WRITING = ("run", "artifact")
 
 
 class Examination:
-    """All checks of one deployment. What several of them need is read once, and its failure told by each."""
+    """All checks of one deployment. Shared data is read once, and every check that needs it reports a failed read."""
 
     def __init__(self, params: Json, client: Callable[[], Client], *, check_mode: bool) -> None:
         self.params, self.limits, self.client = params, params["limits"], client
         self.facts: Json = params["machine"] or {"error": "nobody looked"}
         self.name, self.now = params["name"], time.time()
-        # What costs nothing is not left out in check mode; what writes is.
+        # Check mode skips only the checks that write.
         self.skipped = [
             name for name in NAMES if name in params["skip"] or (check_mode and name in WRITING) or self._off(name)
         ]
@@ -55,12 +55,12 @@ class Examination:
         return name in needs and not self.params[needs[name]]
 
     def cloud(self) -> cloud_side.Cloud:
-        """Google's APIs, with a deadline of their own for each use."""
+        """Return Google's APIs, with a new deadline for each use."""
         project, region, zone = (self.params[name] for name in ("project", "region", "zone"))
         return cloud_side.Cloud(self.client(), project, region, zone, AuthOptions.of(self.params))
 
     def database(self) -> Json:
-        """The Cloud SQL instance, read once."""
+        """Return the Cloud SQL instance, which is read once."""
         if self._instance is None:
             self._instance = _kept(lambda: self.cloud().database(f"{self.name}-database"))
         if isinstance(self._instance, Exception):
@@ -68,7 +68,7 @@ class Examination:
         return self._instance
 
     def front(self) -> front_side.Front:
-        """The deployment as its clients reach it."""
+        """Return the deployment from the point of view of its clients."""
         return front_side.Front(
             host=self.params["hostname"],
             address=_kept(lambda: self.cloud().address(f"{self.name}-address")),
@@ -78,7 +78,7 @@ class Examination:
         )
 
     def rows(self) -> list[Row]:
-        """Every row that was not skipped."""
+        """Return the results of all checks that were not skipped."""
         found = list(self._outside()) + list(self._inside())
         return sorted(found, key=lambda row: NAMES.index(row.name))
 
@@ -93,7 +93,7 @@ class Examination:
             yield reached
 
         def if_reached(check: Callable[[], Row]) -> Callable[[], Row]:
-            # Each of them would wait for the same silence.
+            # Without a connection every check would wait for its own timeout.
             def checked() -> Row:
                 if reached.state == "fail":
                     raise UnexaminedError("nothing answers", "see the row address")
@@ -130,7 +130,7 @@ class Examination:
         outcome = guarded("", work, front_side.LOGS)
         for name in names:
             row = found.get(name)
-            # Without a run nothing could be tried; one that could not be deleted again spoils what went well.
+            # Without a run nothing was checked. A run that could not be deleted is reported instead of a success.
             yield row if row and (row.state != "ok" or outcome.state == "ok") else replace(outcome, name=name)
 
     def _write(self, name: str, front: front_side.Front, traces: front_side.Traces) -> Row:
@@ -139,13 +139,13 @@ class Examination:
         return front_side.artifact(front, traces, self.params["artifact_megabytes"])
 
     def _forget(self, artifact_uri: str) -> None:
-        """What is left of a run's artifact, where a doctor was killed or the server did not delete it."""
+        """Delete the artifact of a run if the server did not delete it, or if a doctor was killed."""
         place, _scheme, bucket = self.params["artifacts"].partition("://")
         scheme, _colon, folder = artifact_uri.partition(":")
         if (place, scheme) != ("gs", "mlflow-artifacts"):
             return
         name, _slash, root = bucket.rstrip("/").partition("/")
-        # Mostly the server has deleted it; where it could not, the row artifact says so.
+        # Usually the server has deleted the artifact. A failed deletion is in the result of the check artifact.
         with suppress(Exception):
             self.cloud().remove_object(name, f"{root}/{folder.strip('/')}/{front_side.ARTIFACT}".lstrip("/"))
 
@@ -189,7 +189,7 @@ class Examination:
 
 
 def _kept(read: Callable[[], Any]) -> Any:
-    """What is read, or the error in its place."""
+    """Return the result of a read, or its error."""
     try:
         return read()
     except Exception as error:

@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""What a client sees: name, certificate, sign-in, a run, an artifact, the clock. Only run and artifact write."""
+"""Check a deployment as a client: name, certificate, authentication, run, artifact, clock. Run and artifact write."""
 
 from __future__ import annotations
 
@@ -35,12 +35,12 @@ if TYPE_CHECKING:
     from requests import Response, Session
 
 Json = dict[str, Any]
-MARK = "mlops.mlflow_gcp.doctor"  # the tag of its runs
-ARTIFACT = "doctor.bin"  # the name of its artifact
-LEFT_OVER_SECONDS = 3600.0  # a marked run of that age belongs to no doctor that is still at work
+MARK = "mlops.mlflow_gcp.doctor"  # tag of the doctor's runs
+ARTIFACT = "doctor.bin"  # name of the doctor's artifact
+LEFT_OVER_SECONDS = 3600.0  # a tagged run of this age belongs to a doctor that was killed
 CONNECT_SECONDS = 10.0
 ANSWER_SECONDS = 60.0
-TRANSFER_SECONDS = 900.0  # silence in the middle of a transfer; the server stores an upload before it answers
+TRANSFER_SECONDS = 900.0  # maximum pause of a transfer; the server stores an upload before it responds
 MEGABYTE = 1_000_000
 DAY = 86400.0
 
@@ -50,17 +50,17 @@ SITE = "ansible-playbook site.yml"
 
 
 def new_session() -> Session:
-    """A session of its own; requests may be missing when this file is read."""
+    """Return a new session. A function, because requests may not be installed when this file is imported."""
     return requests.Session()
 
 
 @dataclass
 class Front:
-    """One deployment as its clients reach it.
+    """One deployment from the point of view of its clients.
 
-    ``host`` is the name or address they use, ``address`` the static address it should lead to, ``authority`` the path
-    of the certificate authority to trust (empty: those that this host trusts), ``password`` the administrator's; an
-    error in place of ``address`` or ``password`` says why it is not known.
+    ``host`` is the DNS name or address of the clients, ``address`` the static address, ``authority`` the path of the CA
+    certificate to trust (empty: the CAs of the control node), and ``password`` the administrator's password. An error
+    as ``address`` or ``password`` means that it is unknown.
     """
 
     host: str
@@ -73,23 +73,23 @@ class Front:
     port: int = 443
 
     def __post_init__(self) -> None:
-        # A proxy or a .netrc of whoever asks is no part of the deployment.
+        # Ignore the control node's proxy and .netrc, because they are not part of the deployment.
         self.session.trust_env = False
         self.session.verify = self.trust
 
     @property
     def trust(self) -> str:
-        """File or directory of the authorities that count: the deployment's own, or those of MLflow's client here."""
+        """Return the file or directory of the trusted CAs: the deployment's own, or the default of MLflow's client."""
         return self.authority or os.environ.get("REQUESTS_CA_BUNDLE") or requests.utils.DEFAULT_CA_BUNDLE_PATH
 
     @property
     def url(self) -> str:
-        """Where clients reach MLflow."""
+        """Return the URL of MLflow."""
         return f"https://{self.target}"
 
     @property
     def target(self) -> str:
-        """The name or address that clients use."""
+        """Return the DNS name or address that clients use."""
         if self.host:
             return self.host
         if isinstance(self.address, Exception):
@@ -97,7 +97,7 @@ class Front:
         return self.address
 
     def ask(self, method: str, path: str, *, signed_in: bool = True, **options: Any) -> Response:
-        """One request to the server; what is wrong on the way to it is told in words."""
+        """Send one request to the server. Raise UnexaminedError if there is no response."""
         if signed_in:
             if isinstance(self.password, Exception):
                 raise UnexaminedError(f"the administrator's password cannot be read: {one_line(self.password)}", SITE)
@@ -111,7 +111,7 @@ class Front:
             raise UnexaminedError(f"{type(error).__name__}: {one_line(error, 200)}", LOGS) from error
 
     def call(self, method: str, path: str, **options: Any) -> Json:
-        """A request to MLflow's REST API that has to succeed."""
+        """Send a request to MLflow's REST API. Raise UnexaminedError unless it succeeds."""
         answer = self.ask(method, f"/api/2.0/mlflow/{path}", **options)
         _require(answer, f"{method} {path}")
         document: Json = answer.json() if answer.content else {}
@@ -119,7 +119,7 @@ class Front:
 
 
 def _succeeded(answer: Response) -> bool:
-    # Not `ok`, which a redirect is too: to another's sign-in page, for example.
+    # `answer.ok` also accepts a redirect, for example to another service's login page.
     return 200 <= answer.status_code < 300
 
 
@@ -137,7 +137,7 @@ def _require(answer: Response, what: str) -> None:
 
 
 def address(front: Front) -> Row:
-    """Whether the name leads to the static address, and something listens there."""
+    """Check that the name resolves to the static address, and that the port accepts connections."""
     target = front.target
     try:
         found = {str(entry[4][0]) for entry in socket.getaddrinfo(target, front.port, type=socket.SOCK_STREAM)}
@@ -184,7 +184,7 @@ def _certificate(front: Front, context: ssl.SSLContext) -> x509.Certificate:
 
 
 def _end(certificate: x509.Certificate) -> float:
-    # not_valid_after_utc came with cryptography 42.
+    # cryptography before version 42 has no not_valid_after_utc.
     end = getattr(certificate, "not_valid_after_utc", None) or certificate.not_valid_after.replace(tzinfo=UTC)
     return float(end.timestamp())
 
@@ -198,7 +198,7 @@ def _days(certificate: x509.Certificate, now: float) -> tuple[float, str]:
 
 
 def certificate(front: Front, warn_days: float, fail_days: float) -> Row:
-    """Whether the chain is one that clients accept, and for how long."""
+    """Check that clients accept the certificate chain, and for how long."""
     remedy = (
         f"issue it anew: {SITE} -e infrastructure_certificate_renew_days={max(math.ceil(warn_days), 1)}"
         if front.authority
@@ -218,7 +218,7 @@ def certificate(front: Front, warn_days: float, fail_days: float) -> Row:
     strict = ""
     try:
         try:
-            # Python 3.13 verifies strictly by default; this Python may be an older one.
+            # Python 3.13 verifies strictly by default. The running Python may be older.
             trusted.verify_flags |= ssl.VERIFY_X509_STRICT
             found = _certificate(front, trusted)
         except ssl.SSLCertVerificationError as error:
@@ -227,7 +227,7 @@ def certificate(front: Front, warn_days: float, fail_days: float) -> Row:
             found = _certificate(front, trusted)
     except ssl.SSLCertVerificationError as error:
         blind = ssl.create_default_context()
-        blind.check_hostname, blind.verify_mode = False, ssl.CERT_NONE  # to tell what was refused, nothing is sent
+        blind.check_hostname, blind.verify_mode = False, ssl.CERT_NONE  # reads the refused certificate, sends nothing
         subject, left = "", ""
         try:
             found = _certificate(front, blind)
@@ -244,11 +244,11 @@ def certificate(front: Front, warn_days: float, fail_days: float) -> Row:
 
 
 def authority(path: str, own: bool, now: float, warn_days: float, fail_days: float) -> Row:
-    """The deployment's own certificate authority, as clients have it."""
+    """Check the deployment's own CA certificate, in the file that clients use."""
     if not own:
         return ok("authority", "none of our own: the certificate was given")
     try:
-        with open(path, "rb") as handle:  # noqa: PTH123 - a path is all that is known of it
+        with open(path, "rb") as handle:  # noqa: PTH123 - the option is a path as text
             found = x509.load_pem_x509_certificate(handle.read())
     except (OSError, ValueError) as error:
         return fail("authority", f"{path}: {one_line(error)}", f"{SITE} reads it from Secret Manager")
@@ -260,7 +260,7 @@ def authority(path: str, own: bool, now: float, warn_days: float, fail_days: flo
 
 
 def _lacks(authority: x509.Certificate) -> list[str]:
-    """Return what ssl.VERIFY_X509_STRICT demands of an authority (RFC 5280, 4.2.1) and this one does not have."""
+    """Return the extensions that ssl.VERIFY_X509_STRICT requires of a CA (RFC 5280, 4.2.1) and that are missing."""
     found = {type(each.value): each for each in authority.extensions}
     constraints, usage = found.get(x509.BasicConstraints), found.get(x509.KeyUsage)
     demanded = {
@@ -271,11 +271,11 @@ def _lacks(authority: x509.Certificate) -> list[str]:
     return [name for name, there in demanded.items() if not there]
 
 
-# Sign-in and clock ----------------------------------------------------------------------------------------------------
+# Authentication and clock ---------------------------------------------------------------------------------------------
 
 
 def sign_in(front: Front) -> Row:
-    """Nobody gets in without a password, the administrator gets in with it."""
+    """Check that the server refuses requests without a password and accepts the administrator's password."""
     search: Json = {"json": {"max_results": 1}}
     path = "/api/2.0/mlflow/experiments/search"
     without = front.ask("POST", path, signed_in=False, **search)
@@ -293,9 +293,9 @@ def sign_in(front: Front) -> Row:
 
 
 def clock(front: Front, machine: float | None, synchronized: bool | None, warn_s: float, fail_s: float) -> Row:
-    """How far this host's, the server's and the machine's clocks are apart.
+    """Check the difference between the clocks of the control node, the server and the VM.
 
-    ``machine`` is what the machine's own clock was ahead in seconds, None where it was not asked.
+    ``machine`` is the difference in seconds by which the VM's clock is ahead, or None if it is unknown.
     """
     remedy = "see that a time service runs on the machine (timedatectl) and on this host"
     parts, skews, missing = [], [], []
@@ -304,7 +304,7 @@ def clock(front: Front, machine: float | None, synchronized: bool | None, warn_s
         answer = front.ask("GET", "/health", signed_in=False)
         after = front.now()
         stamp = email.utils.parsedate_to_datetime(answer.headers["Date"]).timestamp()
-        # The header has whole seconds, cut off.
+        # The header has whole seconds, rounded down.
         skews.append(_outside(stamp, before - 1.0, after))
         parts.append(f"server {skews[-1]:+.0f} s")
     except (UnexaminedError, KeyError, TypeError, ValueError) as error:
@@ -332,7 +332,7 @@ def _outside(value: float, low: float, high: float) -> float:
 
 @dataclass
 class Traces:
-    """What the doctor has made and has to take away again."""
+    """The items that the doctor created and must delete."""
 
     run_id: str = ""
     artifact_uri: str = ""
@@ -340,7 +340,7 @@ class Traces:
 
 
 def experiment(front: Front) -> str:
-    """Where to log: the first active experiment whose artifacts go through the server, else the first active one."""
+    """Return the first active experiment whose artifacts go through the server, else the first active experiment."""
     wanted = {"max_results": 100, "order_by": ["experiment_id ASC"], "view_type": "ACTIVE_ONLY"}
     found = front.call("POST", "experiments/search", json=wanted).get("experiments", [])
     if not found:
@@ -351,9 +351,9 @@ def experiment(front: Front) -> str:
 
 @contextmanager
 def marked_run(front: Front, forget: Callable[[str], None]) -> Iterator[Traces]:
-    """A run with the doctor's tag; deleted at the end, whatever happens in between.
+    """Create a run with the doctor's tag. Delete the run at the end, also after a failure.
 
-    ``forget`` gets a run's artifact URI before that run is deleted, to remove what may be left of its artifact.
+    Before the deletion, ``forget`` gets the run's artifact URI and deletes the artifact.
     """
     traces = Traces(experiment_id=experiment(front))
     sweep(front, traces.experiment_id, forget)
@@ -379,7 +379,7 @@ def marked_run(front: Front, forget: Callable[[str], None]) -> Iterator[Traces]:
 
 
 def sweep(front: Front, experiment_id: str, forget: Callable[[str], None]) -> int:
-    """Delete what doctors that were killed left behind; returns how many runs."""
+    """Delete the runs of doctors that were killed, and return the number of runs."""
     found = front.call("POST", "runs/search", json=_marked(experiment_id))
     old = [
         run["info"]
@@ -402,7 +402,7 @@ def _marked(experiment_id: str) -> Json:
 
 
 def run(front: Front, traces: Traces) -> Row:
-    """Log to the marked run, find it by search, read it back."""
+    """Log to the tagged run, search for the run, and read it back."""
     begin = time.monotonic()
     value, stamp = secrets.randbelow(10**6) / 1000, int(front.now() * 1000)
     front.call(
@@ -425,7 +425,7 @@ def run(front: Front, traces: Traces) -> Row:
 
 
 class Noise(io.RawIOBase):
-    """So many bytes that no compression shortens, made while they are read, with their checksum."""
+    """A stream of random bytes that cannot be compressed. Computes their checksum while they are read."""
 
     def __init__(self, size: int) -> None:
         self.size, self.position, self.digest = size, 0, hashlib.sha256()
@@ -435,20 +435,20 @@ class Noise(io.RawIOBase):
         return self.size
 
     def readable(self) -> bool:
-        """It is a file to be read."""
+        """Return that the stream is readable."""
         return True
 
     def tell(self) -> int:
-        """Asked for by requests; without it the length would not be sent."""
+        """Return the position. requests needs it to send the length."""
         return self.position
 
     def read(self, size: int = -1) -> bytes:
-        """The next bytes."""
+        """Return the next bytes."""
         left = self.size - self.position
         wanted = left if size is None or size < 0 else min(size, left)
         pieces = []
         while wanted > 0:
-            # Each block begins with its number, so that no two are alike.
+            # Each block begins with its number, so that all blocks differ.
             number, offset = divmod(self.position, len(self._block))
             block = number.to_bytes(8, "big") + self._block[8:]
             piece = block[offset : offset + wanted]

@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""Rows of what roles/doctor/files/examine.py has seen on the machine. Pure: no HTTP, no Ansible."""
+"""Check the facts that roles/doctor/files/examine.py collected on the VM. Pure: no HTTP, no Ansible."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from ._doctor_rows import Row, UnexaminedError, fail, graded, ok, one_line, warn
 
 Json = dict[str, Any]
 GIGABYTE = 1_000_000_000
-# A failed unit with one of these in its name keeps people from MLflow.
+# Failed units with one of these words in their name affect users of MLflow.
 OURS = ("mlflow", "nginx")
-# Nobody notices that these fail.
+# Failures of these units do not affect users.
 BACKGROUND = ("mlflow-gc.service",)
 UPGRADE = "ansible-playbook playbooks/upgrade.yml"
 CONFIGURE = "ansible-playbook playbooks/configure.yml"
@@ -21,7 +21,7 @@ SWITCH = "python3 /opt/mlflow/libexec/switch.py"
 
 
 def part(facts: Mapping[str, Any], name: str) -> Any:
-    """One part of what was seen; UnexaminedError where the machine or that part could not be examined."""
+    """Return a part of the facts. Raise UnexaminedError if the VM or this part could not be examined."""
     if "error" in facts:
         raise UnexaminedError("nobody could look at the machine", "see the row machine")
     found = facts.get(name)
@@ -33,7 +33,7 @@ def part(facts: Mapping[str, Any], name: str) -> Any:
 
 
 def disk(facts: Mapping[str, Any], warn_percent: float, fail_percent: float) -> Row:
-    """How full the machine's disks are, in bytes or in files, whichever is worse."""
+    """Check the used space and inodes of the VM's disks. The larger percentage counts."""
     values, worst, fullest = [], 0.0, ""
     for entry in part(facts, "disks"):
         used = max(entry["used_percent"], entry["used_files_percent"])
@@ -49,7 +49,7 @@ def disk(facts: Mapping[str, Any], warn_percent: float, fail_percent: float) -> 
 
 
 def units(facts: Mapping[str, Any]) -> Row:
-    """Failed units, and whether the ones that serve are running."""
+    """Check for failed units, and that the required units are active."""
     found = part(facts, "units")
     failed, idle = list(found["failed"]), [name for name, state in found["needed"].items() if state != "active"]
     if not failed and not idle:
@@ -65,7 +65,7 @@ def units(facts: Mapping[str, Any]) -> Row:
 
 
 def server(facts: Mapping[str, Any]) -> Row:
-    """Which of the two slots serves, and how the last switch ended."""
+    """Check which of the two slots is active, and the result of the last cutover."""
     status = part(facts, "switch")
     active = str(status.get("active") or "")
     slots: Mapping[str, Any] = status.get("slots") or {}
@@ -101,7 +101,7 @@ def _slot(name: str, slot: Mapping[str, Any], active: bool) -> str:
 
 
 def schema(facts: Mapping[str, Any]) -> Row:
-    """Whether both databases have the schema of the release that is wanted."""
+    """Check that both databases have the schema of the desired release."""
     heads = part(facts, "heads")
     told, states = [], []
     for name in ("tracking", "auth"):
@@ -128,7 +128,7 @@ def schema(facts: Mapping[str, Any]) -> Row:
 
 
 def stored_secrets(facts: Mapping[str, Any]) -> Row:
-    """Whether the keys in use decrypt the secrets of webhooks and of the gateway in the database."""
+    """Check that the keys in use decrypt the secrets of webhooks and of the gateway in the database."""
     found = part(facts, "encryption")
     kinds = {"webhooks": "webhook", "gateway": "gateway"}
     told, unreadable, earlier = [], [], []
@@ -153,7 +153,7 @@ def stored_secrets(facts: Mapping[str, Any]) -> Row:
 
 
 def connections(facts: Mapping[str, Any], warn_percent: float, fail_percent: float) -> Row:
-    """The database's connections in use, of those that it allows."""
+    """Check the percentage of the allowed database connections that are in use."""
     size = part(facts, "size")
     used, allowed = int(size["connections"]["used"]), int(size["connections"]["allowed"])
     percent = 100 * used / max(allowed, 1)
@@ -168,7 +168,7 @@ def connections(facts: Mapping[str, Any], warn_percent: float, fail_percent: flo
 def database_disk(
     facts: Mapping[str, Any], instance: Mapping[str, Any], warn_percent: float, fail_percent: float
 ) -> Row:
-    """What the databases hold, of the instance's disk; one that grows by itself has a limit, or none."""
+    """Check the size of the databases against the instance's disk, or against the limit of its automatic growth."""
     held = int(part(facts, "size")["bytes"])
     settings = instance.get("settings", {})
     size = int(settings.get("dataDiskSizeGb") or 0) * 1024**3
@@ -184,7 +184,7 @@ def database_disk(
 
 
 def skew(facts: Mapping[str, Any]) -> tuple[float | None, bool | None]:
-    """How far the machine's clock was ahead of this host's, and whether it is synchronised; None where unknown."""
+    """Return by how many seconds the VM's clock is ahead, and whether it is synchronized. None if unknown."""
     try:
         seen = part(facts, "clock")
         before, after, stamp = float(facts["asked_at"]), float(facts["answered_at"]), float(seen["time"])

@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""Drift: the plan of playbooks/provision.yml, as the callback plugin ``plan`` prints it, as a row."""
+"""Check for drift with the plan of playbooks/provision.yml in the format of the callback plugin ``plan``."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from typing import Any
 from ._doctor_rows import Row, UnexaminedError, fail, ok, one_line, warn
 
 Json = dict[str, Any]
-# What keeps strangers out or lets clients in: a difference here cannot wait. Kind of resource → fields; none means any.
+# Resources that control access. Drift in them is urgent. Kind of resource → fields; an empty tuple means all fields.
 URGENT: Mapping[str, tuple[str, ...]] = {
     "firewall rule": (),
     "IAM member": (),
-    "roles/": (),  # the title of an IAM member begins with its role
+    "roles/": (),  # the title of an IAM member begins with the role
     "bucket": (),
     "private services access": (),
     "service account": ("disabled", "missing"),
@@ -26,7 +26,7 @@ SITE = "ansible-playbook site.yml"
 
 
 def drift(printed: str, code: int) -> Row:
-    """Whether the infrastructure is as the settings have it."""
+    """Check that the infrastructure matches the role variables."""
     entries = [_entry(line) for line in printed.splitlines() if line.startswith("{")]
     failures = [entry for entry in entries if entry.get("event") == "failed"]
     if failures:

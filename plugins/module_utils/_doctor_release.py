@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""The release that serves: old enough to be exposed no longer, or with packages that have known vulnerabilities."""
+"""Check the age of the deployed release, and its packages for known vulnerabilities."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ if TYPE_CHECKING:
 
 Json = dict[str, Any]
 UPGRADE = "ansible-playbook playbooks/upgrade.yml"
-BATCH = 500  # OSV takes 1,000 queries at once
-DETAILED = 60  # advisories whose severity is asked for
+BATCH = 500  # OSV accepts 1,000 queries in a request
+DETAILED = 60  # maximum number of advisories whose severity is requested
 SERIOUS = ("HIGH", "CRITICAL")
 SECONDS = (10.0, 30.0)
 
 
 def numbers(version: str) -> tuple[int, ...]:
-    """The leading numbers of a version, for comparison."""
+    """Return the leading numbers of a version, for comparison."""
     match = re.match(r"\d+(\.\d+)*", version)
     return tuple(int(part) for part in match.group().split(".")) if match else ()
 
 
 def release(version: str, minimum: str) -> Row:
-    """The release against the oldest one that may be exposed."""
+    """Check the release against the oldest release that may be exposed."""
     if not numbers(version):
         raise UnexaminedError(f"the version of the release is not known ({version or 'empty'})", UPGRADE)
     if numbers(version) < numbers(minimum):
@@ -44,7 +44,7 @@ def release(version: str, minimum: str) -> Row:
 def advisories(
     session: Session, url: str, packages: Mapping[str, str], accepted: Sequence[str], remedy: str = UPGRADE
 ) -> Row:
-    """Known vulnerabilities of the release's packages, from an OSV service (https://google.github.io/osv.dev/api/)."""
+    """Check the release's packages with an OSV service (https://google.github.io/osv.dev/api/)."""
     try:
         found = _query(session, url, packages)
         details = {key: _detail(session, url, key) for key in sorted(found)[:DETAILED]}
@@ -82,7 +82,7 @@ def _told(key: str, names: Sequence[str], detail: Json) -> str:
 
 
 def _query(session: Session, url: str, packages: Mapping[str, str]) -> dict[str, list[str]]:
-    """Advisory → packages of the release that it is about."""
+    """Return advisory → affected packages of the release."""
     found: dict[str, list[str]] = {}
     queue: list[tuple[str, str]] = [(name, "") for name in sorted(packages)]
     while queue:

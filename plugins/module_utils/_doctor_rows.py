@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""What the doctor says: rows of a name, a state, a value and a remedy, and the table made of them."""
+"""Results of the doctor's checks: name, state, value and remedy, and their table."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ WIDTH = 132
 
 @dataclass(frozen=True)
 class Row:
-    """One check's outcome. ``remedy`` says what to do; where all is well there is none."""
+    """Result of one check. ``remedy`` is empty if the state is ok."""
 
     name: str
     state: str
@@ -23,12 +23,12 @@ class Row:
     remedy: str = ""
 
     def document(self) -> dict[str, Any]:
-        """The row as JSON has it."""
+        """Return the result as a dictionary for JSON."""
         return asdict(self)
 
 
 class UnexaminedError(Exception):
-    """A check could not be made. The text says why; ``remedy`` replaces the check's own."""
+    """A check could not run. The message is the reason. ``remedy`` replaces the check's own remedy."""
 
     def __init__(self, reason: str, remedy: str = "", state: str = FAIL) -> None:
         super().__init__(reason)
@@ -36,28 +36,28 @@ class UnexaminedError(Exception):
 
 
 def ok(name: str, value: str) -> Row:
-    """All is well."""
+    """Return a result without a problem."""
     return Row(name, OK, value)
 
 
 def warn(name: str, value: str, remedy: str) -> Row:
-    """Worth a look, and nothing is broken yet."""
+    """Return a result with a problem that has not broken anything yet."""
     return Row(name, WARN, value, remedy)
 
 
 def fail(name: str, value: str, remedy: str) -> Row:
-    """Broken, or about to be."""
+    """Return a result with a failure, present or imminent."""
     return Row(name, FAIL, value, remedy)
 
 
 def graded(name: str, value: str, bad: tuple[bool, bool], remedy: str) -> Row:
-    """A row by two limits: ``bad`` tells whether the one that warns and the one that fails is crossed."""
+    """Return a result by two limits. ``bad`` has two flags: the limit to warn and the limit to fail are exceeded."""
     state = FAIL if bad[1] else WARN if bad[0] else OK
     return Row(name, state, value, remedy if state != OK else "")
 
 
 def guarded(name: str, check: Callable[[], Row], remedy: str) -> Row:
-    """The check's row. Whatever goes wrong in it becomes a row too, so that the rest is still examined."""
+    """Return the check's result. An error of the check is also a result, so that the other checks still run."""
     try:
         return check()
     except UnexaminedError as error:
@@ -67,13 +67,13 @@ def guarded(name: str, check: Callable[[], Row], remedy: str) -> Row:
 
 
 def one_line(text: object, longest: int = 300) -> str:
-    """A text without line breaks, cut to a length that a table bears."""
+    """Return a text without line breaks, shortened for the table."""
     flat = " ".join(str(text).split())
     return flat if len(flat) <= longest else flat[: longest - 1] + "…"
 
 
 def counts(rows: Iterable[Row]) -> dict[str, int]:
-    """How many rows are in which state."""
+    """Return the number of results in each state."""
     found = {OK: 0, WARN: 0, FAIL: 0}
     for row in rows:
         found[row.state] += 1
@@ -81,7 +81,7 @@ def counts(rows: Iterable[Row]) -> dict[str, int]:
 
 
 def table(rows: Sequence[Row], width: int = WIDTH) -> str:
-    """The rows for people: what is wrong in capitals, its remedy on a line of its own."""
+    """Return the results as text for people, with problems in capitals and remedies on separate lines."""
     first = max((len(row.name) for row in rows), default=0) + 2
     room = max(40, width - first - 6)
     lines = []
@@ -98,5 +98,5 @@ def table(rows: Sequence[Row], width: int = WIDTH) -> str:
 
 
 def _wrapped(text: str, room: int) -> list[str]:
-    # Commands and paths are not broken, so that they can be copied.
+    # Do not break commands and paths, so that users can copy them.
     return textwrap.wrap(text, room, break_long_words=False, break_on_hyphens=False)

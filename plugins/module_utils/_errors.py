@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""Errors of Google's services, in all their forms, as one exception."""
+"""One exception for the errors of all Google services."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ if TYPE_CHECKING:
     from requests import Response
 
 Json = dict[str, Any]
-_SERVICES = {"sql": "sqladmin"}  # API, where Service Usage has another name for it
+_SERVICES = {"sql": "sqladmin"}  # API → another name in Service Usage
 
 
 class GoogleError(Exception):
-    """What a Google service (or the way to it) said. ``code`` is the HTTP status, 0 when there was none."""
+    """An error of a Google service or of the connection. ``code`` is the HTTP status, or 0 without a response."""
 
     def __init__(
         self,
@@ -35,22 +35,22 @@ class GoogleError(Exception):
 
     @property
     def service_disabled(self) -> bool:
-        """Whether the project has not enabled this API."""
+        """Return whether the project has not enabled this API."""
         return self.code == 403 and self.reason in {"SERVICE_DISABLED", "accessNotConfigured"}
 
     @property
     def service(self) -> str:
-        """The name in Service Usage of the API that answered. Cloud Storage does not name itself."""
+        """Return the API's name in Service Usage. Cloud Storage does not name itself in errors."""
         return self.metadata("service") or f"{_SERVICES.get(self.api, self.api)}.googleapis.com"
 
     @property
     def consumer(self) -> str:
-        """The number, or the ID, of the project that the request counted for; empty where the error does not say."""
+        """Return the number or ID of the project that the request counted for, or an empty string if unknown."""
         return self.metadata("consumer").removeprefix("projects/")
 
     @property
     def operation_in_progress(self) -> bool:
-        """Whether other operations must end first: Cloud SQL and Service Networking, too many at once in Compute."""
+        """Return whether other operations must end first: in Cloud SQL, Service Networking or (too many) Compute."""
         return (
             (self.code == 409 and self.reason == "operationInProgress")
             or (self.code == 400 and "peering operation in progress" in self.message.lower())
@@ -58,18 +58,18 @@ class GoogleError(Exception):
         )
 
     def metadata(self, key: str) -> str:
-        """A value from the error's ErrorInfo details, or an empty string."""
+        """Return a value from the error's ErrorInfo details, or an empty string."""
         for detail in self.details:
-            value = (detail.get("metadata") or detail.get("metadatas") or {}).get(key)  # Compute's own spelling
+            value = (detail.get("metadata") or detail.get("metadatas") or {}).get(key)  # Compute uses "metadatas"
             if value:
                 return str(value)
         return ""
 
 
 def error_of(response: Response, *, method: str = "", url: str = "", api: str = "") -> GoogleError:
-    """Return the error that an answer holds."""
+    """Return the error in a response."""
     envelope = _envelope(response.text)
-    if not envelope:  # a proxy's page, or OAuth's own {"error": "invalid_grant"}
+    if not envelope:  # an HTML page of a proxy, or OAuth's {"error": "invalid_grant"}
         text = " ".join(response.text.split())[:300] or response.reason
         return GoogleError(response.status_code, "", text, method=method, url=url, api=api)
     details = _details(envelope)
@@ -91,7 +91,7 @@ def error_of(response: Response, *, method: str = "", url: str = "", api: str = 
 
 
 def details_of(text: Any) -> list[Json]:
-    """Return the details of the error that a text holds; none where it holds no error."""
+    """Return the error details in a text, or an empty list."""
     return _details(_envelope(str(text)))
 
 
@@ -109,6 +109,6 @@ def _details(envelope: Json) -> list[Json]:
 
 
 def _violations(details: Sequence[Json]) -> list[str]:
-    # "Request contains an invalid argument." says nothing; what is wrong with which field stands in the details.
+    # "Request contains an invalid argument." is too general. The details name the field and the cause.
     found = [item for detail in details for item in detail.get("fieldViolations") or detail.get("violations") or ()]
     return [": ".join(str(item[key]) for key in ("field", "subject", "description") if item.get(key)) for item in found]

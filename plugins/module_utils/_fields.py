@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""From options to the API's fields and back to a comparison: pure functions, no HTTP and no Ansible."""
+"""Conversion between module options and API fields, and their comparison: pure functions without HTTP or Ansible."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ Json = dict[str, Any]
 
 @dataclass(frozen=True)
 class Field:
-    """How one option of a module meets the API.
+    """Mapping of a module option to the API.
 
     ``at``         dotted path of the API's field; by default the option's name in camelCase
-    ``immutable``  cannot be changed once the resource is there: a difference is refused, with advice
-    ``unordered``  lists in it (at every depth) are sets
-    ``exact``      structures in it are compared whole, for those to which the service adds nothing
+    ``immutable``  cannot be changed after creation: a difference is refused, with advice
+    ``unordered``  its lists, at every depth, are compared as sets
+    ``exact``      its structures are compared completely; for structures to which the service adds no keys
     ``link``       template that makes a link of a bare name, such as ``projects/{project}/global/networks/{}``
     ``via``        name of the resource's method ``(body, current) -> None`` that updates it; by default it is patched
-    ``convert``    name of the resource's method ``(value) -> value`` that turns the option's value into the API's
-    ``create``     whether it belongs in the creation's body; if not, it is updated right after the creation
-    ``compare``    False for what the service never gives back (passwords) or turns into something else (image families)
-    ``hidden``     True keeps its value out of diffs; options with ``no_log`` are hidden anyway
-    ``names``      the API's spelling of suboptions where camelCase is wrong, such as ``{"ip_protocol": "IPProtocol"}``
+    ``convert``    name of the resource's method ``(value) -> value`` that converts the option's value for the API
+    ``create``     whether the creation's body contains it; if not, it is updated right after the creation
+    ``compare``    False if the service does not return the value (passwords) or changes it (image families)
+    ``hidden``     True excludes its value from diffs; options with ``no_log`` are always hidden
+    ``names``      the API's names of suboptions that are not in camelCase, such as ``{"ip_protocol": "IPProtocol"}``
     """
 
     at: str = ""
@@ -43,20 +43,20 @@ class Field:
 
 
 class Map(dict[str, Any]):
-    """A map whose keys the user chose (labels): compared whole, so that a dropped key counts.
+    """A map with keys of the user, such as labels. Compared completely, so that a removed key is a difference.
 
-    Other dicts are structures, compared in what they name.
+    Other dicts are structures. Only the keys of the desired structure are compared.
     """
 
 
 def camel(name: str) -> str:
-    """``private_ip_google_access`` → ``privateIpGoogleAccess``."""
+    """Return a name in camelCase: ``private_ip_google_access`` → ``privateIpGoogleAccess``."""
     head, *tail = name.split("_")
     return head + "".join(part.capitalize() for part in tail)
 
 
 def to_api(value: Any, spec: Mapping[str, Any], names: Mapping[str, str] | None = None) -> Any:
-    """An option's value as the API spells it: camelCase keys by the argument spec, unset suboptions left out."""
+    """Return an option's value in the API's form: camelCase keys by the argument spec, without unset suboptions."""
     if isinstance(value, list):
         return [to_api(item, spec, names) for item in value]
     if not isinstance(value, dict):
@@ -73,23 +73,23 @@ def to_api(value: Any, spec: Mapping[str, Any], names: Mapping[str, str] | None 
 
 
 def make_link(value: Any, template: str, params: Mapping[str, Any]) -> Any:
-    """Make a link of a bare name (or of each in a list); what has a slash is a link already."""
+    """Return a link for a bare name, or for each name in a list. A value with a slash is a link already."""
     if isinstance(value, list):
         return [make_link(item, template, params) for item in value]
     return template.format(value, **params) if isinstance(value, str) and value and "/" not in value else value
 
 
 def from_projects(value: str) -> str:
-    """Cut a Google link down to what follows the API's version: ``projects/…``. Other strings stay as they are."""
+    """Return a Google link without the part before ``projects/…``. Return other strings unchanged."""
     return re.sub(r"^https?://[\w.-]*googleapis\.com/(?:[\w-]+/)*?(?=projects/)", "", value)
 
 
 def same(wanted: Any, current: Any, *, unordered: bool = False, exact: bool = False) -> bool:
-    """Whether the resource already is as wanted.
+    """Return whether the current value equals the desired value.
 
-    Nothing and empty are the same, a number is the same as its decimal string (int64 travels as a string), links are
-    compared from ``projects/`` onward. Of a structure only the wanted keys count, unless it is ``exact``; maps and
-    lists count whole, so that what was removed is noticed.
+    None equals empty. A number equals its decimal string, because the API sends int64 as strings. Links are compared
+    from ``projects/`` on. Of a structure only the desired keys are compared, unless it is ``exact``. Maps and lists are
+    compared completely, so that removed entries are a difference.
     """
     if current is None:
         return _empty(wanted) and not (exact and _says_something(wanted))
@@ -112,8 +112,8 @@ def _empty(value: Any) -> bool:
 
 
 def _says_something(value: Any) -> bool:
-    # In a structure that is compared whole, false and 0 are not the same as nothing: a lifecycle rule with
-    # isLive: false deletes old versions, one without it everything.
+    # In an exact structure, false and 0 differ from None: a lifecycle rule with isLive: false deletes old versions, a
+    # rule without isLive deletes all objects.
     return isinstance(value, (bool, int)) or not _empty(value)
 
 
@@ -140,7 +140,7 @@ def _unique(items: Iterable[Any]) -> list[Any]:
 
 
 def _own(labels: Mapping[str, Any]) -> Json:
-    # Google's services add labels of their own under goog-; they are not ours to remove.
+    # Google's services add their own labels with the prefix goog-. They must not be removed.
     return {key: _scalar(value) for key, value in labels.items() if not key.startswith("goog-")}
 
 
@@ -153,7 +153,7 @@ def _scalar(value: Any) -> Any:
 
 
 def seen(wanted: Any, current: Any, *, unordered: bool = False, exact: bool = False) -> Any:
-    """The part of ``current`` that ``wanted`` speaks of, for a diff in which only real differences show."""
+    """Return the part of ``current`` with the keys of ``wanted``, so that a diff shows only real differences."""
     if same(wanted, current, unordered=unordered, exact=exact):
         return wanted
     if isinstance(current, dict) and isinstance(wanted, Map):
@@ -168,12 +168,12 @@ def seen(wanted: Any, current: Any, *, unordered: bool = False, exact: bool = Fa
 
 
 def shown(wanted: Any, *, unordered: bool = False) -> Any:
-    """A wanted value for the diff, sets in a settled order."""
+    """Return a desired value for the diff, with sets in a fixed order."""
     return sorted(_unique(wanted), key=str) if unordered and isinstance(wanted, list) else wanted
 
 
 def get_at(document: Mapping[str, Any], path: str) -> Any:
-    """The value at a dotted path, or None."""
+    """Return the value at a dotted path, or None."""
     value: Any = document
     for part in path.split("."):
         value = value.get(part) if isinstance(value, Mapping) else None
@@ -181,7 +181,7 @@ def get_at(document: Mapping[str, Any], path: str) -> Any:
 
 
 def put_at(document: Json, path: str, value: Any) -> None:
-    """Set the value at a dotted path, making what is missing on the way."""
+    """Set the value at a dotted path. Create missing parents."""
     *parents, last = path.split(".")
     for part in parents:
         document = document.setdefault(part, {})
@@ -193,7 +193,7 @@ def put_at(document: Json, path: str, value: Any) -> None:
 
 
 def merged(current: Any, wanted: Any) -> Any:
-    """``wanted`` over ``current``, for APIs that replace what the update mask names."""
+    """Return ``wanted`` merged into ``current``, for APIs that replace the fields in the update mask."""
     if isinstance(wanted, Map):
         kept = {k: v for k, v in (current or {}).items() if k.startswith("goog-")}
         return {**kept, **wanted}
@@ -203,7 +203,7 @@ def merged(current: Any, wanted: Any) -> Any:
 
 
 def merge_patch(current: Any, wanted: Any) -> Any:
-    """``wanted`` as a JSON merge patch (RFC 7396): what a map lost becomes null."""
+    """Return ``wanted`` as a JSON merge patch (RFC 7396). Removed keys of a map become null."""
     if isinstance(wanted, Map):
         gone = {key: None for key in current or {} if key not in wanted and not key.startswith("goog-")}
         return {**wanted, **gone}

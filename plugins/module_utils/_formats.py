@@ -1,9 +1,9 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""The formats of values in requests to Google, checked before the first request: pure functions.
+"""Check the formats of values in requests to Google before the first request: pure functions.
 
-Where Google's contract (its discovery documents) publishes a pattern, it is the same here, which a unit test checks.
-The other rules are those of Google's documentation. A check returns an empty string, or what is wrong with the value.
+Patterns that Google publishes in its discovery documents are identical here; a unit test checks this. The other rules
+are from Google's documentation. A check returns an empty string, or the error in the value.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _LABEL_BYTES = 128
 
 
 def _text(value: Any) -> str | None:
-    """The value as it is sent, or None where its type shows that something else was meant."""
+    """Return the value as it is sent, or None if its type is not suitable."""
     if isinstance(value, str):
         return str(value)
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else None
@@ -42,7 +42,7 @@ def _unusable(value: Any) -> str:
 
 
 def pattern(regex: str, rule: str) -> Check:
-    """A text that matches the whole pattern; ``rule`` describes it."""
+    """Return a check for texts that match the whole pattern. ``rule`` describes the pattern."""
     compiled = re.compile(regex)
 
     def check(value: Any) -> str:
@@ -55,7 +55,7 @@ def pattern(regex: str, rule: str) -> Check:
 
 
 def integer(lowest: int, highest: int, *others: int) -> Check:
-    """A whole number in a range, or one of a few others."""
+    """Return a check for whole numbers in a range, or equal to one of ``others``."""
     rule = f"it must be a whole number from {lowest} to {highest}" + "".join(f" or {other}" for other in others)
 
     def check(value: Any) -> str:
@@ -68,12 +68,12 @@ def integer(lowest: int, highest: int, *others: int) -> Check:
 
 
 def either(*values: str, otherwise: Check) -> Check:
-    """One of some texts, or what another check lets pass."""
+    """Return a check that accepts some texts and the values that another check accepts."""
     return lambda value: "" if isinstance(value, str) and value in values else otherwise(value)
 
 
 def each(check: Check, *, least: int = 0) -> Check:
-    """A list, each item of which passes the check."""
+    """Return a check for lists whose items pass a check."""
 
     def check_all(value: Any) -> str:
         if not isinstance(value, (list, tuple)):
@@ -86,7 +86,7 @@ def each(check: Check, *, least: int = 0) -> Check:
 
 
 def different(check: Check) -> Check:
-    """A list that passes the check and holds nothing twice."""
+    """Return a check for lists that pass a check and have no duplicates."""
 
     def check_all(value: Any) -> str:
         if wrong := check(value):
@@ -98,7 +98,7 @@ def different(check: Check) -> Check:
 
 
 def mapping(key: Check, item: Check, most: int | None = None) -> Check:
-    """A mapping, each key and each value of which passes a check."""
+    """Return a check for mappings whose keys and values pass a check each."""
 
     def check(value: Any) -> str:
         if not isinstance(value, Mapping):
@@ -115,7 +115,7 @@ def mapping(key: Check, item: Check, most: int | None = None) -> Check:
 
 
 def quoted(value: Any) -> str:
-    """A value for a message, in which a blank or a line break at its end can be seen."""
+    """Return a value for a message, with quotes that make trailing blanks and line breaks visible."""
     if value is None or isinstance(value, bool):
         return "null" if value is None else str(value).lower()
     if isinstance(value, str):
@@ -124,7 +124,7 @@ def quoted(value: Any) -> str:
 
 
 def cidr(value: Any, *, shortest: int = 0, longest: int = 32, version: int | None = 4) -> str:
-    """A range of addresses in CIDR form, its host bits zero."""
+    """Check a range of addresses in CIDR form whose host bits are zero."""
     kind = "IPv4 range" if version == 4 else "range"
     rule = f"it is no {kind} in CIDR form with its host bits zero, such as 10.128.0.0/20 or 203.0.113.7/32"
     if not isinstance(value, str) or not re.fullmatch(r"[0-9a-fA-F:.]+/[0-9]{1,3}", value):
@@ -143,7 +143,7 @@ def cidr(value: Any, *, shortest: int = 0, longest: int = 32, version: int | Non
 
 
 def subnetwork_range(value: Any) -> str:
-    """The primary IPv4 range of a subnetwork."""
+    """Check the primary IPv4 range of a subnetwork."""
     wrong = cidr(value, shortest=4, longest=29)
     if wrong:
         return wrong
@@ -153,7 +153,7 @@ def subnetwork_range(value: Any) -> str:
 
 
 def any_range(value: Any) -> str:
-    """An IPv4 or IPv6 range, or one address, as firewall rules take it."""
+    """Check an IPv4 or IPv6 range or address, as firewall rules accept it."""
     try:
         ipaddress.ip_network(value if isinstance(value, str) else "")
     except ValueError:
@@ -162,7 +162,7 @@ def any_range(value: Any) -> str:
 
 
 def bucket(value: Any) -> str:
-    """A name of a bucket. Names with dots have up to 222 characters, 63 between two dots."""
+    """Check a bucket name. Names with dots have up to 222 characters, with up to 63 between two dots."""
     text = _text(value)
     if text is None:
         return _unusable(value)
@@ -177,7 +177,7 @@ def bucket(value: Any) -> str:
 
 
 def object_name(value: Any) -> str:
-    """A name of an object."""
+    """Check an object name."""
     good = isinstance(value, str) and 0 < len(value.encode()) <= 1024 and not re.search(r"[\r\n]", value)
     good = good and value not in {".", ".."} and not value.startswith(".well-known/acme-challenge/")
     return "" if good else "an object name has 1 to 1024 bytes in UTF-8 and no line break"
@@ -201,17 +201,17 @@ def _label(value: Any, *, key: bool) -> str:
 
 
 def label_key(value: Any) -> str:
-    """A label's key. International letters are allowed where they are not upper case."""
+    """Check the key of a label. International letters are allowed unless they are upper case."""
     return _label(value, key=True)
 
 
 def label_value(value: Any) -> str:
-    """A label's value, which may be empty."""
+    """Check the value of a label, which may be empty."""
     return _label(value, key=False)
 
 
 def member(value: Any) -> str:
-    """A principal in a policy."""
+    """Check a principal of a policy."""
     address = r"[^@\s]+@[^@\s]+"
     good = isinstance(value, str) and re.fullmatch(
         rf"allUsers|allAuthenticatedUsers|(deleted:)?(user|serviceAccount|group):{address}|domain:[\w.-]+"
@@ -223,14 +223,14 @@ def member(value: Any) -> str:
 
 
 def _flag_value(value: Any) -> str:
-    # A boolean is sent as 'on' or 'off'.
+    # A boolean flag is sent as 'on' or 'off'.
     if not isinstance(value, (str, int, float)):
         return _unusable(value)
     return "" if re.fullmatch(r"[^\x00-\x1f\x7f]{1,4096}", str(value)) else "it is empty, too long or has a line break"
 
 
 def public_key(value: Any) -> str:
-    """One line of an authorized_keys file without options."""
+    """Check one line of an authorized_keys file without options."""
     kinds = r"(ssh-ed25519|ssh-rsa|ecdsa-sha2-nistp(256|384|521)|sk-(ssh-ed25519|ecdsa-sha2-nistp256)@openssh\.com)"
     good = isinstance(value, str) and re.fullmatch(rf"{kinds} [A-Za-z0-9+/]{{20,}}={{0,3}}( [^\x00-\x1f\x7f]*)?", value)
     return "" if good else "it is no public SSH key in one line, such as 'ssh-ed25519 AAAA… name'"

@@ -15,24 +15,24 @@ _ADDRESSES = frozenset({"user", "group", "serviceAccount", "domain"})
 
 
 def account_email(name: str, project: str) -> str:
-    """A service account's e-mail address of its ID; what has an @ is one already."""
-    # A project of a domain, example.com:my-project, turns it round.
+    """Return a service account's e-mail address for its ID. A name with an @ is an address already."""
+    # In an address, a domain-scoped project ID such as example.com:my-project is reversed.
     host = ".".join(reversed(project.rsplit(":", 1)))
     return name if "@" in name else f"{name}@{host}.iam.gserviceaccount.com"
 
 
 def granted(policy: Json, role: str, member: str, condition: Mapping[str, Any] | None) -> bool:
-    """Whether a policy has a member in the binding of this role and this condition."""
+    """Return whether a policy has a member in the binding of this role and this condition."""
     return any(_same(member, other) for other in _members(policy, role, condition))
 
 
 def mentioned(policy: Json, role: str, member: str, condition: Mapping[str, Any] | None) -> bool:
-    """Whether the binding has the member, or a deleted account of the same name."""
+    """Return whether the binding has the member, or a deleted account with the same name."""
     return any(_same(member, other) or is_stale(member, other) for other in _members(policy, role, condition))
 
 
 def grant(policy: Json, role: str, member: str, condition: Mapping[str, Any] | None) -> Json:
-    """The policy with the member in it, in place of a deleted account of the same name; all else stays as it is."""
+    """Return the policy with the member instead of a deleted account with the same name, otherwise unchanged."""
     bindings = [dict(binding) for binding in policy.get("bindings") or ()]
     for binding in bindings:
         if _is(binding, role, condition):
@@ -45,7 +45,7 @@ def grant(policy: Json, role: str, member: str, condition: Mapping[str, Any] | N
 
 
 def revoke(policy: Json, role: str, member: str, condition: Mapping[str, Any] | None) -> Json:
-    """The policy without the member and deleted accounts of the same name; all else but empty bindings stays."""
+    """Return the policy without the member, deleted accounts with the same name, and empty bindings."""
     bindings = []
     for binding in policy.get("bindings") or ():
         kept = binding
@@ -58,19 +58,19 @@ def revoke(policy: Json, role: str, member: str, condition: Mapping[str, Any] | 
 
 
 def deleted(policy: Json) -> list[str]:
-    """The members of a policy whose accounts were deleted: ``deleted:KIND:ADDRESS?uid=ID``."""
+    """Return the members of a policy whose accounts were deleted: ``deleted:KIND:ADDRESS?uid=ID``."""
     every = {member for binding in policy.get("bindings") or () for member in binding.get("members") or ()}
     return sorted(member for member in every if member.startswith(DELETED))
 
 
 def public(policy: Json) -> list[str]:
-    """The members of a policy that stand for everybody."""
+    """Return allUsers and allAuthenticatedUsers if they are members of a policy."""
     every = {member for binding in policy.get("bindings") or () for member in binding.get("members") or ()}
     return sorted(every & PUBLIC)
 
 
 def without(policy: Json, members: Collection[str]) -> Json:
-    """The policy without these members, which are spelled as in the policy."""
+    """Return the policy without these members, which must be spelled as in the policy."""
     kept = [
         {**binding, "members": [member for member in binding.get("members") or () if member not in members]}
         for binding in policy.get("bindings") or ()
@@ -79,7 +79,7 @@ def without(policy: Json, members: Collection[str]) -> Json:
 
 
 def is_stale(member: str, other: str) -> bool:
-    """Whether ``other`` is a deleted account of the member's name: another identity, which the name no longer means."""
+    """Return whether ``other`` is a deleted account with the member's name, which is a different identity."""
     return other.startswith(DELETED) and _same(member, other.removeprefix(DELETED).split("?uid=")[0])
 
 
@@ -102,7 +102,7 @@ def _same(member: str, other: str) -> bool:
 
 
 def _plain(member: str) -> str:
-    # IAM writes e-mail addresses in lower case; principal:// identifiers keep theirs.
+    # IAM writes e-mail addresses in lower case, but does not change principal:// identifiers.
     prefix = DELETED if member.startswith(DELETED) else ""
     kind, colon, rest = member.removeprefix(prefix).partition(":")
     return f"{prefix}{kind}{colon}{rest.lower()}" if kind in _ADDRESSES else member

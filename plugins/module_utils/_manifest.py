@@ -1,10 +1,10 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""A bucket's manifest: every live object with its generation, as lines of JSON, compressed.
+"""Read and write a bucket's manifest: every live object with its generation, as compressed lines of JSON.
 
-The first line says what follows: how many objects, how many bytes they have, and the SHA-256 of the lines after it.
-Gzip files can be put one behind the other, so the first line, known last, is a file of its own in front of the others.
-Both ends work through it line by line: a bucket may have millions of objects.
+The first line has the number of objects, the number of their bytes, and the SHA-256 of the other lines. It is known
+last. Gzip files can be concatenated, so the first line is a separate gzip file before the others. Reader and writer
+process one line at a time, because a bucket may have millions of objects.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from ._client import Json
 
 FORMAT = "mlops.mlflow_gcp/bucket-manifest/1"
 CONTENT_TYPE = "application/gzip"
-# What of an object is written down; FIELDS is asked for.
+# The recorded fields of an object. FIELDS requests them.
 KEYS = (
     "name", "generation", "size", "crc32c", "md5Hash", "timeCreated", "customTime", "contentType", "contentEncoding",
     "storageClass", "metadata",
@@ -29,11 +29,11 @@ FIELDS = ",".join(KEYS)
 
 
 class ManifestError(Exception):
-    """It is damaged, or not one."""
+    """The manifest is damaged, or the file is not a manifest."""
 
 
 def write(file: IO[bytes], objects: Iterable[Json]) -> Json:
-    """Write the lines of the objects, which come in the order of their names; returns what the head line counts."""
+    """Write the lines of the objects, which must be in the order of their names, and return the counts."""
     digest, count, size, last = hashlib.sha256(), 0, 0, ""
     with gzip.GzipFile(fileobj=file, mode="wb", mtime=0, compresslevel=6) as packed:
         for item in objects:
@@ -49,12 +49,12 @@ def write(file: IO[bytes], objects: Iterable[Json]) -> Json:
 
 
 def head(header: Json) -> bytes:
-    """The head line as a gzip file of its own."""
+    """Return the first line as a separate gzip file."""
     return gzip.compress(_line({"format": FORMAT, **header}), mtime=0)
 
 
 class Reader:
-    """A manifest in a file."""
+    """Reader of a manifest file."""
 
     def __init__(self, file: IO[bytes]) -> None:
         self._file = file
@@ -75,7 +75,7 @@ class Reader:
         self._file.close()
 
     def objects(self) -> Iterator[Json]:
-        """Every object in the order of names; ManifestError at the end where they are not those that were written."""
+        """Yield every object in the order of names. At the end raise ManifestError if the checksum differs."""
         digest, count, size = hashlib.sha256(), 0, 0
         try:
             with gzip.GzipFile(fileobj=self._at_start(), mode="rb") as lines:

@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""Objects of Cloud Storage: their bytes in and out, in pieces, with what was cut off taken up again."""
+"""Upload, download and list objects of Cloud Storage in parts, and resume interrupted transfers."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from urllib.parse import quote, urlencode
 from ._client import Client, GoogleError, Json
 from ._crc32c import crc32c as slow_crc32c
 
-try:  # a hundred times as fast; the client libraries of Cloud Storage bring it
+try:  # a hundred times faster; installed with the client libraries of Cloud Storage
     from google_crc32c import extend
 except ImportError:
     extend = None
@@ -22,27 +22,27 @@ except ImportError:
 try:
     import requests
     import urllib3
-except ImportError:  # reported by whoever starts us
+except ImportError:  # the module reports _auth.IMPORT_ERROR
     pass
 
 API = "storage"
-PIECE = 8 * 2**20  # of an upload; a multiple of 256 KiB, as the service wants it
+PIECE = 8 * 2**20  # bytes of one upload request; the service requires a multiple of 256 KiB
 READ = 2**20
 ATTEMPTS = 6
 
 
 def path(bucket: str, name: str) -> str:
-    """An object's path below the API's base address."""
+    """Return the object's path below the API's base address."""
     return f"b/{bucket}/o/{quote(name, safe='')}"
 
 
 def find(client: Client, bucket: str, name: str) -> Json | None:
-    """The live object, or None."""
+    """Return the live object, or None."""
     return client.find(API, path(bucket, name))
 
 
 def each(client: Client, bucket: str, fields: str, **query: Any) -> Iterator[Json]:
-    """Objects in the order of their names, a page at a time; ``fields`` are those that are asked for."""
+    """Yield the objects in the order of their names, with the given ``fields``."""
     query = {"fields": f"nextPageToken,items({fields})", "maxResults": 1000, **query}
     for page in client.pages(API, f"b/{bucket}/o", query):
         client.renew()
@@ -50,9 +50,9 @@ def each(client: Client, bucket: str, fields: str, **query: Any) -> Iterator[Jso
 
 
 def many(client: Client, work: Callable[[Json], None], items: Iterable[Json], parallel: int) -> None:
-    """Do ``work`` for each item, several at a time; after a failure no other item is begun.
+    """Run ``work`` for each item in parallel. Start no more items after a failure.
 
-    The client's deadline starts again whenever an item is done. Few items wait in memory at any time.
+    The client's deadline restarts after each item. Only a few items are in memory at any time.
     """
     if parallel <= 1:
         for item in items:
@@ -80,9 +80,9 @@ def _finish(client: Client, running: set[Future[None]]) -> set[Future[None]]:
 def upload(
     client: Client, bucket: str, resource: Json, file: IO[bytes], size: int, generation: str | None = None
 ) -> Json:
-    """Write ``size`` bytes of a file as the object that ``resource`` describes, in one step for whoever reads it.
+    """Upload ``size`` bytes of a file as the object ``resource``. Readers see either all bytes or the old object.
 
-    ``generation`` is that of the object it replaces, ``"0"`` where there must be none (HTTP 412 otherwise).
+    ``generation`` is the generation of the object to replace, or ``"0"`` if no object may exist (else HTTP 412).
     """
     query = {"uploadType": "resumable", "fields": "name,generation,size,crc32c,md5Hash,timeCreated,metadata"}
     if generation is not None:
@@ -100,7 +100,7 @@ def upload(
         except GoogleError as error:
             if error.code != 503 and error.reason != "connection":
                 raise
-            # How much of it came through is for the service to say.
+            # Ask the service how many bytes arrived.
             answer = client.raw("PUT", API, session, data=b"", headers={"Content-Range": f"bytes */{size}"})
         if answer.status_code != 308:
             return dict(answer.json())
@@ -110,17 +110,17 @@ def upload(
 
 
 def read(client: Client, bucket: str, name: str, generation: str) -> Iterator[bytes]:
-    """The bytes of one generation as they are stored; a connection that breaks is taken up where it broke."""
+    """Yield the stored bytes of one generation. Resume after a broken connection."""
     url = client.base(API) + f"{path(bucket, name)}?{urlencode({'alt': 'media', 'generation': generation})}"
     offset, failures = 0, 0
     while True:
-        # What is stored compressed comes as it is, so that sizes and checksums are those of the object.
+        # Disable decompression, so that sizes and checksums match the object.
         headers = {"Accept-Encoding": "gzip"} | ({"Range": f"bytes={offset}-"} if offset else {})
         begun = offset
         try:
             response = client.raw("GET", API, url, headers=headers, stream=True)
         except GoogleError as error:
-            if error.code == 416:  # nothing is left after what came
+            if error.code == 416:  # all bytes have arrived already
                 return
             raise
         try:
@@ -141,7 +141,7 @@ def read(client: Client, bucket: str, name: str, generation: str) -> Iterator[by
 
 
 class Digest:
-    """The checksum that an object has: MD5, or CRC-32C where it was put together from parts."""
+    """Checksum of an object: MD5, or CRC-32C for a composite object, which has no MD5."""
 
     def __init__(self, wanted: Mapping[str, Any]) -> None:
         self.wanted = str(wanted.get("md5Hash") or wanted.get("crc32c") or "")
@@ -149,7 +149,7 @@ class Digest:
         self._crc = 0
 
     def update(self, data: bytes) -> None:
-        """More of it."""
+        """Add data."""
         if self._md5:
             self._md5.update(data)
         else:
@@ -157,17 +157,17 @@ class Digest:
             self._crc = more(self._crc, data)
 
     def good(self) -> bool:
-        """Whether all that came is what it should be."""
+        """Return whether the data matches the object's checksum."""
         found = self._md5.digest() if self._md5 else self._crc.to_bytes(4, "big")
         return base64.b64encode(found).decode() == self.wanted
 
 
 def slow_crc32c_extend(checksum: int, data: bytes) -> int:
-    """CRC-32C of what was before and ``data``."""
+    """Return the CRC-32C of the earlier data and ``data``."""
     return slow_crc32c(data, checksum)
 
 
 def _base(client: Client, root: str) -> str:
-    # …/storage/v1/ → …/upload/storage/v1/, also where gcloud's endpoint override says another host.
+    # …/storage/v1/ → …/upload/storage/v1/, also with another host from gcloud's endpoint override.
     head, _slash, tail = client.base(API).rpartition("storage/")
     return f"{head}{root}/{tail}"

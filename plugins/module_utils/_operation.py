@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""Waiting for long-running operations of Compute, SQL Admin, Service Networking and Service Usage."""
+"""Wait for long-running operations of Compute, SQL Admin, Service Networking and Service Usage."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _RPC_CODES = {3: 400, 5: 404, 6: 409, 7: 403, 8: 429, 9: 400, 10: 409, 11: 400, 
 
 
 def is_operation(api: str, answer: Json) -> bool:
-    """Whether an answer of this API is an operation rather than a resource."""
+    """Return whether a response of this API is an operation and not a resource."""
     if api in {"compute", "sql"}:
         return answer.get("kind") == f"{api}#operation"
     return bool(re.match(r"operations/", str(answer.get("name", "")))) or (
@@ -24,13 +24,13 @@ def is_operation(api: str, answer: Json) -> bool:
 def wait(client: Client, api: str, operation: Json) -> Json:
     """Wait until the operation is done and return it.
 
-    Raises GoogleError with the operation's own error, which the service delivers inside an HTTP 200, or with reason
-    ``deadlineExceeded`` when the client's deadline comes first; the operation goes on
-    then, and a second run finds its result.
+    Raises GoogleError with the operation's own error, which the service delivers in an HTTP 200. If the client's
+    deadline comes first, the reason is ``deadlineExceeded``. Then the operation continues, and the next run finds its
+    result.
     """
     attempt = 0
     while not done(api, operation):
-        if attempt or api != "compute":  # Compute's wait holds the line by itself; the others are polled
+        if attempt or api != "compute":  # Compute's wait blocks until the end; the other APIs are polled
             pause = client.pause(attempt, longest=2.0 if api == "compute" else 15.0)
             if pause >= client.deadline.left():
                 raise _late(client, api, operation)
@@ -40,7 +40,7 @@ def wait(client: Client, api: str, operation: Json) -> Json:
             operation = _poll(client, api, operation)
         except GoogleError as error:
             if error.reason == "connection" and client.deadline.left() < client.pause(attempt):
-                raise _late(client, api, operation) from error  # the line was held until then; nothing is wrong with it
+                raise _late(client, api, operation) from error  # the deadline ended the wait; the network is fine
             raise
     _raise_error(api, operation)
     return operation
@@ -52,13 +52,13 @@ def _late(client: Client, api: str, operation: Json) -> GoogleError:
 
 
 def done(api: str, operation: Json) -> bool:
-    """Whether an operation is over, well or not."""
+    """Return whether an operation has ended, with success or failure."""
     return operation.get("status") == "DONE" if api in {"compute", "sql"} else bool(operation.get("done"))
 
 
 def _poll(client: Client, api: str, operation: Json) -> Json:
     if api == "compute":
-        # The scope (global, region, zone) is the operation's own, not the resource's.
+        # The operation has its own scope (global, region, zone), not the resource's scope.
         return client.request("POST", api, _from_projects(operation["selfLink"]) + "/wait")
     if api == "sql":
         project = operation.get("targetProject") or _from_projects(operation["selfLink"]).split("/")[1]

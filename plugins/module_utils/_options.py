@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""The options every module has. Their documentation is in plugins/doc_fragments/gcp.py."""
+"""Common options of the modules. Their documentation is in plugins/doc_fragments/gcp.py."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Spec = dict[str, dict[str, Any]]
 
 
 def common() -> Spec:
-    """Project and authentication (fragment ``mlops.mlflow_gcp.gcp``)."""
+    """Return the options for project and authentication (fragment ``mlops.mlflow_gcp.gcp``)."""
     return {
         "project": {
             "type": "str",
@@ -36,10 +36,10 @@ def common() -> Spec:
 
 
 def state() -> Spec:
-    """``state`` (fragment ``mlops.mlflow_gcp.gcp.state``)."""
+    """Return the option ``state`` (fragment ``mlops.mlflow_gcp.gcp.state``)."""
     return {"state": {"type": "str", "default": "present", "choices": ["present", "absent"]}}
 
 
 def wait() -> Spec:
-    """``wait`` (fragment ``mlops.mlflow_gcp.gcp.wait``), for resources that take minutes."""
+    """Return the option ``wait`` (fragment ``mlops.mlflow_gcp.gcp.wait``), for resources that take minutes."""
     return {"wait": {"type": "bool", "default": True}}

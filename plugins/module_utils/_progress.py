@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""How far a long task is: a module writes it to a file, and the task's action plugin shows what is in the file."""
+"""Progress of a long task: the module writes a file, and the task's action plugin shows it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ SECONDS = 1.0  # between two writes
 
 
 class Progress:
-    """Counts steps, from any thread. Without a file it only counts."""
+    """Thread-safe counter of steps. Without a file it only counts."""
 
     def __init__(self, path: str | None, clock: Clock) -> None:
         self._path, self._clock = Path(path) if path else None, clock
@@ -24,12 +24,12 @@ class Progress:
         self.count = 0
 
     def begin(self, text: str) -> None:
-        """Count from zero; ``text`` says of what, with ``{}`` for the number."""
+        """Restart at zero. ``text`` describes the steps, with ``{}`` for the number."""
         self.count, self._text = 0, text
         self._write()
 
     def step(self) -> None:
-        """One more."""
+        """Count one step."""
         with self._lock:
             self.count += 1
             if self._clock.now() - self._last >= SECONDS:
@@ -38,5 +38,5 @@ class Progress:
     def _write(self) -> None:
         self._last = self._clock.now()
         if self._path:
-            with contextlib.suppress(OSError):  # the task does not depend on being watched
+            with contextlib.suppress(OSError):  # the task must not fail if its progress cannot be written
                 self._path.write_text(self._text.replace("{}", f"{self.count:,}"))

@@ -1,8 +1,8 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""Which MLflow release there is to go to: the package index (PEP 503 and 691) asked, and one release chosen.
+"""Select an MLflow release from a package index (PEP 503 and 691).
 
-No Ansible and no Google here.
+Uses neither Ansible nor Google's APIs.
 """
 
 from __future__ import annotations
@@ -32,17 +32,17 @@ PACKAGE = "mlflow"
 CHANNELS = ("pinned", "patch", "minor", "latest")
 EXCLUDED = "excluded"
 ACCEPT = "application/vnd.pypi.simple.v1+json, application/vnd.pypi.simple.v1+html;q=0.2, text/html;q=0.1"
-ATTEMPTS = 4  # with pauses of 1, 2 and 4 seconds between them, or what Retry-After says
+ATTEMPTS = 4  # with pauses of 1, 2 and 4 seconds, or the pause in Retry-After
 RETRIED_CODES = frozenset({429, 500, 502, 503, 504})
 
 
 class ReleaseError(Exception):
-    """There is no release to go to, in words: what was asked, what was said, what to do."""
+    """There is no suitable release. The message has the request, the response and the remedy."""
 
 
 @dataclass(frozen=True)
 class File:
-    """One file of a project's page. ``yanked`` is None, or why it was taken back (may be empty)."""
+    """A file of a project's page. ``yanked`` is None, or the reason for yanking the file (may be empty)."""
 
     name: str
     requires_python: str
@@ -50,7 +50,7 @@ class File:
 
 
 class Anchors(HTMLParser):
-    """The links of a page as PEP 503 writes them, and the version of its format."""
+    """Parser for the links and the format version of a PEP 503 page."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -58,7 +58,7 @@ class Anchors(HTMLParser):
         self.format = "1.0"
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        """Take what the attributes say; the text of a link says nothing on top."""
+        """Read the attributes. The text of a link has no further information."""
         values = dict(attrs)
         if tag == "meta" and values.get("name") == "pypi:repository-version":
             self.format = values.get("content") or self.format
@@ -69,7 +69,7 @@ class Anchors(HTMLParser):
 
 
 def without_password(url: str) -> str:
-    """The address as it may be shown."""
+    """Return the URL without its password, for messages."""
     parts = urlsplit(url)
     if "@" not in parts.netloc:
         return url
@@ -77,7 +77,7 @@ def without_password(url: str) -> str:
 
 
 def new_session() -> Session:
-    """A session that repeats what an index answers while it is out of order."""
+    """Return a session that repeats requests while an index is unavailable."""
     session = requests.Session()
     retry = Retry(
         total=ATTEMPTS - 1,
@@ -92,20 +92,20 @@ def new_session() -> Session:
 
 
 class Index:
-    """A package index. Knows for each version of a project why it cannot be installed, or that it can."""
+    """A package index. Lists the versions of a project with the reasons why they cannot be installed."""
 
     def __init__(self, url: str, session: Session, *, python: str, timeout: float) -> None:
         self.url, self.session, self.python, self.timeout = url.rstrip("/"), session, python, timeout
         self.shown = without_password(self.url)
 
     def versions(self, package: str) -> dict[Version, str]:
-        """Version → "" where it can be installed on ``python`` from a wheel, else why it cannot."""
+        """Return version → "" if a wheel can be installed on ``python``, else the reason why not."""
         found: dict[Version, str] = {}
         for file in self._files(package):
             try:
                 _name, version, _build, _tags = parse_wheel_filename(file.name)
             except (InvalidWheelFilename, InvalidVersion):
-                continue  # sources are never built on the machine
+                continue  # the VM never builds source distributions
             if found.get(version) != "":
                 found[version] = self._obstacle(file)
         return found
@@ -116,7 +116,7 @@ class Index:
         try:
             fits = SpecifierSet(file.requires_python).contains(self.python)
         except InvalidSpecifier:
-            fits = True  # installers ignore what they cannot read, too
+            fits = True  # installers also ignore an invalid specifier
         return "" if fits else f"needs Python {file.requires_python}"
 
     def _files(self, package: str) -> list[File]:
@@ -164,28 +164,28 @@ def _json_file(entry: Mapping[str, Any]) -> File:
 
 
 def parts(version: Version) -> Sequence[str]:
-    """What has the same version as MLflow itself and is installed with it."""
+    """Return the packages that have the same version as MLflow and are installed with it."""
     return ("mlflow-skinny", "mlflow-tracing") if version.major >= 3 else ("mlflow-skinny",)
 
 
 @dataclass(frozen=True)
 class Asked:
-    """What the settings ask for."""
+    """The requested channel and versions."""
 
     channel: str
-    version: Version | None  # mlflow_version: the release to go to when pinned, else the oldest to go to
-    current: Version | None  # what is served
-    minimum: Version | None  # nothing older is ever chosen
-    exclude: frozenset[Version] = frozenset()  # what no channel leads to
+    version: Version | None  # mlflow_version: the release for "pinned", otherwise the oldest acceptable release
+    current: Version | None  # the deployed release
+    minimum: Version | None  # the oldest release that may be selected
+    exclude: frozenset[Version] = frozenset()  # releases that no channel selects
 
     @property
     def base(self) -> Version | None:
-        """What a channel is relative to."""
+        """Return the version to which a channel is relative."""
         given = [each for each in (self.version, self.current) if each]
         return max(given, default=None)
 
     def follows(self, version: Version) -> bool:
-        """Tell whether the channel leads to this release."""
+        """Return whether the channel may select this release."""
         base = self.base
         if version.is_prerelease or version.is_devrelease or (self.minimum and version < self.minimum):
             return False
@@ -196,7 +196,7 @@ class Asked:
 
 
 def obstacle(version: Version, own: str, part: Callable[[str], Mapping[Version, str]]) -> str:
-    """Why a release cannot be installed whole, or ""."""
+    """Return why a release cannot be installed completely, or an empty string."""
     if own:
         return own
     for name in parts(version):
@@ -207,7 +207,7 @@ def obstacle(version: Version, own: str, part: Callable[[str], Mapping[Version, 
 
 
 def choose(asked: Asked, index: Index) -> tuple[Version, dict[str, str]]:
-    """The release to go to, and the newer ones that were passed over, each with the reason."""
+    """Return the selected release, and the skipped newer releases with their reasons."""
     pages: dict[str, dict[Version, str]] = {}
 
     def page(package: str) -> Mapping[Version, str]:
@@ -219,7 +219,7 @@ def choose(asked: Asked, index: Index) -> tuple[Version, dict[str, str]]:
         return _pinned(asked, index, page), {}
     passed: dict[str, str] = {}
     for version in sorted(filter(asked.follows, page(PACKAGE)), reverse=True):
-        # What is served is no news, and stays even where the index lost it.
+        # The deployed release is acceptable even if the index no longer has it.
         if version == asked.current:
             why = ""
         elif version in asked.exclude:
@@ -229,7 +229,7 @@ def choose(asked: Asked, index: Index) -> tuple[Version, dict[str, str]]:
         if not why:
             return version, passed
         passed[str(version)] = why
-    # What is excluded could be installed: that it is not wanted is no error.
+    # An excluded release could be installed, so its exclusion is not an error.
     if asked.current and (asked.current == asked.base or EXCLUDED in passed.values()):
         return asked.current, passed
     raise ReleaseError(

@@ -1,9 +1,9 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""The one state machine: read, compare, create, update, refuse, delete.
+"""The convergence loop of a resource: read, compare, create, update, refuse, delete.
 
-A module describes its resource as a subclass of Resource and calls run(). Check mode, diffs, waits, conflicts and error
-messages are dealt with here and nowhere else.
+A module describes its resource as a subclass of Resource and calls run(). Only this file handles check mode, diffs,
+waits, conflicts and error messages.
 """
 
 from __future__ import annotations
@@ -25,54 +25,54 @@ from ._fields import Field, camel, get_at, make_link, merge_patch, merged, put_a
 HIDDEN = "(hidden)"
 T = TypeVar("T")
 CONFLICT_ATTEMPTS = 6
-VISIBLE_WITHIN = 90.0  # seconds a new IAM resource may stay invisible
+VISIBLE_WITHIN = 90.0  # seconds for which a new IAM resource may be invisible
 
 
 class RefusedError(Exception):
-    """Something that we do not do, with a message that says what to do instead."""
+    """A refused request. The message has the remedy."""
 
 
 class Resource:
-    """One resource kind. Subclasses set the attributes below, and override a method where the API is different.
+    """One kind of resource. Subclasses set the attributes below, and override methods for a different API.
 
     Templates (``collection``, ``path``, ``create_query``, ``create_body``, links) are filled from the parameters.
     """
 
     options: ClassVar[Mapping[str, Any]] = {}  # argument spec on top of the common options and ``state``
     api: ClassVar[str] = "compute"
-    kind: ClassVar[str] = ""  # as people call it: "network"
+    kind: ClassVar[str] = ""  # for messages: "network"
     collection: ClassVar[str] = ""  # "projects/{project}/global/networks"
     path: ClassVar[str] = ""  # by default collection + "/{name}"
-    fields: ClassVar[Mapping[str, Field]] = {}  # option → how it meets the API
-    # Option → format that is checked before the first request; a dotted path leads to a suboption.
+    fields: ClassVar[Mapping[str, Field]] = {}  # option → mapping to the API
+    # Option → format that is checked before the first request. A dotted path selects a suboption.
     formats: ClassVar[Mapping[str, Callable[[Any], str]]] = {}
     create_query: ClassVar[Mapping[str, str]] = {}  # {"secretId": "{name}"}
     create_body: ClassVar[Mapping[str, str]] = {"name": "{name}"}
-    patch_style: ClassVar[str] = "merge"  # "merge": JSON merge patch; "mask": updateMask, what it names is replaced
-    # Against lost updates: "fingerprint" or "etag" in the body, "ifMetagenerationMatch" in the query.
+    patch_style: ClassVar[str] = "merge"  # "merge": JSON merge patch; "mask": updateMask, whose fields are replaced
+    # Prevents lost updates: "fingerprint" or "etag" in the body, or "ifMetagenerationMatch" in the query.
     guard: ClassVar[str] = ""
     state_key: ClassVar[str] = "status"
-    busy: ClassVar[Sequence[str]] = ()  # values of state_key that pass by themselves
-    broken: ClassVar[Sequence[str]] = ()  # values of state_key that do not
+    busy: ClassVar[Sequence[str]] = ()  # temporary values of state_key
+    broken: ClassVar[Sequence[str]] = ()  # permanent error values of state_key
 
     def __init__(self, client: Client, params: Mapping[str, Any]) -> None:
         self.client, self.params = client, params
         self.wait = bool(params.get("wait", True))
 
-    # What a module may override ---------------------------------------------------------------------------------------
+    # Methods that a module may override ------------------------------------------------------------------------------
 
     def read(self) -> Json | None:
-        """The resource as it is, or None."""
+        """Return the current resource, or None."""
         return self.client.find(self.api, self.self_path)
 
     def check(self, current: Json) -> None:
-        """Look at what was found before anything is done with it; raise RefusedError to stop."""
+        """Check the current resource before any change. Raise RefusedError to stop."""
 
     def check_create(self) -> None:
-        """Look at what is asked for before it is created or its creation is planned; raise RefusedError to stop."""
+        """Check the options before a creation or its plan. Raise RefusedError to stop."""
 
     def create(self, body: Json) -> None:
-        """Create it."""
+        """Create the resource."""
         self.call(
             "POST",
             self.fill(self.collection),
@@ -81,7 +81,7 @@ class Resource:
         )
 
     def patch(self, body: Json, current: Json, paths: Sequence[str]) -> None:
-        """Update the fields without a method of their own; ``paths`` are the dotted paths that differ."""
+        """Update the fields that have no method of their own. ``paths`` are the dotted paths that differ."""
         query: Json = {}
         if self.patch_style == "mask":
             query["updateMask"] = ",".join(paths)
@@ -92,35 +92,35 @@ class Resource:
         self.call("PATCH", self.self_path, body, query)
 
     def delete(self, current: Json) -> None:
-        """Delete it."""
+        """Delete the resource."""
         self.call("DELETE", self.self_path)
 
     def more(self, current: Json) -> Json:
-        """What to return besides the resource; not asked for a resource that is only planned."""
+        """Return values in addition to the resource. Not called for a planned resource."""
         return {}
 
     def found(self) -> Json:
-        """What to return besides the resource in every case, planned and absent included; from what was read."""
+        """Return values in addition to the resource, also if it is planned or absent. Use only data that was read."""
         return {}
 
     def explain(self, error: GoogleError) -> str:
-        """Return the cause of an error and the remedy, where the resource knows more than the error says."""
+        """Return the cause of an error and the remedy, if the resource knows more than the error."""
         return ""
 
     def why_broken(self, current: Json) -> str:
-        """Return the cause of a broken state and the remedy, in sentences of their own."""
+        """Return the cause of a broken state and the remedy, in separate sentences."""
         return "Look at it in the console, or delete it (state: absent) and run again."
 
     def passes(self, error: GoogleError) -> bool:
-        """Whether the error of a mutation passes by itself, so that the mutation is repeated until the deadline."""
+        """Return whether the error of a mutation is temporary. Then it is repeated until the deadline."""
         return error.operation_in_progress
 
     def running_operations(self) -> Iterable[Json]:
-        """Operations that somebody started on this resource and that are not done: they are waited for first."""
+        """Return the unfinished operations of other clients on the resource. They must end first."""
         return ()
 
     def set_labels(self, body: Json, current: Json) -> None:
-        """Compute's setLabels; use as ``"labels": Field(via="set_labels")``."""
+        """Set labels with Compute's setLabels. Use ``"labels": Field(via="set_labels")``."""
         labels = merged(current.get("labels"), body["labels"])
         self.call(
             "POST",
@@ -128,28 +128,28 @@ class Resource:
             {"labels": labels, "labelFingerprint": current.get("labelFingerprint", "")},
         )
 
-    # What a module may use --------------------------------------------------------------------------------------------
+    # Methods that a module may use -----------------------------------------------------------------------------------
 
     @property
     def self_path(self) -> str:
-        """The resource's path below the API's base address."""
+        """Return the resource's path below the API's base address."""
         return self.fill(self.path or self.collection + "/{name}")
 
     @property
     def title(self) -> str:
-        """The resource's kind and name, for messages."""
+        """Return the resource's kind and name, for messages."""
         return f"{self.kind} {self.params['name']}" if self.params.get("name") else self.kind
 
     @cached_property
     def project_number(self) -> str:
-        """The project's number, which some services know it by."""
+        """Return the project's number, by which some services identify the project."""
         project = str(self.params["project"])
         if project.isdigit():
             return project
         return str(self.client.get("cloudresourcemanager", f"v1/projects/{project}")["projectNumber"])
 
     def fill(self, template: str) -> str:
-        """Fill a template from the parameters."""
+        """Fill in a template from the parameters."""
         return template.format(**self.params)
 
     def call(
@@ -162,24 +162,24 @@ class Resource:
         api: str = "",
         **kwargs: Any,
     ) -> Json:
-        """Send a mutation and wait for its operation, if it answers with one and ``wait`` is not off."""
+        """Send a mutation. If the response is an operation and ``wait`` is set, wait for the operation."""
         api = api or self.api
 
         def once() -> Json:
             params = dict(query or {})
-            if api == "compute":  # makes a repeated request do its work once
+            if api == "compute":  # a repeated request with the same ID has no second effect
                 params["requestId"] = str(uuid.uuid4())
             answer = self.client.request(method, api, path, body=body, params=params, **kwargs)
-            # What is done already costs no wait, and may have failed.
+            # An operation that has ended needs no wait, but may have failed.
             if _operation.is_operation(api, answer) and (self.wait or _operation.done(api, answer)):
                 return _operation.wait(self.client, api, answer)
             return answer
 
-        # "Another operation is in progress" may come as the operation's own error too.
+        # The operation's own error may also report that another operation is in progress.
         return self.insist(once, self.passes, self.client.deadline.left())
 
     def insist(self, action: Callable[[], T], passes: Callable[[GoogleError], bool], seconds: float) -> T:
-        """Do ``action``, and again while it raises what ``passes`` by itself, for so many seconds at most."""
+        """Run ``action``. Repeat it for at most ``seconds`` after errors that ``passes`` regards as temporary."""
         clock, begin, attempt = self.client.clock, self.client.clock.now(), 0
         while True:
             try:
@@ -193,15 +193,15 @@ class Resource:
             attempt += 1
 
     def int64(self, value: int) -> str:
-        """The API's int64 travels as a string; use as ``Field(convert="int64")``."""
+        """Return a number as a string, as the API sends int64. Use ``Field(convert="int64")``."""
         return str(value)
 
     def is_busy(self, current: Json) -> bool:
-        """Whether the resource is on its way from one state to another."""
+        """Return whether the resource is in a transition between two states."""
         return current.get(self.state_key) in self.busy
 
     def settle(self, current: Json | None) -> Json | None:
-        """Wait until the resource rests. Raises RefusedError where it rests in a broken state."""
+        """Wait until the resource is not in a transition. Raises GoogleError after the deadline."""
         if current is not None and self.is_busy(current):
             for operation in self.running_operations():
                 _operation.wait(self.client, self.api, operation)
@@ -217,10 +217,10 @@ class Resource:
             current = self.read()
         return current
 
-    # The rest is for the state machine --------------------------------------------------------------------------------
+    # Methods for the convergence loop --------------------------------------------------------------------------------
 
     def wanted(self) -> dict[str, Any]:
-        """Option → value as the API spells it, for what the user set."""
+        """Return the desired value of each option that the user set, in the API's form."""
         values: dict[str, Any] = {}
         for option, field in self.fields.items():
             value = self.params.get(option)
@@ -233,32 +233,32 @@ class Resource:
         return values
 
     def at(self, option: str) -> str:
-        """The option's path in the API's document."""
+        """Return the option's path in the API's document."""
         return self.fields[option].at or camel(option)
 
     def has(self, option: str, current: Json) -> Any:
-        """What the resource has for an option, in the shape in which ``wanted`` has it."""
+        """Return the current value of an option, in the form of ``wanted``."""
         return get_at(current, self.at(option))
 
     def differs(self, option: str, value: Any, current: Json) -> bool:
-        """Whether an option's wanted value is not what the resource has."""
+        """Return whether an option's desired value differs from the current value."""
         field = self.fields[option]
         has = self.has(option, current)
         return field.compare and not same(value, has, unordered=field.unordered, exact=field.exact)
 
     def hides(self, option: str) -> bool:
-        """Whether the option's value stays out of diffs."""
+        """Return whether the option's value is excluded from diffs."""
         return self.fields[option].hidden or _has_no_log(self.options.get(option, {}))
 
     def document(self, values: Mapping[str, Any]) -> Json:
-        """Build a body of options' values."""
+        """Return a request body with the values of options."""
         body: Json = {}
         for option, value in values.items():
             put_at(body, self.at(option), value)
         return body
 
     def update(self, values: Mapping[str, Any], current: Json, via: str) -> None:
-        """Send one group of changed values: those of one method, or all that are patched."""
+        """Send one group of changed values: the values of one method, or all patched values."""
         if via:
             getattr(self, via)(self.document(values), current)
             return
@@ -269,7 +269,7 @@ class Resource:
 
 @dataclass
 class Result:
-    """What a run came to."""
+    """Result of a run."""
 
     changed: bool
     resource: Json | None
@@ -279,7 +279,7 @@ class Result:
 
 
 class Machine:
-    """Brings one resource to one state."""
+    """Converge one resource to the desired state."""
 
     def __init__(
         self, resource: Resource, *, check_mode: bool = False, warn: Callable[[str], None] = lambda _: None
@@ -292,7 +292,7 @@ class Machine:
         self.started = False
 
     def converge(self, state: str) -> Result:
-        """Read, compare, act; all of it again when somebody else changed the resource in between."""
+        """Read, compare and change the resource. Start again after a concurrent change."""
         attempt = 0
         while True:
             try:
@@ -320,8 +320,8 @@ class Machine:
         except GoogleError as error:
             if not (self.check_mode and error.service_disabled):
                 raise
-            # A plan for an empty project: the API is enabled by an earlier task, which check mode did not run.
-            # The same words for every resource, since Ansible shows the same warning once.
+            # Plan for an empty project: check mode did not run the earlier task that enables the API.
+            # Use the same message for every resource, because Ansible shows identical warnings once.
             self.warn(f"The API {error.api} is not enabled in this project yet: what it manages is planned as absent.")
             current = None
         if current is not None:
@@ -337,7 +337,7 @@ class Machine:
             return self._create()
         if (
             resource.is_busy(current) and not self.check_mode
-        ):  # a plan waits for nothing: it compares with what there is
+        ):  # a plan does not wait: it uses the current state
             if not resource.wait:
                 return self._result(current, pending=True)
             current = self.before = resource.settle(current)
@@ -360,7 +360,7 @@ class Machine:
         except GoogleError as error:
             if error.code != 409:
                 raise
-            # Our own request came through and its answer was lost, somebody was faster, or the name is taken.
+            # The response to the creation was lost, another client created it first, or the name is in use.
             current = self._read()
             if current is None:
                 self.doing = "create"
@@ -382,7 +382,7 @@ class Machine:
         return settled
 
     def _read_created(self) -> Json:
-        # IAM answers 404 or 403 for a while about what it has just created.
+        # For a while IAM answers 404 or 403 for a new resource.
         clock, begin, attempt = self.resource.client.clock, self.resource.client.clock.now(), 0
         while True:
             try:
@@ -412,9 +412,9 @@ class Machine:
             self.doing, self.changed = "update", True
             if self.check_mode:
                 return self._result(merged(current, self._planned()))
-            # One method at a time, then read again: fingerprints are new after each. What was sent is not sent a second
-            # time, so that a service which spells a value in its own way cannot keep us here.
-            # The patch comes first, then the methods in the fields' order.
+            # Run one method, then read again, because every method changes the fingerprint. Do not send a value twice:
+            # a service that returns another spelling of a value would cause an endless loop.
+            # The patch runs first, then the methods in the order of the fields.
             via = min((resource.fields[option].via for option in different), key=bool)
             group = {option: value for option, value in different.items() if resource.fields[option].via == via}
             resource.update(group, current, via)
@@ -496,7 +496,7 @@ class Machine:
                     shown(seen(value, has, unordered=field.unordered, exact=field.exact), unordered=field.unordered),
                 )
                 put_at(after, at, shown(value, unordered=field.unordered))
-        if self.before is None and not after:  # a resource without settings still shows in the plan
+        if self.before is None and not after:  # show a resource without options in the plan
             after["name"] = self.resource.params.get("name")
         return self._headed(before, after)
 
@@ -520,7 +520,7 @@ def _has_no_log(spec: Mapping[str, Any]) -> bool:
 
 
 def malformed(params: Mapping[str, Any], formats: Mapping[str, Callable[[Any], str]]) -> list[str]:
-    """A message for each option whose value Google would refuse."""
+    """Return a message for each option whose value Google would refuse."""
     found = []
     for option, check in formats.items():
         value = get_at(params, option)
@@ -544,7 +544,7 @@ def _start(kind: type[Resource], options: Mapping[str, Any], **kwargs: Any) -> t
         **kwargs,
     )
     empty = [name for name, spec in module.argument_spec.items() if spec.get("required") and module.params[name] == ""]
-    if empty:  # a variable that is there and holds nothing; as a part of a path it would mean something else
+    if empty:  # a variable that is set to an empty string would change the meaning of a path
         module.fail_json(msg=f"{' and '.join(empty)} must not be empty.")
     wrong = malformed(module.params, formats)
     if wrong:
@@ -554,7 +554,7 @@ def _start(kind: type[Resource], options: Mapping[str, Any], **kwargs: Any) -> t
     auth = _auth.AuthOptions.of(module.params)
     try:
         session = _auth.session(auth, module.params["project"])
-    except Exception as error:  # google-auth raises its own, OSError and ValueError; all mean the same to the user
+    except Exception as error:  # google-auth raises its own errors, OSError and ValueError
         module.fail_json(msg=f"No usable Google credentials: {error} {login(auth)}")
     return module, Client(session, project=module.params["project"], timeout=float(module.params["timeout"]))
 
@@ -568,7 +568,7 @@ def _fail(module: AnsibleModule, error: GoogleError, what: str, changed: bool, r
 
 
 def run(kind: type[Resource], **kwargs: Any) -> None:
-    """A module's main(): keyword arguments such as required_if go to AnsibleModule."""
+    """Run a module. Keyword arguments such as required_if are passed to AnsibleModule."""
     module, client = _start(kind, {**_options.state(), **kind.options}, **kwargs)
     resource = kind(client, module.params)
     machine = Machine(resource, check_mode=module.check_mode, warn=module.warn)

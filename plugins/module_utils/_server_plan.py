@@ -1,9 +1,9 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""How many workers, threads and database connections the MLflow server gets, and whether the database has as many.
+"""Compute the workers, threads and database connections of the MLflow server, and whether the database allows them.
 
-Each worker process of MLflow holds one SQLAlchemy pool for runs, one for the model registry and one for users; one more
-for background jobs where they are on. While one server hands over to the next, both hold theirs.
+Each worker process of MLflow has one SQLAlchemy pool for runs, one for the model registry and one for users. With
+background jobs it has one more. During a cutover two servers have connections at the same time.
 """
 
 from __future__ import annotations
@@ -14,19 +14,19 @@ from dataclasses import dataclass
 POOLS = 3
 """Connection pools of a worker process: tracking store, registry store, auth store."""
 JOB_CONNECTIONS = 30
-"""Connections of the processes that run background jobs, estimated: three for each of ten."""
+"""Connections of the processes that run background jobs, estimated: three for each of ten processes."""
 SERVERS = 2
 """Servers that hold connections during a cutover."""
 RESERVED = 10
-"""Connections that are left to Cloud SQL itself, backups, upgrades and the doctor."""
+"""Connections for Cloud SQL itself, backups, upgrades and the doctor."""
 THREADS = 40
-"""Threads of a worker process, by the default of AnyIO. More connections than one above that are never used."""
+"""Threads of a worker process, AnyIO's default. A pool never uses more than this number plus one connections."""
 MINIMAL_THREADS = 8
-"""Fewer threads than this serve too few requests at a time."""
+"""Minimum number of threads. With fewer threads a worker serves too few requests at a time."""
 KEPT_OPEN = 10
-"""Connections of a pool that stay open while nothing uses them."""
+"""Idle connections of a pool that stay open."""
 
-# Machine types whose name does not hold their number of CPUs:
+# Machine types whose names do not contain the number of CPUs:
 # https://cloud.google.com/compute/docs/general-purpose-machines
 _SHARED_CORE = {"e2-micro": 2, "e2-small": 2, "e2-medium": 2, "f1-micro": 1, "g1-small": 1}
 
@@ -46,17 +46,17 @@ class ServerPlan:
     pool_size: int
     """Connections of a pool that stay open."""
     max_overflow: int
-    """Connections of a pool that are opened on top."""
+    """Additional connections of a pool."""
     connections: int
-    """Connections that the deployment may hold at most."""
+    """Maximum number of connections of the deployment."""
     sum: str
-    """How `connections` comes about, as text."""
+    """Calculation of `connections` as text."""
     fits: bool
-    """Whether max_connections allows them; true where it is not known."""
+    """Whether max_connections allows the connections. True if max_connections is unknown."""
 
 
 def machine_cpus(machine_type: str) -> int:
-    """Return the number of vCPUs of a Compute Engine machine type by its name, 0 where the name does not tell."""
+    """Return the number of vCPUs of a Compute Engine machine type, or 0 if the name does not determine it."""
     if machine_type in _SHARED_CORE:
         return _SHARED_CORE[machine_type]
     if custom := re.fullmatch(r"(?:[a-z0-9]+-)?custom-(\d+)-\d+(?:-ext)?", machine_type):
@@ -67,7 +67,7 @@ def machine_cpus(machine_type: str) -> int:
 
 
 def default_max_connections(tier: str) -> int:
-    """Return the default of max_connections of a Cloud SQL for PostgreSQL tier, 0 where its name does not tell."""
+    """Return the default of max_connections of a Cloud SQL for PostgreSQL tier, or 0 if the name is unknown."""
     memory = _TIER_MEMORY.get(tier)
     if custom := re.fullmatch(r"db-custom-\d+-(\d+)", tier):
         memory = int(custom[1]) / 1024
@@ -88,12 +88,12 @@ def server_plan(
     max_connections: int = 0,
     jobs: bool = False,
 ) -> ServerPlan:
-    """Return the plan of the server. A number that is 0 is computed, or is not known.
+    """Return the plan of the server. The number 0 means computed or unknown.
 
     Args:
-        workers: Worker processes. Computed: one for each CPU, fewer where the database allows no more.
+        workers: Worker processes. Computed: one for each CPU, or fewer if the database allows fewer connections.
         pool_size: Connections of each pool that stay open.
-        max_overflow: Connections of each pool that are opened on top.
+        max_overflow: Additional connections of each pool.
         cpus: CPUs of the VM.
         max_connections: Connections that the database allows.
         jobs: Whether background jobs run.
@@ -110,7 +110,7 @@ def server_plan(
         each = THREADS + 1
         if max_connections:
             each = max(MINIMAL_THREADS + 1, min(each, room // (workers * pools * SERVERS)))
-        # MLflow takes an overflow of 0 for SQLAlchemy's default, which is 10.
+        # MLflow replaces an overflow of 0 by SQLAlchemy's default, which is 10.
         pool_size = min(KEPT_OPEN, each - 1)
         max_overflow = each - pool_size
     connections = workers * pools * each * SERVERS + reserved

@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""What the modules for Cloud SQL share."""
+"""Shared code of the modules for Cloud SQL."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ BROKEN = ("FAILED", "SUSPENDED")
 
 
 def timeout() -> Spec:
-    """Option ``timeout`` with the default for Cloud SQL: a restore or a change of the tier can take an hour."""
+    """Return the option ``timeout`` with the default for Cloud SQL: a restore or a new tier can take an hour."""
     return {"timeout": {"type": "int", "default": 3600}}
 
 
 def is_stopped(instance: Mapping[str, Any]) -> bool:
-    """Whether the owner stopped an instance. The state of such an instance is RUNNABLE; only its policy tells."""
+    """Return whether the owner stopped an instance. Its state is RUNNABLE; only the activation policy shows this."""
     return (instance.get("settings") or {}).get("activationPolicy") == "NEVER"
 
 
 def start_command(name: str, project: str) -> str:
-    """The command that starts a stopped instance."""
+    """Return the command that starts a stopped instance."""
     return f"gcloud sql instances patch {name} --activation-policy=ALWAYS --project={project}"
 
 
 def why_not_running(instance: Mapping[str, Any], project: str) -> str:
-    """Why an instance does not answer, and what to do about it; empty where it answers."""
+    """Return why an instance is not available and the remedy, or an empty string if it is available."""
     name, state = instance.get("name"), instance.get("state")
     if is_stopped(instance):
         return (
@@ -48,25 +48,25 @@ def why_not_running(instance: Mapping[str, Any], project: str) -> str:
 
 
 def is_conflict(error: GoogleError) -> bool:
-    """Whether a write met another one: every 409 but "already exists". Its reason is not always operationInProgress."""
+    """Return whether a write conflicted with another: every 409 except "already exists", whatever its reason."""
     exists = error.reason.lower().endswith("alreadyexists") or "already exists" in error.message.lower()
     return error.code == 409 and not exists
 
 
 class OfInstance:
-    """A Cloud SQL instance, or a resource inside one. The option ``instance_option`` names the instance."""
+    """A Cloud SQL instance, or a resource of an instance. The option ``instance_option`` names the instance."""
 
     instance_option: ClassVar[str] = "instance"
     client: Client
     params: Mapping[str, Any]
 
     def find_instance(self) -> Json | None:
-        """The instance that the option names, or None."""
+        """Return the instance, or None."""
         name = self.params[self.instance_option]
         return self.client.find("sql", f"v1/projects/{self.params['project']}/instances/{name}")
 
     def explain(self, error: GoogleError) -> str:
-        """Return the cause of a conflict, or of an error that an instance gives because it does not run."""
+        """Return the cause of a conflict, or of an error of an instance that does not run."""
         if not is_conflict(error) and not (error.code == 400 and any(words in error.message for words in NOT_RUNNING)):
             return ""
         try:
@@ -77,7 +77,7 @@ class OfInstance:
         return why_not_running(instance or {}, str(self.params["project"])) or (busy if error.code == 409 else "")
 
     def passes(self, error: GoogleError) -> bool:
-        """Whether a conflict passes by itself. Google has the same words for an instance that does not run."""
+        """Return whether a conflict is temporary. Google reports an instance that does not run in the same way."""
         if error.operation_in_progress or not is_conflict(error):
             return error.operation_in_progress
         try:
@@ -90,21 +90,21 @@ class OfInstance:
         return not rests or any(True for operation in self.running_operations())
 
     def passes_without_instance(self) -> bool:
-        """Whether a conflict passes by itself although there is no instance."""
+        """Return whether a conflict is temporary although there is no instance."""
         return False
 
     def operations(self) -> Iterator[Json]:
-        """List all operations of the instance."""
+        """Return all operations of the instance."""
         query = {"instance": self.params[self.instance_option]}
         return self.client.items("sql", f"v1/projects/{self.params['project']}/operations", "items", query)
 
     def running_operations(self) -> Iterable[Json]:
-        """List the unfinished operations of the instance. Only they hold the reason of a failure."""
+        """Return the unfinished operations of the instance. Only an operation has the reason of a failure."""
         return [operation for operation in self.operations() if operation.get("status") != "DONE"]
 
 
 def why_failed(operations: Iterable[Json], project: str, name: str) -> str:
-    """Quote the newest failed operation of a broken instance, which knows no cause itself; empty without one."""
+    """Quote the newest failed operation of a broken instance, whose document has no cause. Empty without one."""
     failed = [operation for operation in operations if operation.get("error")]
     newest = max(failed, key=lambda operation: str(operation.get("insertTime", "")), default=None)
     if newest is None:
@@ -116,7 +116,7 @@ def why_failed(operations: Iterable[Json], project: str, name: str) -> str:
 
 
 def removal(project: str, name: str) -> str:
-    """What to do about an instance whose creation failed."""
+    """Return the remedy for an instance whose creation failed."""
     arguments = f"project={project} name={name} state=absent delete_protected=true"
     return (
         "The instance was not created and holds no data. Remove the cause, delete the instance with "
@@ -125,7 +125,7 @@ def removal(project: str, name: str) -> str:
 
 
 def bundle(certificates: Iterable[Json]) -> str:
-    """Certificates of the API as one PEM text, the oldest first. One certificate stays as it is, to the byte."""
+    """Return the API's certificates as one PEM text, the oldest first. A single certificate is not changed."""
     texts = [str(item["cert"]) for item in sorted(certificates, key=_age)]
     return texts[0] if len(texts) == 1 else "".join(text.strip() + "\n" for text in texts)
 
