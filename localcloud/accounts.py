@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""Service accounts and their keys: what IAM's methods, the bootstrap and other services share."""
+"""Service accounts and their keys, as used by IAM's methods, the bootstrap and other services."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Json = dict[str, Any]
 
 
 def account_resource(project: str, email: str) -> str:
-    """The full resource name that a service account's own policy is kept under."""
+    """Return the full resource name under which a service account's own policy is stored."""
     return f"//iam.googleapis.com/projects/{project}/serviceAccounts/{email}"
 
 
@@ -42,14 +42,14 @@ class ServiceAccounts:
         self._propagation = propagation
 
     def get(self, email_or_id: str) -> Json | None:
-        """The account by email or by its unique number, as IAM shows it."""
+        """Return the account with this email or unique number, as IAM shows it; None if there is none."""
         found = self.documents.get(email_or_id)
         if found is None and email_or_id.isdigit():
             found = next((d for d in self.documents.list() if d["uniqueId"] == email_or_id), None)
         return found
 
     def create(self, project: str, account_id: str, fields: Json, *, domain: str | None = None) -> Json:
-        """Create an account; raises store.AlreadyExists.
+        """Create an account. Raises store.AlreadyExists.
 
         `domain` is for Google's own accounts (`developer.gserviceaccount.com`).
         """
@@ -70,11 +70,11 @@ class ServiceAccounts:
         return document
 
     def visible(self, email: str) -> bool:
-        """Whether the account exists and other services know of it already."""
+        """Return whether the account exists and other services know it already."""
         return self.documents.get(email) is not None and not self._propagation.pending("service_accounts", email)
 
     def delete(self, email: str) -> None:
-        """Delete an account with its keys and policy; it may be undeleted by its number."""
+        """Delete an account with its keys and policy. It can be undeleted by its number."""
         with self._store.transaction():
             document = self.documents.get(email)
             if document is None:
@@ -82,13 +82,13 @@ class ServiceAccounts:
             self.deleted.put(document["uniqueId"], document)
             self.documents.delete(email)
             self._permissions.forget(account_resource(document["projectId"], email))
-            # Another account of this name is another identity: policies keep this one.
+            # A new account with this name is another identity: policies keep the deleted member.
             self._permissions.rename(f"serviceAccount:{email}", _deleted_member(document))
             for key, _ in self.key_documents.items(f"{email}/"):
                 self.key_documents.delete(key)
 
     def undelete(self, unique_id: str) -> Json:
-        """Bring a deleted account back; raises KeyError, or store.AlreadyExists when its email was taken meanwhile."""
+        """Restore a deleted account. Raises KeyError, or store.AlreadyExists if its email was reused meanwhile."""
         with self._store.transaction():
             document = self.deleted.get(unique_id)
             if document is None:
@@ -99,7 +99,7 @@ class ServiceAccounts:
         return document
 
     def create_key(self, email: str, token_uri: str) -> tuple[Json, Json]:
-        """(key file, key document) of a new RSA key; the private half is in the file only."""
+        """Return (key file, key document) of a new RSA key. Only the file contains the private key."""
         account = self.documents.get(email)
         if account is None:
             raise KeyError(email)

@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""The ASGI application: finds the method, then token, contract, API enabled, permission, handler, contract again."""
+"""The ASGI application. Checks method, token, contract, API, permission; runs the handler; checks the response."""
 
 from __future__ import annotations
 
@@ -38,17 +38,17 @@ _log = logging.getLogger(__name__)
 _VERBS = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"]
 _LOOPBACK = ("127.0.0.1", "::1", "localhost")
 _SPOOL = 8 * 2**20
-_CALLS = 20_000  # Two runs of a whole deployment and its life on day two.
+_CALLS = 20_000  # Two runs of a whole deployment and its day-2 operations.
 
 
 class App:
-    """One local cloud behind HTTP. `asgi` is the application to serve, on as many listeners as there are."""
+    """One local cloud behind HTTP. `asgi` is the application that every listener serves."""
 
     def __init__(self, cloud: Cloud, registry: Registry | None = None) -> None:
         self.cloud = cloud
         self.registry = registry or Registry.load()
         self.calls: collections.deque[Json] = collections.deque(maxlen=_CALLS)
-        # Handlers may wait (an operation's wait for two minutes), so anyio's default of forty threads is too few.
+        # Handlers may block (an operation's wait for two minutes): anyio's default of forty threads is too small.
         self._threads: anyio.CapacityLimiter | None = None
         self.asgi = Starlette(
             routes=[
@@ -135,7 +135,7 @@ class App:
             raise ApiError(
                 500, None, f"The local cloud's own answer to {method.id} does not fit the contract: {error}"
             ) from error
-        # For the log: what was made, and by which operation.
+        # For the log: the created resource and its operation.
         request.state.answer = {key: value for key, value in (result or {}).items() if key in ("name", "targetLink")}
         if method.response is None:
             return Response(status_code=204)
@@ -150,7 +150,7 @@ class App:
         header = request.headers.get("authorization")
         if not header and request.query_params.get("access_token"):
             header = f"Bearer {request.query_params['access_token']}"
-        if anonymous and (not header or header.lower().startswith("basic ")):  # of an OAuth client, not of a caller
+        if anonymous and (not header or header.lower().startswith("basic ")):  # Basic: an OAuth client's
             return ANONYMOUS
         return self.cloud.auth.authenticate(header)
 
@@ -167,12 +167,12 @@ class App:
                 raise unauthenticated("CREDENTIALS_MISSING")
             raise denied(call.service, bound.permission, resource or f"projects/{project}")
 
-    # -- administration, for the control host only
+    # -- administration, for the control node only
 
     async def _admin(self, request: Request) -> Response:
         client = request.client.host if request.client else ""
         host = request.headers.get("host", "").rsplit(":", 1)[0].strip("[]").lower()
-        # Nor for a web page that a browser on the control host shows: it may come under any name, and tells its origin.
+        # Refuse web pages in a browser on the control node, too: a page may use any host name, but it sends its origin.
         if client not in _LOOPBACK or host not in _LOOPBACK or "origin" in request.headers:
             return _unknown_path(request.url.path)
         what = (request.method, request.path_params["rest"])
@@ -215,8 +215,8 @@ class App:
 
 
 async def _spool(request: Request) -> IO[bytes]:
-    """The body in memory or, beyond some megabytes, in a temporary file."""
-    file = tempfile.SpooledTemporaryFile(_SPOOL)  # noqa: SIM115 (handed on, closed by the caller)
+    """Return the body, in memory or, beyond some megabytes, in a temporary file."""
+    file = tempfile.SpooledTemporaryFile(_SPOOL)  # noqa: SIM115 (the caller closes the file)
     try:
         async for chunk in request.stream():
             if file.tell() + len(chunk) > _SPOOL:
@@ -246,7 +246,7 @@ def _json(request: Request, body: IO[bytes]) -> Any:
 
 
 def _not_json(constant: str) -> Any:
-    """NaN and Infinity, which Python's parser would let pass."""
+    """Refuse NaN and Infinity, which Python's parser would accept."""
     raise ValueError(f"Unexpected token: {constant}")
 
 
@@ -268,7 +268,7 @@ def _error(error: ApiError, service: Service) -> Response:
 def _cut(request: Request) -> Response:
     """Reset the connection.
 
-    ASGI has no word for it: uvicorn's transport hangs on the cycle that `receive` belongs to.
+    ASGI has no message for a reset. uvicorn's transport is an attribute of the cycle that `receive` belongs to.
     """
     request.receive.__self__.transport.abort()  # type: ignore[attr-defined]
     return Response(status_code=503)

@@ -1,10 +1,10 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""Who calls: access tokens, ID tokens, service accounts' keys.
+"""Authentication of callers: access tokens, ID tokens and keys of service accounts.
 
-Opaque access tokens are kept by hash; ID tokens are RS256 JWTs signed with a key of the local cloud, whose
-certificates are served where Google serves its own. A service account's own signed JWT is accepted as a bearer token
-too, as Google does.
+Opaque access tokens are stored by hash. ID tokens are RS256 JWTs, signed with a key of the local cloud; the
+certificates are served at the paths that Google uses. As at Google, a JWT that a service account signed is accepted as
+a bearer token, too.
 """
 
 from __future__ import annotations
@@ -38,21 +38,21 @@ TOKEN_LIFETIME = 3600
 
 @dataclass(frozen=True)
 class Principal:
-    """A caller: its email (empty: anonymous) and the scopes of its token."""
+    """A caller: its email (empty for an anonymous caller) and the scopes of its token."""
 
     email: str
     scopes: frozenset[str] = frozenset()
 
     @property
     def member(self) -> str:
-        """How an IAM binding names it."""
+        """Return the caller's name in an IAM binding."""
         if not self.email:
             return "allUsers"
         return f"{'user' if self.is_user else 'serviceAccount'}:{self.email}"
 
     @property
     def is_user(self) -> bool:
-        """Whether it is a person, who belongs to no project."""
+        """Return whether the caller is a user, who belongs to no project."""
         return bool(self.email) and not self.email.endswith(".gserviceaccount.com")
 
 
@@ -61,7 +61,7 @@ ANONYMOUS = Principal("")
 
 @dataclass(frozen=True)
 class AccessToken:
-    """An opaque bearer token, and how many seconds it lives."""
+    """An opaque bearer token and its lifetime in seconds."""
 
     token: str
     expires_in: int
@@ -75,7 +75,7 @@ class Keys:
         self._own = store.collection("auth.keys")
 
     def public_key(self, email: str, key_id: str) -> rsa.RSAPublicKey | None:
-        """The public half of a service account's key, if it exists and is enabled."""
+        """Return the public key of a service account's key, if the key exists and is enabled."""
         managed = self._own.get(_account_key(email))
         if managed is not None and managed["id"] == key_id:
             return self.of_account(email)[1].public_key()
@@ -85,18 +85,18 @@ class Keys:
         return cast(rsa.RSAPublicKey, serialization.load_pem_public_key(document["publicKey"].encode()))
 
     def public_keys(self, email: str) -> list[rsa.RSAPublicKey]:
-        """All enabled keys of a service account."""
+        """Return the public keys of all enabled keys of a service account."""
         ids = [key.split("/", 1)[1] for key, _ in self._service_accounts.items(f"{email}/")]
         managed = self._own.get(_account_key(email))
         ids += [managed["id"]] if managed else []
         return [key for key in (self.public_key(email, i) for i in ids) if key is not None]
 
     def of_account(self, email: str) -> tuple[str, rsa.RSAPrivateKey, str]:
-        """The Google-managed key of a service account, which signBlob and signJwt use."""
+        """Return the Google-managed key of a service account, which signBlob and signJwt use."""
         return self.signing(_account_key(email))
 
     def signing(self, name: str) -> tuple[str, rsa.RSAPrivateKey, str]:
-        """(key id, private key, certificate PEM) of a Google-managed key, made on first use."""
+        """Return (key id, private key, certificate PEM) of a Google-managed key. Creates the key on first use."""
         document = self._own.get(name)
         if document is None:
             private = rsa.generate_private_key(public_exponent=65537, key_size=2048)
@@ -108,14 +108,14 @@ class Keys:
             }
             try:
                 self._own.insert(name, document)
-            except AlreadyExists:  # another thread was faster: what it signs must go on to verify
+            except AlreadyExists:  # another thread created the key first: use that key
                 return self.signing(name)
         key = serialization.load_pem_private_key(document["private"].encode(), None)
         return document["id"], cast(rsa.RSAPrivateKey, key), document["certificate"]
 
 
 class Auth:
-    """Issues and checks tokens."""
+    """Issues and verifies tokens."""
 
     def __init__(self, store: Store, clock: Clock) -> None:
         self._store = store
@@ -128,7 +128,7 @@ class Auth:
     # -- issuing
 
     def issue_access_token(self, email: str, scopes: list[str], lifetime: int = TOKEN_LIFETIME) -> AccessToken:
-        """A new opaque access token for an account or a user; `lifetime` in seconds. It survives restarts."""
+        """Return a new opaque access token for an account or a user; `lifetime` in seconds. It survives restarts."""
         token = "ya29.local." + secrets.token_urlsafe(48)
         now = self._clock.time()
         with self._store.transaction():
@@ -140,20 +140,20 @@ class Auth:
         return AccessToken(token, lifetime)
 
     def login(self, email: str) -> str:
-        """Let a user in; the refresh token that gcloud would keep."""
+        """Log a user in and return the refresh token that gcloud would store."""
         token = "1//local-" + secrets.token_urlsafe(48)
         self._logins.put(_digest(token), {"email": email})
         return token
 
     def logged_in(self, refresh_token: str) -> str | None:
-        """The user whom a refresh token was given to."""
+        """Return the user to whom a refresh token was issued."""
         found = self._logins.get(_digest(refresh_token))
         return str(found["email"]) if found else None
 
     def issue_id_token(
         self, email: str, audience: str, *, include_email: bool = True, extra: Json | None = None
     ) -> str:
-        """An RS256 ID token of a service account for an audience.
+        """Return an RS256 ID token of a service account for an audience.
 
         `extra` claims are added, such as the metadata server's `google`.
         """
@@ -175,7 +175,7 @@ class Auth:
     # -- checking
 
     def describe(self, token: str) -> Json | None:
-        """What is known of an access token: `email`, `scopes`, `expires`; None for an unknown or expired one."""
+        """Return `email`, `scopes` and `expires` of an access token; None if the token is unknown or expired."""
         document = self._tokens.get(_digest(token))
         if document is None or document["expires"] < self._clock.time():
             return None
@@ -185,7 +185,7 @@ class Auth:
         return document
 
     def authenticate(self, authorization: str | None) -> Principal:
-        """The principal of an `Authorization` header; raises 401 as Google words it."""
+        """Return the principal of an `Authorization` header. Raises 401 with Google's message."""
         if not authorization:
             raise unauthenticated("CREDENTIALS_MISSING")
         scheme, _, token = authorization.partition(" ")
@@ -200,7 +200,7 @@ class Auth:
         return Principal(document["email"], frozenset(document["scopes"]))
 
     def verify_assertion(self, assertion: str) -> Json:
-        """The claims of a JWT signed with a service account's key; raises ValueError with the reason."""
+        """Return the claims of a JWT signed with a service account's key. Raises ValueError with the reason."""
         header, claims, signed, signature = decode_jwt(assertion)
         email = str(claims.get("iss", ""))
         account = self._accounts.get(email)
@@ -231,14 +231,14 @@ class Auth:
         except ValueError as error:
             raise unauthenticated("ACCESS_TOKEN_INVALID") from error
         scopes = str(claims.get("scope", "")).split()
-        # With an audience instead of scopes the token is good for everything that one API offers.
+        # A token with an audience instead of scopes is valid for every method of that API.
         if not scopes and not claims.get("aud"):
             raise unauthenticated("ACCESS_TOKEN_INVALID")
         return Principal(str(claims["iss"]), frozenset(scopes or [CLOUD_PLATFORM]))
 
 
 def unauthenticated(reason: str) -> ApiError:
-    """401 in Google's words."""
+    """Return a 401 with Google's message."""
     if reason == "CREDENTIALS_MISSING":
         message = (
             "Request is missing required authentication credential. Expected OAuth 2 access token, login cookie or "
@@ -256,14 +256,14 @@ def unauthenticated(reason: str) -> ApiError:
 
 
 def encode_jwt(claims: Json, key: rsa.RSAPrivateKey, key_id: str) -> str:
-    """A compact RS256 JWT."""
+    """Return a compact RS256 JWT."""
     header = {"alg": "RS256", "kid": key_id, "typ": "JWT"}
     signed = f"{_b64(json.dumps(header).encode())}.{_b64(json.dumps(claims).encode())}"
     return f"{signed}.{_b64(sign(key, signed.encode()))}"
 
 
 def decode_jwt(token: str) -> tuple[Json, Json, bytes, bytes]:
-    """(header, claims, what was signed, signature), nothing verified; raises ValueError."""
+    """Return (header, claims, signed bytes, signature) without verification. Raises ValueError."""
     try:
         head, payload, signature = token.split(".")
         header, claims = (json.loads(_unb64(part)) for part in (head, payload))
@@ -275,19 +275,19 @@ def decode_jwt(token: str) -> tuple[Json, Json, bytes, bytes]:
 
 
 def sign(key: rsa.RSAPrivateKey, data: bytes) -> bytes:
-    """RSASSA-PKCS1-v1_5 with SHA-256."""
+    """Return an RSASSA-PKCS1-v1_5 signature with SHA-256."""
     return key.sign(data, padding.PKCS1v15(), hashes.SHA256())
 
 
 def private_pem(key: rsa.RSAPrivateKey) -> str:
-    """PKCS#8 PEM without a passphrase, as Google's key files carry it."""
+    """Return PKCS#8 PEM without a passphrase, as in Google's key files."""
     return key.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     ).decode()
 
 
 def public_pem(key: rsa.RSAPublicKey) -> str:
-    """SubjectPublicKeyInfo PEM."""
+    """Return SubjectPublicKeyInfo PEM."""
     return key.public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo).decode()
 
 
@@ -298,7 +298,7 @@ _SIGNS = x509.KeyUsage(
 
 
 def self_signed_certificate(key: rsa.RSAPrivateKey, name: str) -> str:
-    """A certificate PEM around a key, as Google publishes its signing keys."""
+    """Return a self-signed certificate (PEM) for a key, as Google publishes its signing keys."""
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name[:64])])
     now = datetime.datetime.now(datetime.UTC)
     certificate = (
@@ -319,7 +319,7 @@ def self_signed_certificate(key: rsa.RSAPrivateKey, name: str) -> str:
 
 
 def jwk(key: rsa.RSAPublicKey, key_id: str) -> Json:
-    """A key as a JSON Web Key."""
+    """Return a key as a JSON Web Key."""
     numbers = key.public_numbers()
     return {
         "kty": "RSA",

@@ -20,7 +20,7 @@ _LIMIT = 100
 
 
 def batch(call: Call) -> Response:
-    """Carry out up to a hundred calls, each by itself: the status of the whole says nothing about the parts."""
+    """Run up to a hundred calls. Each part has its own status; the batch succeeds even if parts fail."""
     content_type = call.request.headers.get("content-type", "")
     raw = f"Content-Type: {content_type}\r\nMIME-Version: 1.0\r\n\r\n".encode() + call.media.read()
     message = email.parser.BytesParser(policy=email.policy.HTTP).parsebytes(raw)
@@ -50,7 +50,7 @@ def _split(part: Any) -> tuple[bytes, bytes, bytes]:
 
 
 def _carry_out(call: Call, head: bytes, body: bytes) -> tuple[int, list[tuple[bytes, bytes]], bytes]:
-    """One call through the application's own door, with the batch's token where it has none of its own."""
+    """Run one call through the application, with the batch's token if the call has no token."""
     first, _, rest = head.partition(b"\n")
     words = first.decode("latin-1").split()
     if len(words) < 2:

@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""The cloud itself: state, clock, tokens, permissions, operations, faults and the engine in one shared object."""
+"""The shared object of a local cloud: state, clock, tokens, permissions, operations, faults and the engine."""
 
 from __future__ import annotations
 
@@ -37,18 +37,19 @@ _AT_ACTIVATION: dict[str, list[Callable[[Cloud, str], None]]] = {}
 
 
 def at_start(function: Callable[[Cloud], None]) -> Callable[[Cloud], None]:
-    """Register how a service brings its documents and the engine together again, whenever the cloud starts.
+    """Register a function that reconciles a service's documents with the engine when the cloud starts.
 
-    It is called too while the cloud serves, when the engine was away: what has an operation under way is left alone.
+    The function also runs while the cloud serves, after an outage of the engine. It must not touch resources with an
+    unfinished operation.
     """
     _AT_START.append(function)
     return function
 
 
 def at_activation(host: str) -> Callable[[Callable[[Cloud, str], None]], Callable[[Cloud, str], None]]:
-    """Register what happens in a project when Service Usage enables an API: `@at_activation("compute.googleapis.com")`.
+    """Register a function that runs when Service Usage enables an API: `@at_activation("compute.googleapis.com")`.
 
-    The function runs in the transaction that enables the API, each time anew.
+    The function runs in the transaction that enables the API, each time the API is enabled.
     """
 
     def register(function: Callable[[Cloud, str], None]) -> Callable[[Cloud, str], None]:
@@ -59,27 +60,27 @@ def at_activation(host: str) -> Callable[[Callable[[Cloud, str], None]], Callabl
 
 
 class Clock:
-    """The time of the local cloud; tests may put another in its place."""
+    """The time of the local cloud. Tests may replace it."""
 
     def time(self) -> float:
-        """Seconds since the epoch."""
+        """Return the time in seconds since the epoch."""
         return time.time()
 
     def now(self, offset: float = 0.0) -> str:
-        """RFC 3339 in UTC with milliseconds, so many seconds from now."""
+        """Return the time plus `offset` seconds, as RFC 3339 in UTC with milliseconds."""
         moment = datetime.datetime.fromtimestamp(self.time() + offset, datetime.UTC)
         return moment.strftime("%Y-%m-%dT%H:%M:%S.") + f"{moment.microsecond // 1000:03d}Z"
 
     def pacific(self) -> str:
-        """The time as Compute Engine writes it."""
+        """Return the time as Compute Engine writes it."""
         return pacific(self.now())
 
 
 @dataclass(frozen=True)
 class Settings:
-    """Where the local cloud lives and what it calls itself.
+    """The home directory and the URL of a local cloud.
 
-    `home` holds its state; `url` is how the control host reaches it, which the owner's key file names as its token URI.
+    `home` holds its state. `url` is its address on the control node; the owner's key file names it as the token URI.
     """
 
     home: pathlib.Path
@@ -87,12 +88,12 @@ class Settings:
 
     @property
     def credentials(self) -> pathlib.Path:
-        """The owner's key file."""
+        """Return the path of the owner's key file."""
         return self.home / "credentials.json"
 
 
 class Cloud:
-    """Everything that a handler or an operation's step may use."""
+    """All parts that a handler or an operation's step may use."""
 
     def __init__(self, settings: Settings, engine: Engine, *, clock: Clock | None = None) -> None:
         settings.home.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -111,21 +112,21 @@ class Cloud:
         self.operations = Operations(self)
 
     def start(self) -> None:
-        """Make the first project if there is none, and go on with interrupted operations.
+        """Create the first project if there is none, and resume interrupted operations.
 
-        The services must have been loaded before, for the operations' steps are theirs.
+        Load the services before: they register the operations' steps.
         """
         self._bootstrap()
         self.reconcile()
         self.operations.resume()
 
     def reconcile(self) -> None:
-        """Let every service bring its documents and the engine together: after a start, or when the engine was away."""
+        """Reconcile every service's documents with the engine, after a start or an outage of the engine."""
         for function in _AT_START:
             function(self)
 
     def activate(self, project: str, host: str) -> None:
-        """Enable an API in a project, with what the API makes there; call it inside a transaction."""
+        """Enable an API in a project and create its default resources. Call it inside a transaction."""
         if not self.projects.enabled(project, host):
             self.propagation.begin("api_enablement", f"{project}/{host}", project)
         self.projects.enable(project, host)
@@ -133,15 +134,16 @@ class Cloud:
             function(self, project)
 
     def close(self) -> None:
-        """Let go of the state; unfinished operations go on after the next start."""
+        """Close the state. Unfinished operations resume at the next start."""
         self.operations.close()
         self.store.close()
 
     def user_credentials(self, email: str, quota_project: str | None = None) -> Json:
-        """Log a user in; the file for GOOGLE_APPLICATION_CREDENTIALS, with or without a quota project.
+        """Log a user in; return the file for GOOGLE_APPLICATION_CREDENTIALS, with or without a quota project.
 
-        It is of the type that names its token service. With `type` set to `authorized_user` the same document is what
-        `gcloud auth application-default login` writes, for clients to whom oauth2.googleapis.com is the local cloud.
+        The file's type names its token service. With `type` set to `authorized_user`, the document is the file that
+        `gcloud auth application-default login` writes; it works for clients that resolve oauth2.googleapis.com to the
+        local cloud.
         """
         if "@" not in email or Principal(email).is_user is False:
             raise ValueError("email is the address of a user, such as someone@example.com")
@@ -180,7 +182,7 @@ class Cloud:
 
 
 def write_private(path: pathlib.Path, text: str) -> None:
-    """Write a file that only its owner may read, whole or not at all."""
+    """Write a file atomically, readable by its owner only."""
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     with os.fdopen(descriptor, "w") as file:

@@ -3,7 +3,7 @@
 """The part of IAM's condition language (CEL) that policies on a project's resources use.
 
 `resource.name` and `resource.service` with ==, !=, startsWith, endsWith and matches; `request.time` against
-`timestamp("…")`; joined by &&, ||, ! and parentheses. What is not understood grants nothing.
+`timestamp("…")`; joined by &&, ||, ! and parentheses. An unsupported expression grants nothing.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ class _UnsupportedError(Exception):
 
 
 def holds(expression: str, resource: str, now: float) -> bool:
-    """Whether a condition is true for a full resource name (`//host/projects/…`) at a time in epoch seconds."""
+    """Return whether a condition is true for a full resource name (`//host/projects/…`) at a time in epoch seconds."""
     try:
         parser = _Parser(expression, resource, now)
         value = parser.either()

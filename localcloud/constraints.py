@@ -1,9 +1,9 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""Constraints of organization policies that the local cloud follows, and what a project's policies allow.
+"""The constraints of organization policies that the local cloud enforces.
 
-Messages: those of Google as users quoted them in issues. Unproven are the words for requireOsLogin and
-disableGuestAttributesAccess, of which only the effect is documented.
+Messages are Google's, quoted by users in issues. The messages for requireOsLogin and disableGuestAttributesAccess are
+unproven; only their effect is documented.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ NO_DEFAULT_GRANTS = "constraints/iam.automaticIamGrantsForDefaultServiceAccounts
 NO_KEYS = "constraints/iam.disableServiceAccountKeyCreation"
 OS_LOGIN = "constraints/compute.requireOsLogin"
 NO_GUEST_ATTRIBUTES = "constraints/compute.disableGuestAttributesAccess"
-# Whether a constraint holds where no policy is set: as in an organization that is new at Google.
+# Default of each constraint without a policy, as in a new organization at Google.
 BOOLEAN = {
     NO_DEFAULT_NETWORK: False,
     NO_DEFAULT_GRANTS: True,
@@ -63,7 +63,7 @@ def allows(cloud: Cloud, project: str, constraint: str, value: str) -> bool:
 
 
 def _holds(entry: str, value: str) -> bool:
-    """Return whether an entry of a list policy means a value; `in:europe-west1-locations` is a group of locations."""
+    """Return whether an entry of a list policy covers a value; `in:europe-west1-locations` is a group of locations."""
     value = value.lower()
     if entry.startswith("in:"):
         group = entry.removeprefix("in:").removesuffix("-locations").lower()
@@ -76,33 +76,33 @@ def _holds(entry: str, value: str) -> bool:
 
 
 def violated(constraint: str, project: str, why: str = "") -> ApiError:
-    """412 as Compute Engine words it; `project` is an id or a number."""
+    """Return a 412 with Compute Engine's message; `project` is an id or a number."""
     return ApiError(412, "conditionNotMet", f"Constraint {constraint} violated for project {project}. {why}".rstrip())
 
 
 def check_external_ip(cloud: Cloud, project: str, instance: str) -> None:
-    """412 unless an instance (its relative name) may have an external address."""
+    """Raise 412 unless an instance (its relative name) may have an external address."""
     if not allows(cloud, project, EXTERNAL_IP, instance):
         why = f"Add instance {instance} to the constraint to use external IP with it."
         raise violated(EXTERNAL_IP, cloud.projects.number_of(project), why)
 
 
 def check_image(cloud: Cloud, project: str, image: str) -> None:
-    """412 unless boot disks may be made of an image (its relative name). Images of the project itself always may."""
+    """Raise 412 unless an image (its relative name) may be used for boot disks. A project's own images always may."""
     owner = image.split("/")[1]
     if owner != project and not allows(cloud, project, IMAGES, f"projects/{owner}"):
         raise violated(IMAGES, project, f"Use of images from project {owner} is prohibited.")
 
 
 def check_zone(cloud: Cloud, project: str, zone: str, resource: str) -> None:
-    """412 unless resources may be in a zone."""
+    """Raise 412 unless resources may be in a zone."""
     if not allows(cloud, project, LOCATIONS, zone):
         message = f"Location ZONE:{zone} violates constraint {LOCATIONS} on the resource {resource}."
         raise ApiError(412, "conditionNotMet", message)
 
 
 def check_metadata(cloud: Cloud, project: str, metadata: dict[str, str]) -> None:
-    """412 for metadata that switches OS Login off where a policy requires it."""
+    """Raise 412 for metadata that disables OS Login where a policy requires it."""
     if metadata.get("enable-oslogin", "").lower() in ("false", "0", "n", "no") and enforced(cloud, project, OS_LOGIN):
         raise violated(OS_LOGIN, project, "OS Login cannot be disabled.")
 
@@ -111,7 +111,7 @@ def check_metadata(cloud: Cloud, project: str, metadata: dict[str, str]) -> None
 
 
 def check_service(call: Call, bound: Bound) -> None:
-    """403 where a policy of the resource's project forbids the use of the API."""
+    """Raise 403 if a policy of the resource's project forbids the use of the API."""
     project, host = bound.project(call) if bound.project else call.project, call.service.host
     if project is None or call.service.always_on or allows(call.cloud, project, SERVICES, host):
         return

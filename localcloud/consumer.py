@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""The project that a call counts for: it must have the API enabled, and the caller must be allowed to use it."""
+"""The consumer project of a call. It must have the API enabled, and the caller must be allowed to use the project."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from localcloud.errors import ApiError, error_info
 from localcloud.permissions import service_disabled
 from localcloud.service import Bound, Call
 
-# The project of gcloud's own OAuth client. Calls of a user who names no quota project count for it. Which APIs it has
-# enabled is known for Service Usage only; `cloud.projects.enable(CLIENT_PROJECT, HOST)` adds one.
+# The project of gcloud's own OAuth client. It is the consumer of calls of users without a quota project. Its enabled
+# APIs are known for Service Usage only; `cloud.projects.enable(CLIENT_PROJECT, HOST)` adds an API.
 CLIENT_PROJECT = "764086051850"
 _ENABLED_FOR_USERS = ("serviceusage.googleapis.com",)
 
 
 def require_enabled(call: Call, bound: Bound) -> None:
-    """Raise 403 where the call may not count for its project, or the project has not enabled the API."""
+    """Raise 403 if the caller may not use the consumer project or the project has not enabled the API."""
     named = call.request.headers.get("x-goog-user-project")
     if named and call.caller.email:
         _require_use(call, named)

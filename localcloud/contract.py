@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Google's discovery documents as routes and JSON Schemas.
 
-The documents come with the package google-api-python-client. They say which paths, parameters and fields exist and of
-which type; a request or a response that does not fit is refused here, before or after the handlers, never inside them.
+The documents come with the package google-api-python-client. They define paths, parameters, fields and types. A request
+or a response that does not match is refused here, before or after the handlers, never inside them.
 """
 
 from __future__ import annotations
@@ -38,27 +38,27 @@ _STRING_FORMATS = {
     "google-datetime": r"^\d{4}-\d{2}-\d{2}[Tt]\d{2}:\d{2}:\d{2}(\.\d+)?([Zz]|[+-]\d{2}:\d{2})$",
     "google-duration": r"^-?\d+(\.\d{1,9})?s$",
 }
-# Accepted by Google's front end for every method, whether the document lists them or not.
+# Google accepts these for every method, even if the document does not list them.
 _STANDARD_PARAMETERS = {
     "$.xgafv", "$xgafv", "$alt", "$fields", "$key", "$prettyPrint", "$quotaUser", "access_token", "alt", "bearer_token",
     "callback", "fields", "key", "oauth_token", "pp", "prettyPrint", "quotaUser", "trace", "upload_protocol",
     "uploadType",
     "userIp", "userProject",
-    # Compute's lists had it until lately; clients in the field send it still.
+    # Compute's lists had it until recently; older clients still send it.
     "returnPartialSuccess",
 }  # fmt: skip
 
 
 @dataclass(frozen=True)
 class Violation:
-    """One place where a message does not fit the contract: the field's path and what is wrong, in Google's words."""
+    """One violation of the contract: the field's path and the error, in Google's words."""
 
     field: str
     description: str
 
 
 class ContractError(Exception):
-    """A message does not fit the contract."""
+    """A message does not match the contract."""
 
     def __init__(self, violations: list[Violation]) -> None:
         self.violations = violations
@@ -84,7 +84,7 @@ class Method:
 
 @dataclass(frozen=True)
 class Match:
-    """A request's path found in the contract; `params` are the decoded path parameters."""
+    """The contract method of a request's path; `params` are the decoded path parameters."""
 
     method: Method
     params: dict[str, str]
@@ -133,7 +133,7 @@ class Contract:
             if method.media_download:
                 self._add_route(method.http_method, method, "/download" + method.path, upload=False)
             for path in method.upload_paths:
-                # A resumable session goes on with PUT (and is given up with DELETE) on the path that opened it.
+                # A resumable session continues with PUT, and is cancelled with DELETE, on the path that opened it.
                 for verb in ("POST", "PUT", "DELETE"):
                     self._add_route(verb, method, path, upload=True)
         for routes in self._routes.values():
@@ -159,7 +159,7 @@ class Contract:
         )
 
     def match(self, http_method: str, raw_path: str) -> Match | None:
-        """Find the method for a path; `raw_path` is still percent-encoded, for an object's name may hold slashes."""
+        """Find the method for a path; `raw_path` is percent-encoded, since an object's name may contain slashes."""
         path = raw_path.replace("%3A", ":").replace("%3a", ":") if not raw_path.count("/o/") else raw_path
         for route in self._routes.get(http_method, ()):
             found = route.regex.fullmatch(path)
@@ -171,9 +171,10 @@ class Contract:
     # -- requests
 
     def parameters(self, match: Match, query: Iterable[tuple[str, str]]) -> Json:
-        """The typed path and query parameters of a request; standard parameters are left out.
+        """Return the typed path and query parameters of a request, without standard parameters.
 
-        Raises ContractError for unknown parameters, wrong types, enums, patterns and missing required ones.
+        Raises ContractError for unknown parameters, wrong types, enums and patterns, and for missing required
+        parameters.
         """
         specs = match.method.parameters
         given: dict[str, list[str]] = {name: [value] for name, value in match.params.items()}
@@ -210,9 +211,9 @@ class Contract:
         return typed
 
     def request(self, method: Method, body: Any) -> Json:
-        """A request's body, checked and in canonical form.
+        """Check a request's body and return it in canonical form.
 
-        That is: int64 as strings, enums by name, output-only fields dropped.
+        Canonical: int64 as strings, enums by name, output-only fields dropped.
         """
         if method.request is None:
             if body not in (None, {}):
@@ -224,7 +225,7 @@ class Contract:
         return cast(Json, body)
 
     def _without_path_fields(self, method: Method, body: Any) -> Any:
-        """Leave out what the path says too: Google's own clients repeat `parent` or `name` in the body."""
+        """Drop body fields that repeat the path: Google's own clients repeat `parent` or `name` in the body."""
         if self.name in FIRST_GENERATION or not isinstance(body, dict):
             return body
         known = self.document["schemas"][method.request].get("properties", {})
@@ -232,7 +233,7 @@ class Contract:
         return {key: value for key, value in body.items() if key in known or key not in in_path}
 
     def numbered(self, method: Method, body: Json) -> Json:
-        """A response for clients that ask for `enum-encoding=int`: enums as numbers, in the order of declaration."""
+        """Return a response for `enum-encoding=int`: enums as numbers, in the order of declaration."""
         return cast(Json, self._numbered({"$ref": method.response}, body))
 
     def _numbered(self, schema: Json, value: Any) -> Any:
@@ -247,7 +248,7 @@ class Contract:
         return names.index(value) if value in names else value
 
     def response(self, method: Method, body: Any) -> None:
-        """Check what a handler is about to send."""
+        """Check a handler's response before it is sent."""
         if method.response is None:
             if body not in (None, {}):
                 raise ContractError([Violation("", "the method answers with no body")])
@@ -303,7 +304,7 @@ class Contract:
 
 @functools.cache
 def load(name: str, version: str) -> Contract:
-    """The contract of one API, for example `load("secretmanager", "v1")`."""
+    """Return the contract of one API, for example `load("secretmanager", "v1")`."""
     spec = importlib.util.find_spec("googleapiclient")
     if spec is None or not spec.submodule_search_locations:
         raise RuntimeError("google-api-python-client is not installed: it carries the discovery documents")
@@ -325,7 +326,7 @@ def _json_schema(schema: Json, direction: Direction) -> Json:
     result: Json = {}
     if kind == "any":
         return result
-    # Requests may say null for "not set" (and in a PATCH for "remove"); responses never do.
+    # Requests may contain null for "not set" (in a PATCH: "remove"); responses never do.
     result["type"] = [kind, "null"] if direction == "request" else kind
     if kind == "object":
         result["properties"] = {n: _json_schema(s, direction) for n, s in schema.get("properties", {}).items()}

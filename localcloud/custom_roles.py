@@ -19,14 +19,14 @@ if TYPE_CHECKING:
 Json = dict[str, Any]
 
 _DAY = 24 * 3600
-# After this time a deleted role is gone. Its ID stays blocked for another 30 days.
+# A deleted role can be restored for this long. Its ID stays blocked for another 30 days.
 _UNDELETE_SECONDS = 7 * _DAY
 _BLOCKED_SECONDS = 37 * _DAY
 _NAME = re.compile(r"(projects|organizations)/[^/]+/roles/[^/]+")
 
 
 def is_custom(role: str) -> bool:
-    """Whether a role's name is that of a custom role (`projects/P/roles/R`)."""
+    """Return whether a name is that of a custom role (`projects/P/roles/R`)."""
     return _NAME.fullmatch(role) is not None
 
 
@@ -44,11 +44,11 @@ class CustomRoles:
         return document if document and self._age(document) < _UNDELETE_SECONDS else None
 
     def list(self, parent: str) -> list[Json]:
-        """Return the roles of `projects/P`, with the deleted ones that can be restored."""
+        """Return the roles of `projects/P`, including deleted roles that can be restored."""
         return [d for d in self._documents.list(f"{parent}/roles/") if self._age(d) < _UNDELETE_SECONDS]
 
     def grants(self, name: str, permission: str) -> bool:
-        """Return whether a binding of the role grants a permission: deleted and disabled roles grant none."""
+        """Return whether a binding of the role grants a permission: deleted and disabled roles grant nothing."""
         role = self.find(name)
         if role is None or role.get("deleted") or role.get("stage") == "DISABLED":
             return False
@@ -74,7 +74,7 @@ class CustomRoles:
             return self._write(name, {"name": name} | fields)
 
     def change(self, name: str, etag: str | None, change: Callable[[Json], Json]) -> Json:
-        """Replace a role's document. Raises 404, and 409 ABORTED if `etag` is given and not the stored one."""
+        """Replace a role's document. Raises 404, and 409 ABORTED if `etag` is not the stored etag."""
         with self._store.transaction():
             role = self.find(name)
             if role is None:
@@ -98,7 +98,7 @@ class CustomRoles:
         return self.change(name, etag, change)
 
     def undelete(self, name: str, etag: str | None) -> Json:
-        """Restore a deleted role; its bindings grant again."""
+        """Restore a deleted role. Its bindings take effect again."""
 
         def change(role: Json) -> Json:
             if not role.get("deleted"):
@@ -114,7 +114,7 @@ class CustomRoles:
         return document
 
     def _age(self, document: Json) -> float:
-        """Seconds since the deletion; negative for a role that is not deleted."""
+        """Return the seconds since the deletion; negative for a role that is not deleted."""
         return self._clock.time() - document["deleteSeconds"] if document.get("deleted") else -1.0
 
 

@@ -17,15 +17,15 @@ _REASON = {
     400: "invalid", 401: "authError", 403: "forbidden", 404: "notFound", 409: "conflict", 412: "conditionNotMet",
     429: "rateLimitExceeded", 500: "backendError", 501: "notImplemented", 503: "backendError",
 }  # fmt: skip
-# gRPC's codes, which a google.rpc.Status in an operation carries.
+# gRPC codes, used by google.rpc.Status in an operation.
 _RPC = {
     "CANCELLED": 1, "UNKNOWN": 2, "INVALID_ARGUMENT": 3, "DEADLINE_EXCEEDED": 4, "NOT_FOUND": 5, "ALREADY_EXISTS": 6,
     "PERMISSION_DENIED": 7, "RESOURCE_EXHAUSTED": 8, "FAILED_PRECONDITION": 9, "ABORTED": 10, "OUT_OF_RANGE": 11,
     "UNIMPLEMENTED": 12, "INTERNAL": 13, "UNAVAILABLE": 14, "DATA_LOSS": 15, "UNAUTHENTICATED": 16,
 }  # fmt: skip
-# Services of the first generation answer with `errors[].reason`; the others with `status` and `details`.
+# Services of the first generation answer with `errors[].reason`, all others with `status` and `details`.
 FIRST_GENERATION = frozenset({"compute", "storage", "sqladmin"})
-# IAM has both, with reasons after the canonical status.
+# IAM answers with both; these are its reasons by canonical status.
 _IAM_REASON = {
     "INVALID_ARGUMENT": "badRequest", "NOT_FOUND": "notFound", "ALREADY_EXISTS": "alreadyExists", "ABORTED": "aborted",
     "PERMISSION_DENIED": "forbidden", "FAILED_PRECONDITION": "failedPrecondition",
@@ -33,11 +33,11 @@ _IAM_REASON = {
 
 
 class ApiError(Exception):
-    """A refusal as Google words it.
+    """A refusal with Google's message.
 
     `reason` is the first generation's `errors[].reason` (Compute, Storage, SQL: `notFound`,
-    `resourceInUseByAnotherResource`) or, for the other services, the canonical status (`ABORTED`) where it differs
-    from the HTTP code's usual one.
+    `resourceInUseByAnotherResource`). For the other services it is the canonical status (`ABORTED`) where it differs
+    from the HTTP code's usual status.
     """
 
     def __init__(
@@ -56,17 +56,17 @@ class ApiError(Exception):
         self.message = message
         self.details = details or []
         self.headers = headers or {}
-        self.with_status = with_status  # in an answer of the first generation, which has a status seldom
+        self.with_status = with_status  # first generation: answers have a status only rarely
 
     @property
     def status(self) -> str:
-        """The canonical status, for example `NOT_FOUND`."""
+        """Return the canonical status, for example `NOT_FOUND`."""
         if self.reason in _RPC:
             return str(self.reason)
         return _STATUS.get(self.code, "UNKNOWN")
 
     def envelope(self, service: str) -> Json:
-        """The response's body in the dialect of a service."""
+        """Return the response's body in the dialect of a service."""
         error: Json = {"code": self.code, "message": self.message}
         if service in FIRST_GENERATION:
             reason = self.reason if self.reason and self.reason not in _RPC else _REASON.get(self.code, "backendError")
@@ -83,12 +83,12 @@ class ApiError(Exception):
         return {"error": error}
 
     def rpc_status(self) -> Json:
-        """A google.rpc.Status, as a long running operation carries it."""
+        """Return a google.rpc.Status, as a long-running operation contains it."""
         return {"code": _RPC.get(self.status, 2), "message": self.message, "details": self.details}
 
 
 def error_info(reason: str, domain: str, **metadata: str) -> Json:
-    """A google.rpc.ErrorInfo detail."""
+    """Return a google.rpc.ErrorInfo detail."""
     return {
         "@type": "type.googleapis.com/google.rpc.ErrorInfo",
         "reason": reason,
@@ -98,7 +98,7 @@ def error_info(reason: str, domain: str, **metadata: str) -> Json:
 
 
 def bad_request(violations: list[tuple[str, str]]) -> Json:
-    """A google.rpc.BadRequest detail from (field, description) pairs."""
+    """Return a google.rpc.BadRequest detail from (field, description) pairs."""
     return {
         "@type": "type.googleapis.com/google.rpc.BadRequest",
         "fieldViolations": [{"field": f, "description": d} if f else {"description": d} for f, d in violations],

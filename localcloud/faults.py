@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Faults on demand.
 
-Scripted: the next `count` calls of a method (a glob over method ids) whose path fits `path` (a glob too) answer `code`,
-before the handler ran or, with `after`, although it ran (the lost response), or have their connection cut, likewise.
-With `operation` the call succeeds, and the operation that it started ends in the error; `path` is then the resource.
+Scripted: the next `count` calls of a method (a glob over method ids) whose path matches `path` (also a glob) answer
+`code`, before the handler runs or, with `after`, although it ran (the lost response). With `drop`, their connection is
+reset instead. With `operation` the call succeeds, and its operation ends with the error; `path` is then the resource.
 Random: each call fails with a probability, from a seed. A share of the failures comes after the handler ran.
 """
 
@@ -23,7 +23,7 @@ Json = dict[str, Any]
 
 @dataclass
 class Fault:
-    """One scripted fault; `drop` cuts the connection instead of answering `code`."""
+    """One scripted fault; `drop` resets the connection instead of answering `code`."""
 
     method: str
     path: str = "*"
@@ -32,7 +32,7 @@ class Fault:
     reason: str | None = None
     message: str = "The service is currently unavailable."
     details: list[Json] | None = None
-    """Such as an ErrorInfo."""
+    """Details of the error, such as an ErrorInfo."""
     retry_after: str | None = None
     after: bool = False
     drop: bool = False
@@ -40,7 +40,7 @@ class Fault:
 
     @classmethod
     def of(cls, document: Json) -> Fault:
-        """From JSON; raises TypeError or ValueError for what makes no fault."""
+        """Create a fault from JSON. Raises TypeError or ValueError for invalid JSON values."""
         fault = cls(**document)
         words, numbers = (fault.method, fault.path), (fault.code, fault.count)
         if not all(isinstance(word, str) for word in words) or not all(isinstance(each, int) for each in numbers):
@@ -50,21 +50,21 @@ class Fault:
         return fault
 
     def error(self) -> ApiError:
-        """What the caller gets."""
+        """Return the error that the caller gets."""
         headers = {"Retry-After": self.retry_after} if self.retry_after else {}
         return ApiError(self.code, self.reason, self.message, self.details, headers=headers)
 
 
 RESET = "reset"
-_LOST = (500, 502, 503, 504)  # The codes that a gateway sends although the service may have done the work.
+_LOST = (500, 502, 503, 504)  # A gateway may send these although the service did the work.
 
 
 @dataclass(frozen=True)
 class RandomFaults:
     """Random faults: each call of `method` fails with probability `rate`.
 
-    `codes` are HTTP statuses, or "reset" for a connection that is reset. `lost` is the share of the failures that come
-    after the handler ran. Only 5xx and resets can be lost answers: a service that answers 429 did nothing.
+    `codes` are HTTP statuses, or "reset" for a connection reset. `lost` is the share of failures that come after the
+    handler ran. Only 5xx and resets can be lost answers: a service that answers 429 did nothing.
     """
 
     rate: float
@@ -75,7 +75,7 @@ class RandomFaults:
 
     @classmethod
     def of(cls, document: Json) -> RandomFaults:
-        """From JSON; raises TypeError or ValueError for what makes no random faults."""
+        """Create random faults from JSON. Raises TypeError or ValueError for invalid JSON values."""
         made = cls(**{**document, "codes": tuple(document.get("codes", cls.codes))})
         if not all(0 <= share <= 1 for share in (made.rate, made.lost)):
             raise ValueError("rate and lost are numbers from 0 to 1")
@@ -86,7 +86,7 @@ class RandomFaults:
         return made
 
     def draw(self, generator: random.Random, method: str) -> Fault | None:
-        """The fault of one call, or None."""
+        """Return the fault of one call, or None."""
         if not fnmatchcase(method, self.method) or generator.random() >= self.rate:
             return None
         code, lost = generator.choice(self.codes), generator.random() < self.lost
@@ -100,7 +100,7 @@ def _is_status(code: Any) -> bool:
 
 
 class Faults:
-    """What goes wrong next; it is forgotten at a restart."""
+    """The faults of the next calls. A restart clears them."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -108,23 +108,23 @@ class Faults:
         self._random: tuple[random.Random, RandomFaults] | None = None
 
     def script(self, fault: Fault) -> None:
-        """Add a fault to the script; the oldest that fits a call comes first."""
+        """Add a fault to the script. The oldest matching fault is used first."""
         with self._lock:
             self._scripted.append(fault)
 
     def randomize(self, faults: RandomFaults) -> None:
-        """From now on calls fail at random, in a sequence that the seed gives; a rate of 0 ends it."""
+        """Make calls fail at random, in a sequence determined by the seed. A rate of 0 ends it."""
         with self._lock:
             self._random = (random.Random(faults.seed), faults) if faults.rate > 0 else None  # noqa: S311 (repeatable)
 
     def clear(self) -> None:
-        """No more faults."""
+        """Remove all faults."""
         with self._lock:
             self._scripted.clear()
             self._random = None
 
     def describe(self) -> Json:
-        """The script as it stands."""
+        """Return the current script."""
         with self._lock:
             return {
                 "scripted": [asdict(fault) for fault in self._scripted],
@@ -132,7 +132,7 @@ class Faults:
             }
 
     def take(self, method: str, path: str, *, operation: bool = False) -> Fault | None:
-        """The fault that this call of a method meets, or the operation that it started; used up by it."""
+        """Return and use up the fault of a method's call, or of its operation."""
         with self._lock:
             for fault in self._scripted:
                 if fault.operation is operation and fnmatchcase(method, fault.method) and fnmatchcase(path, fault.path):

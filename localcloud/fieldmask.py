@@ -12,7 +12,7 @@ Json = dict[str, Any]
 
 
 def apply(document: Json, mask: str) -> Json:
-    """The document with only the fields of the mask; a malformed mask is a 400."""
+    """Return the document with only the fields of the mask. Raises 400 for a malformed mask."""
     tree, end = _parse(mask, 0)
     if end != len(mask):
         raise ApiError(400, "invalidParameter", f"Invalid field selection {mask}")

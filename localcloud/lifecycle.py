@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""What resources of every API go through: create, patch, delete, their links, fingerprints and refusals."""
+"""The life cycle of resources of every API: create, patch, delete, links, fingerprints and refusals."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ Json = dict[str, Any]
 
 
 def fingerprint(value: Any) -> str:
-    """A short base64 hash of a JSON value, as Compute's fingerprints look."""
+    """Return a short base64 hash of a JSON value, like Compute's fingerprints."""
     return base64.b64encode(hashlib.sha256(json.dumps(value, sort_keys=True).encode()).digest()[:8]).decode()
 
 
 def same_fingerprint(given: str | None, stored: str) -> bool:
-    """Whether a caller's fingerprint is the stored one: some clients write base64 with `-_` where others have `+/`."""
+    """Return whether two fingerprints are equal: some clients write base64 with `-_` instead of `+/`."""
     return (given or "").replace("-", "+").replace("_", "/") == stored
 
 
 def merge(document: Json, change: Json) -> Json:
-    """JSON merge patch: objects merge, null removes, everything else replaces. Returns a new document."""
+    """Return a new document after a JSON merge patch: objects merge, null removes, other values replace."""
     result = dict(document)
     for name, value in change.items():
         if value is None:
@@ -43,9 +43,9 @@ def merge(document: Json, change: Json) -> Json:
 
 
 def masked(document: Json, body: Json, mask: str) -> Json:
-    """The document with the fields of an `updateMask` (`labels,config.ttl`, camelCase or snake_case) taken from `body`.
+    """Return the document with the fields of `updateMask` (`labels,config.ttl`, camelCase or snake_case) from `body`.
 
-    A field in the mask that the body lacks is removed; `*` takes the body's fields.
+    A field in the mask that the body lacks is removed; `*` takes all of the body's fields.
     """
     if mask == "*":
         return document | body
@@ -72,9 +72,9 @@ def _camel(name: str) -> str:
 class Resources:
     """Resources of one kind, by relative name (`projects/p/zones/z/instances/i`).
 
-    `base` (`https://www.googleapis.com/compute/v1`) makes selfLinks; `fingerprinted` maps a fingerprint field to what
-    it covers: `{"fingerprint": None}` the whole resource, `{"labelFingerprint": "labels"}` one field. The `missing`
-    and `exists` hooks word the 404 and the 409; the defaults are Compute's.
+    `base` (`https://www.googleapis.com/compute/v1`) is the prefix of selfLinks. `fingerprinted` maps a fingerprint
+    field to the field that it covers: `{"fingerprint": None}` covers the whole resource, `{"labelFingerprint":
+    "labels"}` one field. The hooks `missing` and `exists` create the 404 and the 409; the defaults are Compute's.
     """
 
     def __init__(
@@ -96,22 +96,22 @@ class Resources:
         self._exists = exists or _compute_exists
 
     def get(self, name: str) -> Json:
-        """The resource; raises 404."""
+        """Return the resource. Raises 404."""
         document = self.documents.get(name)
         if document is None:
             raise self._missing(name)
         return document
 
     def find(self, name: str) -> Json | None:
-        """The resource, or None."""
+        """Return the resource, or None."""
         return self.documents.get(name)
 
     def list(self, prefix: str) -> list[Json]:
-        """The resources whose relative name starts with `prefix` (end it with a slash), in the order of names."""
+        """Return the resources whose relative name starts with `prefix` (ending with a slash), sorted by name."""
         return self.documents.list(prefix)
 
     def create(self, name: str, document: Json) -> Json:
-        """Add a resource; sets `selfLink` and fingerprints where the kind has them. Raises 409."""
+        """Add a resource; sets `selfLink` and fingerprints if the kind has them. Raises 409."""
         if self.base:
             document = document | {"selfLink": f"{self.base}/{name}"}
         document = self._stamp(document)
@@ -135,11 +135,11 @@ class Resources:
         return document
 
     def delete(self, name: str) -> None:
-        """Remove it; nothing happens when it is gone already (steps are repeated after a restart)."""
+        """Remove the resource. Idempotent: steps run again after a restart."""
         self.documents.delete(name)
 
     def check_fingerprints(self, document: Json, body: Json, *required: str) -> None:
-        """412 when the body carries (or, for `required`, lacks) a fingerprint other than the stored one."""
+        """Raise 412 for a fingerprint in the body that is stale or, for `required` fields, missing."""
         for field in self.fingerprinted:
             given = body.get(field)
             if field in required and not given:

@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""Locks that live as long as their process: what two processes must not do at once."""
+"""Locks between processes. A lock is released when its process ends."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from pathlib import Path
 from typing import IO
 
 MACHINE = Path("/run/mlflow-localcloud.lock")
-"""Held by the one process whose machines and networks are on this host; it says where that process's home is."""
+"""Held by the process whose VMs and networks are on this host. Contains the home of that process."""
 
 
-class Taken(Exception):  # noqa: N818 - it is an answer as much as an error
-    """Somebody else holds the lock; the text is what the holder wrote into it."""
+class Taken(Exception):  # noqa: N818 - used as an answer as much as an error
+    """Another process holds the lock; the message is the text that it wrote into the lock."""
 
 
 def hold(path: Path, text: str) -> IO[str]:
-    """Take a lock until the returned file is closed or the process ends; raises Taken."""
+    """Take a lock until the returned file is closed or the process ends. Raises Taken."""
     file = os.fdopen(os.open(path, os.O_RDWR | os.O_CREAT, 0o600), "r+")
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -33,7 +33,7 @@ def hold(path: Path, text: str) -> IO[str]:
 
 
 def holder(path: Path) -> str | None:
-    """What the holder of a lock wrote into it; None when nobody holds it."""
+    """Return the text of a lock's holder; None if the lock is free."""
     try:
         with path.open() as file:
             try:
@@ -46,6 +46,6 @@ def holder(path: Path) -> str | None:
 
 
 def other_cloud(home: str) -> str:
-    """What to say when a local cloud with another home has this host."""
+    """Return the error message for a host that a local cloud with another home uses."""
     down = f"python -m localcloud down --home {home}"
     return f"another local cloud, whose home is {home}, runs on this host, and there is one network for both: `{down}`"

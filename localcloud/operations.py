@@ -1,10 +1,10 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""Long running operations.
+"""Long-running operations.
 
-An operation is a document and a step: a registered function that does the work in a thread. The document is written
-in the same transaction as what it changes; after a kill -9 the step of every unfinished operation runs again. A step
-must therefore be safe to repeat: look at what is there, then make it so.
+An operation is a document and a step: a registered function that does the work in a thread. The document is written in
+the same transaction as the change. After a kill -9, the step of every unfinished operation runs again; so a step must
+be idempotent.
 """
 
 from __future__ import annotations
@@ -40,8 +40,8 @@ SQL = "https://sqladmin.googleapis.com/sql/v1beta4"
 def step(name: str, *, on_error: Callable[[Work], None] | None = None) -> Callable[[Step], Step]:
     """Register the function that does an operation's work: `@step("compute.instances.insert")`.
 
-    It gets a `Work`; what it returns becomes the operation's `response`; ApiError becomes its error, before which
-    `on_error` is called.
+    The function gets a `Work`. Its return value becomes the operation's `response`. An ApiError becomes the operation's
+    error; `on_error` is called before.
     """
 
     def register(function: Step) -> Step:
@@ -55,7 +55,7 @@ def step(name: str, *, on_error: Callable[[Work], None] | None = None) -> Callab
 
 @dataclass(frozen=True)
 class Work:
-    """What a step works with: the cloud, the operation's document and the arguments that `start` was given."""
+    """The arguments of a step: the cloud, the operation's document and the arguments of `start`."""
 
     cloud: Cloud
     operation: Json
@@ -87,11 +87,12 @@ class Operations:
         metadata: Json | None = None,
         method: str | None = None,
     ) -> Json:
-        """Persist an operation and run its step in a thread; returns its document.
+        """Store an operation, run its step in a thread, and return its document.
 
-        Call it inside the transaction that writes the resource: the thread begins only after the commit. `verb` is
-        the service's word for it (`insert`, `CREATE_DATABASE`), `target` the resource's relative name, `scope` is
-        `global`, `regions/R` or `zones/Z`. With Compute's `request_id` a repeated call gets the first one's operation.
+        Call it inside the transaction that writes the resource: the thread starts after the commit. `verb` is the
+        service's own verb (`insert`, `CREATE_DATABASE`), `target` the resource's relative name, `scope` is `global`,
+        `regions/R` or `zones/Z`. A repeated call with the same `request_id` (Compute) returns the first call's
+        operation.
         """
         if step not in _STEPS:
             raise KeyError(f"no step is registered as {step}")
@@ -129,24 +130,24 @@ class Operations:
         return document
 
     def get(self, name: str) -> Json | None:
-        """An operation's document by its name (the last part of what clients see), or None."""
+        """Return an operation's document by its name (the last part of its public name), or None."""
         return self._documents.get(name)
 
     def list(self, service: str, project: str | None = None) -> list[Json]:
-        """The operations of a service, newest first."""
+        """Return the operations of a service, newest first."""
         found = [d for d in self._documents.list() if d["service"] == service and project in (None, d["project"])]
         return sorted(found, key=lambda d: int(d["number"]), reverse=True)
 
     def pending(self, target: str) -> builtins.list[Json]:
-        """Unfinished operations on a resource."""
+        """Return the unfinished operations of a resource."""
         return [d for d in self._documents.list() if d["target"] == target and d["status"] != "DONE"]
 
     def delete(self, name: str) -> bool:
-        """Forget an operation."""
+        """Delete an operation. Return whether it existed."""
         return self._documents.delete(name)
 
     def wait(self, name: str, seconds: float) -> Json | None:
-        """The operation once it is done, or as it stands after so many seconds."""
+        """Wait until the operation is done or the time is over; return its document."""
         deadline = time.monotonic() + seconds
         with self._changed:
             while True:
@@ -157,7 +158,7 @@ class Operations:
                 self._changed.wait(min(left, 5.0))
 
     def resume(self) -> int:
-        """Run what a restart interrupted, and forget what was done two weeks ago; returns how many run."""
+        """Resume interrupted operations and delete operations older than two weeks; return the number resumed."""
         oldest = self._cloud.clock.now(-14 * 24 * 3600)
         for name, document in self._documents.items():
             if document["status"] == "DONE" and document["insertTime"] < oldest:
@@ -168,7 +169,7 @@ class Operations:
         return len(unfinished)
 
     def close(self) -> None:
-        """Wake those who wait; running steps are left to be resumed."""
+        """Wake waiting callers. Unfinished steps are resumed at the next start."""
         self._closed.set()
         with self._changed:
             self._changed.notify_all()
@@ -190,7 +191,7 @@ class Operations:
 
     def _run(self, name: str) -> None:
         try:
-            # Waits here until the transaction that made the operation is over; rolled back, there is nothing to do.
+            # Waits until the transaction that created the operation ends. After a rollback there is nothing to do.
             document = self._documents.get(name)
             if document is None or document["status"] == "DONE":
                 return
@@ -228,13 +229,13 @@ def _error(error: ApiError) -> Json:
 
 
 def pacific(moment: str) -> str:
-    """A time in UTC as Compute Engine writes it: with the offset of the US Pacific coast (in winter)."""
+    """Return a time in UTC as Compute Engine writes it: with the offset of US Pacific time (in winter)."""
     west = datetime.timezone(datetime.timedelta(hours=-8))
     return datetime.datetime.fromisoformat(moment).astimezone(west).isoformat(timespec="milliseconds")
 
 
 def as_compute(operation: Json) -> Json:
-    """An operation as Compute Engine shows it."""
+    """Return an operation as Compute Engine shows it."""
     base = f"{COMPUTE}/projects/{operation['project']}"
     scope = operation["scope"]
     shown: Json = {
@@ -268,14 +269,14 @@ def as_compute(operation: Json) -> Json:
 
 
 def _operation_code(reason: str | None, status: str) -> str:
-    """Return an operation's error code: `RESOURCE_IN_USE_…` for the reason `resourceInUse…` that an answer has."""
+    """Return an operation's error code: `RESOURCE_IN_USE_…` for the answer's reason `resourceInUse…`."""
     if not reason or reason.islower():
         return status
     return reason if reason.isupper() else re.sub(r"(?=[A-Z])", "_", reason).upper()
 
 
 def as_sql(operation: Json) -> Json:
-    """An operation as Cloud SQL Admin shows it; `target` is `projects/P/instances/I`."""
+    """Return an operation as Cloud SQL Admin shows it; `target` is `projects/P/instances/I`."""
     instance = operation["target"].split("/")[3]
     base = f"{SQL}/projects/{operation['project']}"
     shown: Json = {
@@ -302,7 +303,7 @@ def as_sql(operation: Json) -> Json:
 
 
 def as_longrunning(operation: Json, prefix: str = "operations/") -> Json:
-    """An operation as google.longrunning.Operation (Service Usage, Service Networking, Resource Manager)."""
+    """Return an operation as google.longrunning.Operation (Service Usage, Service Networking, Resource Manager)."""
     shown: Json = {"name": prefix + operation["name"]}
     if operation["metadata"]:
         shown["metadata"] = operation["metadata"]

@@ -19,12 +19,12 @@ from localcloud import contract
 from localcloud.roles import ROLES
 
 _FORM = re.compile(r"[a-z][a-zA-Z0-9]*\.[a-zA-Z][a-zA-Z0-9]*\.[a-zA-Z][a-zA-Z0-9]*")
-# Services whose permissions have another prefix than the API's name.
+# Services whose permission prefix differs from the API's name.
 _HOSTS = {"cloudsql": "sqladmin", "resourcemanager": "cloudresourcemanager"}
 _OTHER_PREFIXES = frozenset({"datacatalog", "errorreporting", "opsconfigmonitoring", "stackdriver"})
 # Methods whose permission has another verb than the method.
 _VERBS = {"insert": "create", "patch": "update", "aggregatedList": "list"}
-# Permissions that no handler asks for under a name of its own.
+# Permissions that no handler checks by their own name.
 _MORE = """
     cloudsql.instances.connect cloudsql.instances.login
     compute.addresses.use compute.addresses.useInternal compute.disks.use compute.disks.useReadOnly
@@ -78,7 +78,7 @@ def supported(permission: str) -> bool:
         return False
     prefix, resource, _ = permission.split(".")
     if prefix in _emulated():
-        # Kinds of resources that the contract has and the local cloud has not, such as resourcemanager.tagKeys.
+        # Kinds of resources in the contract that the local cloud does not have, such as resourcemanager.tagKeys.
         return resource in _emulated()[prefix] and not any(p.startswith(f"{prefix}.{resource}.") for p in known())
     return prefix in _catalogue() | _OTHER_PREFIXES
 

@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""Who may do what: IAM policies on resources and the checks on them."""
+"""IAM policies on resources, and permission checks."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ _MEMBER = re.compile(
 
 
 def project_resource(project: str) -> str:
-    """The full resource name that a project's own policy is kept under."""
+    """Return the full resource name under which a project's own policy is stored."""
     return f"//cloudresourcemanager.googleapis.com/projects/{project}"
 
 
@@ -56,14 +56,15 @@ class Permissions:
     # -- policies
 
     def policy(self, resource: str, version: int = 1) -> Json:
-        """The policy of a resource as a caller who asked for `requestedPolicyVersion` sees it; empty if never set."""
+        """Return a resource's policy in the caller's `requestedPolicyVersion`; empty if never set."""
         policy = self._policies.get(resource)
         if policy is None:
             return {"etag": EMPTY_ETAG}
         policy = self._without_lost_roles(policy)
         if version >= 3 or not any("condition" in b for b in policy.get("bindings", ())):
             return policy
-        # Older callers see that there is a condition without being able to lose it by writing back what they read.
+        # Callers that ask for an older version see that there is a condition, but cannot remove it by writing the
+        # policy.
         bindings = []
         for binding in policy["bindings"]:
             if "condition" in binding:
@@ -82,11 +83,10 @@ class Permissions:
         convenience: bool = False,
         project: str | None = None,
     ) -> Json:
-        """Replace a policy and return it. 409 ABORTED on another etag than the stored one,
-        400 on unknown roles or members.
+        """Replace a policy and return it. Raises 409 for a stale etag and 400 for unknown roles or members.
 
-        `convenience` lets `projectOwner:` and its kin in, which only buckets take. `project` is the project whose
-        custom roles can be granted, where the resource's name does not contain it.
+        `convenience` allows `projectOwner:` and similar members, which only buckets support. `project` is the project
+        whose custom roles can be granted, if the resource's name does not contain it. The 409 has the status ABORTED.
         """
         with self._store.transaction():
             current = self._policies.get(resource) or {"etag": EMPTY_ETAG}
@@ -126,13 +126,13 @@ class Permissions:
         return new
 
     def forget(self, resource: str) -> None:
-        """Drop the policies of a deleted resource and of what was below it."""
+        """Delete the policies of a deleted resource and of its children."""
         for key, _ in self._policies.items(resource):
             if key == resource or key.startswith(resource + "/"):
                 self._policies.delete(key)
 
     def rename(self, old: str, new: str) -> None:
-        """Show a member under another name wherever it is, as a deleted or undeleted account; etags stay."""
+        """Rename a member in all policies, when an account is deleted or undeleted. Etags stay."""
         for resource, policy in self._policies.items():
             bindings = policy.get("bindings", ())
             if any(old in binding["members"] for binding in bindings):
@@ -140,7 +140,7 @@ class Permissions:
                 self._policies.put(resource, policy | {"bindings": renamed})
 
     def _check_binding(self, binding: Json, version: int, convenience: bool, gone: set[str]) -> None:
-        """`gone` are the deleted accounts that the stored policy has: they may stay, and no other may come."""
+        """Check a binding. `gone` are the deleted accounts of the stored policy; others cannot be added."""
         role = binding.get("role") or ""
         if "_withcond_" in role:
             raise ApiError(400, None, f"Role {role} is not supported: write back what requestedPolicyVersion 3 reads.")
@@ -168,7 +168,7 @@ class Permissions:
                     raise ApiError(400, None, f"Service account {email} does not exist.")
 
     def _check_custom_roles(self, policy: Json, current: Json, project: str) -> None:
-        """400 for a custom role of another project, and for new members of a deleted one."""
+        """Raise 400 for a custom role of another project, and for new members of a deleted role."""
         for binding in policy.get("bindings") or ():
             role = binding.get("role") or ""
             if not is_custom(role) or "_withcond_" in role:
@@ -199,7 +199,7 @@ class Permissions:
     def allowed(
         self, principal: Principal, permission: str, project: str | None = None, resource: str | None = None
     ) -> bool:
-        """Whether policies on the resource, those above it or the project grant the permission to the principal."""
+        """Return whether a policy on the resource, its parents or the project grants the permission."""
         places = [project_resource(project)] if project else []
         if resource:
             host, _, name = resource.removeprefix("//").partition("/")
@@ -222,19 +222,19 @@ class Permissions:
 
     def _holds(self, expression: str, resource: str) -> bool:
         if resource.startswith("//secretmanager.googleapis.com/"):
-            # Conditions on secrets speak of the project by its number.
+            # Conditions on secrets name the project by its number.
             host, _, project, rest = resource.removeprefix("//").split("/", 3)
             found = self._projects.get(project)
             resource = f"//{host}/projects/{found['projectNumber'] if found else project}/{rest}"
         return conditions.holds(expression, resource, self._clock.time())
 
     def granted(self, principal: Principal, permissions: list[str], project: str | None, resource: str | None) -> Json:
-        """The answer of a testIamPermissions method."""
+        """Return the answer of a testIamPermissions method."""
         held = [p for p in permissions if self.allowed(principal, p, project, resource)]
         return {"permissions": held} if held else {}
 
     def _is(self, principal: Principal, member: str, place: str, binding: Json) -> bool:
-        """Whether a member of a binding on a place stands for the principal, and the binding is in effect."""
+        """Return whether a member of a binding on a resource is the principal, and the binding is in effect."""
         if self._propagation.pending("iam_grants", f"{place} {_grant(binding, member)}"):
             return False
         if member == "allUsers" or (member == "allAuthenticatedUsers" and principal.email):
@@ -261,20 +261,20 @@ def _grants(policy: Json) -> Iterator[str]:
 
 
 def _plain(member: str) -> str:
-    # E-mail addresses are stored in lower case.
+    # Email addresses are stored in lower case.
     kind, colon, rest = member.partition(":")
     return f"{kind}{colon}{rest.lower()}" if kind in _ADDRESSES else member
 
 
 def service_disabled(host: str, title: str, number: str, *, quota_project_missing: bool = False) -> ApiError:
-    """403 as Google answers for an API that is not enabled in the project."""
+    """Return Google's 403 for an API that is not enabled in the project."""
     url = f"https://console.developers.google.com/apis/api/{host}/overview?project={number}"
     message = (
         f"{title} has not been used in project {number} before or it is disabled. Enable it by visiting {url} then "
         "retry. If you enabled this API recently, wait a few minutes for the action to propagate to our systems and "
         "retry."
     )
-    if host == "storage.googleapis.com":  # it says no more than that
+    if host == "storage.googleapis.com":  # Cloud Storage returns no details
         return ApiError(403, "accessNotConfigured", message)
     if quota_project_missing:
         message = (

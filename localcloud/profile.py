@@ -1,9 +1,9 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""Profiles: how slowly and how late the local cloud behaves, for a project or for all.
+"""Profiles: latencies and propagation delays of the local cloud, for one project or for all.
 
-The profile `none` does everything at once. The profile `google` has the latencies and the propagation delays of the
-real service in their proportions. Every value of a profile is a switch that can be set alone.
+The profile `none` has no delays. The profile `google` has delays in proportion to the real service's. Each value of a
+profile is a switch and can be set alone.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from localcloud.store import Store
 
 Json = dict[str, Any]
 
-# Seconds that an operation takes at Google, roughly. The first pattern that matches a method counts.
+# Approximate seconds that an operation takes at Google. The first pattern that matches a method counts.
 _LATENCIES: Mapping[str, Mapping[str, float]] = {
     "none": {},
     "google": {
@@ -46,35 +46,35 @@ EVERYWHERE = "*"
 
 @dataclass(frozen=True)
 class Profile:
-    """Switches. All durations are seconds of the real service; `seconds` multiplies them by `scale`."""
+    """The switches of a profile. Durations are seconds of the real service; `seconds` multiplies them by `scale`."""
 
     name: str = "none"
     scale: float = 1.0
     latency: str = "none"
-    """The table of durations of operations: none or google."""
+    """The table of operations' durations: none or google."""
     storage_call: float = 0.0
     """Duration of each call of Cloud Storage."""
     api_enablement: float = 0.0
-    """After an API was enabled, every third call still gets 403 SERVICE_DISABLED for this long."""
+    """After an API is enabled, every third call still gets 403 SERVICE_DISABLED for this long."""
     service_accounts: float = 0.0
     """A new service account is unknown to IAM, to policies and to Compute Engine for this long."""
     service_agents: float = 0.0
-    """The service agent of Service Networking cannot work for this long after its API was enabled first."""
+    """The service agent of Service Networking cannot work for this long after its API is first enabled."""
     iam_grants: float = 0.0
     """A new binding of an IAM policy grants nothing for this long."""
     producers: float = _FOUR_DAYS
     """A deleted Cloud SQL instance keeps its private services connection in use for this long."""
     sql_first_backup: bool = False
-    """Cloud SQL starts a backup by itself once an instance with point-in-time recovery was created."""
+    """Cloud SQL starts an automatic backup after the creation of an instance with point-in-time recovery."""
     sql_invalid_state: bool = False
-    """Every second conflict of Cloud SQL has the reason invalidState in place of operationInProgress."""
+    """Every second conflict of Cloud SQL has the reason invalidState instead of operationInProgress."""
 
     def seconds(self, switch: str) -> float:
-        """The duration of a switch on the local cloud: `profile.seconds("service_agents")`."""
+        """Return the duration of a switch on the local cloud: `profile.seconds("service_agents")`."""
         return float(getattr(self, switch)) * self.scale
 
     def operation(self, method: str) -> float:
-        """Seconds that an operation of a method takes on top of its real work."""
+        """Return the seconds that an operation of a method takes in addition to its real work."""
         for pattern, seconds in _LATENCIES[self.latency].items():
             if fnmatchcase(method, pattern):
                 return seconds * self.scale
@@ -98,19 +98,19 @@ PROFILES: Mapping[str, Profile] = {
 
 
 class Profiles:
-    """The profile of each project, and of all that have none of their own. It survives a restart."""
+    """The profile of each project, and a default for projects without a profile. Survives a restart."""
 
     def __init__(self, store: Store) -> None:
         self._store = store
         self._documents = store.collection("localcloud.profiles")
 
     def of(self, project: str | None) -> Profile:
-        """The profile that a project has."""
+        """Return a project's profile."""
         document = (self._documents.get(project) if project else None) or self._documents.get(EVERYWHERE) or {}
         return Profile(**document)
 
     def change(self, document: Json, project: str = EVERYWHERE) -> Profile:
-        """Set switches of a project's profile, or with `name` the whole profile and then the other switches.
+        """Set switches of a project's profile. With `name`, replace the profile first.
 
         Raises TypeError or ValueError for an unknown switch or a wrong value.
         """

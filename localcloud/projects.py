@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""Projects: ids, numbers and which APIs are enabled in them."""
+"""Projects: ids, numbers and enabled APIs."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 Json = dict[str, Any]
 
-# What a project has from the start; everything else answers SERVICE_DISABLED until it is enabled.
+# The APIs of a new project. All others answer SERVICE_DISABLED until they are enabled.
 INITIAL_SERVICES = (
     "cloudapis.googleapis.com",
     "logging.googleapis.com",
@@ -34,27 +34,27 @@ class Projects:
         self._services = store.collection("projects.services")
 
     def get(self, id_or_number: str) -> Json | None:
-        """The project by id or number, as Resource Manager v1 shows it; None when there is none."""
+        """Return the project by id or number, as Resource Manager v1 shows it; None when there is none."""
         if re.fullmatch(r"\d+", id_or_number):
             return next((d for d in self.documents.list() if d["projectNumber"] == id_or_number), None)
         return self.documents.get(id_or_number)
 
     def existing(self, id_or_number: str) -> Json:
-        """A project that is known to exist; raises KeyError."""
+        """Return an existing project. Raises KeyError."""
         found = self.get(id_or_number)
         if found is None:
             raise KeyError(id_or_number)
         return found
 
     def id_of(self, id_or_number: str) -> str:
-        """The id for a project's number; an id, or what is unknown, stays as it is."""
+        """Return the id for a project's number. Ids and unknown numbers are returned unchanged."""
         if re.fullmatch(r"\d+", id_or_number):
             found = self.get(id_or_number)
             return str(found["projectId"]) if found else id_or_number
         return id_or_number
 
     def number_of(self, project: str) -> str:
-        """The number (a string of digits) of a project that exists."""
+        """Return the number (a string of digits) of a project that exists."""
         return str(self.existing(project)["projectNumber"])
 
     def add(self, project: str, number: str, name: str, created: str, labels: Json, parent: Json | None) -> Json:
@@ -77,7 +77,7 @@ class Projects:
         return document
 
     def enabled(self, project: str, host: str) -> bool:
-        """Whether an API (`secretmanager.googleapis.com`) is enabled in a project."""
+        """Return whether an API (`secretmanager.googleapis.com`) is enabled in a project."""
         return self._services.get(f"{project}/{host}") is not None
 
     def enable(self, project: str, host: str) -> None:
@@ -89,5 +89,5 @@ class Projects:
         self._services.delete(f"{project}/{host}")
 
     def enabled_services(self, project: str) -> list[str]:
-        """The hosts of all enabled APIs."""
+        """Return the hosts of all enabled APIs."""
         return [key.split("/", 1)[1] for key, _ in self._services.items(f"{project}/")]

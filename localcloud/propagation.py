@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""What was changed a moment ago and has not reached all of Google's servers yet."""
+"""Recent changes that have not reached all of Google's servers yet."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class Propagation:
-    """Times until which a change is not seen, by switch of the profile and key. A restart forgets them."""
+    """The end of each change's propagation, by switch of the profile and key. A restart clears them."""
 
     def __init__(self, profiles: Profiles, clock: Clock) -> None:
         self._profiles, self._clock = profiles, clock
@@ -23,7 +23,7 @@ class Propagation:
         self._asked: collections.Counter[str] = collections.Counter()
 
     def begin(self, switch: str, key: str, project: str | None) -> None:
-        """Note a change; the switch in the project's profile says for how long it is not seen everywhere."""
+        """Record a change. The switch in the project's profile gives the time until all servers see it."""
         seconds = self._profiles.of(project).seconds(switch)
         with self._lock:
             self._until.pop((switch, key), None)
@@ -31,7 +31,7 @@ class Propagation:
                 self._until[switch, key] = self._clock.time() + seconds
 
     def pending(self, switch: str, key: str) -> bool:
-        """Whether the change is still on its way."""
+        """Return whether the change is still propagating."""
         with self._lock:
             until = self._until.get((switch, key))
             if until is None:
@@ -42,7 +42,7 @@ class Propagation:
             return False
 
     def every_third(self, switch: str, key: str) -> bool:
-        """Whether this call meets a server that does not know of the change yet: the first call, and each third."""
+        """Return whether this call meets a server without the change: the first call and every third call."""
         if not self.pending(switch, key):
             return False
         with self._lock:

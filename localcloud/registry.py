@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""All services, and which of them a request is for."""
+"""All services, and the service of a request."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from localcloud.service import Bound, RawRoute, Service
 
 @dataclass(frozen=True)
 class Found:
-    """What serves a path: a contract method (with or without a handler) or a raw route."""
+    """The match of a path: a contract method (with or without a handler) or a raw route."""
 
     service: Service
     match: Match | None = None
@@ -38,13 +38,13 @@ class Registry:
             self._by_name.setdefault(service.name, []).append(service)
             for host in (service.host, *service.hosts):
                 self._by_host.setdefault(host, []).append(service)
-            # Compute's and Storage's own paths say which API they are for.
+            # The paths of Compute and Storage name their API already.
             if any(c.document["servicePath"] for c in service.contracts()):
                 self._rooted.append(service)
 
     @classmethod
     def load(cls) -> Registry:
-        """The services of all modules in localcloud.services: every module-level `Service` object."""
+        """Load every module-level `Service` object of all modules in localcloud.services."""
         found: list[Service] = []
         for module in sorted(pkgutil.iter_modules(services.__path__), key=lambda m: m.name):
             loaded = importlib.import_module(f"{services.__name__}.{module.name}")
@@ -52,11 +52,11 @@ class Registry:
         return cls(found)
 
     def is_google_host(self, host: str) -> bool:
-        """Whether a host name is one of Google's, which machines use."""
+        """Return whether a host name belongs to Google. VMs use these names."""
         return host.endswith((".googleapis.com", ".google.com"))
 
     def find(self, host: str, http_method: str, raw_path: str) -> Found | None:
-        """What serves a request; None for a path that no API has."""
+        """Return the method or route of a request; None if no API has the path."""
         for service, path in self._candidates(host, raw_path):
             for raw in service.raw:
                 matched = raw.pattern.fullmatch(path)

@@ -2,21 +2,21 @@
 # SPDX-License-Identifier: Apache-2.0
 """Google's predefined roles, as patterns over permissions.
 
-A pattern that starts with `!` takes away. The lists are Google's where the local cloud has a method that asks; a role
-that is not here cannot be granted.
+A pattern that starts with `!` removes permissions. The lists are Google's where a method of the local cloud checks the
+permission. Other roles cannot be granted.
 """
 
 from __future__ import annotations
 
 from fnmatch import fnmatchcase
 
-# To speak for a service account takes a role of its own, however mighty a basic role is.
+# Basic roles do not include impersonation of a service account.
 _IMPERSONATE = " ".join(
     f"iam.serviceAccounts.{verb}"
     for verb in ("getAccessToken", "getOpenIdToken", "signBlob", "signJwt", "implicitDelegation")
 )
 _NO_IMPERSONATION = " ".join(f"!{permission}" for permission in _IMPERSONATE.split())
-# Basic roles reach objects only by way of the buckets' own policies (projectOwner:, projectEditor:).
+# Basic roles reach objects only by the buckets' own policies (projectOwner:, projectEditor:).
 _NOT_IN_BASIC_ROLES = f"{_NO_IMPERSONATION} !storage.objects.*"
 _ROLES = {
     "roles/owner": f"* {_NOT_IN_BASIC_ROLES}",
@@ -117,7 +117,7 @@ ROLES: dict[str, tuple[str, ...]] = {role: tuple(patterns.split()) for role, pat
 
 
 def holds(role: str, permission: str) -> bool:
-    """Whether a role holds a permission."""
+    """Return whether a role contains a permission."""
     patterns = ROLES.get(role, ())
     if any(fnmatchcase(permission, p[1:]) for p in patterns if p.startswith("!")):
         return False

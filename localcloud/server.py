@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""The process: a cloud, its application and every listener that machines and the control host reach it by."""
+"""The server process: a cloud, its application, and the listeners for VMs and the control node."""
 
 from __future__ import annotations
 
@@ -21,32 +21,32 @@ _log = logging.getLogger(__name__)
 
 
 class Listener(Protocol):
-    """One more door to the same cloud: https for machines, the metadata server, DNS."""
+    """A further listener of the same cloud: https for VMs, the metadata server, DNS."""
 
     def start(self) -> None:
-        """Listen; returns once it does."""
+        """Start the listener; returns once it listens."""
 
     def stop(self) -> None:
-        """Stop listening."""
+        """Stop the listener."""
 
 
 class EngineModule(Protocol):
-    """What `--engine NAME` loads: the module `localcloud.engine.NAME`."""
+    """The interface of the module `localcloud.engine.NAME`, which `--engine NAME` loads."""
 
     def build(self, settings: Settings) -> Engine:
-        """The engine, ready for use; it finds the machines of an earlier run."""
+        """Return the engine. It finds the VMs of an earlier run."""
 
     def listeners(self, cloud: Cloud, app: App) -> list[Listener]:
-        """Doors to open besides 127.0.0.1; `app.asgi` dispatches by Host header."""
+        """Return the listeners besides 127.0.0.1; `app.asgi` dispatches by Host header."""
 
 
 def load_engine(name: str) -> EngineModule:
-    """The engine's module by name."""
+    """Return the engine's module by name."""
     return cast(EngineModule, importlib.import_module(f"localcloud.engine.{name}"))
 
 
 def listening(port: int) -> socket.socket:
-    """A socket bound to a port of 127.0.0.1; an EngineError that says what to do when it is taken."""
+    """Return a socket bound to a port of 127.0.0.1. Raises EngineError with the remedy if the port is taken."""
     try:
         return bound("127.0.0.1", port)
     except OSError as error:
@@ -64,8 +64,8 @@ def _only_one(settings: Settings) -> IO[str]:
 
 
 def serve(settings: Settings, engine_name: str, *, port: int) -> None:
-    """Serve on 127.0.0.1 and the engine's own listeners until a signal ends it."""
-    # Everything that may be refused comes before the first change of state.
+    """Serve on 127.0.0.1 and the engine's listeners until a signal arrives."""
+    # Make all checks before the first change of state.
     settings.home.mkdir(parents=True, exist_ok=True, mode=0o700)
     with _only_one(settings), listening(port) as door:
         _serve(settings, engine_name, door)

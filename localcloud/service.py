@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""What a service is made of: a table of contract method → handler, and the call that a handler gets."""
+"""The parts of a service: a table of contract method → handler, and the handler's argument `Call`."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ RawHandler = Callable[["Call"], "Json | Response"]
 
 @dataclass
 class Call:
-    """One request on its way through a handler."""
+    """One request, as passed to a handler."""
 
     cloud: Cloud
     request: Request
@@ -37,17 +37,17 @@ class Call:
     body: Json
     caller: Principal
     media: IO[bytes]
-    """The raw body as a file object, for upload paths and raw routes; elsewhere it has been read into `body`."""
+    """The raw body as a file object, for upload paths and raw routes. For other calls, `body` has the body."""
     upload: bool = False
 
     @property
     def query(self) -> Mapping[str, str]:
-        """The raw query, standard parameters such as `alt` and `uploadType` included."""
+        """Return the raw query, including standard parameters such as `alt` and `uploadType`."""
         return self.request.query_params
 
     @property
     def project(self) -> str | None:
-        """The id of the project that the request names, from the path; a project number is translated."""
+        """Return the id of the project in the path; a project number is translated."""
         for name in ("project", "projectId"):
             if isinstance(self.params.get(name), str):
                 return self.cloud.projects.id_of(self.params[name])
@@ -60,7 +60,7 @@ class Call:
 
     @property
     def resource(self) -> str | None:
-        """The relative name of the resource in the path (`projects/p/secrets/s`), if the API has such names."""
+        """Return the relative name of the resource in the path (`projects/p/secrets/s`), if the API has such names."""
         for name in ("name", "resource", "parent"):
             value = self.params.get(name)
             if isinstance(value, str) and "/" in value:
@@ -68,7 +68,7 @@ class Call:
         return None
 
     def allowed(self, permission: str, *, project: str | None = None, resource: str | None = None) -> bool:
-        """Whether the caller holds a permission on the project, or on a resource of this service."""
+        """Return whether the caller holds a permission on the project, or on a resource of this service."""
         return self.cloud.permissions.allowed(
             self.caller, permission, project or self.project, f"//{self.service.host}/{resource}" if resource else None
         )
@@ -80,7 +80,7 @@ class Call:
             raise denied(self.service, permission, shown)
 
     def page(self, items: list[Any], *, size: str = "pageSize", default: int = 100) -> tuple[list[Any], str | None]:
-        """(slice, nextPageToken or None) of a list, by the call's own paging parameters."""
+        """Return (slice, nextPageToken or None) of a list, by the call's paging parameters."""
         token = str(self.params.get("pageToken") or "0")
         if not token.isdigit():
             raise ApiError(400, None, "The page token is invalid.")
@@ -91,7 +91,7 @@ class Call:
 
 
 def denied(service: Service, permission: str, resource: str) -> ApiError:
-    """403 that names the missing permission, in the service's own words."""
+    """Return a 403 that names the missing permission, with the service's message."""
     if service.name == "compute":
         return ApiError(403, "forbidden", f"Required '{permission}' permission for '{resource}'")
     if service.name == "storage":
@@ -114,7 +114,7 @@ def denied(service: Service, permission: str, resource: str) -> ApiError:
 
 @dataclass(frozen=True)
 class Bound:
-    """A handler with what is checked before it runs."""
+    """A handler and the checks before it."""
 
     handler: Handler
     permission: str | None
@@ -136,10 +136,10 @@ class RawRoute:
 class Service:
     """One Google API: `Service("secretmanager", "v1")` is the discovery document's name and version.
 
-    Several versions may share their handlers: `Service("sqladmin", "v1beta4", "v1")`. `hosts` are further host names
-    that machines reach it by; `always_on` APIs need not be enabled in the project; `anonymous` ones let calls without a
-    token in as allUsers. `callers_project`: what must have the API enabled is the caller's project (the quota project
-    that the call names, else that of the service account), not the one that holds the resource.
+    Several versions may share handlers: `Service("sqladmin", "v1beta4", "v1")`. `hosts` are additional host names for
+    VMs. `always_on` APIs need not be enabled in the project. `anonymous` APIs accept calls without a token as allUsers.
+    With `callers_project`, the caller's project (the quota project of the call, or else the service account's project)
+    must have the API enabled, not the resource's project.
     """
 
     name: str
@@ -171,11 +171,11 @@ class Service:
 
     @property
     def host(self) -> str:
-        """The API's own host name, which is also its name in Service Usage."""
+        """Return the API's host name, which is also its name in Service Usage."""
         return f"{self.name}.googleapis.com"
 
     def contracts(self) -> Iterator[contract.Contract]:
-        """The discovery documents of its versions."""
+        """Return the discovery documents of the service's versions."""
         for version in self.versions:
             yield contract.load(self.name, version)
 
@@ -189,9 +189,8 @@ class Service:
     ) -> Callable[[Handler], Handler]:
         """Bind a handler to a contract method.
 
-        The caller must hold `permission` (None: any valid token will do, or the handler asks `call.require` itself)
-        on the project in the path or on `resource(call)`, by default the name in the path; policies of the resources
-        above it count.
+        The caller must have `permission` on the project in the path or on `resource(call)`, by default the name in the
+        path; policies of its parents count. With None any valid token is accepted; the handler may call `call.require`.
         """
 
         def bind(handler: Handler) -> Handler:
@@ -201,10 +200,9 @@ class Service:
         return bind
 
     def route(self, methods: str, pattern: str, *, anonymous: bool = False) -> Callable[[RawHandler], RawHandler]:
-        """Bind a handler to a path outside the contract: `methods` is space separated, `pattern` matches the raw path.
+        """Bind a handler to a path outside the contract: `methods` is space-separated, `pattern` matches the raw path.
 
-        Named groups arrive, decoded, in `call.params`; the body is `call.media`. Nothing but the token is checked
-        before.
+        `call.params` contains the decoded named groups, `call.media` the body. Only the token is checked before.
         """
 
         def bind(handler: RawHandler) -> RawHandler:

@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""Where the local cloud lives, for all commands."""
+"""The options that name a local cloud, for all commands."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ PORT = 8787
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Options that say which local cloud is meant."""
+    """Add the options that name a local cloud."""
     repository = pathlib.Path(__file__).resolve().parents[2]
     home = os.environ.get("MLFLOW_LOCALCLOUD_HOME") or repository / ".localcloud"
     parser.add_argument(
@@ -33,12 +33,12 @@ def _port(text: str) -> int:
 
 
 def refuse_other(mine: Settings) -> None:
-    """An EngineError when a local cloud with another home has this host's network: there is one for both."""
+    """Raise EngineError if a local cloud with another home uses this host's network. Both would share one network."""
     holder = locks.holder(locks.MACHINE)
     if holder is not None and holder != str(mine.home):
         raise EngineError(locks.other_cloud(holder))
 
 
 def settings(arguments: argparse.Namespace) -> Settings:
-    """The settings that the options name."""
+    """Return the settings that the options name."""
     return Settings(home=arguments.home.resolve(), url=f"http://127.0.0.1:{arguments.port}")

@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""The process that serves the local cloud in the background: start it, find it, end it."""
+"""The background process that serves the local cloud: start it, find it, stop it."""
 
 from __future__ import annotations
 
@@ -23,22 +23,22 @@ _STOP_SECONDS = 30
 
 
 def pid_file(settings: Settings) -> Path:
-    """Where the process's id is written."""
+    """Return the file that holds the process id."""
     return settings.home / "serve.pid"
 
 
 def log_file(settings: Settings) -> Path:
-    """Where the process writes what happens."""
+    """Return the process's log file."""
     return settings.home / "serve.log"
 
 
 def find(settings: Settings) -> int | None:
-    """The id of the serving process, if one of this home lives."""
+    """Return the id of this home's serving process, or None."""
     try:
         pid = int(pid_file(settings).read_text())
     except (OSError, ValueError):
         return None
-    # Whole arguments: the number may long be another process's, of an editor with a file of this package, say.
+    # Compare whole arguments: the id may belong to another process by now, such as an editor of this package.
     return pid if is_process(pid, "\0".join(("", *_arguments(settings), ""))) else None
 
 
@@ -47,7 +47,7 @@ def _arguments(settings: Settings) -> tuple[str, ...]:
 
 
 def port(pid: int) -> int | None:
-    """The port that a serving process was given."""
+    """Return the port of a serving process, or None."""
     try:
         words = Path(f"/proc/{pid}/cmdline").read_text().split("\0")
         return int(words[words.index("--port") + 1])
@@ -56,17 +56,17 @@ def port(pid: int) -> int | None:
 
 
 def healthy(settings: Settings) -> bool:
-    """Whether the local cloud answers on its port."""
+    """Return whether the local cloud answers on its port."""
     return _asked(settings, "GET", "health", seconds=5)
 
 
 def reconcile(settings: Settings) -> bool:
-    """Have machines and databases that should run started, where the Docker engine was away; whether it was heard."""
+    """Start stopped VMs and databases after an outage of the Docker engine. Return whether the call succeeded."""
     return _asked(settings, "POST", "reconcile", seconds=60)
 
 
 def set_profile(settings: Settings, name: str, scale: float) -> bool:
-    """Set the profile of all projects that have none of their own. Return whether the local cloud accepted it."""
+    """Set the profile of all projects without a profile of their own. Return whether the local cloud accepted it."""
     return _asked(settings, "PUT", "profile", {"name": name, "scale": scale}, seconds=5)
 
 
@@ -85,7 +85,7 @@ def _asked(settings: Settings, verb: str, what: str, body: dict[str, object] | N
 
 
 def start(settings: Settings, port: int) -> int:
-    """Start the process and wait until it answers; its id. Raises EngineError with its last words."""
+    """Start the process, wait until it answers, return its id. Raises EngineError with the last lines of its log."""
     log = log_file(settings)
     command = [sys.executable, "-m", *_arguments(settings), "--port", str(port)]
     repository = Path(__file__).resolve().parents[2]
@@ -105,7 +105,7 @@ def start(settings: Settings, port: int) -> int:
 
 
 def stop(settings: Settings) -> bool:
-    """End the process, cleanly if it will; True if there was one."""
+    """Stop the process, by force if need be. Return whether there was a process."""
     pid = find(settings)
     if pid is not None:
         os.kill(pid, signal.SIGTERM)

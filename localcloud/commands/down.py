@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""Take the local cloud down: all that it made on this machine, and only that."""
+"""Stop the local cloud and remove everything that it created on this host."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from localcloud import locks
 from localcloud.commands import _home, _process
 from localcloud.engine.base import EngineError
 
-# Interfaces go a moment after the network namespace that they led to.
+# Interfaces disappear a moment after their network namespace.
 _SECONDS = 10
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """Options of `down`."""
+    """Add the options of `down`."""
     _home.add_arguments(parser)
     parser.add_argument("--keep-images", action="store_true", help="leave the images, which take a minute to build")
 
@@ -37,7 +37,7 @@ def run(arguments: argparse.Namespace) -> int:
         _home.refuse_other(settings)
         if _process.stop(settings):
             print("Stopped the local cloud")
-        # Machines outlive an engine that ended, or a boot of the host: an engine is needed to remove them.
+        # VMs outlive a stopped engine and a reboot of the host: start an engine to remove them.
         if _process.log_file(settings).exists():
             dockerd.ensure(settings.home)
         client = docker_common.connect() if dockerd.answers() else None
@@ -53,7 +53,7 @@ def run(arguments: argparse.Namespace) -> int:
         _nothing_left(lambda: [*(docker_common.left(client) if client is not None else []), *network.left()])
         if dockerd.stop(settings.home):
             print("Stopped the Docker engine, which `up` had started")
-        # Only a directory that is a home is removed: --home may have been mistyped.
+        # Remove the directory only if it is a home: --home may have been mistyped.
         if any((settings.home / name).exists() for name in ("state.sqlite", "serve.log", "dockerd.log")):
             shutil.rmtree(settings.home)
             print(f"Removed {settings.home}")
@@ -65,7 +65,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _nothing_left(left: Callable[[], list[str]]) -> None:
-    """An EngineError that names what would not go. It comes before the state is removed: `down` can be run again."""
+    """Raise EngineError if resources remain. Runs before the state is removed, so that `down` can run again."""
     deadline = time.monotonic() + _SECONDS
     while found := left():
         if time.monotonic() > deadline:

@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""Print the exports that point clients at the local cloud."""
+"""Print the environment variables that direct clients to the local cloud."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ import shlex
 from localcloud.cloud import PROJECT, Settings
 from localcloud.commands import _home
 
-# The deployer as machines see it: the host's own address on the external network.
+# The deployer's address as VMs see it: the host's own address on the external network.
 DEPLOYER = "198.51.100.1/32"
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """Options of `env`."""
+    """Add the options of `env`."""
     _home.add_arguments(parser)
 
 
 def variables(settings: Settings) -> dict[str, str]:
-    """Environment variables for gcloud, Google's client libraries and this project's playbooks."""
+    """Return environment variables for gcloud, Google's client libraries and this project's playbooks."""
     roots = {
         "CLOUDRESOURCEMANAGER": "/cloudresourcemanager/",
         "COMPUTE": "/compute/v1/",

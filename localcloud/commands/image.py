@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""Build a machine or database image from Debian packages, unless it is there."""
+"""Build a VM or database image from Debian packages, unless a current image exists."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from localcloud.engine.base import EngineError
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """Options of `image`."""
+    """Add the options of `image`."""
     _home.add_arguments(parser)
     parser.add_argument("name", nargs="+", choices=sorted(image.RECIPES), help="which image")
     parser.add_argument("--rebuild", action="store_true", help="build also when a current one is there")
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Print the name of each image, built if need be."""
+    """Print the name of each image. Builds missing images."""
     from localcloud.engine import dockerd
 
     home = _home.settings(arguments).home

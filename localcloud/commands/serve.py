@@ -14,7 +14,7 @@ from localcloud.engine.base import EngineError
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """Options of `serve`."""
+    """Add the options of `serve`."""
     _home.add_arguments(parser)
     parser.add_argument("--engine", default="docker", help="what runs machines and databases: docker or fake")
 

@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""Tell what of the local cloud runs; exit status 3 when it does not answer."""
+"""Print the status of the local cloud's parts; exit status 3 if it does not answer."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from localcloud.commands import _home, _process
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """Options of `status`."""
+    """Add the options of `status`."""
     _home.add_arguments(parser)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """One line for each part, machine and database."""
+    """Print one line for each part, VM and database."""
     from localcloud.engine import docker_common, dockerd
     from localcloud.engine.docker_databases import KIND as DATABASE
     from localcloud.engine.docker_machines import KIND as MACHINE
@@ -45,6 +45,6 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _host_name(container: Container) -> str:
-    """A machine's host name, which says project and zone; its id is a number, as at Google."""
+    """Return a VM's host name, which contains project and zone; its id is a number, as at Google."""
     config = container.attrs["Config"]
     return ".".join(part for part in (config["Hostname"], config["Domainname"]) if part)

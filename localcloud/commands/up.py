@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""Bring the local cloud up: Docker engine, images, network, and the process that serves it."""
+"""Start the local cloud: Docker engine, images, network and the server process."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ IMAGES = ("debian-13", "postgres-17")
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
-    """Options of `up`."""
+    """Add the options of `up`."""
     _home.add_arguments(parser)
     parser.add_argument("--image", action="append", choices=("debian-12", "postgres-15"), default=[], help="build too")
     parser.add_argument("--profile", choices=tuple(PROFILES), help="latencies and delays (default: leave as they are)")
@@ -24,7 +24,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Idempotent; every step says what it does, and a failure says what to do."""
+    """Start the local cloud. Idempotent; prints each step, and the remedy if a step fails."""
     # Imported late: `--help` needs no engine.
     from localcloud.engine import dockerd, image
     from localcloud.engine.nft_network import NftNetwork

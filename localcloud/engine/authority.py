@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""The local cloud's own certificate authority: made on first use, trusted by its machines from their first boot."""
+"""The local cloud's certificate authority (CA): created on first use, trusted by VMs from their first boot."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Issued:
 
 
 class Authority:
-    """A certificate authority in a directory (``ca.crt``, ``ca.key``)."""
+    """A CA in a directory (``ca.crt``, ``ca.key``)."""
 
     def __init__(self, directory: Path) -> None:
         self._lock = threading.Lock()
@@ -46,7 +46,7 @@ class Authority:
 
     @property
     def path(self) -> Path:
-        """The file that clients trust."""
+        """Return the path of the CA certificate."""
         return self._directory / "ca.crt"
 
     @property
@@ -54,7 +54,7 @@ class Authority:
         return self._directory / "ca.key"
 
     def issue(self, name: str, *, dns: Sequence[str] = (), ips: Sequence[str] = (), days: int = 825) -> Issued:
-        """A server certificate for DNS names and addresses; ``name`` is its common name."""
+        """Issue a server certificate for DNS names and IP addresses; ``name`` is its common name."""
         key = ec.generate_private_key(ec.SECP256R1())
         now = datetime.datetime.now(datetime.UTC)
         names: list[x509.GeneralName] = [x509.DNSName(item) for item in dns]

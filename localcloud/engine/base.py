@@ -1,10 +1,10 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""What the services need from an engine: machines, databases and a network, each behind one small Protocol.
+"""The interface between services and engine: VMs, databases and a network, each behind one small Protocol.
 
-The services decide *what* should exist; an engine makes it so. Ids are the caller's own and opaque to an engine
-(letters, digits, ``-``, ``_`` and ``.``). Every call is safe to repeat after an interruption: creating what is there
-already replaces it, deleting what is gone does nothing.
+Services decide which resources exist; an engine creates them. Ids are chosen by the caller and opaque to an engine
+(letters, digits, ``-``, ``_`` and ``.``). Every call is idempotent: creating an existing resource replaces it, deleting
+a missing resource does nothing.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ Direction = Literal["INGRESS", "EGRESS"]
 
 
 class EngineError(Exception):
-    """The engine could not do what was asked; the message says why in words for a person."""
+    """The engine could not do the task; the message gives the reason for the user."""
 
 
-class NotFound(EngineError):  # noqa: N818 - named as the API's own answer is
-    """No machine, database or backup has this id."""
+class NotFound(EngineError):  # noqa: N818 - same name as in the API's answer
+    """No VM, database or backup has this id."""
 
 
 @dataclass(frozen=True)
 class MachineSpec:
-    """One virtual machine. ``image`` is ``debian-13`` or ``debian-12``; ``network`` names the VPC network."""
+    """One VM. ``image`` is ``debian-13`` or ``debian-12``; ``network`` names the VPC network."""
 
     id: str
     name: str
@@ -38,35 +38,35 @@ class MachineSpec:
 
 
 class Machines(Protocol):
-    """Virtual machines that keep their disk across stop, start and reset."""
+    """VMs that keep their disk across stop, start and reset."""
 
     def create(self, spec: MachineSpec) -> None:
-        """Create and boot; returns when PID 1 runs."""
+        """Create and boot a VM; returns when PID 1 runs."""
 
     def start(self, id: str) -> None:
-        """Boot a stopped machine, also after the host or the engine was restarted."""
+        """Boot a stopped VM, also after a restart of the host or the engine."""
 
     def stop(self, id: str) -> None:
-        """Shut down cleanly; returns when the machine is off."""
+        """Shut down cleanly; returns when the VM is off."""
 
     def reset(self, id: str) -> None:
         """Cut the power and boot again from the same disk."""
 
     def delete(self, id: str) -> None:
-        """Remove the machine and its disk."""
+        """Remove the VM and its disk."""
 
     def running(self, id: str) -> bool:
-        """True while PID 1 runs; False also for a machine that is not there."""
+        """Return whether PID 1 runs; False for a missing VM."""
 
     def ids(self) -> list[str]:
-        """Ids of all machines, running or not."""
+        """Return the ids of all VMs, running or not."""
 
     def console(self, id: str) -> str:
-        """What the machine wrote to its console, with its SSH host keys while it runs."""
+        """Return the VM's console output, with its SSH host keys while it runs."""
 
 
 def printed(keys: list[str]) -> str:
-    """Return SSH host keys as cloud-init prints them on a machine's console."""
+    """Return SSH host keys as cloud-init prints them on a VM's console."""
     lines = ["-----BEGIN SSH HOST KEY KEYS-----", *keys, "-----END SSH HOST KEY KEYS-----"]
     return "".join(f"{line}\r\n" for line in lines)
 
@@ -90,7 +90,7 @@ class Databases(Protocol):
     """PostgreSQL servers reachable only from the VPC network that their range is peered with."""
 
     def create(self, spec: DatabaseSpec) -> None:
-        """Create and start; returns when the server answers queries."""
+        """Create and start a server; returns when it answers queries."""
 
     def start(self, id: str) -> None:
         """Start a stopped server; returns when it answers queries."""
@@ -99,31 +99,31 @@ class Databases(Protocol):
         """Shut the server down cleanly."""
 
     def restart(self, id: str, flags: dict[str, str] | None = None) -> None:
-        """Restart; ``flags`` replaces the whole set of flags when given."""
+        """Restart the server; ``flags``, if given, replaces all flags."""
 
     def delete(self, id: str) -> None:
         """Remove the server and its data. Its backups stay until delete_backup."""
 
     def set_require_ssl(self, id: str, require_ssl: bool) -> None:
-        """Whether connections without TLS are refused; for new connections."""
+        """Set whether new connections must use TLS."""
 
     def set_certificate(self, id: str, certificate: str, key: str) -> None:
-        """Another server certificate and its key, PEM; for new connections."""
+        """Replace the server certificate and its key (PEM) for new connections."""
 
     def running(self, id: str) -> bool:
-        """True while the server runs; False also for one that is not there."""
+        """Return whether the server runs; False for a missing server."""
 
     def ids(self) -> list[str]:
-        """Ids of all servers, running or not."""
+        """Return the ids of all servers, running or not."""
 
     def execute(self, id: str, sql: str, *, database: str = "postgres") -> list[list[str]]:
-        """Run SQL as superuser inside the server; rows as text, NULL as an empty string."""
+        """Run SQL as superuser inside the server; returns rows as text, NULL as an empty string."""
 
     def backup(self, id: str, backup_id: str) -> None:
         """Take a consistent backup of the whole server."""
 
     def restore(self, id: str, backup_id: str, from_id: str) -> None:
-        """Replace everything in server ``id`` by the backup taken from server ``from_id``."""
+        """Replace all data of server ``id`` with the backup taken from server ``from_id``."""
 
     def delete_backup(self, id: str, backup_id: str) -> None:
         """Remove one backup."""
@@ -139,7 +139,7 @@ class Subnet:
 
 @dataclass(frozen=True)
 class AddressMap:
-    """An external address and the internal address that it stands for, one to one."""
+    """An external address and the internal address that it is translated to, one to one."""
 
     external: str
     internal: str
@@ -147,11 +147,11 @@ class AddressMap:
 
 @dataclass(frozen=True)
 class Rule:
-    """A firewall rule with its targets already resolved to internal addresses (None: every machine of the network).
+    """A firewall rule with its targets resolved to internal addresses (None: every VM of the network).
 
     ``protocols`` holds pairs such as ``("tcp", ("22", "8000-8080"))``, ``("icmp", ())``, ``("all", ())``; empty means
-    every protocol. Lower ``priority`` wins; between equals a deny wins. ``source_ranges`` matter for ingress,
-    ``destination_ranges`` for egress; empty means anywhere.
+    every protocol. The lower ``priority`` wins; with equal priority, deny wins. ``source_ranges`` apply to ingress,
+    ``destination_ranges`` to egress; empty means any address.
     """
 
     network: str
@@ -166,7 +166,7 @@ class Rule:
 
 @dataclass(frozen=True)
 class NetworkState:
-    """The whole network as it should be."""
+    """The desired state of the whole network."""
 
     subnetworks: tuple[Subnet, ...] = ()
     peered_ranges: tuple[Subnet, ...] = ()
@@ -178,12 +178,12 @@ class Network(Protocol):
     """Addresses, address translation and firewall of all VPC networks."""
 
     def apply(self, wanted: NetworkState) -> None:
-        """Make the network exactly so. Declarative and idempotent: the whole state at once."""
+        """Apply the desired state of the whole network. Declarative and idempotent."""
 
 
 @dataclass(frozen=True)
 class Engine:
-    """The three parts together, as the services receive them."""
+    """VMs, databases and network, as passed to the services."""
 
     machines: Machines
     databases: Databases

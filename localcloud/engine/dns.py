@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""The name server at 169.254.169.254: Google's names lead to the local cloud, all others to the world."""
+"""The name server at 169.254.169.254: resolves Google's names to the local cloud, forwards all others."""
 
 from __future__ import annotations
 
@@ -20,25 +20,25 @@ _OWN_ZONES = ("googleapis.com", "accounts.google.com")
 _FORWARD_SECONDS = 3.0
 
 Lookup = Callable[[str], "str | None"]
-"""From ``NAME.ZONE.c.PROJECT.internal`` to an internal address, None when there is no such machine."""
+"""Maps ``NAME.ZONE.c.PROJECT.internal`` to an internal address, or to None if there is no such VM."""
 
 
 class Resolver(BaseResolver):  # type: ignore[misc]  # dnslib is untyped
-    """Answers one question: from its own knowledge, or from the host's resolvers."""
+    """Answers a question from its own names or from the host's resolvers."""
 
     def __init__(self, lookup: Lookup, upstream: Sequence[str] | None = None) -> None:
         self._lookup = lookup
         self._upstream = list(host_resolvers() if upstream is None else upstream)
 
     def resolve(self, request: DNSRecord, handler: DNSHandler) -> DNSRecord:
-        """The answer to a request; SERVFAIL when no resolver of the host answers."""
+        """Return the answer to a request; SERVFAIL if no resolver of the host answers."""
         name = str(request.q.qname).rstrip(".").lower()
         reply = request.reply()
         own, address = self._own(name)
         if own:
             if address is None:
                 reply.header.rcode = RCODE.NXDOMAIN
-            elif request.q.qtype in (QTYPE.A, QTYPE.ANY):  # the name is there, other types are not
+            elif request.q.qtype in (QTYPE.A, QTYPE.ANY):  # the name exists, without records of other types
                 reply.add_answer(RR(request.q.qname, QTYPE.A, rdata=A(address), ttl=30))
             return reply
         if name == "254.169.254.169.in-addr.arpa" and request.q.qtype == QTYPE.PTR:
@@ -47,7 +47,7 @@ class Resolver(BaseResolver):  # type: ignore[misc]  # dnslib is untyped
         return self._forward(request, tcp=handler.protocol == "tcp")
 
     def _own(self, name: str) -> tuple[bool, str | None]:
-        """Whether the name is ours to answer, and its address."""
+        """Return whether the name is our own, and its address."""
         if name in _OWN_NAMES or any(name == zone or name.endswith(f".{zone}") for zone in _OWN_ZONES):
             return True, METADATA_ADDRESS
         if name == "internal" or name.endswith(".internal"):
@@ -62,7 +62,7 @@ class Resolver(BaseResolver):  # type: ignore[misc]  # dnslib is untyped
                 return DNSRecord.parse(answer)
             except (OSError, ValueError):
                 continue
-        if not self._upstream:  # the host resolves by other means than name servers: ask it
+        if not self._upstream:  # the host has no name servers: use its resolver library
             return self._ask_host(request)
         reply = DNSRecord.parse(packet).reply()
         reply.header.rcode = RCODE.SERVFAIL
@@ -83,7 +83,7 @@ class Resolver(BaseResolver):  # type: ignore[misc]  # dnslib is untyped
 
 
 class NameServer:
-    """UDP and TCP listeners around a resolver, each in a thread of its own."""
+    """UDP and TCP listeners for a resolver, each in a thread of its own."""
 
     def __init__(self, resolver: Resolver, address: str, port: int) -> None:
         self._servers = [
@@ -92,12 +92,12 @@ class NameServer:
         self._lock = threading.Lock()
 
     def start(self) -> None:
-        """Begin to answer."""
+        """Start the listeners."""
         for server in self._servers:
             server.start_thread()
 
     def stop(self) -> None:
-        """Stop answering and free the ports."""
+        """Stop the listeners and free the ports."""
         with self._lock:
             for server in self._servers:
                 server.stop()
@@ -105,7 +105,7 @@ class NameServer:
 
 
 class _Silent:
-    """dnslib logs every packet to standard output unless given a logger: this one says nothing."""
+    """A logger that drops all messages. By default dnslib logs every packet to standard output."""
 
     def __getattr__(self, name: str) -> Callable[..., None]:
         return lambda *_: None

@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""The engine that `serve --engine docker` loads: containers, nftables, and the doors that machines use."""
+"""The engine of `serve --engine docker`: containers, nftables and the listeners for VMs."""
 
 from __future__ import annotations
 
@@ -28,12 +28,12 @@ _held: list[IO[str]] = []
 
 
 def authority(settings: Settings) -> Authority:
-    """The local cloud's certificate authority."""
+    """Return the local cloud's CA."""
     return Authority(settings.home / "ca")
 
 
 def build(settings: Settings) -> Engine:
-    """The engine on this host; machines and databases of an earlier run are found again."""
+    """Return the engine on this host. It finds the VMs and databases of an earlier run."""
     _only_one(settings)
     client = docker_common.connect()
     network = NftNetwork(settings.home)
@@ -42,7 +42,7 @@ def build(settings: Settings) -> Engine:
 
 
 def _only_one(settings: Settings) -> None:
-    """There is one network and one set of ports for machines on a host. Held until the process ends."""
+    """Take the host's lock until the process ends: there is one network and one set of ports for VMs."""
     try:
         _held.append(locks.hold(locks.MACHINE, str(settings.home)))
     except locks.Taken as taken:
@@ -50,7 +50,7 @@ def _only_one(settings: Settings) -> None:
 
 
 def listeners(cloud: Cloud, app: App) -> list[Listener]:
-    """Metadata server, Google's APIs over TLS, name server. The Compute service says who a machine is."""
+    """Return the metadata server, Google's APIs over TLS and the name server. The Compute service identifies VMs."""
     directory: metadata.InstanceDirectory = importlib.import_module(COMPUTE).instance_directory(cloud)
     server = metadata.MetadataServer(directory, cloud.auth, metadata.CHANGES)
     certificate, key = api_certificate(authority(cloud.settings), cloud.settings.home / "ca")

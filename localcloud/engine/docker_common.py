@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""What machines and databases share: names, labels, Docker networks, files in containers, waiting."""
+"""Names, labels, Docker networks, files in containers and waiting, shared by VMs and databases."""
 
 from __future__ import annotations
 
@@ -30,12 +30,12 @@ LABEL = "mlflow-localcloud"
 KIND_LABEL = "mlflow-localcloud.kind"
 ID_LABEL = "mlflow-localcloud.id"
 BRIDGE_PREFIX = "mlc"
-"""Every network interface of the local cloud begins so; the packet filter relies on it."""
+"""Prefix of every network interface of the local cloud. The packet filter relies on it."""
 
 
 @dataclass(frozen=True)
 class File:
-    """One file to be put into a container; ``owner`` is a numeric user and group id."""
+    """A file to write into a container; ``owner`` is a numeric user and group id."""
 
     content: str | bytes
     mode: int = 0o644
@@ -44,11 +44,11 @@ class File:
 
 _networks = threading.Lock()
 LOGS = LogConfig(type="json-file", config={"max-size": "5m", "max-file": "1"})
-"""What containers write is kept, but not for ever."""
+"""Limit the size of the containers' logs."""
 
 
 def connect() -> docker.DockerClient:
-    """A client of the Docker engine, or an EngineError that says what to do."""
+    """Return a client of the Docker engine. Raises EngineError with the remedy."""
     try:
         client = docker.from_env(timeout=180)
         client.ping()
@@ -58,12 +58,12 @@ def connect() -> docker.DockerClient:
 
 
 def container_name(kind: str, id: str) -> str:
-    """The Docker name of a machine or database."""
+    """Return the container name of a VM or database."""
     return f"{PREFIX}-{kind}-{id}"
 
 
 def find(client: docker.DockerClient, kind: str, id: str) -> Container:
-    """The container of a machine or database; raises NotFound."""
+    """Return the container of a VM or database. Raises NotFound."""
     try:
         return client.containers.get(container_name(kind, id))
     except DockerNotFound:
@@ -71,13 +71,13 @@ def find(client: docker.DockerClient, kind: str, id: str) -> Container:
 
 
 def ids(client: docker.DockerClient, kind: str) -> list[str]:
-    """Ids of all containers of one kind, running or not."""
+    """Return the ids of all containers of one kind, running or not."""
     found = client.containers.list(all=True, ignore_removed=True, filters={"label": f"{KIND_LABEL}={kind}"})
     return sorted(container.labels[ID_LABEL] for container in found)
 
 
 def running(client: docker.DockerClient, kind: str, id: str) -> bool:
-    """Whether the container runs; False when it is not there."""
+    """Return whether the container runs; False if it does not exist."""
     try:
         return bool(find(client, kind, id).status == "running")
     except NotFound:
@@ -85,7 +85,7 @@ def running(client: docker.DockerClient, kind: str, id: str) -> bool:
 
 
 def remove(client: docker.DockerClient, kind: str, id: str) -> None:
-    """Remove a container, its anonymous volumes and the network it was the last one in; fine when it is gone."""
+    """Remove a container, its anonymous volumes and its networks if they are unused. Idempotent."""
     networks: set[str] = set()
     try:
         container = find(client, kind, id)
@@ -105,19 +105,19 @@ def _networks_of(container: Container) -> set[str]:
 
 
 def _remove_unused(client: docker.DockerClient, networks: set[str]) -> None:
-    """A range that nobody is in any more must be free for the next network that wants it."""
+    """Remove unused networks, so that other networks can use their ranges."""
     with _networks:
         ours = client.containers.list(all=True, ignore_removed=True, filters={"label": KIND_LABEL})
-        # A container that does not run is in its network all the same, though the network does not list it.
+        # A stopped container still belongs to its network, though the network does not list it.
         used = set().union(*(_networks_of(container) for container in ours))
         for network in client.networks.list(filters={"label": f"{LABEL}=network"}):
             if network.name in networks - used:
-                with contextlib.suppress(APIError):  # somebody moved in meanwhile
+                with contextlib.suppress(APIError):  # another container joined the network meanwhile
                     network.remove()
 
 
 def labels(kind: str, id: str) -> dict[str, str]:
-    """The labels by which a container is found again, also by a later process."""
+    """Return the labels by which later processes find a container."""
     return {LABEL: kind, KIND_LABEL: kind, ID_LABEL: id}
 
 
@@ -136,7 +136,7 @@ def put_files(container: Container, files: Mapping[str, File]) -> None:
 
 
 def wait_until(done: Callable[[], bool], seconds: float, failure: str) -> None:
-    """Poll until ``done``; an EngineError with ``failure`` after ``seconds``."""
+    """Poll until ``done`` returns true. Raises EngineError with ``failure`` after ``seconds``."""
     deadline = time.monotonic() + seconds
     while not done():
         if time.monotonic() > deadline:
@@ -145,28 +145,28 @@ def wait_until(done: Callable[[], bool], seconds: float, failure: str) -> None:
 
 
 def console(container: Container, lines: int | Literal["all"] = "all") -> str:
-    """What a container wrote, or the last lines of it."""
+    """Return a container's output, or its last lines."""
     return b"".join([container.logs(tail=lines, stream=False)]).decode(errors="replace")
 
 
 def tail(container: Container, lines: int = 15) -> str:
-    """The last lines that a container wrote, for error messages."""
+    """Return the last lines of a container's output, for error messages."""
     return console(container, lines).strip()
 
 
 def bridge_name(network: str, cidr: str) -> str:
-    """The host's interface for one range: a hash, because an interface name has at most 15 characters."""
+    """Return the host's bridge name for a range: a hash, because interface names have at most 15 characters."""
     return BRIDGE_PREFIX + hashlib.sha256(f"{network} {cidr}".encode()).hexdigest()[:10]
 
 
 def ensure_network(client: docker.DockerClient, network: str, cidr: str) -> str:
-    """The Docker network of a subnetwork or peered range, made on first use; returns its name.
+    """Return the name of the Docker network of a subnetwork or peered range. Creates it on first use.
 
-    Docker neither translates addresses on it nor filters: that is the packet filter's job.
+    Docker neither translates addresses on it nor filters packets: the packet filter does.
     """
     bridge = bridge_name(network, cidr)
     name = f"{PREFIX}-{bridge.removeprefix(BRIDGE_PREFIX)}"
-    with _networks:  # older engines let two networks have one name
+    with _networks:  # older engines allow two networks with the same name
         if not client.networks.list(names=[f"^{name}$"]):
             refuse_collision(cidr, ours=BRIDGE_PREFIX)
             _make_network(client, name, bridge, network, cidr)
@@ -183,7 +183,7 @@ def _make_network(client: docker.DockerClient, name: str, bridge: str, network: 
             options={
                 "com.docker.network.bridge.name": bridge,
                 "com.docker.network.bridge.enable_ip_masquerade": "false",
-                # Engines from 28 on drop what comes from elsewhere unless told so; older ones do not know the option.
+                # Without this option Docker 28 and newer drop packets from other networks. Older versions lack it.
                 "com.docker.network.bridge.gateway_mode_ipv4": "routed",
             },
             labels={LABEL: "network", f"{LABEL}.network": network, f"{LABEL}.cidr": cidr},
@@ -195,15 +195,15 @@ def _make_network(client: docker.DockerClient, name: str, bridge: str, network: 
 
 
 def one_card(client: docker.DockerClient, network: str, ip: str) -> Any:
-    """One network card with a fixed address, as Docker's low-level API wants it told."""
+    """Return the configuration of one network interface with a fixed address for Docker's low-level API."""
     endpoint: Any = {network: client.api.create_endpoint_config(ipv4_address=ip)}
     return client.api.create_networking_config(endpoint)
 
 
 def remove_all(client: docker.DockerClient) -> dict[str, list[str]]:
-    """Remove all containers, volumes and networks of the local cloud; their names by kind.
+    """Remove all containers, volumes and networks of the local cloud; return their names by kind.
 
-    Containers are known by their kind: the plain label is on the images too, and so on what others started from them.
+    Find containers by their kind label: images have the plain label, and so has any container started from them.
     """
     removed: dict[str, list[str]] = {}
     for what, find_all in _ours(client).items():
@@ -215,7 +215,7 @@ def remove_all(client: docker.DockerClient) -> dict[str, list[str]]:
 
 
 def left(client: docker.DockerClient) -> list[str]:
-    """What the engine has of any local cloud, in words; the images do not count. Nothing after :func:`remove_all`."""
+    """Return descriptions of all remaining resources of any local cloud in the engine, except images."""
     return [
         f"Docker {what.removesuffix('s')} {each.name}"
         for what, find_all in _ours(client).items()
@@ -231,7 +231,7 @@ _HOW: dict[str, dict[str, bool]] = {
 
 
 def _ours(client: docker.DockerClient) -> dict[str, Callable[[], list[Any]]]:
-    """How to find what bears our labels, in the order in which it can be removed."""
+    """Return functions that list the resources with our labels, in the order in which they can be removed."""
     return {
         "containers": lambda: client.containers.list(all=True, ignore_removed=True, filters={"label": KIND_LABEL}),
         "volumes": lambda: client.volumes.list(filters={"label": KIND_LABEL}),
@@ -240,7 +240,7 @@ def _ours(client: docker.DockerClient) -> dict[str, Callable[[], list[Any]]]:
 
 
 def run(*command: str, input: str | None = None) -> str:
-    """Run a host command; its output, or an EngineError with what it complained about."""
+    """Run a host command and return its output. Raises EngineError with its error output."""
     try:
         done = subprocess.run(command, input=input, capture_output=True, text=True, check=False)
     except FileNotFoundError:

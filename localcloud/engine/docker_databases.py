@@ -1,10 +1,10 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""Database servers as containers with PostgreSQL for PID 1, data and backups in Docker volumes.
+"""Database servers as containers with PostgreSQL as PID 1, data and backups in Docker volumes.
 
-The superuser is ``cloudsqladmin``, as on Cloud SQL, and reaches the server through its Unix socket only. Users
-authenticate by SCRAM. Backups are physical copies (``pg_basebackup``): a restore brings back every database, role
-and password.
+The superuser is ``cloudsqladmin``, as on Cloud SQL; it connects only through the server's Unix socket. Users
+authenticate by SCRAM. Backups are physical copies (``pg_basebackup``): a restore brings back every database, role and
+password.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class DockerDatabases:
 
     def create(self, spec: DatabaseSpec) -> None:
         name = image_name(spec.version)
-        self.delete(spec.id)  # left over from an interrupted attempt
+        self.delete(spec.id)  # remains of an interrupted attempt
         tag = image.ensure(name, self._client)
         network = common.ensure_network(self._client, spec.network, spec.range_cidr)
         self._client.volumes.create(_volume(spec.id), labels=common.labels("data", spec.id))
@@ -67,7 +67,7 @@ class DockerDatabases:
                 labels=common.labels(KIND, spec.id),
                 host_config=host_config,
                 networking_config=common.one_card(self._client, network, spec.ip),
-                stop_signal="SIGINT",  # PostgreSQL's fast shutdown: roll back, write everything, end
+                stop_signal="SIGINT",  # PostgreSQL's fast shutdown: roll back, write, exit
             )
             container = self._client.containers.get(made["Id"])
             _configure(container, spec)
@@ -110,29 +110,29 @@ class DockerDatabases:
         return common.ids(self._client, KIND)
 
     def set_require_ssl(self, id: str, require_ssl: bool) -> None:
-        """Whether connections without TLS are refused; for new connections."""
+        """Set whether new connections must use TLS."""
         container = common.find(self._client, KIND, id)
         _configure(container, replace(_read_spec(container), require_ssl=require_ssl))
         self._reload(container)
 
     def set_certificate(self, id: str, certificate: str, key: str) -> None:
-        """Another server certificate; for new connections."""
+        """Replace the server certificate for new connections."""
         container = common.find(self._client, KIND, id)
         _configure(container, replace(_read_spec(container), server_certificate=certificate, server_key=key))
         self._reload(container)
 
     def execute(self, id: str, sql: str, *, database: str = "postgres") -> list[list[str]]:
         command = ["psql", "-X", "-q", "--csv", "-t", "-v", "ON_ERROR_STOP=1", "-v", "VERBOSITY=verbose"]
-        # From standard input: statements may hold passwords, which do not belong on a command line.
+        # Use standard input: statements may contain passwords, which must not appear on a command line.
         status, output, errors = self._exec(id, [*command, "-U", SUPERUSER, "-d", database, "-f", "-"], sql)
         if status != 0:
             raise EngineError(f"PostgreSQL refused: {errors.strip() or output.strip()}")
-        # A row of one NULL is an empty line, which the csv module reads as no column at all.
+        # A row with a single NULL is an empty line, which the csv module reads as a row without columns.
         return [row or [""] for row in csv.reader(io.StringIO(output))]
 
     def backup(self, id: str, backup_id: str) -> None:
         path = _backup_path(id, backup_id)
-        # Into a temporary name first: a backup is whole or not there.
+        # Write to a temporary name first: a backup must be complete or absent.
         script = (
             f"set -e; mkdir -p /backups/{id}; rm -rf {path}.part {path}; "
             f"pg_basebackup -U {SUPERUSER} -D {path}.part --checkpoint=fast --wal-method=stream; mv {path}.part {path}"
@@ -144,7 +144,7 @@ class DockerDatabases:
     def restore(self, id: str, backup_id: str, from_id: str) -> None:
         container = common.find(self._client, KIND, id)
         path = _backup_path(from_id, backup_id)
-        # The check comes before anything is lost.
+        # Check the backup before any data is removed.
         script = (
             f"set -e; test -e {path}/PG_VERSION || exit 44; cmp -s {path}/PG_VERSION {_DATA}/PG_VERSION || exit 45; "
             f"find {_DATA} -mindepth 1 -delete; cp -a {path}/. {_DATA}/"
@@ -189,7 +189,7 @@ class DockerDatabases:
         def try_ready() -> bool:
             try:
                 return ready()
-            except APIError:  # the container ended between the two questions
+            except APIError:  # the container exited between the two calls
                 return False
 
         common.wait_until(try_ready, _START_SECONDS, f"database {id} did not answer")
@@ -218,7 +218,7 @@ class DockerDatabases:
         return int(status or 0), output, errors
 
     def _one_off(self, tag: str, id: str | None, script: str) -> tuple[int, str]:
-        """Run a script with the backups, and a server's data if named, in a container of its own."""
+        """Run a script in a temporary container with the backups and, if `id` is given, a server's data."""
         volumes = {_BACKUPS: {"bind": "/backups", "mode": "rw"}}
         if id is not None:
             volumes[_volume(id)] = {"bind": _DATA, "mode": "rw"}
@@ -238,7 +238,7 @@ class DockerDatabases:
 
 
 def image_name(version: str) -> str:
-    """The image for a version as Cloud SQL names it: ``POSTGRES_17`` → ``postgres-17``."""
+    """Return the image for a Cloud SQL version: ``POSTGRES_17`` → ``postgres-17``."""
     name = version.lower().replace("_", "-")
     if name not in image.RECIPES or not name.startswith("postgres-"):
         known = sorted(recipe.upper().replace("-", "_") for recipe in image.RECIPES if recipe.startswith("postgres-"))
@@ -247,9 +247,9 @@ def image_name(version: str) -> str:
 
 
 def postgresql_conf(flags: dict[str, str]) -> str:
-    """The server's configuration; flags of Cloud SQL's own (``cloudsql.…``) mean nothing to PostgreSQL."""
+    """Return the server's configuration. Cloud SQL's own flags (``cloudsql.…``) are dropped."""
     settings = {
-        "listen_addresses": "*",  # the container's one card on the peered range, and its loopback
+        "listen_addresses": "*",  # the container's interface on the peered range, and its loopback
         "port": "5432",
         "unix_socket_directories": "/run/postgresql",
         "ssl": "on",
@@ -267,7 +267,7 @@ def postgresql_conf(flags: dict[str, str]) -> str:
 
 
 def pg_hba(require_ssl: bool) -> str:
-    """Who may connect: users by SCRAM from the network, the superuser from inside only."""
+    """Return pg_hba.conf: users connect with SCRAM from the network, the superuser only from inside."""
     kind = "hostssl" if require_ssl else "host"
     return (
         f"local all {SUPERUSER} peer map=admin\n"
@@ -295,7 +295,7 @@ def _configure(container: Container, spec: DatabaseSpec) -> None:
 
 
 def _read_spec(container: Container) -> DatabaseSpec:
-    """The spec lives in the container, so that a later process can go on with it."""
+    """Return the spec, which is stored in the container so that later processes find it."""
     chunks, _ = container.get_archive(_SPEC)
     with tarfile.open(fileobj=io.BytesIO(b"".join(chunks))) as archive:
         member = archive.extractfile(archive.getmembers()[0])

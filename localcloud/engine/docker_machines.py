@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""Virtual machines as containers with systemd for PID 1, one network card and a disk of their own."""
+"""VMs as containers with systemd as PID 1, one network interface and a disk of their own."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _METADATA_ADDRESS = "169.254.169.254"
 class DockerMachines:
     """:class:`localcloud.engine.base.Machines` on Docker.
 
-    ``authority`` is the PEM file of the local cloud's certificate authority: machines trust it from their first boot.
+    ``authority`` is the PEM file of the local cloud's CA. VMs trust it from their first boot.
     """
 
     def __init__(self, client: docker.DockerClient | None = None, authority: Path | None = None) -> None:
@@ -30,7 +30,7 @@ class DockerMachines:
         self._authority = authority
 
     def create(self, spec: MachineSpec) -> None:
-        common.remove(self._client, KIND, spec.id)  # left over from an interrupted attempt
+        common.remove(self._client, KIND, spec.id)  # remains of an interrupted attempt
         tag = image.ensure(spec.image, self._client)
         network = common.ensure_network(self._client, spec.network, spec.subnetwork_cidr)
         hostname, _, domain = spec.hostname.partition(".")
@@ -38,11 +38,11 @@ class DockerMachines:
         host_config = api.create_host_config(
             # SYS_PTRACE: a unit with PrivateUsers= and ProtectProc= needs it.
             cap_add=["SYS_ADMIN", "NET_ADMIN", "SYS_PTRACE"],
-            # systemd needs mount and friends. The host's cgroup namespace with the hierarchy bound in works on cgroup
-            # v1, v2 and hybrids; a private namespace with the bind breaks Debian 13's journald.
+            # systemd needs mount. The host's cgroup namespace with a bind mount of the hierarchy works on cgroup v1, v2
+            # and hybrid; with a private namespace, Debian 13's journald fails.
             security_opt=["seccomp=unconfined", "apparmor=unconfined"],
             binds=["/sys/fs/cgroup:/sys/fs/cgroup:rw"],
-            tmpfs={"/run": "", "/run/lock": "", "/tmp": "exec,mode=1777"},  # noqa: S108 - the machine's own
+            tmpfs={"/run": "", "/run/lock": "", "/tmp": "exec,mode=1777"},  # noqa: S108 - the VM's own directory
             dns=[_METADATA_ADDRESS],
             dns_search=[*([domain] if domain else []), "google.internal"],
             extra_hosts={"metadata.google.internal": _METADATA_ADDRESS},
@@ -53,7 +53,7 @@ class DockerMachines:
         try:
             made = api.create_container(
                 tag,
-                # systemd hands credentials (LoadCredential=) over shared mounts, which a container does not start with.
+                # systemd passes credentials (LoadCredential=) over shared mounts; a container starts without them.
                 command=["/bin/sh", "-c", "mount --make-rshared / && exec /lib/systemd/systemd"],
                 name=common.container_name(KIND, spec.id),
                 hostname=hostname,
@@ -61,7 +61,7 @@ class DockerMachines:
                 labels=common.labels(KIND, spec.id),
                 host_config=host_config,
                 networking_config=common.one_card(self._client, network, spec.internal_ip),
-                tty=True,  # /dev/console, where systemd says how the boot goes
+                tty=True,  # /dev/console, where systemd logs the boot
                 stop_signal="SIGRTMIN+3",  # systemd: power off cleanly
             )
             container = self._client.containers.get(made["Id"])
@@ -103,12 +103,12 @@ class DockerMachines:
         return common.ids(self._client, KIND)
 
     def run(self, id: str, *command: str) -> tuple[int, str]:
-        """Run a command inside, as root, past every firewall: exit status and output. For diagnosis and tests."""
+        """Run a command in the VM as root, for diagnosis and tests; return exit status and output."""
         result = common.find(self._client, KIND, id).exec_run(list(command), demux=False)
         return int(result.exit_code or 0), cast("bytes", result.output).decode(errors="replace")
 
     def console(self, id: str) -> str:
-        """What the machine wrote to its console since it was created; the host keys stand in for cloud-init's."""
+        """Return the VM's console output since its creation, with SSH host keys in the place of cloud-init's."""
         text = common.console(common.find(self._client, KIND, id))
         if not self.running(id):
             return text

@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""Starts the Docker engine where none answers, and stops it again if it was started here."""
+"""Starts the Docker engine if none answers, and stops it if this module started it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _SYSTEMD = Path("/run/systemd/system")
 
 
 def answers() -> bool:
-    """Whether a Docker engine answers."""
+    """Return whether a Docker engine answers."""
     try:
         client = docker.from_env(timeout=10)
         client.ping()
@@ -35,7 +35,7 @@ def answers() -> bool:
 
 
 def ensure(home: Path) -> str:
-    """See to it that an engine answers: says in words what was done. Raises EngineError with what to do otherwise."""
+    """Ensure that a Docker engine answers; return a description of the result. Raises EngineError with the remedy."""
     if answers():
         return "was running"
     if os.environ.get("DOCKER_HOST"):
@@ -52,7 +52,7 @@ def ensure(home: Path) -> str:
     if shutil.which("dockerd") is None:
         raise EngineError("there is no Docker engine: apt-get install docker.io")
     home.mkdir(parents=True, exist_ok=True, mode=0o700)
-    # The engine needs forwarding too, and switches it on by itself.
+    # The engine needs forwarding, too, and enables it.
     sysctls.remember(home)
     log = home / "dockerd.log"
     log.touch(mode=0o600)
@@ -71,11 +71,11 @@ def ensure(home: Path) -> str:
 
 
 def stop(home: Path) -> bool:
-    """Stop the engine if :func:`ensure` started it as a process of ours; True if it did."""
+    """Stop the engine if :func:`ensure` started it as our process. Return whether it did."""
     path = _pid_file(home)
     if not path.exists():
         return False
-    with contextlib.suppress(ValueError):  # of a process that was killed before it had written the number
+    with contextlib.suppress(ValueError):  # the process was killed before it wrote its id
         _end(int(path.read_text()))
     path.unlink()
     return True
@@ -90,7 +90,7 @@ def _end(pid: int) -> None:
 
 
 def is_process(pid: int, word: str) -> bool:
-    """Whether a process lives and its command line contains a word: a pid file may be older than the last boot."""
+    """Return whether a process runs with this word in its command line: a pid file may be older than the last boot."""
     try:
         state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
         return state != "Z" and word in Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace")
@@ -130,7 +130,7 @@ def _diagnosis(log: Path) -> str:
 
 
 def _remedy(last: str) -> str:
-    """What to do about an engine with these last words."""
+    """Return the remedy for an engine that failed with these last lines."""
     if "iptables" in last and any(word in last for word in ("nf_tables", "Failed to initialize nft", "legacy")):
         return (
             "its packet filter commands fail on this kernel. Try `update-alternatives --set iptables "

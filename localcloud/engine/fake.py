@@ -1,8 +1,8 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""An engine in memory: it keeps the promises of :mod:`localcloud.engine.base` and runs nothing.
+"""An engine in memory with the interface of :mod:`localcloud.engine.base`. It runs nothing.
 
-For contract tests, and for a local cloud on a machine without Docker. Everything is open to inspection.
+For contract tests, and for a local cloud on a host without Docker. Tests can inspect all its state.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ if TYPE_CHECKING:
 
 
 class FakeMachines:
-    """Machines that are only rows: ``specs`` by id, the set of ids ``on``, and the ``log`` of what was asked.
+    """VMs in memory: ``specs`` by id, the ids of running VMs in ``on``, and the calls in ``log``.
 
-    Each has SSH host keys on its disk (``host_keys``) and prints them on its console; ``on_boot`` is called with a
-    machine whenever it boots. The guest agent fails to upload keys of the types in ``lost_uploads``.
+    Each VM has SSH host keys on its disk (``host_keys``) and prints them on its console. ``on_boot`` is called with a
+    VM at each boot. The guest agent fails to upload keys of the types in ``lost_uploads``.
     """
 
     def __init__(self) -> None:
@@ -85,7 +85,7 @@ class FakeMachines:
 
 
 class FakeDatabases:
-    """Servers that remember the statements they were given; ``answers`` scripts what ``execute`` returns."""
+    """Servers that record their statements; ``answers`` scripts the results of ``execute``."""
 
     def __init__(self) -> None:
         self.specs: dict[str, DatabaseSpec] = {}
@@ -161,14 +161,14 @@ class FakeDatabases:
 
 
 class FakeNetwork:
-    """Remembers every state it was asked for; ``state`` is the last."""
+    """A network that records each applied state; ``state`` is the last."""
 
     def __init__(self) -> None:
         self.history: list[NetworkState] = []
 
     @property
     def state(self) -> NetworkState:
-        """The state wanted last."""
+        """Return the last applied state."""
         return self.history[-1] if self.history else NetworkState()
 
     def apply(self, wanted: NetworkState) -> None:
@@ -176,7 +176,7 @@ class FakeNetwork:
 
 
 class GuestAgent:
-    """Google's agent: on a machine's first boot it publishes the SSH host keys as guest attributes, once."""
+    """Google's guest agent: publishes the SSH host keys as guest attributes, once, on a VM's first boot."""
 
     def __init__(self, machines: FakeMachines, directory: InstanceDirectory) -> None:
         self._machines = machines
@@ -184,13 +184,13 @@ class GuestAgent:
         self._seen: set[str] = set()
 
     def start(self) -> None:
-        """Be there at every boot from now on; machines that run already count as just booted."""
+        """Run at every boot. VMs that run already count as just booted."""
         self._machines.on_boot = self._booted
         for id in sorted(self._machines.on):
             self._booted(self._machines.specs[id])
 
     def stop(self) -> None:
-        """No more."""
+        """Stop running at boots."""
         self._machines.on_boot = None
 
     def _booted(self, spec: MachineSpec) -> None:
@@ -206,29 +206,29 @@ class GuestAgent:
 
 
 def _public_keys() -> list[str]:
-    """Of the types that Google's guest agent makes."""
+    """Return public keys of the types that Google's guest agent creates."""
     keys = (ec.generate_private_key(ec.SECP256R1()), ed25519.Ed25519PrivateKey.generate(), _rsa_key())
     return [key.public_key().public_bytes(Encoding.OpenSSH, PublicFormat.OpenSSH).decode() for key in keys]
 
 
 @functools.cache
 def _rsa_key() -> rsa.RSAPrivateKey:
-    """One for all machines: making it takes long."""
+    """Return one key for all VMs: creating a key is slow."""
     return rsa.generate_private_key(public_exponent=65537, key_size=2048)
 
 
 def fake_engine() -> Engine:
-    """A fresh engine in memory."""
+    """Return an empty engine in memory."""
     return Engine(FakeMachines(), FakeDatabases(), FakeNetwork())
 
 
 def build(settings: Settings) -> Engine:
-    """The engine that `serve --engine fake` loads."""
+    """Return the engine of `serve --engine fake`."""
     return fake_engine()
 
 
 def listeners(cloud: Cloud, app: App) -> list[Listener]:
-    """No door, for no machine is there to come in; but the machines' agent is."""
+    """Return the guest agent only: there are no VMs, so no other listener is needed."""
     # Imported late: services import the engine's protocols.
     from localcloud.services.compute import instance_directory
 

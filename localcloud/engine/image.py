@@ -1,10 +1,10 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""Machine and database images, built from Debian packages because an image registry is not reachable everywhere.
+"""VM and database images, built from Debian packages because an image registry is not reachable everywhere.
 
-``mmdebstrap`` unpacks the packages, a script in ``image_files`` makes a machine of them, Docker imports the result.
-Where a registry does answer, ``MLFLOW_LOCALCLOUD_BASE_IMAGE=debian:{suite}`` starts from its image instead. Images are
-built once and kept: a label holds the hash of everything that went in, the host's certificate authorities included.
+``mmdebstrap`` unpacks the packages, a script in ``image_files`` completes the file system, Docker imports the result.
+If a registry is reachable, ``MLFLOW_LOCALCLOUD_BASE_IMAGE=debian:{suite}`` starts from its image instead. Images are
+built once: a label holds the hash of all inputs, including the host's certificate authorities.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ _EXCLUDED = ("/usr/share/doc/*", "/usr/share/man/*", "/usr/share/locale/*", "/us
 
 @dataclass(frozen=True)
 class Recipe:
-    """How one image is made: a Debian suite, packages, the script that finishes it, and how a container starts."""
+    """The recipe of an image: Debian suite, packages, script that completes it, start command of containers."""
 
     suite: str
     packages: tuple[str, ...]
@@ -82,18 +82,18 @@ RECIPES: dict[str, Recipe] = {
 
 
 def tag(name: str) -> str:
-    """The full name of an image in Docker, such as ``mlflow-localcloud/debian-13:latest``."""
+    """Return the full name of an image in Docker, such as ``mlflow-localcloud/debian-13:latest``."""
     return f"{PREFIX}/{name}:latest"
 
 
 def ensure(name: str, client: docker.DockerClient | None = None, *, rebuild: bool = False) -> str:
-    """Build the image unless it is there and current; returns its tag. Raises EngineError when it cannot be built."""
+    """Build the image unless a current image exists; return its tag. Raises EngineError if the build fails."""
     recipe = RECIPES.get(name)
     if recipe is None:
         raise EngineError(f"there is no image {name}; known are {', '.join(sorted(RECIPES))}")
     engine = client or docker.from_env(timeout=600)
     wanted = recipe_hash(recipe)
-    with _build_lock(name):  # two processes asking at once build it once
+    with _build_lock(name):  # concurrent callers build the image once
         if not rebuild and _current(engine, name, wanted):
             return tag(name)
         began = time.monotonic()
@@ -108,13 +108,13 @@ def ensure(name: str, client: docker.DockerClient | None = None, *, rebuild: boo
 
 
 def ensure_all(names: Iterable[str], *, rebuild: bool = False) -> list[str]:
-    """The same for several, side by side; returns their tags. An error is raised when none is being built any more."""
+    """Build several images in parallel; return their tags. An error is raised after all builds have ended."""
     with ThreadPoolExecutor() as pool:
         return list(pool.map(lambda name: ensure(name, docker_common.connect(), rebuild=rebuild), names))
 
 
 def recipe_hash(recipe: Recipe) -> str:
-    """A hash of everything that goes into an image."""
+    """Return a hash of all inputs of an image."""
     digest = hashlib.sha256(repr((recipe, _EXCLUDED, os.environ.get(BASE_IMAGE_VARIABLE, ""))).encode())
     for path in [*(_FILES / name for name in recipe.files), *host_authorities()]:
         digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
@@ -122,12 +122,12 @@ def recipe_hash(recipe: Recipe) -> str:
 
 
 def host_authorities() -> list[Path]:
-    """The certificate authorities that this host trusts on top of its distribution's."""
+    """Return the certificate authorities that this host trusts in addition to its distribution's."""
     return sorted(path for path in _HOST_AUTHORITIES.rglob("*.crt") if path.is_file())
 
 
 def remove_all(client: docker.DockerClient) -> list[str]:
-    """Remove every image that was built here; returns their names."""
+    """Remove every image that was built here; return their names."""
     removed = []
     for image in client.images.list(filters={"label": LABEL}):
         try:
@@ -135,7 +135,7 @@ def remove_all(client: docker.DockerClient) -> list[str]:
         except APIError as error:
             if error.status_code != 409:
                 raise
-            continue  # somebody's own container runs from it
+            continue  # a container that is not ours uses the image
         removed.extend(image.tags or [image.short_id])
     return removed
 
@@ -157,7 +157,7 @@ def _build_lock(name: str) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _build_context() -> Iterator[Path]:
-    """A directory with the image's files and the host's authorities, as the scripts expect it."""
+    """Yield a directory with the image's files and the host's certificate authorities, as the scripts expect it."""
     with tempfile.TemporaryDirectory(prefix=f"{PREFIX}-") as temporary:
         directory = Path(temporary) / _BUILD_DIRECTORY
         shutil.copytree(_FILES, directory)
@@ -185,8 +185,8 @@ def _build_from_packages(client: docker.DockerClient, name: str, recipe: Recipe,
             recipe.suite,
             "-",
         ]
-        # No mirror is named: mmdebstrap then uses its default one, with security and updates beside it.
-        # A session of its own: mmdebstrap ends its whole process group when something fails.
+        # No mirror is named: mmdebstrap then uses its default mirror with security and updates. A session of its own:
+        # mmdebstrap kills its whole process group on failure.
         with subprocess.Popen(
             command, stdout=subprocess.PIPE, stderr=log, env=_clean_environment(), start_new_session=True
         ) as process:
@@ -198,7 +198,7 @@ def _build_from_packages(client: docker.DockerClient, name: str, recipe: Recipe,
             except APIError as error:
                 raise EngineError(f"Docker could not import image {name}: {error.explanation}") from error
         if process.returncode != 0:
-            with contextlib.suppress(ImageNotFound):  # half a file system is no image
+            with contextlib.suppress(ImageNotFound):  # remove the image of an incomplete file system
                 client.images.remove(tag(name), force=True)
             log.seek(0)
             tail = "\n".join(log.read().decode(errors="replace").splitlines()[-15:])
@@ -206,7 +206,7 @@ def _build_from_packages(client: docker.DockerClient, name: str, recipe: Recipe,
 
 
 def _clean_environment() -> dict[str, str]:
-    """The environment without what a Python or shell of this project may have set for itself."""
+    """Return the environment without variables of this project's Python or shell."""
     kept = ("PATH", "HOME", "TMPDIR", "http_proxy", "https_proxy", "no_proxy", "SOURCE_DATE_EPOCH")
     return {"LC_ALL": "C.UTF-8", **{key: os.environ[key] for key in kept if key in os.environ}}
 

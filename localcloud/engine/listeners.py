@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""The doors that machines use: the metadata server, Google's APIs over TLS, and the name server."""
+"""The listeners for VMs: Google's APIs over TLS and the metadata server."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from localcloud.sockets import bound
 
 
 class _NotHttp(logging.Filter):
-    """Guest agents try gRPC on Google's names and fall back: a line of log for each attempt says nothing."""
+    """Drops log lines about gRPC: guest agents try gRPC on Google's names before they fall back to HTTP."""
 
     def filter(self, record: logging.LogRecord) -> bool:
         return "Invalid HTTP request" not in record.getMessage()
@@ -30,7 +30,7 @@ API_NAMES = ("*.googleapis.com", "googleapis.com", "accounts.google.com", "metad
 
 
 class AsgiListener:
-    """An ASGI application on one address, in a thread of its own; with TLS when a certificate is given."""
+    """An ASGI application on one address, in a thread of its own; with TLS if a certificate is given."""
 
     def __init__(
         self,
@@ -50,9 +50,9 @@ class AsgiListener:
                 log_level="warning",
                 access_log=False,
                 lifespan="off",
-                proxy_headers=False,  # a machine is known by its address: no header may say otherwise
+                proxy_headers=False,  # a VM is identified by its address: ignore headers
                 server_header=False,
-                timeout_graceful_shutdown=1,  # guest agents wait for an hour at a time
+                timeout_graceful_shutdown=1,  # guest agents wait for up to an hour
                 ssl_certfile=certificate,
                 ssl_keyfile=key,
             )
@@ -60,7 +60,7 @@ class AsgiListener:
         self._thread: threading.Thread | None = None
 
     def start(self) -> None:
-        """Listen; returns once it does."""
+        """Start the listener; returns once it listens."""
         try:
             listening = bound(*self._address)
         except OSError as error:
@@ -76,7 +76,7 @@ class AsgiListener:
             time.sleep(0.02)
 
     def stop(self) -> None:
-        """Stop listening."""
+        """Stop the listener."""
         if self._on_stop is not None:
             self._on_stop()
         self._server.should_exit = True
@@ -85,7 +85,7 @@ class AsgiListener:
 
 
 def api_certificate(authority: Authority, directory: Path) -> tuple[Path, Path]:
-    """A fresh certificate for Google's names; the files' paths (certificate, key)."""
+    """Create a certificate for Google's names; return the paths of certificate and key."""
     issued = authority.issue("googleapis.com", dns=API_NAMES)
     directory.mkdir(parents=True, exist_ok=True, mode=0o700)
     certificate, key = directory / "api.crt", directory / "api.key"

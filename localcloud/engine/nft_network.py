@@ -3,8 +3,8 @@
 """The VPC networks on this host: external addresses, address translation and firewall, in one nftables table.
 
 External addresses come from 198.51.100.0/24. The host's bridge ``mlc-ext`` is the Internet of the local cloud: the host
-itself (where Ansible runs) is 198.51.100.1 there, a test's outsider another address. An external address is a route and
-an entry in the translation maps, nothing a machine could see on its network card: as with Google's own.
+(the control node) is 198.51.100.1, an outsider in a test has another address. An external address is a route and an
+entry in the translation maps. As at Google, it is not visible on the VM's interface.
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ OUTSIDER_ADDRESS = "198.51.100.200"
 EXTERNAL_BRIDGE = f"{BRIDGE_PREFIX}-ext"
 NAT_DEVICE = f"{BRIDGE_PREFIX}-nat"
 PORTS = Ports(host=HOST_ADDRESS, metadata=8780, dns=8753, api=8743)
-"""Where the local cloud listens for machines; what they send to 169.254.169.254 arrives there."""
+"""The local cloud's ports for VMs. Packets from VMs to 169.254.169.254 are redirected there."""
 
 
 class NftNetwork:
     """:class:`localcloud.engine.base.Network` with nftables, iproute2 and two bridges. Needs root.
 
-    ``home`` is where it remembers how it found the host.
+    ``home`` stores the host's former settings.
     """
 
     def __init__(self, home: Path) -> None:
@@ -44,7 +44,7 @@ class NftNetwork:
         self._lock = threading.Lock()
 
     def prepare(self) -> None:
-        """Make what every state needs: forwarding, bridges, a door in Docker's own filter. Idempotent."""
+        """Create the base of every state: forwarding, bridges, and a rule in Docker's packet filter. Idempotent."""
         _require_programs()
         sysctls.remember(self._home)
         sysctls.write(sysctls.FORWARDING, "1")
@@ -57,9 +57,9 @@ class NftNetwork:
                 sysctls.write(f"net/ipv6/conf/{device}/disable_ipv6", "1", required=False)
             run("ip", "link", "set", device, "up")
         run("ip", "address", "replace", f"{HOST_ADDRESS}/24", "dev", EXTERNAL_BRIDGE)
-        # The bridge answers for external addresses, whose routes lead elsewhere.
+        # The bridge answers ARP for external addresses, whose routes use other interfaces.
         sysctls.write(f"net/ipv4/conf/{EXTERNAL_BRIDGE}/proxy_arp", "1")
-        # Without a pause before the answer, which the kernel makes when it answers for others.
+        # Disable the delay that the kernel adds when it answers for other hosts.
         sysctls.write(f"net/ipv4/neigh/{EXTERNAL_BRIDGE}/proxy_delay", "0")
         _open_doors()
 
@@ -70,7 +70,7 @@ class NftNetwork:
             self._set_routes({address.external for address in wanted.addresses})
 
     def remove(self) -> None:
-        """Take everything back that prepare and apply made."""
+        """Remove all changes of prepare and apply."""
         with self._lock:
             if shutil.which("nft") and _table_exists():
                 run("nft", "delete", "table", "ip", TABLE)
@@ -84,7 +84,7 @@ class NftNetwork:
 
     @staticmethod
     def left() -> list[str]:
-        """What is on the host of any local cloud's network, in words; nothing after a remove, but for Docker's part."""
+        """Return descriptions of the remaining network resources of any local cloud, except Docker networks."""
         found = [f"nftables table {TABLE}"] if shutil.which("nft") and _table_exists() else []
         if shutil.which("ip"):
             links = json.loads(run("ip", "-json", "link", "show") or "[]")
@@ -95,7 +95,7 @@ class NftNetwork:
 
     @staticmethod
     def _set_routes(wanted: set[str]) -> None:
-        """Host routes for the external addresses: they set the source address and let the bridge answer ARP."""
+        """Set host routes for the external addresses: they set the source address and make the bridge answer ARP."""
         rows = json.loads(run("ip", "-4", "-json", "route", "show", "dev", NAT_DEVICE) or "[]")
         present = {row["dst"].removesuffix("/32") for row in rows}
         for address in sorted(present - wanted):
@@ -106,13 +106,13 @@ class NftNetwork:
 
 @dataclass(frozen=True)
 class Outsider:
-    """Somebody elsewhere on the Internet: a network namespace with an address of its own."""
+    """A host elsewhere on the Internet: a network namespace with an address of its own."""
 
     namespace: str
     address: str
 
     def run(self, *command: str, timeout: float = 30) -> subprocess.CompletedProcess[str]:
-        """Run a command there; its exit status is not checked."""
+        """Run a command in the namespace. The exit status is not checked."""
         return subprocess.run(
             ["ip", "netns", "exec", self.namespace, *command],
             capture_output=True,
@@ -122,14 +122,14 @@ class Outsider:
         )
 
     def can_connect(self, address: str, port: int, seconds: float = 2) -> bool:
-        """Whether a TCP connection from there succeeds."""
+        """Return whether a TCP connection from the namespace succeeds."""
         script = f"import socket; socket.create_connection(({address!r}, {port}), {seconds}).close()"
         return self.run("python3", "-I", "-c", script, timeout=seconds + 20).returncode == 0
 
 
 @contextlib.contextmanager
 def outsider(address: str = OUTSIDER_ADDRESS) -> Iterator[Outsider]:
-    """An outsider on the external bridge for the time of a ``with`` block. Needs root and a prepared network."""
+    """Yield an outsider on the external bridge. Needs root and a prepared network."""
     number = address.rpartition(".")[2]
     namespace = f"mlflow-localcloud-{number}"
     outer, inner = f"{BRIDGE_PREFIX}-out{number}", f"{BRIDGE_PREFIX}-in{number}"
@@ -161,7 +161,7 @@ def _require_programs() -> None:
 
 
 def _ensure_bridge_netfilter() -> None:
-    """Machines of one subnetwork share a bridge: the firewall sees their packets only through br_netfilter."""
+    """Load br_netfilter: VMs of one subnetwork share a bridge, whose packets the firewall would not see otherwise."""
     with contextlib.suppress(OSError):
         subprocess.run(["modprobe", "br_netfilter"], capture_output=True, check=False)
     sysctls.write(sysctls.BRIDGE_FILTER, "1")
@@ -176,9 +176,9 @@ def _table_exists() -> bool:
 
 
 _OURS = f"{BRIDGE_PREFIX}+"
-# Docker drops forwarded packets between its networks; what concerns ours is decided in our table before it.
+# Docker drops packets that are forwarded between its networks. Our table has already filtered ours.
 _FORWARD_DOOR = (("-i", _OURS, "-j", "ACCEPT"), ("-o", _OURS, "-j", "ACCEPT"))
-# A host's own firewall (ufw, for one) may drop what it does not know: machines must reach metadata, names and APIs.
+# The host's own firewall (such as ufw) may drop unknown packets, but VMs need metadata, names and APIs.
 _INPUT_DOOR = tuple(
     ("-i", _OURS, "-d", HOST_ADDRESS, "-p", protocol, "--dport", str(port), "-j", "ACCEPT")
     for protocol, port in (("tcp", PORTS.metadata), ("tcp", PORTS.api), ("tcp", PORTS.dns), ("udp", PORTS.dns))
@@ -190,7 +190,7 @@ def _iptables(*arguments: str) -> bool:
 
 
 def _doors() -> Iterator[tuple[str, tuple[str, ...]]]:
-    # Only an engine with its own packet filter switched off has no DOCKER-USER chain: nothing to open there then.
+    # Only an engine whose packet filter is disabled has no DOCKER-USER chain. No rule is needed then.
     if _iptables("-n", "-L", "DOCKER-USER"):
         yield from (("DOCKER-USER", rule) for rule in _FORWARD_DOOR)
     yield from (("INPUT", rule) for rule in _INPUT_DOOR)
@@ -211,7 +211,7 @@ def _close_doors() -> None:
 
 
 def _remove_outsiders() -> None:
-    """What a killed test may have left behind."""
+    """Remove the outsiders of a killed test."""
     for name in _outsiders():
         run("ip", "netns", "delete", name)
 

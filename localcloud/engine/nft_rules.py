@@ -1,9 +1,9 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""From a :class:`NetworkState` to the text of an nftables table. Pure: nothing here touches the host.
+"""Render a :class:`NetworkState` as an nftables table. Pure: no access to the host.
 
-What it says, in Google's order: traffic of a known connection passes; egress rules of the sending machine; whether the
-two can reach each other at all (same network, peered range, or an external address); ingress rules of the receiver.
+The rules apply in Google's order: established connections; egress rules of the sender; reachability (same network,
+peered range or external address); ingress rules of the receiver.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _PROTOCOLS = {"icmp": "icmp", "esp": "esp", "ah": "ah", "ipip": "4"}
 
 @dataclass(frozen=True)
 class Ports:
-    """Where the local cloud listens for its machines."""
+    """The ports on which the local cloud listens for VMs."""
 
     host: str
     metadata: int
@@ -31,7 +31,7 @@ class Ports:
 
 
 def ruleset(state: NetworkState, ports: Ports, external_range: str) -> str:
-    """A script for ``nft -f`` that replaces the whole table in one transaction."""
+    """Return a script for ``nft -f`` that replaces the whole table in one transaction."""
     subnets = [subnet.cidr for subnet in state.subnetworks]
     peered = [subnet.cidr for subnet in state.peered_ranges]
     networks = sorted({subnet.network for subnet in state.subnetworks})
@@ -72,11 +72,11 @@ def _nat_chains(ports: Ports, external_range: str) -> list[str]:
         "}",
         "chain postrouting {",
         "type nat hook postrouting priority srcnat - 5; policy accept;",
-        # Machine to machine by external address: the receiver sees the sender's external address.
+        # Between VMs by external address: the receiver sees the sender's external address.
         "ct status dnat snat to ip saddr map @to_external",
         "ip saddr @ours ip daddr @ours return",
         f"ip daddr {external_range} snat to ip saddr map @to_external",
-        # The real Internet knows this host only.
+        # The real Internet knows only this host.
         "ip saddr @with_external masquerade",
         "}",
         "chain local_source {",
@@ -100,7 +100,7 @@ def _filter_chains(ports: Ports) -> list[str]:
         "}",
         "chain input {",
         "type filter hook input priority filter - 5; policy accept;",
-        # The ports for machines are for machines only, and only under the metadata server's address.
+        # Only VMs may use the ports for VMs, and only under the metadata server's address.
         f"ip saddr @subnets ct status dnat ct original ip daddr {METADATA_ADDRESS} accept",
         f'iifname != "lo" ip daddr {ports.host} meta l4proto {{ tcp, udp }}'
         f" th dport {{ {ports.metadata}, {ports.dns}, {ports.api} }} drop",
@@ -109,14 +109,14 @@ def _filter_chains(ports: Ports) -> list[str]:
         "ct state invalid drop",
         "ip saddr @peered drop",
         "jump egress",
-        # For a machine the host is somebody on the Internet.
+        # To a VM, the host is a host on the Internet.
         "ip saddr != @with_external drop",
         "}",
         "chain output_filter {",
         "type filter hook output priority filter - 5; policy accept;",
         "ip daddr != @ours accept",
         "ct state established,related accept",
-        # The host is outside: it reaches a machine by its external address or not at all.
+        # The host is outside the VPC: it reaches a VM by its external address only.
         "ct status & dnat != dnat drop",
         "jump ingress",
         "}",
@@ -137,7 +137,7 @@ def _reach_chain(state: NetworkState, names: dict[str, str]) -> list[str]:
         "ip daddr @peered drop",
         "ip daddr @subnets ct status dnat return",
         "ip daddr @subnets drop",
-        # Out of the cloud: only with an external address.
+        # Only VMs with an external address reach the Internet.
         "ip saddr @with_external accept",
         "drop",
         "}",
@@ -149,7 +149,7 @@ def _egress_chain(state: NetworkState, names: dict[str, str]) -> list[str]:
     for rule in _ordered(state, "EGRESS"):
         if rule.network not in names:
             continue
-        # Rules speak of the address that the machine used, before translation.
+        # Rules match the address that the VM used, before translation.
         for match in _protocol_matches(rule):
             source = _targets(state, rule)
             destination = _range_match("ct original ip daddr", rule.destination_ranges)
@@ -159,7 +159,7 @@ def _egress_chain(state: NetworkState, names: dict[str, str]) -> list[str]:
 
 
 def _ingress_chains(state: NetworkState, names: dict[str, str]) -> list[str]:
-    """Two chains: one for packets whose source is what it says, one for a machine that used an external address."""
+    """Return two chains: for untranslated source addresses, and for VMs that used an external address."""
     internal_of = {address.external: address.internal for address in state.addresses}
 
     def plain(ranges: tuple[str, ...]) -> str | None:
@@ -204,19 +204,19 @@ def _ingress_rules(
 
 
 def _ordered(state: NetworkState, direction: str) -> list[Rule]:
-    """Lower priority number first; between equals a deny first."""
+    """Sort rules by ascending priority number; with equal priority, deny first."""
     return sorted((rule for rule in state.firewall if rule.direction == direction), key=lambda r: (r.priority, r.allow))
 
 
 def _targets(state: NetworkState, rule: Rule) -> str | None:
-    """The addresses a rule is for, as an nftables expression; None when there are none."""
+    """Return a rule's target addresses as an nftables expression; None if there are none."""
     if rule.target_ips is None:
         return _braces(subnet.cidr for subnet in state.subnetworks if subnet.network == rule.network)
     return _braces(rule.target_ips) if rule.target_ips else None
 
 
 def _range_match(field: str, ranges: tuple[str, ...]) -> str | None:
-    """A match on IPv4 ranges: empty for anywhere, None when only IPv6 ranges are given (there is no IPv6 here)."""
+    """Return a match on IPv4 ranges: empty for any address, None for IPv6 ranges only (there is no IPv6 here)."""
     v4 = [cidr for cidr in ranges if ":" not in cidr]
     if not ranges or any(ipaddress.ip_network(cidr, strict=False).prefixlen == 0 for cidr in v4):
         return ""
@@ -245,7 +245,7 @@ def _join(*parts: str | None) -> str:
 
 
 def _collapse(cidrs: Iterable[str]) -> list[str]:
-    """Overlapping ranges merged: nftables refuses intervals that overlap."""
+    """Merge overlapping ranges: nftables refuses overlapping intervals."""
     return [
         str(network).removesuffix("/32")
         for network in ipaddress.collapse_addresses(ipaddress.IPv4Network(cidr, strict=False) for cidr in cidrs)

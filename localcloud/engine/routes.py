@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""The host's own routes and resolvers: the local cloud's ranges must not meet them."""
+"""The host's own routes and resolvers: the local cloud's ranges must not overlap them."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ RESOLV_CONF = Path("/etc/resolv.conf")
 
 
 def host_resolvers(path: Path = RESOLV_CONF) -> list[str]:
-    """IPv4 name servers that this host uses, in order."""
+    """Return the IPv4 name servers of this host, in order."""
     servers = []
     for line in path.read_text().splitlines() if path.exists() else []:
         words = line.split()
@@ -25,7 +25,7 @@ def host_resolvers(path: Path = RESOLV_CONF) -> list[str]:
 
 
 def host_routes() -> list[tuple[str, str]]:
-    """Destinations (CIDR) and devices of the host's routes, the default route left out."""
+    """Return destination (CIDR) and device of the host's routes, without the default route."""
     output = subprocess.run(["ip", "-4", "-json", "route", "show"], capture_output=True, text=True, check=True).stdout
     return [(row["dst"], row.get("dev", "")) for row in json.loads(output or "[]") if row["dst"] != "default"]
 
@@ -38,7 +38,7 @@ def refuse_collision(cidr: str, *, ours: str) -> None:
 
 
 def find_collision(cidr: str, routes: list[tuple[str, str]], resolvers: list[str], *, ours: str) -> str | None:
-    """What the range meets, in words; None if it is free."""
+    """Return a description of the overlapping route or resolver; None if the range is free."""
     wanted = ipaddress.ip_network(cidr)
     for destination, device in routes:
         if not device.startswith(ours) and ipaddress.ip_network(destination, strict=False).overlaps(wanted):

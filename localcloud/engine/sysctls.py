@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""Settings of the host's kernel that the local cloud needs; how they were found is remembered, and put back."""
+"""Kernel settings of the host that the local cloud needs. The former values are stored and restored."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from localcloud.engine.base import EngineError
 FORWARDING = "net/ipv4/ip_forward"
 BRIDGE_FILTER = "net/bridge/bridge-nf-call-iptables"
 SHARED = (FORWARDING, BRIDGE_FILTER)
-"""Those of the whole host. The others are of interfaces of our own, and go with them."""
+"""Settings of the whole host. All others belong to our own interfaces and are removed with them."""
 
 _ROOT = Path("/proc/sys")
 
 
 def write(name: str, value: str, *, required: bool = True) -> None:
-    """Set it, unless it is so already."""
+    """Set a kernel setting, unless it already has the value."""
     path = _ROOT / name
     try:
         if path.read_text().strip() != value:
@@ -29,7 +29,7 @@ def write(name: str, value: str, *, required: bool = True) -> None:
 
 
 def remember(home: Path) -> None:
-    """Keep how the host has those that are about to be switched on; what is remembered already stays."""
+    """Store the current values of the settings that will be enabled. Stored values are kept."""
     off = {name: "0" for name in SHARED if not _is_on(name)}
     new = off | _remembered(home)
     if new != _remembered(home):
@@ -38,14 +38,14 @@ def remember(home: Path) -> None:
 
 
 def put_back(home: Path) -> None:
-    """Have them as they were found; those that were on stay on."""
+    """Restore the stored values. Settings that were on stay on."""
     for name, value in _remembered(home).items():
         write(name, value, required=False)
     _file(home).unlink(missing_ok=True)
 
 
 def _is_on(name: str) -> bool:
-    """One that is not there, because its kernel module is not loaded, is as good as off."""
+    """Return whether a setting is on. A missing setting (kernel module not loaded) counts as off."""
     try:
         return (_ROOT / name).read_text().strip() != "0"
     except OSError:
@@ -59,6 +59,6 @@ def _file(home: Path) -> Path:
 def _remembered(home: Path) -> dict[str, str]:
     try:
         found: dict[str, str] = json.loads(_file(home).read_text())
-    except (OSError, ValueError):  # never written, or cut off in the middle
+    except (OSError, ValueError):  # never written, or truncated
         return {}
     return found

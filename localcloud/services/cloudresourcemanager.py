@@ -25,7 +25,7 @@ _PACKAGE = {
 
 
 def _named(call: Call) -> str | None:
-    """The project that a v1 path (`{resource}`: an id) or a v3 path (`projects/ID`) names."""
+    """Return the project in a v1 path (`{resource}`: an id) or a v3 path (`projects/ID`)."""
     for name in ("projectId", "resource", "name"):
         if name in call.params:
             return call.cloud.projects.id_of(str(call.params[name]).removeprefix("projects/"))
@@ -37,7 +37,7 @@ def _place(call: Call) -> str:
 
 
 def _document(call: Call) -> Json:
-    # Whoever holds a permission on a project holds it on one that exists.
+    # A permission on a project implies that the project exists.
     return call.cloud.projects.existing(_named(call) or "")
 
 
@@ -76,20 +76,20 @@ def _both(method: str, permission: str | None) -> Callable[[Callable[[Call], Jso
 
 @_both("get", "resourcemanager.projects.get")
 def get(call: Call) -> Json:
-    """One project."""
+    """Return one project."""
     return _SHOW[call.service](_document(call))
 
 
 @_both("getIamPolicy", "resourcemanager.projects.getIamPolicy")
 def get_policy(call: Call) -> Json:
-    """The project's policy, with conditions only for those who ask for version 3."""
+    """Return the project's policy. Conditions are included for callers of version 3 only."""
     version = int((call.body.get("options") or {}).get("requestedPolicyVersion") or 1)
     return call.cloud.permissions.policy(project_resource(_named(call) or ""), version)
 
 
 @_both("setIamPolicy", "resourcemanager.projects.setIamPolicy")
 def set_policy(call: Call) -> Json:
-    """Replace the project's policy; a project keeps an owner."""
+    """Replace the project's policy. A project must keep an owner."""
     policy = call.body.get("policy") or {}
     owners = [m for b in policy.get("bindings") or () if b.get("role") == "roles/owner" for m in b.get("members") or ()]
     if not owners:
@@ -102,13 +102,13 @@ def set_policy(call: Call) -> Json:
 
 @_both("testIamPermissions", None)
 def test_permissions(call: Call) -> Json:
-    """Which of some permissions the caller has on the project."""
+    """Return the caller's permissions among the given permissions on the project."""
     return call.cloud.permissions.granted(call.caller, call.body.get("permissions") or [], _named(call), None)
 
 
 @v1.method(_ID + "getAncestry", permission="resourcemanager.projects.get", project=_named, resource=_place)
 def ancestry(call: Call) -> Json:
-    """The project itself: there are no folders and no organization here."""
+    """Return only the project itself: there are no folders and no organization."""
     return {"ancestor": [{"resourceId": {"type": "project", "id": _named(call)}}]}
 
 
@@ -122,21 +122,21 @@ def _visible(call: Call) -> list[Json]:
 
 @v1.method(_ID + "list", permission=None)
 def list_projects(call: Call) -> Json:
-    """The projects that the caller may see."""
+    """Return the projects that the caller may see."""
     projects = [p for p in _visible(call) if _passes(p, call.params.get("filter", ""))]
     return _paged(call, [_v1(p) for p in projects])
 
 
 @v3.method(_ID + "search", permission=None)
 def search(call: Call) -> Json:
-    """The projects that the caller may see."""
+    """Return the projects that the caller may see."""
     projects = [p for p in _visible(call) if _passes(p, call.params.get("query", ""))]
     return _paged(call, [_v3(p) for p in projects])
 
 
 @v3.method(_ID + "list", permission=None)
 def list_below(call: Call) -> Json:
-    """The projects directly below a parent."""
+    """Return the projects directly below a parent."""
     parent = call.params.get("parent", "")
     if not re.fullmatch(r"(folders|organizations)/\d+", parent):
         raise ApiError(400, None, "The parent is required and must be folders/… or organizations/….")
@@ -202,7 +202,7 @@ def _create(call: Call, kind: str) -> Json:
 
 @v1.method(_ID + "create", permission=None)
 def create_v1(call: Call) -> Json:
-    """Create a project; the caller becomes its owner. Only the operation's name is answered."""
+    """Create a project; the caller becomes its owner. The answer has only the operation's name."""
     return {"name": _create(call, "v1")["name"]}
 
 
@@ -214,7 +214,7 @@ def create_v3(call: Call) -> Json:
 
 @step("cloudresourcemanager.projects.create")
 def created(work: Work) -> Json:
-    """Answer with the new project."""
+    """Return the new project."""
     project = work.cloud.projects.existing(work.args["project"])
     show = _v1 if work.args["kind"] == "v1" else _v3
     return {"@type": f"{_PACKAGE[work.args['kind']]}.Project", **show(project)}
@@ -244,7 +244,7 @@ def update(call: Call) -> Json:
 
 @v3.method(_ID + "patch", permission="resourcemanager.projects.update", project=_named, resource=_place)
 def patch(call: Call) -> Json:
-    """Change a project's display name and labels; answers with an operation."""
+    """Change a project's display name and labels; returns an operation."""
     fields = [f.strip() for f in (call.params.get("updateMask") or "displayName,labels").split(",")]
     current = _document(call)
     name = call.body.get("displayName") if {"displayName", "display_name", "*"} & set(fields) else current["name"]

@@ -21,7 +21,7 @@ _ID = "iam.projects.serviceAccounts."
 
 
 def _email(call: Call) -> str:
-    """The account in the path, which may be named by its email or its unique number."""
+    """Return the email of the account in the path, which may be its email or its unique number."""
     name = str(call.params.get("name") or call.params.get("resource"))
     return name.split("/")[3]
 
@@ -79,13 +79,13 @@ def create(call: Call) -> Json:
 
 @_bind("get", "iam.serviceAccounts.get")
 def get(call: Call) -> Json:
-    """One account."""
+    """Return one account."""
     return _visible_account(call)
 
 
 @api.method(_ID + "list", permission="iam.serviceAccounts.list")
 def list_accounts(call: Call) -> Json:
-    """The project's accounts."""
+    """Return the project's accounts."""
     accounts = [a for a in call.cloud.accounts.documents.list() if a["projectId"] == call.project]
     page, token = call.page(accounts, default=20)
     return ({"accounts": page} if page else {}) | ({"nextPageToken": token} if token else {})
@@ -100,7 +100,7 @@ def _edited(call: Call, fields: Json) -> Json:
 
 @_bind("patch", "iam.serviceAccounts.update")
 def patch(call: Call) -> Json:
-    """Change the fields that `updateMask` names; the answer has these and the name only."""
+    """Change the fields in `updateMask`. The answer has only these fields and the name."""
     given = call.body.get("serviceAccount") or {}
     fields = [f.strip() for f in (call.body.get("updateMask") or "").split(",") if f.strip()]
     names = {"displayName": "displayName", "display_name": "displayName", "description": "description"}
@@ -125,7 +125,7 @@ def delete(call: Call) -> Json:
 
 @_bind("undelete", None)
 def undelete(call: Call) -> Json:
-    """Bring a deleted account back by its unique number."""
+    """Restore a deleted account by its unique number."""
     deleted = call.cloud.accounts.deleted.get(_email(call))
     if deleted is None:
         raise ApiError(404, None, "Unknown service account")
@@ -138,7 +138,7 @@ def undelete(call: Call) -> Json:
 
 @_bind("disable", "iam.serviceAccounts.disable")
 def disable(call: Call) -> Json:
-    """Make the account's tokens and keys useless for the time being."""
+    """Disable the account: its tokens and keys are refused."""
     _edited(call, {"disabled": True})
     return {}
 
@@ -152,7 +152,7 @@ def enable(call: Call) -> Json:
 
 @_bind("getIamPolicy", "iam.serviceAccounts.getIamPolicy")
 def get_policy(call: Call) -> Json:
-    """Who may act as, or make tokens of, the account."""
+    """Return the account's policy: the principals that may act as it or create tokens for it."""
     account = _visible_account(call)
     version = int(call.params.get("options.requestedPolicyVersion", 1))
     return call.cloud.permissions.policy(account_resource(account["projectId"], account["email"]), version)
@@ -168,7 +168,7 @@ def set_policy(call: Call) -> Json:
 
 @_bind("testIamPermissions", None)
 def test_permissions(call: Call) -> Json:
-    """Which of some permissions the caller has on the account."""
+    """Return the caller's permissions among the given permissions on the account."""
     account = _account(call)
     resource = account_resource(account["projectId"], account["email"])
     return call.cloud.permissions.granted(
@@ -201,7 +201,7 @@ def _key(call: Call) -> tuple[str, Json]:
 
 @_bind("keys.create", "iam.serviceAccountKeys.create")
 def create_key(call: Call) -> Json:
-    """A new RSA key; the answer is the only place that has the private half."""
+    """Create an RSA key. Only this answer contains the private key."""
     if call.body.get("privateKeyType") == "TYPE_PKCS12_FILE":
         raise ApiError(501, None, "PKCS#12 key files are not in the local cloud.")
     if call.body.get("keyAlgorithm") == "KEY_ALG_RSA_1024":
@@ -220,7 +220,7 @@ def create_key(call: Call) -> Json:
 
 @_bind("keys.list", "iam.serviceAccountKeys.list")
 def list_keys(call: Call) -> Json:
-    """The account's own keys."""
+    """Return the account's own keys."""
     types = call.params.get("keyTypes") or ["USER_MANAGED"]
     documents = call.cloud.accounts.key_documents.list(f"{_account(call)['email']}/")
     keys = [_key_view(d) for d in documents] if "USER_MANAGED" in types else []
@@ -229,7 +229,7 @@ def list_keys(call: Call) -> Json:
 
 @_bind("keys.get", "iam.serviceAccountKeys.get")
 def get_key(call: Call) -> Json:
-    """One key, with its public half when `publicKeyType` asks for it."""
+    """Return one key, with its public key if `publicKeyType` is set."""
     _, document = _key(call)
     view = _key_view(document)
     source = {"TYPE_X509_PEM_FILE": "certificate", "TYPE_RAW_PUBLIC_KEY": "publicKey"}.get(
@@ -242,7 +242,7 @@ def get_key(call: Call) -> Json:
 
 @_bind("keys.delete", "iam.serviceAccountKeys.delete")
 def delete_key(call: Call) -> Json:
-    """Delete a key: what it signs is refused from now on."""
+    """Delete a key. Its signatures are refused from now on."""
     path, _ = _key(call)
     call.cloud.accounts.key_documents.delete(path)
     return {}
@@ -256,7 +256,7 @@ def _switch_key(call: Call, *, disabled: bool) -> Json:
 
 @_bind("keys.disable", "iam.serviceAccountKeys.disable")
 def disable_key(call: Call) -> Json:
-    """Refuse a key for the time being."""
+    """Disable a key: its signatures are refused until it is enabled."""
     return _switch_key(call, disabled=True)
 
 

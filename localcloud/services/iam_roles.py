@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""IAM: predefined roles, custom roles of projects, and which permissions and roles a resource knows."""
+"""IAM: predefined roles, custom roles of projects, and the permissions and roles that a resource supports."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _LIMITS = {"title": 100, "description": 256}
 
 
 def _page(call: Call, items: list[Any], default: int, maximum: int) -> tuple[list[Any], str | None]:
-    """Return (page, next token); page size and token are parameters of a list and body fields of a query."""
+    """Return (page, next token). A list has page size and token as parameters, a query has them in its body."""
     given = call.params | call.body
     token, size = str(given.get("pageToken") or "0"), int(given.get("pageSize") or 0)
     if not token.isdigit():
@@ -56,7 +56,7 @@ def _predefined(name: str, *, full: bool) -> Json:
 
 @api.method("iam.roles.get", permission=None)
 def get_predefined(call: Call) -> Json:
-    """A predefined role, with those of its permissions that the local cloud knows."""
+    """Return a predefined role, with its permissions that the local cloud knows."""
     name = str(call.params["name"])
     if name not in ROLES:
         raise missing(name)
@@ -65,7 +65,7 @@ def get_predefined(call: Call) -> Json:
 
 @api.method("iam.roles.list", permission=None)
 def list_predefined(call: Call) -> Json:
-    """The predefined roles or, with `parent`, the custom roles of a project."""
+    """Return the predefined roles or, with `parent`, the custom roles of a project."""
     parent = str(call.params.get("parent") or "")
     if parent:
         found = re.fullmatch(r"projects/([^/]+)", parent)
@@ -88,7 +88,7 @@ def _name(call: Call) -> str:
 
 def _shown(role: Json, *, full: bool = True) -> Json:
     hidden = {"deleteSeconds"} if full else {"deleteSeconds", "includedPermissions"}
-    # Google leaves out the stage ALPHA and empty fields.
+    # Google omits the stage ALPHA and empty fields.
     return {k: v for k, v in role.items() if k not in hidden and v not in ("", []) and (k, v) != ("stage", "ALPHA")}
 
 
@@ -124,7 +124,7 @@ def create(call: Call) -> Json:
 
 @api.method(_ID + "get", permission="iam.roles.get")
 def get(call: Call) -> Json:
-    """One custom role, also a deleted one that can be restored."""
+    """Return one custom role, including a deleted role that can be restored."""
     role = call.cloud.custom_roles.find(_name(call))
     if role is None:
         raise missing(_name(call))
@@ -133,7 +133,7 @@ def get(call: Call) -> Json:
 
 @api.method(_ID + "list", permission="iam.roles.list")
 def list_roles(call: Call) -> Json:
-    """The custom roles of the project."""
+    """Return the custom roles of the project."""
     return _list_custom(call, call.project or "")
 
 
@@ -149,7 +149,7 @@ def _list_custom(call: Call, project: str) -> Json:
 
 @api.method(_ID + "patch", permission="iam.roles.update")
 def patch(call: Call) -> Json:
-    """Change the fields that `updateMask` names; without a mask those of the body."""
+    """Change the fields in `updateMask`; without a mask, the fields of the body."""
     name, body = _name(call), call.body
     if body.get("name") not in (None, "", name, call.params["name"]):
         raise ApiError(400, None, f"The name of a role cannot be changed: {body['name']} is not {name}.")
@@ -204,13 +204,13 @@ def _resource(call: Call) -> tuple[str, str]:
 
 
 def _of(service: str, name: str) -> bool:
-    """Whether a permission concerns the resources of a service; those of a project have all permissions."""
+    """Return whether a permission applies to the resources of a service. A project's resource has all permissions."""
     return service == "cloudresourcemanager" or permission_names.host(name) == f"{service}.googleapis.com"
 
 
 @api.method("iam.permissions.queryTestablePermissions", permission=None)
 def query_testable_permissions(call: Call) -> Json:
-    """The permissions that can be tested on a resource."""
+    """Return the permissions that can be tested on a resource."""
     service, project = _resource(call)
     names = sorted(p for p in permission_names.known() if _of(service, p))
     page, token = _page(call, names, 100, 1000)
@@ -231,7 +231,7 @@ def _permission(name: str, enabled: set[str] | None) -> Json:
 
 @api.method("iam.roles.queryGrantableRoles", permission=None)
 def query_grantable_roles(call: Call) -> Json:
-    """The roles that can be granted on a resource."""
+    """Return the roles that can be granted on a resource."""
     service, project = _resource(call)
     full = call.body.get("view") == "FULL"
     names = [n for n in sorted(ROLES) if _grantable(service, n)]

@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""IAM Credentials: short-lived tokens and signatures in the name of a service account."""
+"""IAM Credentials: short-lived tokens and signatures of a service account."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def _bind(method: str, permission: str) -> Callable[[Callable[[Call], Json]], Ca
 
 
 def _require(call: Call, permission: str) -> None:
-    """The permission is on the account itself (an IAM resource), through every delegate in turn."""
+    """Require the permission on the account itself (an IAM resource), through each delegate in turn."""
     caller = call.caller
     chain = [str(d).rsplit("/", 1)[1] for d in call.body.get("delegates") or []]
     for email, needed in [*((d, "iam.serviceAccounts.implicitDelegation") for d in chain), (None, permission)]:
@@ -57,7 +57,7 @@ def _email(call: Call) -> str:
 
 @_bind("generateAccessToken", "iam.serviceAccounts.getAccessToken")
 def generate_access_token(call: Call) -> Json:
-    """An access token for at most an hour."""
+    """Return an access token for at most an hour."""
     scopes = call.body.get("scope") or []
     if not scopes:
         raise ApiError(400, None, "Request must contain at least one scope.")
@@ -71,7 +71,7 @@ def generate_access_token(call: Call) -> Json:
 
 @_bind("generateIdToken", "iam.serviceAccounts.getOpenIdToken")
 def generate_id_token(call: Call) -> Json:
-    """An ID token for an audience."""
+    """Return an ID token for an audience."""
     audience = call.body.get("audience")
     if not audience:
         raise ApiError(400, None, "Request must contain an audience.")
@@ -107,13 +107,13 @@ def sign_jwt(call: Call) -> Json:
 
 @api.method(_ID + "getAllowedLocations", permission=None)
 def allowed_locations(call: Call) -> Json:
-    """Where the account may be used from: everywhere (google-auth asks on its own account)."""
+    """Return the locations from which the account may be used: all (google-auth asks without a user's request)."""
     return {"locations": [], "encodedLocations": "0x0"}
 
 
 @api.route("GET", r"/(robot|service_accounts)/v1/metadata/x509/(?P<email>[^/]+)", anonymous=True)
 def certificates(call: Call) -> Json:
-    """The certificates of an account's keys, where anybody can verify its signatures."""
+    """Return the certificates of an account's keys. Any client may use them to verify its signatures."""
     email = re.sub("%40", "@", str(call.params["email"]))
     account = call.cloud.accounts.get(email)
     if account is None:

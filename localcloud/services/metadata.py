@@ -1,10 +1,10 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""The metadata server that every machine finds at 169.254.169.254, as an ASGI application.
+"""The metadata server at 169.254.169.254, as an ASGI application.
 
-It knows the caller by its source address, asks an :class:`InstanceDirectory` what that machine is, and answers as
-Compute Engine does: plain text for leaves, listings for directories, JSON with ``recursive=true`` or ``alt=json``,
-``ETag`` and ``wait_for_change``, guest attributes, and tokens of the machine's service account.
+It identifies a VM by its source address, asks an :class:`InstanceDirectory` for the instance, and answers as Compute
+Engine does: plain text for leaves, listings for directories, JSON with ``recursive=true`` or ``alt=json``, ``ETag`` and
+``wait_for_change``, guest attributes, and tokens of the VM's service account.
 """
 
 from __future__ import annotations
@@ -27,57 +27,57 @@ from starlette.routing import Route
 Json = dict[str, Any]
 _ROOT = "/computeMetadata/v1"
 _TOKEN_MARGIN = 300
-"""Seconds before its end from which a token is not handed out any more."""
+"""A token with fewer remaining seconds is not handed out."""
 _RECHECK_SECONDS = 5.0
-"""A waiting request looks again this often even when nobody told of a change."""
+"""A waiting request checks for changes at this interval, even without a notification."""
 _GUEST_ATTRIBUTE_BYTES = 256 * 1024
 
 
 class InstanceDirectory(Protocol):
-    """What the metadata server has to know; the Compute service implements it over the store."""
+    """The data source of the metadata server; the Compute service implements it over the store."""
 
     def by_internal_ip(self, ip: str) -> Json | None:
-        """The instance resource, as the Compute API returns it, whose machine has this address.
+        """Return the instance resource with this address, as the Compute API returns it.
 
         Its ``selfLink`` names project and zone.
         """
 
     def project(self, project_id: str) -> Json:
-        """The project: ``projectId``, ``numericProjectId`` and ``attributes`` (common instance metadata, a dict)."""
+        """Return the project's ``projectId``, ``numericProjectId`` and ``attributes`` (common metadata, a dict)."""
 
     def guest_attributes(self, instance: Json) -> dict[str, dict[str, str]]:
-        """The instance's guest attributes: namespace → key → value."""
+        """Return the instance's guest attributes: namespace → key → value."""
 
     def put_guest_attribute(self, instance: Json, namespace: str, key: str, value: str) -> None:
         """Set one guest attribute."""
 
     def delete_guest_attribute(self, instance: Json, namespace: str, key: str) -> None:
-        """Remove one guest attribute, if it is there."""
+        """Remove one guest attribute, if it exists."""
 
     def address_of(self, name: str) -> str | None:
-        """The internal address of ``NAME.ZONE.c.PROJECT.internal``, for the name server; None if there is none."""
+        """Return the internal address of ``NAME.ZONE.c.PROJECT.internal`` for the name server, or None."""
 
 
 class IssuedToken(Protocol):
-    """An access token and how many seconds it lives."""
+    """An access token and its lifetime in seconds."""
 
     @property
     def token(self) -> str:
-        """The bearer token."""
+        """Return the bearer token."""
 
     @property
     def expires_in(self) -> int:
-        """Seconds from its making."""
+        """Return the lifetime in seconds from creation."""
 
 
 class TokenIssuer(Protocol):
-    """Who makes tokens; :class:`localcloud.auth.Auth` does."""
+    """Issues tokens; implemented by :class:`localcloud.auth.Auth`."""
 
     def issue_access_token(self, email: str, scopes: list[str], lifetime: int = ...) -> IssuedToken:
-        """A new access token of a service account."""
+        """Return a new access token of a service account."""
 
     def issue_id_token(self, email: str, audience: str, *, include_email: bool = ..., extra: Json | None = ...) -> str:
-        """A new ID token of a service account for an audience."""
+        """Return a new ID token of a service account for an audience."""
 
 
 class Changes:
@@ -88,12 +88,12 @@ class Changes:
         self.closed = False
 
     def notify(self) -> None:
-        """Some instance's or project's metadata may have changed."""
+        """Report that the metadata of an instance or project may have changed."""
         for event, loop in list(self._waiting.items()):
             loop.call_soon_threadsafe(event.set)
 
     def close(self) -> None:
-        """Nothing will change any more: let everybody go."""
+        """Wake all waiting requests: there are no further changes."""
         self.closed = True
         self.notify()
 
@@ -110,11 +110,11 @@ class Changes:
 
 
 CHANGES = Changes()
-"""The process's own: whoever changes metadata calls ``CHANGES.notify()``."""
+"""The changes of this process. Call ``CHANGES.notify()`` after a change of metadata."""
 
 
 class MetadataServer:
-    """Answers machines. ``app`` is the ASGI application; ``changes.notify()`` wakes waiting guest agents."""
+    """Answers VMs. ``app`` is the ASGI application; ``changes.notify()`` wakes waiting guest agents."""
 
     def __init__(self, directory: InstanceDirectory, tokens: TokenIssuer, changes: Changes | None = None) -> None:
         self._directory = directory
@@ -225,7 +225,7 @@ class MetadataServer:
             extra = _identity_claims(instance, self._directory.project(project_id(instance))) if full else None
             return _text(self._tokens.issue_id_token(email, audience, include_email=full, extra=extra))
         asked = [scope for scope in re.split(r"[,\s]+", request.query_params.get("scopes", "")) if scope]
-        # As on Google, a machine cannot get more than its own scopes.
+        # As on Google, a VM cannot get more than its own scopes.
         scopes = tuple(sorted(scope for scope in asked if scope in granted or _everything(granted)) or sorted(granted))
         if not scopes:
             return _refuse(403, "The service account has no scopes on this instance.")
@@ -239,13 +239,13 @@ class MetadataServer:
 
 
 def guest_attributes_enabled(instance: Json, project: Json) -> bool:
-    """Whether a machine may publish guest attributes: its own metadata goes before the project's."""
+    """Return whether a VM may publish guest attributes. Its own metadata overrides the project's."""
     attributes = {**project.get("attributes", {}), **_attributes(instance)}
     return str(attributes.get("enable-guest-attributes", "")).lower() == "true"
 
 
 def instance_tree(instance: Json, project: Json) -> Json:
-    """What ``/computeMetadata/v1/instance/`` shows of an instance resource, keys as in its recursive JSON."""
+    """Return the tree of ``/computeMetadata/v1/instance/`` for an instance, with the keys of recursive JSON."""
     number = project.get("numericProjectId", 0)
     name, zone = str(instance["name"]), _last(instance.get("zone") or _link_part(instance, "zones"))
     accounts: Json = {}
@@ -286,7 +286,7 @@ def instance_tree(instance: Json, project: Json) -> Json:
 
 
 def project_tree(project: Json) -> Json:
-    """What ``/computeMetadata/v1/project/`` shows."""
+    """Return the tree of ``/computeMetadata/v1/project/``."""
     return {
         "attributes": dict(project.get("attributes", {})),
         "numericProjectId": int(project.get("numericProjectId", 0)),
@@ -333,7 +333,7 @@ def _identity_claims(instance: Json, project: Json) -> Json:
 
 
 def _walk(tree: Any, segments: list[str], *, exact: bool = False) -> Any:
-    """The value at a path: ``network-interfaces`` finds ``networkInterfaces``, but attributes keep their own names."""
+    """Return the value at a path: ``network-interfaces`` finds ``networkInterfaces``; attributes are not renamed."""
     value = tree
     for segment in segments:
         if isinstance(value, list):
@@ -406,7 +406,7 @@ def _everything(scopes: list[str]) -> bool:
 
 
 def project_id(instance: Json) -> str:
-    """The project that an instance resource belongs to."""
+    """Return the project that an instance resource belongs to."""
     return _link_part(instance, "projects")
 
 

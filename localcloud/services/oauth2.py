@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""OAuth 2: service accounts and users get access tokens; tokens and keys can be looked up."""
+"""OAuth 2: issues access tokens to service accounts and users; returns information about tokens and keys."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _GRANT = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 
 @api.route("POST", r"/(token|o/oauth2/token|oauth2/v4/token|oauth2/token)", anonymous=True)
 def token(call: Call) -> Response:
-    """Exchange a service account's assertion for an access token, or for an ID token when it has `target_audience`.
+    """Exchange a service account's assertion for an access token, or for an ID token if it has `target_audience`.
 
     A user's refresh token is exchanged for an access token.
     """
@@ -63,7 +63,7 @@ def _info(call: Call) -> tuple[Json, Json] | None:
 
 @api.route("GET POST", r"(/oauth2)?(/v[13])?/tokeninfo", anonymous=True)
 def tokeninfo(call: Call) -> Response:
-    """What an access token is good for."""
+    """Return the account, scopes and expiry of an access token."""
     found = _info(call)
     if found is None:
         return _refused("invalid_token", "Invalid Value")
@@ -85,20 +85,20 @@ def tokeninfo(call: Call) -> Response:
 
 @api.method("oauth2.userinfo.get", permission=None)
 def userinfo(call: Call) -> Json:
-    """Who the caller is."""
+    """Return the caller's identity."""
     account = call.cloud.accounts.get(call.caller.email) or {}
     return {"id": account.get("uniqueId", ""), "email": call.caller.email, "verified_email": True}
 
 
 @api.route("GET", r"(/oauth2)?/v1/certs", anonymous=True)
 def certificates(call: Call) -> Json:
-    """The certificates that ID tokens verify with, by key id."""
+    """Return the certificates that verify ID tokens, by key id."""
     key_id, _, certificate = call.cloud.auth.keys.signing("oauth2")
     return {key_id: certificate}
 
 
 @api.route("GET", r"(/oauth2)?/v3/certs", anonymous=True)
 def key_set(call: Call) -> Json:
-    """The same keys as a JSON Web Key Set."""
+    """Return the keys of ID tokens as a JSON Web Key Set."""
     key_id, key, _ = call.cloud.auth.keys.signing("oauth2")
     return {"keys": [jwk(key.public_key(), key_id)]}

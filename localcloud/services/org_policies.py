@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""Resource Manager v1: organization policies of projects, for the few constraints that the local cloud follows."""
+"""Resource Manager v1: organization policies of projects, for the constraints that the local cloud enforces."""
 
 from __future__ import annotations
 
@@ -39,13 +39,13 @@ def _check_etag(call: Call, constraint: str, etag: str | None) -> None:
 
 @v1.method(_ID + "getOrgPolicy", permission="orgpolicy.policy.get", project=_project)
 def get(call: Call) -> Json:
-    """The policy that is set on the project; without a value if none is."""
+    """Return the project's policy, without a value if none is set."""
     return _stored(call, _constraint(call.body.get("constraint") or ""))
 
 
 @v1.method(_ID + "getEffectiveOrgPolicy", permission="orgpolicy.policy.get", project=_project)
 def get_effective(call: Call) -> Json:
-    """Whether the constraint holds in the project, or which values it allows."""
+    """Return whether the constraint holds in the project, or the values that it allows."""
     constraint = _constraint(call.body.get("constraint") or "")
     if constraint in constraints.LISTS:
         return {"constraint": constraint, "listPolicy": _stored(call, constraint).get("listPolicy") or _ALL}
@@ -55,14 +55,14 @@ def get_effective(call: Call) -> Json:
 
 @v1.method(_ID + "listOrgPolicies", permission="orgpolicy.policy.get", project=_project)
 def list_policies(call: Call) -> Json:
-    """The policies that are set on the project."""
+    """Return the policies of the project."""
     found = constraints.policies(call.cloud).list(f"{_project(call)}/")
     return {"policies": [_stored(call, policy["constraint"]) for policy in found]} if found else {}
 
 
 @v1.method(_ID + "setOrgPolicy", permission="orgpolicy.policy.set", project=_project)
 def set_policy(call: Call) -> Json:
-    """Enforce a constraint in the project, or not; or set the values that it allows."""
+    """Set whether a constraint is enforced in the project, or the values that it allows."""
     policy = call.body.get("policy") or {}
     constraint = _constraint(policy.get("constraint") or "")
     kind = "listPolicy" if constraint in constraints.LISTS else "booleanPolicy"

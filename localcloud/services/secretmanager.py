@@ -36,12 +36,12 @@ def _payloads(call: Call) -> Collection:
 
 
 def _key(call: Call, name: str) -> str:
-    """A resource name with the project's id, however the caller wrote the project; documents are kept under it."""
+    """Return the key of a resource's document: its name with the project's id, even if the caller used the number."""
     return re.sub(r"^projects/[^/]+", f"projects/{call.project}", name)
 
 
 def _shown(call: Call, name: str) -> str:
-    """A resource name as Secret Manager answers it: with the project's number."""
+    """Return a resource name as in Secret Manager's answers: with the project's number."""
     return re.sub(r"^projects/[^/]+", f"projects/{call.cloud.projects.number_of(call.project or '')}", name)
 
 
@@ -57,13 +57,13 @@ def _secret(call: Call, key: str) -> Json:
 
 
 def _expired(call: Call, secret: Json) -> bool:
-    """Whether Google has deleted a secret by now, since its time was over."""
+    """Return whether a secret has expired."""
     end = secret.get("expireTime")
     return bool(end) and datetime.datetime.fromisoformat(str(end)).timestamp() <= call.cloud.clock.time()
 
 
 def _with_expiry(call: Call, secret: Json) -> Json:
-    """A caller's secret with `expireTime` in place of `ttl`, which no answer has."""
+    """Return the caller's secret with `expireTime` instead of `ttl`, which no answer contains."""
     rest = {k: v for k, v in secret.items() if k != "ttl" and v is not None}
     if not secret.get("ttl"):
         return rest
@@ -73,7 +73,7 @@ def _with_expiry(call: Call, secret: Json) -> Json:
 
 
 def _remove(call: Call, key: str) -> None:
-    """Remove a secret, its versions and its policy; within a transaction."""
+    """Remove a secret, its versions and its policy. Call it inside a transaction."""
     _secrets(call).delete(key)
     for collection in (_versions(call), _payloads(call)):
         for name, _ in collection.items(f"{key}/versions/"):
@@ -92,7 +92,7 @@ def _check_labels(secret: Json) -> None:
 
 
 def _check_locations(call: Call, replication: Json) -> None:
-    """400 where the organisation policy does not allow all locations of a new secret."""
+    """Raise 400 if the organization policy forbids a location of a new secret."""
     replicas = (replication.get("userManaged") or {}).get("replicas") or [{"location": "global"}]
     constraint = constraints.LOCATIONS
     for location in [str(replica.get("location")) for replica in replicas]:
@@ -140,13 +140,13 @@ def create(call: Call) -> Json:
 
 @api.method(_FIELDS + "get", permission="secretmanager.secrets.get", resource=_resource)
 def get(call: Call) -> Json:
-    """One secret."""
+    """Return one secret."""
     return _secret(call, _key(call, call.params["name"]))
 
 
 @api.method(_FIELDS + "list", permission="secretmanager.secrets.list")
 def list_secrets(call: Call) -> Json:
-    """The project's secrets; `filter` knows `name:TEXT` and `labels.KEY=VALUE`."""
+    """Return the project's secrets; `filter` supports `name:TEXT` and `labels.KEY=VALUE`."""
     secrets = [
         s
         for s in _secrets(call).list(f"projects/{call.project}/secrets/")
@@ -175,7 +175,7 @@ def _passes(secret: Json, text: str) -> bool:
 
 @api.method(_FIELDS + "patch", permission="secretmanager.secrets.update", resource=_resource)
 def patch(call: Call) -> Json:
-    """Change what `updateMask` names."""
+    """Change the fields in `updateMask`."""
     key = _key(call, call.params["name"])
     mask = call.params.get("updateMask")
     if not mask:
@@ -212,7 +212,7 @@ def _check_etag(etag: str | None, document: Json) -> None:
 
 
 def _version_key(call: Call) -> str:
-    """The key of the version in the path; `latest` is the newest one, whatever its state."""
+    """Return the key of the version in the path; `latest` is the newest version in any state."""
     key = _key(call, call.params["name"])
     secret, _, number = key.partition("/versions/")
     _secret(call, secret)
@@ -234,7 +234,7 @@ def _version(call: Call, key: str) -> Json:
 
 @api.method(_FIELDS + "addVersion", permission="secretmanager.versions.add", resource=_resource)
 def add_version(call: Call) -> Json:
-    """Add a payload of at most 64 KiB; its CRC-32C is checked where the caller gives it."""
+    """Add a payload of at most 64 KiB. Checks its CRC-32C if the caller sends it."""
     key = _key(call, call.params["parent"])
     payload = call.body.get("payload") or {}
     try:
@@ -280,7 +280,7 @@ def add_version(call: Call) -> Json:
 
 @api.method(_FIELDS + "versions.access", permission="secretmanager.versions.access", resource=_resource)
 def access(call: Call) -> Json:
-    """The payload of an enabled version."""
+    """Return the payload of an enabled version."""
     key = _version_key(call)
     version = _version(call, key)
     if version["state"] != "ENABLED":
@@ -292,13 +292,13 @@ def access(call: Call) -> Json:
 
 @api.method(_FIELDS + "versions.get", permission="secretmanager.versions.get", resource=_resource)
 def get_version(call: Call) -> Json:
-    """One version, without its payload."""
+    """Return one version, without its payload."""
     return _version(call, _version_key(call))
 
 
 @api.method(_FIELDS + "versions.list", permission="secretmanager.versions.list", resource=_resource)
 def list_versions(call: Call) -> Json:
-    """The versions of a secret, newest first; `filter` knows `state:enabled`."""
+    """Return the versions of a secret, newest first; `filter` supports `state:enabled`."""
     key = _key(call, call.params["parent"])
     _secret(call, key)
     versions = _versions(call).items(f"{key}/versions/")
@@ -349,7 +349,7 @@ def disable(call: Call) -> Json:
 
 @api.method(_FIELDS + "versions.destroy", permission="secretmanager.versions.destroy", resource=_resource)
 def destroy(call: Call) -> Json:
-    """Throw a version's payload away for good."""
+    """Delete a version's payload irreversibly."""
     return _set_state(call, "DESTROYED")
 
 
@@ -358,7 +358,7 @@ def destroy(call: Call) -> Json:
 
 @api.method(_FIELDS + "getIamPolicy", permission="secretmanager.secrets.getIamPolicy", resource=_resource)
 def get_policy(call: Call) -> Json:
-    """The secret's own policy."""
+    """Return the secret's own policy."""
     key = _key(call, call.params["resource"])
     _secret(call, key)
     return call.cloud.permissions.policy(
@@ -377,7 +377,7 @@ def set_policy(call: Call) -> Json:
 
 @api.method(_FIELDS + "testIamPermissions", permission=None)
 def test_permissions(call: Call) -> Json:
-    """Which of some permissions the caller has on the secret."""
+    """Return the caller's permissions among the given permissions on the secret."""
     key = _key(call, call.params["resource"])
     wanted = call.body.get("permissions") or []
     return call.cloud.permissions.granted(call.caller, wanted, call.project, f"//{api.host}/{key}")

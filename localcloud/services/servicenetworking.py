@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""Service Networking: private services access, by which Google's services get addresses that a VPC network reaches."""
+"""Service Networking: private services access, which gives Google's services addresses in a VPC network."""
 
 from __future__ import annotations
 
@@ -29,11 +29,11 @@ _PATCH = "servicenetworking.services.connections.patch"
 _DELETE = "servicenetworking.services.connections.deleteConnection"
 
 
-# -- for the services that put servers into a peered range
+# -- for services that run servers in a peered range
 
 
 def network_name(cloud: Cloud, reference: str) -> str:
-    """The relative name, with the project's id, of a network written with its number, or as a link."""
+    """Return the relative name, with the project's id, of a network given as a link or with the project's number."""
     found = re.search(r"projects/([^/]+)/global/networks/([^/]+)$", reference)
     if found is None:
         raise ApiError(400, None, f"Invalid network '{reference}': not projects/NUMBER/global/networks/NAME.")
@@ -41,10 +41,10 @@ def network_name(cloud: Cloud, reference: str) -> str:
 
 
 def allocate(cloud: Cloud, network: str) -> tuple[str, str]:
-    """(address, CIDR of its range) for a new server of a Google service; `network` as the service was given it.
+    """Allocate an address for a new server of a Google service; return (address, CIDR of its range).
 
-    400 FAILED_PRECONDITION when the network has no private services connection, or no address left. Give the address
-    back with `release`.
+    Raises 400 FAILED_PRECONDITION if the network has no private services connection or no free address. Release the
+    address with `release`.
     """
     name = network_name(cloud, network)
     with cloud.store.transaction():
@@ -67,9 +67,9 @@ def allocate(cloud: Cloud, network: str) -> tuple[str, str]:
 
 
 def release(cloud: Cloud, network: str, address: str) -> None:
-    """Give an address back that `allocate` handed out; nothing happens when it is free already.
+    """Release an address of `allocate`. Idempotent.
 
-    The server keeps the connection in use for as long as the switch `producers` says.
+    The server keeps the connection in use for the duration of the switch `producers`.
     """
     key = f"{network_name(cloud, network)}/{address}"
     if cloud.store.collection("servicenetworking.allocations").delete(key):
@@ -77,7 +77,7 @@ def release(cloud: Cloud, network: str, address: str) -> None:
 
 
 def _producers(cloud: Cloud, network: str) -> list[str]:
-    """What Google's services run in a network: Cloud SQL instances with a private address, and lately deleted ones."""
+    """Return the network's private Cloud SQL instances, including recently deleted instances."""
     oldest = cloud.clock.time() - cloud.profiles.of(network.split("/")[1]).seconds("producers")
     found = [key for key, left in netstate.lingering(cloud).items(f"{network}/") if left["since"] > oldest]
     for key, instance in cloud.store.collection("sqladmin.instances").items():
@@ -91,7 +91,7 @@ def _producers(cloud: Cloud, network: str) -> list[str]:
 
 
 def _agents(cloud: Cloud) -> Collection:
-    """By project: `since`, when the API was enabled first, and how many lists and operations the agent refused."""
+    """Return the state of service agents by project: `since` (first enabled), and the number of refused calls."""
     return cloud.store.collection("servicenetworking.agents")
 
 
@@ -102,10 +102,10 @@ def _make_agent(cloud: Cloud, project: str) -> None:
 
 
 def _agent_works(cloud: Cloud, project: str, kind: str) -> None:
-    """Raise what Google answers while the agent of a new project, or its role, has not spread.
+    """Raise Google's errors while the agent of a new project, or its role, has not propagated.
 
-    Every second list is refused (kind `lists`). Every operation (kind `operations`) fails, by turns because the agent
-    is unknown and because the agent lacks its role. The switch `service_agents` has the duration.
+    Every second list is refused (kind `lists`). Every operation (kind `operations`) fails: the agent is unknown or
+    lacks its role, in turn. The switch `service_agents` has the duration.
     """
     with cloud.store.transaction():
         agent = _agents(cloud).get(project)
@@ -150,7 +150,7 @@ def _shown(cloud: Cloud, network: str, connection: Json) -> Json:
 
 
 def _resolved(call: Call, network: str, names: list[str]) -> dict[str, str]:
-    """CIDR by name of allocated ranges; 400 for one that the network has not."""
+    """Return the CIDR of allocated ranges by name. Raises 400 for a range that the network does not have."""
     project = network.split("/")[1]
     found: dict[str, str] = {}
     for name in names:
@@ -176,7 +176,7 @@ def _started(call: Call, name: str, network: str, verb: str, args: Json) -> Json
 
 @api.method(_CREATE, permission="servicenetworking.services.addPeering", project=_project)
 def create(call: Call) -> Json:
-    """Peer a network with Google's services, which take their addresses from its allocated ranges."""
+    """Peer a network with Google's services, which get addresses from its allocated ranges."""
     network = _body_network(call)
     _existing_network(call, network)
     names = list(call.body.get("reservedPeeringRanges") or [])
@@ -240,7 +240,7 @@ def _parent_permission(call: Call) -> str | None:
     project=_parent_permission,
 )
 def list_connections(call: Call) -> Json:
-    """The connection of a network, if Service Networking has a record of one."""
+    """Return the connection of a network, if Service Networking has a record of it."""
     if not call.params.get("network"):
         raise ApiError(400, None, "Invalid value: network is required.")
     network = network_name(call.cloud, call.params["network"])
@@ -252,9 +252,9 @@ def list_connections(call: Call) -> Json:
 
 @api.method(_PATCH, permission="servicenetworking.services.addPeering", project=_project)
 def patch(call: Call) -> Json:
-    """Replace the ranges of a connection; without `force` a range in use cannot be taken away.
+    """Replace the ranges of a connection. Without `force`, a range in use cannot be removed.
 
-    With `force` a connection that does not exist is created: Terraform creates all connections so.
+    With `force`, a missing connection is created: Terraform creates all connections this way.
     """
     if call.params.get("updateMask") not in (None, "*", "reservedPeeringRanges", "reserved_peering_ranges"):
         raise ApiError(400, None, f"Invalid value: update_mask '{call.params['updateMask']}'.")
@@ -285,10 +285,10 @@ def _patch(work: Work) -> Json:
 
 @api.method(_DELETE, permission="servicenetworking.services.deleteConnection", project=_project)
 def delete(call: Call) -> Json:
-    """End a connection that no service uses any more."""
+    """Delete a connection that no service uses."""
     network = _body_network(call)
     _existing_network(call, network)
-    # gcloud names the connection `-`, other clients by its peering.
+    # gcloud names the connection `-`, other clients use the name of the peering.
     if not str(call.params["name"]).endswith((f"/connections/{PEERING}", "/connections/-")):
         raise ApiError(404, None, f"Connection '{call.params['name']}' not found.")
     if netstate.connections(call.cloud).get(network) is None:
@@ -313,7 +313,7 @@ def _delete(work: Work) -> None:
 
 @api.method("servicenetworking.operations.get", permission=None)
 def get_operation(call: Call) -> Json:
-    """An operation as it stands."""
+    """Return an operation."""
     name = str(call.params["name"]).removeprefix("operations/")
     found = call.cloud.operations.get(name)
     if found is None or found["service"] != "servicenetworking":

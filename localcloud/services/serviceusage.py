@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""Service Usage: which APIs are enabled in a project."""
+"""Service Usage: the enabled APIs of a project."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from localcloud.operations import Work, as_longrunning, step
 from localcloud.service import Call, Json, Service
 
 api = Service("serviceusage", "v1", callers_project=True)
-beta = Service("serviceusage", "v1beta1", callers_project=True)  # Terraform polls its operations there
+beta = Service("serviceusage", "v1beta1", callers_project=True)  # Terraform polls its operations in this version
 
 # APIs without a discovery document of their own name.
 _OTHERS = {
@@ -26,7 +26,7 @@ _OTHERS = {
     "storage-api.googleapis.com": "Google Cloud Storage JSON API",
     "storage-component.googleapis.com": "Cloud Storage",
 }
-# Enabling the one enables the others.
+# Enabling one of these APIs enables the others.
 _COME_WITH = {
     "compute.googleapis.com": ("oslogin.googleapis.com",),
     "iam.googleapis.com": ("iamcredentials.googleapis.com",),
@@ -37,7 +37,7 @@ _V1 = "type.googleapis.com/google.api.serviceusage.v1."
 
 @functools.cache
 def _catalogue() -> dict[str, str]:
-    """Title by host of every API that Google publishes a discovery document for."""
+    """Return the title by host of every API that has a discovery document."""
     documents = pathlib.Path(googleapiclient.__file__).parent / "discovery_cache" / "documents"
     index = json.loads((documents / "index.json").read_text())
     titles = {f"{item['name']}.googleapis.com": str(item.get("title", item["name"])) for item in index["items"]}
@@ -72,7 +72,7 @@ def _host(call: Call) -> str:
 
 @api.method("serviceusage.services.list", permission="serviceusage.services.list")
 def list_services(call: Call) -> Json:
-    """All services, or those with `filter=state:ENABLED` or `state:DISABLED`."""
+    """Return all services, or with `filter=state:ENABLED` or `state:DISABLED` a part of them."""
     wanted = call.params.get("filter", "")
     found = re.fullmatch(r"\s*state\s*[:=]\s*(ENABLED|DISABLED)\s*", wanted)
     if wanted and not found:
@@ -90,13 +90,13 @@ def list_services(call: Call) -> Json:
 
 @api.method("serviceusage.services.get", permission="serviceusage.services.get")
 def get(call: Call) -> Json:
-    """One service."""
+    """Return one service."""
     return _shown(call, _host(call))
 
 
 @api.method("serviceusage.services.batchGet", permission="serviceusage.services.get")
 def batch_get(call: Call) -> Json:
-    """Several services, by name."""
+    """Return several services, by name."""
     hosts = [str(name).rsplit("/", 1)[1] for name in call.params.get("names", [])]
     _known(hosts)
     return {"services": [_shown(call, h) for h in hosts]}
@@ -107,7 +107,7 @@ def _start(call: Call, verb: str, hosts: list[str], kind: str) -> Json:
     number = call.cloud.projects.number_of(project)
     enable = verb != "disable"
     if all(call.cloud.projects.enabled(project, h) is enable for h in hosts):
-        # Nothing to do is answered at once, with an operation that is done.
+        # Without a change, Google answers at once with a finished operation.
         operation: Json = {"name": "operations/noop.DONE_OPERATION", "done": True}
         services = [_document(number, h, enabled=enable) for h in hosts]
         return operation | {"response": _response(kind, services)}
@@ -130,7 +130,7 @@ def _start(call: Call, verb: str, hosts: list[str], kind: str) -> Json:
 
 
 def _running(call: Call, project: str) -> list[Json]:
-    """Unfinished activations; none where the profile lets an activation take no time."""
+    """Return the unfinished activations; none if an activation takes no time in the profile."""
     if not call.cloud.profiles.of(project).operation("serviceusage.services.batchEnable"):
         return []
     return [each for each in call.cloud.operations.pending(f"projects/{project}") if each["service"] == api.name]
@@ -185,7 +185,7 @@ def disable(call: Call) -> Json:
 @beta.method("serviceusage.operations.get", permission=None)
 @api.method("serviceusage.operations.get", permission=None)
 def get_operation(call: Call) -> Json:
-    """An operation, for those who may see the project's services."""
+    """Return an operation to callers that may see the project's services."""
     name = str(call.params["name"])
     if name == "operations/noop.DONE_OPERATION":
         return {"name": name, "done": True, "response": {"@type": "type.googleapis.com/google.protobuf.Empty"}}

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-# PID 1 of a database container: makes the cluster on first start, then becomes the server.
+# PID 1 of a database container. Creates the database cluster on first start, then runs the server.
 set -eu
 data=/var/lib/postgresql/data
 config=/etc/mlflow-localcloud
@@ -17,7 +17,7 @@ if [ ! -e "$data/PG_VERSION" ]; then
   find "$data" -mindepth 1 -delete
   setpriv --reuid=postgres --regid=postgres --init-groups "$bin/initdb" --pgdata="$data" --username=cloudsqladmin \
     --encoding=UTF8 --locale=C.UTF-8 --auth=peer >/dev/null
-  # The roles that every Cloud SQL instance has: users are members of cloudsqlsuperuser, which is no superuser.
+  # The roles of every Cloud SQL instance. Users are members of cloudsqlsuperuser, which is not a superuser.
   printf '%s\n' 'CREATE ROLE cloudsqlsuperuser NOLOGIN CREATEDB CREATEROLE;' \
     'CREATE ROLE postgres LOGIN CREATEDB CREATEROLE IN ROLE cloudsqlsuperuser;' \
     'ALTER DATABASE postgres OWNER TO cloudsqlsuperuser;' \

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-# Makes a database server of an unpacked Debian with PostgreSQL. Called as `postgres.sh ROOT`.
+# Turns an unpacked Debian with PostgreSQL into a database server. Called as `postgres.sh ROOT`.
 set -eu
 root=$1
 build=$root/mlflow-localcloud-build

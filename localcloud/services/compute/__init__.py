@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""Compute Engine: networks, firewall, addresses, machines and what surrounds them, one file per kind of resource."""
+"""Compute Engine: networks, firewall rules, addresses, VM instances and related resources, one file for each kind."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ __all__ = ["api", "instance_directory"]
 
 
 def instance_directory(cloud: Cloud) -> Directory:
-    """Who a machine is, by its address: for the metadata server and the name server."""
+    """Return the directory that maps addresses to instances, for the metadata server and the name server."""
     directory = Directory(cloud)
     _: InstanceDirectory = directory
     return directory

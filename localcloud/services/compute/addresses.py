@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""Reserved addresses: regional ones for machines, global ones, and ranges for private services access."""
+"""Reserved addresses: regional for instances, global, and ranges for private services access."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def _name(call: Call) -> str:
 
 
 def users(cloud: Cloud, address: Json) -> list[str]:
-    """Links of what uses an address."""
+    """Return the links of resources that use an address."""
     if address["addressType"] == "EXTERNAL":
         return sorted(ranges.external_users(cloud).get(address["address"], []))
     found: list[str] = []
@@ -54,7 +54,7 @@ def users(cloud: Cloud, address: Json) -> list[str]:
 
 
 def shown(cloud: Cloud, address: Json) -> Json:
-    """An address with the status that its use gives it."""
+    """Return an address with its status: IN_USE or RESERVED."""
     using = users(cloud, address)
     return address | ({"status": "IN_USE", "users": using} if using else {"status": "RESERVED"})
 
@@ -89,7 +89,7 @@ def _external(call: Call, body: Json) -> Json:
             raise invalid(f"resource.{field}", body[field], "It does not go with an external address.")
     address = body.get("address")
     if address:
-        # Only what an instance in the region has already can be asked for: it becomes static.
+        # Only an address that an instance in the region uses can be requested: it becomes static.
         region = call.params.get("region")
         using = [u for u in ranges.external_users(call.cloud).get(address, []) if _in_region(u, region)]
         reserved = any(a["address"] == address for a in call.cloud.store.collection("compute.addresses").list())
@@ -112,7 +112,7 @@ def _internal(call: Call, body: Json) -> Json:
     ranges.check_internal(subnetwork, address, "resource.address")
     if body.get("address") and address in ranges.internal_taken(call.cloud, subnetwork["selfLink"]):
         raise invalid("resource.address", address, "Specified IP address is already reserved or in use.")
-    # The network goes without saying: it is the subnetwork's.
+    # The network is omitted: it is the subnetwork's.
     return {
         "address": address,
         "subnetwork": subnetwork["selfLink"],
@@ -150,18 +150,18 @@ def _peering_range(call: Call, body: Json) -> Json:
 
 
 def get(call: Call) -> Json:
-    """One address."""
+    """Return one address."""
     return shown(call.cloud, resources(call.cloud, "addresses").get(_name(call)))
 
 
 def list_addresses(call: Call) -> Json:
-    """The addresses of a region, or the global ones."""
+    """Return the addresses of a region, or the global addresses."""
     found = resources(call.cloud, "addresses").list(f"{place(call)}/addresses/")
     return listed(call, "compute#addressList", [shown(call.cloud, d) for d in found])
 
 
 def delete(call: Call) -> Json:
-    """Give an address back that nothing uses."""
+    """Delete an unused address."""
     return removal.delete(call, "addresses", _name(call))
 
 
@@ -181,7 +181,7 @@ for _kind in ("addresses", "globalAddresses"):
 
 @api.method("compute.addresses.aggregatedList", permission="compute.addresses.list")
 def aggregate(call: Call) -> Json:
-    """All addresses, global ones too."""
+    """Return all addresses, including global addresses."""
     found = [shown(call.cloud, d) for d in resources(call.cloud, "addresses").list(f"projects/{call.project}/")]
     scopes = ["global", *(f"regions/{region}" for region in catalog.REGIONS)]
     return aggregated(call, "compute#addressAggregatedList", "addresses", found, scopes)
@@ -196,6 +196,6 @@ removal.checked_by("addresses", _check)
 
 
 def static_name(cloud: Cloud, address: str) -> str | None:
-    """The name of the reserved address that has this value; None for an ephemeral one."""
+    """Return the name of the reserved address with this value; None for an ephemeral address."""
     found = [a for a in cloud.store.collection("compute.addresses").list() if a["address"] == address]
     return last(found[0]["selfLink"]) if found else None

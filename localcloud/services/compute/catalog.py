@@ -1,13 +1,13 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""What Google has ready for everybody: regions, zones, machine types, disk types and images. Data only."""
+"""Google's public catalog: regions, zones, machine types, disk types and images. Data only."""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass
 
-# Zones' letters and the range that an auto mode network has in the region.
+# The letters of the zones, and the region's range in an auto mode network.
 REGIONS: dict[str, tuple[str, str]] = {
     "asia-east1": ("abc", "10.140.0.0/20"),
     "asia-northeast1": ("abc", "10.146.0.0/20"),
@@ -55,7 +55,7 @@ DISK_TYPES: dict[str, tuple[str, str]] = {
 
 @dataclass(frozen=True)
 class Image:
-    """A public image; `engine` is what the engine calls it."""
+    """A public image; `engine` is its name in the engine."""
 
     name: str
     family: str
@@ -79,12 +79,12 @@ IMAGES = (
 
 
 def region_of(zone: str) -> str | None:
-    """The region of a zone; None when there is no such zone."""
+    """Return the region of a zone; None if there is no such zone."""
     return zone.rpartition("-")[0] if zone in ZONES else None
 
 
 def image(name: str) -> Image | None:
-    """The public image that a relative name means.
+    """Return the public image with this relative name.
 
     `projects/debian-cloud/global/images/NAME`, `…/images/family/F`, or gcloud's `…/zones/-/imageFamilyViews/F`.
     """

@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""What all resources of Compute Engine share: names and links, new documents, operations and lists."""
+"""Functions for all resources of Compute Engine: names and links, new documents, operations and lists."""
 
 from __future__ import annotations
 
@@ -31,19 +31,19 @@ _FINGERPRINTS: dict[str, dict[str, str | None]] = {
 
 
 def resources(cloud: Cloud, kind: str) -> Resources:
-    """The resources of a kind (`networks`; global addresses are `addresses` too), by relative name."""
+    """Return the resources of a kind, by relative name. `networks` is a kind; `addresses` includes global addresses."""
     return Resources(cloud, f"compute.{kind}", base=COMPUTE, fingerprinted=_FINGERPRINTS.get(kind))
 
 
 def link(name: str) -> str:
-    """The full URL of a relative name."""
+    """Return the full URL of a relative name."""
     return f"{COMPUTE}/{name}"
 
 
 def relative(cloud: Cloud, project: str, reference: str, field: str) -> str:
-    """The relative name (`projects/p/…`) that a full or partial URL means; 400 for anything else.
+    """Return the relative name (`projects/p/…`) of a full or partial URL. Raises 400 for other values.
 
-    Whatever host and version the URL names: clients build links from the endpoint that they talk to.
+    Any host and version is accepted: clients build links from the endpoint that they use.
     """
     path = _LINK.sub("", reference).strip("/")
     if re.match(r"(global|regions/[^/]+|zones/[^/]+)/", path):
@@ -55,29 +55,29 @@ def relative(cloud: Cloud, project: str, reference: str, field: str) -> str:
 
 
 def last(name: str) -> str:
-    """The last part of a name or link."""
+    """Return the last part of a name or link."""
     return name.rpartition("/")[2]
 
 
 def part(name: str, collection: str) -> str:
-    """What follows a collection in a name or link: `part(link, "zones")`; empty when it has none."""
+    """Return the segment after a collection in a name or link: `part(link, "zones")`; empty if it has none."""
     found = re.search(rf"(?:^|/){collection}/([^/]+)", name)
     return found[1] if found else ""
 
 
 def invalid(field: str, value: Any, why: str) -> ApiError:
-    """400 as Compute words it."""
+    """Return a 400 with Compute's message."""
     return ApiError(400, "invalid", f"Invalid value for field '{field}': '{value}'. {why}")
 
 
 def in_use(kind: str, name: str, by: str) -> ApiError:
-    """400 for a resource that another one needs."""
+    """Return a 400 for a resource that another resource uses."""
     message = f"The {kind} resource '{name}' is already being used by '{by}'"
     return ApiError(400, "resourceInUseByAnotherResource", message)
 
 
 def checked_name(body: Json) -> str:
-    """The resource's name from a body, checked."""
+    """Return the resource's name from a body, after a check."""
     name = body.get("name")
     if not name:
         raise ApiError(400, "required", "Required field 'resource.name' not specified")
@@ -87,14 +87,14 @@ def checked_name(body: Json) -> str:
 
 
 def check_labels(labels: Json | None) -> None:
-    """400 for labels that Google would not take."""
+    """Raise 400 for labels that Google refuses."""
     for key, value in (labels or {}).items():
         if not re.fullmatch(r"[a-z][a-z0-9_-]{0,62}", key) or not re.fullmatch(r"[a-z0-9_-]{0,63}", value or ""):
             raise invalid("resource.labels", f"{key}={value}", "Labels are lower case letters, digits, '_' and '-'.")
 
 
 def scope_of(call: Call) -> str:
-    """`global`, `regions/R` or `zones/Z` from the call's path; 400 for a place that does not exist."""
+    """Return `global`, `regions/R` or `zones/Z` from the call's path. Raises 400 for an unknown region or zone."""
     region, zone = call.params.get("region"), call.params.get("zone")
     if region is not None:
         if region not in catalog.REGIONS:
@@ -108,19 +108,19 @@ def scope_of(call: Call) -> str:
 
 
 def place(call: Call) -> str:
-    """`projects/P/SCOPE` of the call."""
+    """Return `projects/P/SCOPE` of the call."""
     if call.cloud.projects.get(call.project or "") is None:
         raise ApiError(404, "notFound", f"The resource 'projects/{call.project}' was not found")
     return f"projects/{call.project}/{scope_of(call)}"
 
 
 def new(call: Call, kind: str, name: str) -> Json:
-    """The fields that every new resource has; `kind` is `compute#network`."""
+    """Return the fields that every new resource has; `kind` is `compute#network`."""
     return new_document(call.cloud, kind, name)
 
 
 def new_document(cloud: Cloud, kind: str, name: str) -> Json:
-    """Return the fields that every new resource has, for a resource that no call asks for."""
+    """Return the fields that every new resource has, for a resource that is created without a call."""
     document: Json = {
         "kind": kind,
         "id": str(cloud.store.next_number("compute.id", 1_000_000_000_000_000_001)),
@@ -142,9 +142,9 @@ def operation(
     run: str = "compute.network",
     args: Json | None = None,
 ) -> Json:
-    """Change the store and start the operation that makes it real, both or neither; the answer to the call.
+    """Change the store and start the operation, in one transaction; return the answer to the call.
 
-    `change` returns the resource; `run` is the operation's step. A known `requestId` gets its operation again.
+    `change` returns the resource; `run` is the operation's step. A known `requestId` returns the same operation again.
     """
     cloud, parts = call.cloud, name.split("/")
     scope = "/".join(parts[2:4]) if len(parts) > 4 and parts[2] in ("regions", "zones") else "global"
@@ -167,7 +167,7 @@ def operation(
 
 
 def new_labels(call: Call, kind: str) -> Callable[[Json], Json]:
-    """What setLabels does to a resource of any kind: the labels are replaced, and their fingerprint must be given."""
+    """Return the change of setLabels for any kind: checks the labels' fingerprint and replaces the labels."""
     labels = call.body.get("labels") or {}
     check_labels(labels)
 
@@ -179,7 +179,7 @@ def new_labels(call: Call, kind: str) -> Callable[[Json], Json]:
 
 
 def failed(call: Call, name: str, code: str, message: str) -> Json:
-    """An operation that fails: some refusals come that late at Google."""
+    """Return a failed operation: Google makes some refusals in the operation only."""
     return operation(call, "insert", name, dict, run="compute.fail", args={"code": code, "message": message})
 
 
@@ -189,7 +189,7 @@ def _fail(work: Work) -> None:
 
 
 def ready(cloud: Cloud, name: str) -> None:
-    """400 resourceNotReady while the resource is being made or deleted."""
+    """Raise 400 resourceNotReady while the resource is being created or deleted."""
     if any(o["verb"] in ("insert", "delete") for o in cloud.operations.pending(name)):
         raise ApiError(400, "resourceNotReady", f"The resource '{name}' is not ready")
 
@@ -198,7 +198,7 @@ def ready(cloud: Cloud, name: str) -> None:
 
 
 def chosen(call: Call, items: Iterable[Json]) -> list[Json]:
-    """Items that the call's `filter` lets pass, in its `orderBy`."""
+    """Return the items that match the call's `filter`, sorted by its `orderBy`."""
     found = list(items)
     text = call.params.get("filter")
     if text:
@@ -218,7 +218,7 @@ def chosen(call: Call, items: Iterable[Json]) -> list[Json]:
 
 
 def listed(call: Call, kind: str, items: Iterable[Json]) -> Json:
-    """The answer of a list method; `kind` is `compute#networkList`."""
+    """Return the answer of a list method; `kind` is `compute#networkList`."""
     page, token = call.page(chosen(call, items), size="maxResults", default=500)
     answer: Json = {"kind": kind, "id": f"projects/{call.project}/{last(call.request.url.path)}"}
     answer["selfLink"] = link(re.sub(r".*/compute/v1/", "", call.request.url.path))
@@ -230,7 +230,7 @@ def listed(call: Call, kind: str, items: Iterable[Json]) -> Json:
 
 
 def aggregated(call: Call, kind: str, key: str, items: Iterable[Json], scopes: Iterable[str]) -> Json:
-    """The answer of an aggregatedList method: every scope is named, an empty one with a warning."""
+    """Return the answer of an aggregatedList method. It has every scope; an empty scope has a warning."""
     page, token = call.page(chosen(call, items), size="maxResults", default=500)
     groups: dict[str, Json] = {}
     for item in page:

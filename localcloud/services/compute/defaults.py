@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""What a project gets when its Compute Engine API is enabled for the first time: a service account and a network."""
+"""The default service account and network that a project gets when its Compute Engine API is first enabled."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from localcloud.cloud import Cloud
 
 _NETWORK = "default"
-# Name, description, protocols with ports, source range: as Google makes them, all with the lowest priority but one.
+# Name, description, protocols with ports, source range, as at Google. All have the second-lowest priority.
 _FIREWALLS: tuple[tuple[str, str, list[Json], str], ...] = (
     (
         "internal",
@@ -39,7 +39,7 @@ _PRIORITY = 65534
 
 @at_activation(api.host)
 def activate(cloud: Cloud, project: str) -> None:
-    """Make the default service account and network, once in the life of a project: they can be deleted."""
+    """Create the default service account and network, once for each project: both can be deleted."""
     made = cloud.store.collection("compute.activated")
     email = default_account(cloud, project)
     if made.get(project) is not None:
@@ -56,7 +56,7 @@ def activate(cloud: Cloud, project: str) -> None:
 
 @at_start
 def complete(cloud: Cloud) -> None:
-    """Complete projects that enabled the API under an older local cloud: they get the account and no network."""
+    """Complete projects that enabled the API in an older local cloud: they get the account, but no network."""
     for document in cloud.projects.documents.list():
         project = document["projectId"]
         if cloud.projects.enabled(project, api.host):

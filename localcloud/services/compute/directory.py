@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""What the metadata server (its `InstanceDirectory`) and the name server ask about instances."""
+"""Instances by address and name, for the metadata server (`InstanceDirectory`) and the name server."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class Directory:
-    """Instances by address and by name, over the store."""
+    """Instances by address and by name, read from the store."""
 
     def __init__(self, cloud: Cloud) -> None:
         self._cloud = cloud
@@ -26,21 +26,21 @@ class Directory:
         return self._cloud.store.collection("compute.instances").list()
 
     def by_internal_ip(self, ip: str) -> Json | None:
-        """The instance that has an internal address; the local cloud's machines never share one."""
+        """Return the instance with an internal address; VMs of the local cloud never share an address."""
         for instance in self._instances():
             if any(nic["networkIP"] == ip for nic in instance["networkInterfaces"]):
                 return instance
         return None
 
     def address_of(self, name: str) -> str | None:
-        """The internal address of `NAME.ZONE.c.PROJECT.internal`."""
+        """Return the internal address of `NAME.ZONE.c.PROJECT.internal`."""
         for instance in self._instances():
             if name in (internal_name(instance), instance.get("hostname")):
                 return str(instance["networkInterfaces"][0]["networkIP"])
         return None
 
     def project(self, project_id: str) -> Json:
-        """Id, number and common metadata of a project."""
+        """Return id, number and common metadata of a project."""
         items = common_metadata(self._cloud, project_id).get("items", [])
         return {
             "projectId": project_id,
@@ -49,7 +49,7 @@ class Directory:
         }
 
     def guest_attributes(self, instance: Json) -> dict[str, dict[str, str]]:
-        """Namespace → key → value."""
+        """Return the guest attributes: namespace → key → value."""
         return self._attributes.get(_key(instance)) or {}
 
     def put_guest_attribute(self, instance: Json, namespace: str, key: str, value: str) -> None:
@@ -62,7 +62,7 @@ class Directory:
             self._attributes.put(_key(instance), stored)
 
     def delete_guest_attribute(self, instance: Json, namespace: str, key: str) -> None:
-        """Remove one guest attribute, if it is there."""
+        """Remove one guest attribute, if it exists."""
         with self._cloud.store.transaction():
             stored = self.guest_attributes(instance)
             if stored.get(namespace, {}).pop(key, None) is None:

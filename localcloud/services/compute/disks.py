@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""Zonal disks: the boot disks that come with instances. The data is in the machine's container; here is the rest."""
+"""Zonal disks: the boot disks of instances. The data is in the VM's container; this file has the documents."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def _name(call: Call) -> str:
 
 
 def image_of(call: Call, reference: str, field: str) -> catalog.Image:
-    """The image that a link means; 404 when there is none."""
+    """Return the image of a link. Raises 404."""
     name = relative(call.cloud, call.project or "", reference, field)
     found = catalog.image(name)
     if found is None:
@@ -48,7 +48,7 @@ def image_of(call: Call, reference: str, field: str) -> catalog.Image:
 
 
 def create(call: Call, name: str, parameters: Json, image: catalog.Image, user: str) -> Json:
-    """Write the boot disk that an instance (its link) is made with, from `initializeParams`."""
+    """Write the boot disk of an instance (its link), from `initializeParams`."""
     field = "resource.disks[0].initializeParams"
     zone = place(call)
     kind = last(parameters.get("diskType") or "pd-standard")
@@ -79,19 +79,19 @@ def create(call: Call, name: str, parameters: Json, image: catalog.Image, user: 
 
 @api.method("compute.disks.get", permission="compute.disks.get")
 def get(call: Call) -> Json:
-    """One disk."""
+    """Return one disk."""
     return resources(call.cloud, "disks").get(_name(call))
 
 
 @api.method("compute.disks.list", permission="compute.disks.list")
 def list_disks(call: Call) -> Json:
-    """The disks of a zone."""
+    """Return the disks of a zone."""
     return listed(call, "compute#diskList", resources(call.cloud, "disks").list(f"{place(call)}/disks/"))
 
 
 @api.method("compute.disks.aggregatedList", permission="compute.disks.list")
 def aggregate(call: Call) -> Json:
-    """The disks of all zones."""
+    """Return the disks of all zones."""
     found = resources(call.cloud, "disks").list(f"projects/{call.project}/")
     return aggregated(call, "compute#diskAggregatedList", "disks", found, catalog.SCOPES)
 
@@ -105,7 +105,7 @@ def set_labels(call: Call) -> Json:
 
 @api.method("compute.disks.resize", permission="compute.disks.update")
 def resize(call: Call) -> Json:
-    """Grow the disk; it never shrinks."""
+    """Grow the disk. A disk cannot shrink."""
     name, size = _name(call), int(call.body.get("sizeGb") or 0)
 
     def update() -> Json:
@@ -126,7 +126,7 @@ def _boot_size(size: int) -> Callable[[Json], Json]:
 
 @api.method("compute.disks.delete", permission="compute.disks.delete")
 def delete(call: Call) -> Json:
-    """Delete a disk that no instance has."""
+    """Delete a disk that no instance uses."""
     return removal.delete(call, "disks", _name(call))
 
 

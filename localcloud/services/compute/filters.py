@@ -2,9 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The two filter languages of Compute Engine's list methods.
 
-The newer one: `labels.app=mlflow AND (status="RUNNING" OR name:web*) NOT zone:b`, terms side by side mean AND. The
-older one, which gcloud sends: `(name eq ".*web.*") (status ne TERMINATED)`, operands are regular expressions for the
-whole value.
+New: `labels.app=mlflow AND (status="RUNNING" OR name:web*) NOT zone:b`; adjacent terms are joined by AND. Old, which
+gcloud sends: `(name eq ".*web.*") (status ne TERMINATED)`; operands are regular expressions that match the whole value.
 """
 
 from __future__ import annotations
@@ -26,11 +25,11 @@ _OPERATORS = ("=", "!=", "<", "<=", ">", ">=", ":", "eq", "ne")
 
 
 class FilterError(ValueError):
-    """The expression cannot be read."""
+    """The expression cannot be parsed."""
 
 
 def compile_filter(text: str) -> Predicate:
-    """A predicate over resources from a filter expression; raises FilterError."""
+    """Return a predicate over resources from a filter expression. Raises FilterError."""
     parser = _Parser(_tokens(text))
     predicate = parser.conjunction()
     if parser.peek() is not None:
@@ -42,7 +41,7 @@ def _tokens(text: str) -> list[tuple[str, str]]:
     found: list[tuple[str, str]] = []
     position = 0
     while text[position:].strip():
-        # A legacy operand may be a bare regular expression, parentheses and all but blanks.
+        # An operand of the old language may be an unquoted regular expression with any character but blanks.
         if found and found[-1] in (("word", "eq"), ("word", "ne")) and len(found) > 1:
             bare = re.compile(r"\s*([^\s\"'][^\s]*)").match(text, position)
             if bare:
@@ -56,7 +55,7 @@ def _tokens(text: str) -> list[tuple[str, str]]:
         kind = str(match.lastgroup)
         value = match[kind]
         if kind in ("double", "single"):
-            # Regular expressions keep their backslashes, all but those before a quote.
+            # Regular expressions keep their backslashes, except before a quote.
             kind, value = "text", re.sub(r"\\([\"'])", r"\1", value)
         found.append((kind, value))
         position = match.end()
@@ -64,7 +63,7 @@ def _tokens(text: str) -> list[tuple[str, str]]:
 
 
 def _balanced(text: str) -> str:
-    """The text up to a parenthesis that closes one from outside."""
+    """Return the text before the first unbalanced closing parenthesis."""
     depth = 0
     for index, char in enumerate(text):
         if index and text[index - 1] == "\\":
@@ -96,7 +95,7 @@ class _Parser:
         return self._tokens[self._position - 1]
 
     def conjunction(self) -> Predicate:
-        """Terms side by side, or with AND; an OR between two terms binds tighter (AIP-160)."""
+        """Parse adjacent terms or terms joined by AND; an OR between two terms binds tighter (AIP-160)."""
         terms = [self._disjunction()]
         while self.peek() is not None and not self._is("paren", ")"):
             if self._is("word", "AND"):
@@ -170,7 +169,7 @@ def _ordered(operator: str, value: Any, operand: str) -> bool:
 
 
 def _values(value: Any, path: list[str]) -> list[Any]:
-    """All values at a path; lists are looked into, `labels.a.b` may be the label `a.b`."""
+    """Return all values at a path. Lists are searched; `labels.a.b` may be the label `a.b`."""
     if isinstance(value, list):
         return [found for item in value for found in _values(item, path)]
     if not path:

@@ -46,7 +46,7 @@ def _name(call: Call) -> str:
 
 
 def _completed(call: Call, given: Json) -> Json:
-    """The rule with Google's defaults, checked."""
+    """Return the rule with Google's defaults, after a check."""
     rule = {k: v for k, v in given.items() if v is not None and not (k in _LISTS and v == [])}
     network = relative(
         call.cloud, call.project or "", rule.get("network") or "global/networks/default", "resource.network"
@@ -120,13 +120,13 @@ def insert(call: Call) -> Json:
 
 @api.method("compute.firewalls.get", permission="compute.firewalls.get")
 def get(call: Call) -> Json:
-    """One rule."""
+    """Return one rule."""
     return resources(call.cloud, "firewalls").get(_name(call))
 
 
 @api.method("compute.firewalls.list", permission="compute.firewalls.list")
 def list_firewalls(call: Call) -> Json:
-    """The rules of a project."""
+    """Return the rules of a project."""
     return listed(call, "compute#firewallList", resources(call.cloud, "firewalls").list(f"{place(call)}/firewalls/"))
 
 
@@ -176,7 +176,7 @@ def delete(call: Call) -> Json:
 
 
 def _check(cloud: Cloud, rule: Json) -> None:
-    """Nothing needs a rule."""
+    """Allow every deletion: no resource uses a rule."""
 
 
 removal.checked_by("firewalls", _check)

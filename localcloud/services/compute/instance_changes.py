@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""What can be changed about an instance that is there."""
+"""Changes of an existing instance."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from localcloud.services.compute.projects import check_metadata, metadata_docume
 
 
 def _change(call: Call, verb: str, change: Callable[[Json], Json]) -> Json:
-    """Change the document and bring the network in line: tags and addresses are in its rules."""
+    """Change the document and apply the network: its rules contain tags and addresses."""
     name = name_of(call)
 
     def update() -> Json:
@@ -65,7 +65,7 @@ def set_metadata(call: Call) -> Json:
 
 @api.method("compute.instances.update", permission="compute.instances.update")
 def update_instance(call: Call) -> Json:
-    """Replace the instance. Here only canIpForward is changed in this way, and what is nested is not looked at."""
+    """Replace the instance. Only canIpForward can be changed by this method here; nested fields are not compared."""
 
     def change(instance: Json) -> Json:
         for field, value in call.body.items():
@@ -103,7 +103,7 @@ def _stopped(instance: Json, what: str) -> None:
 
 @api.method("compute.instances.setMachineType", permission="compute.instances.setMachineType")
 def set_machine_type(call: Call) -> Json:
-    """Another machine type, while stopped."""
+    """Set the machine type of a stopped instance."""
     wanted = machine_type(call, call.body.get("machineType"))
 
     def change(instance: Json) -> Json:
@@ -115,7 +115,7 @@ def set_machine_type(call: Call) -> Json:
 
 @api.method("compute.instances.setServiceAccount", permission="compute.instances.setServiceAccount")
 def set_service_account(call: Call) -> Json:
-    """Another service account, or other scopes, while stopped; without an email it has none."""
+    """Set the service account or the scopes of a stopped instance; without an email it has no account."""
 
     def change(instance: Json) -> Json:
         _stopped(instance, "service account")
@@ -130,7 +130,7 @@ def set_service_account(call: Call) -> Json:
     "compute.instances.updateShieldedInstanceConfig", permission="compute.instances.updateShieldedInstanceConfig"
 )
 def update_shielded_instance_config(call: Call) -> Json:
-    """Secure boot, virtual TPM, integrity monitoring, while stopped; what is not named stays."""
+    """Set secure boot, virtual TPM and integrity monitoring of a stopped instance; other fields stay."""
 
     def change(instance: Json) -> Json:
         _stopped(instance, "Shielded VM configuration")
@@ -141,20 +141,20 @@ def update_shielded_instance_config(call: Call) -> Json:
 
 @api.method("compute.instances.setDeletionProtection", permission="compute.instances.setDeletionProtection")
 def set_deletion_protection(call: Call) -> Json:
-    """Protect against deletion, or not."""
+    """Enable or disable deletion protection."""
     wanted = bool(call.params["deletionProtection"])
     return _change(call, "setDeletionProtection", lambda instance: instance | {"deletionProtection": wanted})
 
 
 @api.method("compute.instances.setScheduling", permission="compute.instances.setScheduling")
 def set_scheduling(call: Call) -> Json:
-    """What happens when the host needs maintenance or fails."""
+    """Set the behavior during maintenance or failure of the host."""
     return _change(call, "setScheduling", lambda i: i | {"scheduling": merge(i["scheduling"], call.body)})
 
 
 @api.method("compute.instances.setDiskAutoDelete", permission="compute.instances.update")
 def set_disk_auto_delete(call: Call) -> Json:
-    """Whether the disk goes with the instance."""
+    """Set whether the disk is deleted with the instance."""
     device, wanted = call.params["deviceName"], bool(call.params["autoDelete"])
 
     def change(instance: Json) -> Json:
@@ -197,7 +197,7 @@ def add_access_config(call: Call) -> Json:
 
 @api.method("compute.instances.deleteAccessConfig", permission="compute.instances.deleteAccessConfig")
 def delete_access_config(call: Call) -> Json:
-    """Take the external address away."""
+    """Remove the external address of a network interface."""
     wanted = call.params["accessConfig"]
 
     def change(instance: Json) -> Json:

@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""Instances: making, reading, starting, stopping and deleting them."""
+"""Instances: create, read, start, stop, delete."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from localcloud.services.compute.new_instance import LateError, create, external
 
 
 def name_of(call: Call) -> str:
-    """The relative name of the instance in the call's path."""
+    """Return the relative name of the instance in the call's path."""
     return f"{place(call)}/instances/{call.params.get('instance') or call.params['resource']}"
 
 
@@ -41,25 +41,25 @@ def insert(call: Call) -> Json:
 
 @api.method("compute.instances.get", permission="compute.instances.get")
 def get(call: Call) -> Json:
-    """One instance."""
+    """Return one instance."""
     return resources(call.cloud, "instances").get(name_of(call))
 
 
 @api.method("compute.instances.list", permission="compute.instances.list")
 def list_instances(call: Call) -> Json:
-    """The instances of a zone."""
+    """Return the instances of a zone."""
     return listed(call, "compute#instanceList", resources(call.cloud, "instances").list(f"{place(call)}/instances/"))
 
 
 @api.method("compute.instances.aggregatedList", permission="compute.instances.list")
 def aggregate(call: Call) -> Json:
-    """The instances of all zones."""
+    """Return the instances of all zones."""
     found = resources(call.cloud, "instances").list(f"projects/{call.project}/")
     return aggregated(call, "compute#instanceAggregatedList", "instances", found, catalog.SCOPES)
 
 
 def _transition(call: Call, verb: str, allowed: dict[str, str | None]) -> Json:
-    """From one status to another; `allowed` maps a status to what it becomes, None where there is nothing to do."""
+    """Change the status; `allowed` maps a status to the next status, or None for no change."""
     name = name_of(call)
     document = resources(call.cloud, "instances").get(name)
     idle = document["status"] in allowed and allowed[document["status"]] is None
@@ -80,7 +80,7 @@ def _transition(call: Call, verb: str, allowed: dict[str, str | None]) -> Json:
 
 
 def _take_addresses(call: Call, instance: Json) -> None:
-    """A new ephemeral address where the old one was given back at the stop."""
+    """Allocate a new ephemeral address if the old one was released at the stop."""
     region = catalog.region_of(part(instance["selfLink"], "zones")) or ""
     for nic in instance["networkInterfaces"]:
         for config in nic.get("accessConfigs", ()):
@@ -96,13 +96,13 @@ def start(call: Call) -> Json:
 
 @api.method("compute.instances.stop", permission="compute.instances.stop")
 def stop(call: Call) -> Json:
-    """Shut an instance down; disk and internal address stay, an ephemeral external address goes."""
+    """Shut an instance down. Disk and internal address stay, an ephemeral external address is released."""
     return _transition(call, "stop", {"RUNNING": "STOPPING", "SUSPENDED": "STOPPING", "TERMINATED": None})
 
 
 @api.method("compute.instances.suspend", permission="compute.instances.suspend")
 def suspend(call: Call) -> Json:
-    """Suspend an instance. Here its memory is not kept: it shuts down, and boots when it is resumed."""
+    """Suspend an instance. Its memory is not kept here: it shuts down, and boots at resume."""
     return _transition(call, "suspend", {"RUNNING": "SUSPENDING", "SUSPENDED": None})
 
 
@@ -120,7 +120,7 @@ def reset(call: Call) -> Json:
 
 @api.method("compute.instances.delete", permission="compute.instances.delete")
 def delete(call: Call) -> Json:
-    """Delete an instance, and its disk if that was made to go with it."""
+    """Delete an instance, and its disk if autoDelete is set."""
     name = name_of(call)
 
     def change() -> Json:
@@ -136,7 +136,7 @@ def delete(call: Call) -> Json:
 
 @api.method("compute.instances.getSerialPortOutput", permission="compute.instances.getSerialPortOutput")
 def serial_port_output(call: Call) -> Json:
-    """What the machine wrote to its console, from a byte on."""
+    """Return the VM's console output from a byte position on."""
     instance = resources(call.cloud, "instances").get(name_of(call))
     text = call.cloud.engine.machines.console(instance["id"])
     start = int(call.params.get("start") or 0)
@@ -152,7 +152,7 @@ def serial_port_output(call: Call) -> Json:
 
 @api.method("compute.instances.getGuestAttributes", permission="compute.instances.getGuestAttributes")
 def guest_attributes(call: Call) -> Json:
-    """What the machine says about itself: `queryPath` is `namespace/` or `namespace/key`."""
+    """Return the VM's guest attributes: `queryPath` is `namespace/` or `namespace/key`."""
     name = name_of(call)
     resources(call.cloud, "instances").get(name)
     if constraints.enforced(call.cloud, call.project or "", constraints.NO_GUEST_ATTRIBUTES):

@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""Where instances become machines of the engine: the steps of operations, and what a restart of the cloud repairs."""
+"""Steps of operations that create and change VMs in the engine, and repairs after a restart of the cloud."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _log = logging.getLogger(__name__)
 
 
 def internal_name(instance: Json) -> str:
-    """The host name that an instance has inside its network."""
+    """Return an instance's host name inside its network."""
     project, zone = part(instance["selfLink"], "projects"), last(instance["zone"])
     return f"{instance['name']}.{zone}.c.{project}.internal"
 
@@ -52,7 +52,7 @@ def _spec(cloud: Cloud, instance: Json) -> MachineSpec:
 
 
 def _set(cloud: Cloud, name: str, fields: Json) -> None:
-    """Change an instance's document, if it is still there."""
+    """Change an instance's document, if it still exists."""
     with cloud.store.transaction():
         if resources(cloud, "instances").find(name):
             resources(cloud, "instances").update(name, lambda d: d | fields)
@@ -66,7 +66,7 @@ def _engine(work: Callable[[], None]) -> None:
 
 
 def _forget(cloud: Cloud, name: str) -> None:
-    """Remove an instance's document, its disk if it goes along, and what it said about itself."""
+    """Remove an instance's document, its disk if autoDelete is set, and its guest attributes."""
     with cloud.store.transaction():
         instance = resources(cloud, "instances").find(name)
         if instance is None:
@@ -92,7 +92,7 @@ def _insert(work: Work) -> None:
     if instance is None:
         return
     try:
-        # The rules are there before the machine.
+        # Apply the firewall rules before the VM boots.
         netstate.apply(cloud)
         if not cloud.engine.machines.running(instance["id"]):
             _set(cloud, name, {"status": "STAGING"})
@@ -136,7 +136,7 @@ def _suspend(work: Work) -> None:
 
 
 def _stopped(cloud: Cloud, name: str, state: Json | None = None) -> None:
-    """A stopped instance keeps its internal address and a static external one; an ephemeral one is given back."""
+    """Mark an instance as stopped: it keeps its internal and a static external address, but no ephemeral address."""
     with cloud.store.transaction():
         instance = resources(cloud, "instances").find(name)
         if instance is None:
@@ -174,17 +174,17 @@ def _reset(work: Work) -> None:
 
 @at_start
 def reconcile(cloud: Cloud) -> None:
-    """Bring documents and machines together again after the local cloud was away.
+    """Reconcile instances with VMs after the local cloud was down.
 
-    Machines that run go on running. One that should run but does not, as after a reboot of the host, is started again
-    in the background, as Google does after a host's failure; one that runs although it was stopped counts as running.
+    Running VMs keep running. A VM that should run but does not, as after a reboot of the host, is started in the
+    background, as Google does after a host's failure. A stopped instance whose VM runs becomes a running instance.
     """
     instances = cloud.store.collection("compute.instances").items()
     there = set(cloud.engine.machines.ids()) if instances else set()
     asleep: list[str] = []
     for name, instance in instances:
         if cloud.operations.pending(name):
-            continue  # its operation is resumed and sees to it
+            continue  # its resumed operation handles the instance
         running = cloud.engine.machines.running(instance["id"])
         if running and instance["status"] != "RUNNING":
             _set(cloud, name, {"status": "RUNNING"})

@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""The network as the engine should have it, computed from the documents of all projects."""
+"""The desired state of the engine's network, computed from the documents of all projects."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from localcloud.store import Collection
 if TYPE_CHECKING:
     from localcloud.cloud import Cloud
 
-# The network gives a machine its address and takes it away; in between it is off.
+# Stopped VMs have no external address. In the other states the network assigns one.
 _WITHOUT_EXTERNAL = ("TERMINATED", "SUSPENDED")
 PEERING = "servicenetworking-googleapis-com"
 _locks: weakref.WeakKeyDictionary[Cloud, threading.Lock] = weakref.WeakKeyDictionary()
@@ -26,15 +26,16 @@ _locks_lock = threading.Lock()
 
 
 def connections(cloud: Cloud) -> Collection:
-    """Service Networking's records by network (relative name): `ranges`, from an allocated range's name to its CIDR.
+    """Return Service Networking's records by network (relative name).
 
-    A record outlives the peering that `networks.removePeering` ended, and connects nothing then.
+    `ranges` maps an allocated range's name to its CIDR. `networks.removePeering` removes the peering but keeps the
+    record. Such a record connects nothing.
     """
     return cloud.store.collection("servicenetworking.connections")
 
 
 def peered_ranges(cloud: Cloud) -> dict[str, dict[str, str]]:
-    """The ranges (CIDR by name) of each network that has the peering of its connection."""
+    """Return the ranges (CIDR by name) of each network whose connection has its peering."""
     networks = cloud.store.collection("compute.networks")
     return {
         network: connection["ranges"]
@@ -44,12 +45,12 @@ def peered_ranges(cloud: Cloud) -> dict[str, dict[str, str]]:
 
 
 def lingering(cloud: Cloud) -> Collection:
-    """Producers that were deleted and still hold a connection, by `NETWORK/ADDRESS`: `since`, in seconds."""
+    """Return deleted producers that still hold a connection, by `NETWORK/ADDRESS`: `since`, in seconds."""
     return cloud.store.collection("servicenetworking.lingering")
 
 
 def instances_in(cloud: Cloud, *, network: str = "", subnetwork: str = "") -> list[Json]:
-    """The instances of all projects with a network card in a network or subnetwork (relative names)."""
+    """Return the instances of all projects with an interface in a network or subnetwork (relative names)."""
     wanted = f"{COMPUTE}/{network or subnetwork}"
     field = "network" if network else "subnetwork"
     found = cloud.store.collection("compute.instances").list()
@@ -57,15 +58,15 @@ def instances_in(cloud: Cloud, *, network: str = "", subnetwork: str = "") -> li
 
 
 def engine_network(link_or_name: str) -> str:
-    """What the engine calls a network: `PROJECT/NAME`."""
+    """Return the engine's name of a network: `PROJECT/NAME`."""
     parts = link_or_name.removeprefix(f"{COMPUTE}/").split("/")
     return f"{parts[1]}/{parts[-1]}"
 
 
 def wanted(cloud: Cloud) -> NetworkState:
-    """The whole network of all projects.
+    """Return the whole network of all projects.
 
-    Only subnetworks with machines are in it: networks may use the same ranges as long as no machine is in both.
+    It contains only subnetworks with VMs: networks may use the same ranges unless both have VMs.
     """
     with cloud.store.transaction():
         instances = cloud.store.collection("compute.instances").list()
@@ -94,7 +95,7 @@ def wanted(cloud: Cloud) -> NetworkState:
 
 
 def _rule(firewall: Json, cards: list[tuple[Json, Json]]) -> Rule | None:
-    """A firewall rule with tags and accounts resolved; None for one that matches nothing now."""
+    """Return a firewall rule with resolved tags and accounts; None if it matches no VM now."""
     if firewall.get("disabled"):
         return None
     inside = [(instance, nic) for instance, nic in cards if nic["network"] == firewall["network"]]
@@ -119,7 +120,7 @@ def _rule(firewall: Json, cards: list[tuple[Json, Json]]) -> Rule | None:
 def _chosen(
     cards: list[tuple[Json, Json]], tags: list[str] | None, accounts: list[str] | None
 ) -> tuple[str, ...] | None:
-    """Internal addresses of the machines with one of the tags or accounts; None when neither was asked for."""
+    """Return internal addresses of the VMs with one of the tags or accounts; None if neither is given."""
     if not tags and not accounts:
         return None
     return tuple(
@@ -131,7 +132,7 @@ def _chosen(
 
 
 def apply(cloud: Cloud) -> None:
-    """Make the engine's network what the documents say, one caller at a time; wakes who waits for metadata."""
+    """Apply the documents to the engine's network under a lock, and wake requests that wait for metadata."""
     with _locks_lock:
         lock = _locks.setdefault(cloud, threading.Lock())
     try:

@@ -46,7 +46,7 @@ def _is_in(subnetwork: Json, network: Json) -> bool:
 
 @api.method("compute.networks.insert", permission="compute.networks.create")
 def insert(call: Call) -> Json:
-    """Create a network, in auto mode with a subnetwork in every region."""
+    """Create a network; in auto mode, with a subnetwork in every region."""
     body = call.body
     name = f"{place(call)}/networks/{checked_name(body)}"
     if body.get("IPv4Range") or body.get("autoCreateSubnetworks") is None:
@@ -60,7 +60,7 @@ def insert(call: Call) -> Json:
 
 
 def create(cloud: Cloud, name: str, body: Json) -> Json:
-    """Write a new network; one in auto mode with its subnetworks."""
+    """Write a new network; in auto mode, with its subnetworks."""
     document = new_document(cloud, "compute#network", name) | {
         "autoCreateSubnetworks": body["autoCreateSubnetworks"],
         "routingConfig": {"routingMode": "REGIONAL", "bgpBestPathSelectionMode": "LEGACY"}
@@ -70,7 +70,7 @@ def create(cloud: Cloud, name: str, body: Json) -> Json:
     }
     project = name.split("/")[1]
     document["selfLinkWithId"] = link(f"projects/{project}/global/networks/{document['id']}")
-    # A network that was made without an MTU shows none.
+    # A network that was created without an MTU shows no MTU.
     document |= {field: body[field] for field in ("description", "mtu") if body.get(field)}
     document = resources(cloud, "networks").create(name, document)
     if document["autoCreateSubnetworks"]:
@@ -88,13 +88,13 @@ def _check_supported(body: Json) -> None:
 
 @api.method("compute.networks.get", permission="compute.networks.get")
 def get(call: Call) -> Json:
-    """One network."""
+    """Return one network."""
     return _shown(call.cloud, resources(call.cloud, "networks").get(_name(call)))
 
 
 @api.method("compute.networks.list", permission="compute.networks.list")
 def list_networks(call: Call) -> Json:
-    """The networks of a project."""
+    """Return the networks of a project."""
     found = resources(call.cloud, "networks").list(f"{place(call)}/networks/")
     return listed(call, "compute#networkList", [_shown(call.cloud, d) for d in found])
 
@@ -119,7 +119,7 @@ def patch(call: Call) -> Json:
 
 @api.method("compute.networks.switchToCustomMode", permission="compute.networks.switchToCustomMode")
 def switch_to_custom_mode(call: Call) -> Json:
-    """From auto mode to custom mode; the subnetworks stay."""
+    """Switch from auto mode to custom mode; the subnetworks stay."""
     name = _name(call)
 
     def update() -> Json:
@@ -132,7 +132,7 @@ def switch_to_custom_mode(call: Call) -> Json:
 
 @api.method("compute.networks.removePeering", permission="compute.networks.removePeering")
 def remove_peering(call: Call) -> Json:
-    """End a peering from this side, whoever still uses it: what was reached over it is out of reach then.
+    """Remove a peering from this side, even if it is in use. Its ranges become unreachable.
 
     The record of Service Networking stays, as at Google.
     """
@@ -148,7 +148,7 @@ def remove_peering(call: Call) -> Json:
 
 
 def without_peering(network: Json, peering: str) -> Json:
-    """The network's document without one of its peerings."""
+    """Return the network's document without one of its peerings."""
     left = [p for p in network.get("peerings", ()) if p["name"] != peering]
     rest = {k: v for k, v in network.items() if k != "peerings"}
     return rest | ({"peerings": left} if left else {})
@@ -156,7 +156,7 @@ def without_peering(network: Json, peering: str) -> Json:
 
 @api.method("compute.networks.delete", permission="compute.networks.delete")
 def delete(call: Call) -> Json:
-    """Delete a network that nothing uses; an auto mode one with its subnetworks."""
+    """Delete an unused network; in auto mode, with its subnetworks."""
     return removal.delete(call, "networks", _name(call))
 
 
@@ -174,10 +174,10 @@ def _check(cloud: Cloud, network: Json) -> None:
 
 
 def _along(cloud: Cloud, network: Json) -> None:
-    """Remove what goes with a network.
+    """Remove the resources that are deleted with a network.
 
-    That includes the record of its private services connection. A new network of the same name met the old record in
-    reports of 2019. Google has said since that this is fixed; nobody has shown the opposite.
+    This includes the record of its private services connection. In reports of 2019, a new network with the same name
+    still had the old record. Google has said since that this is fixed; there is no evidence against it.
     """
     name = network["selfLink"].split("/v1/", 1)[1]
     netstate.connections(cloud).delete(name)

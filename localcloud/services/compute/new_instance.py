@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""From the body of `instances.insert` to an instance's document, with everything that Google refuses."""
+"""Builds an instance's document from the body of `instances.insert`, and makes Google's refusals."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ from localcloud.services.compute.projects import default_account, metadata_docum
 
 
 class LateError(Exception):
-    """What Google refuses in the operation only, not in the answer to the call."""
+    """A refusal that Google makes only in the operation, not in the answer to the call."""
 
     def __init__(self, code: str, message: str) -> None:
         super().__init__(message)
@@ -87,7 +87,7 @@ def create(call: Call, name: str) -> Json:
 
 
 def _check_policies(call: Call, name: str) -> None:
-    """412 where an organization policy is in the way."""
+    """Raise 412 if an organization policy forbids the instance."""
     cloud, project = call.cloud, call.project or ""
     constraints.check_zone(cloud, project, call.params["zone"], name)
     items = (call.body.get("metadata") or {}).get("items") or []
@@ -99,7 +99,7 @@ def _given(fields: Json | None) -> Json:
 
 
 def machine_type(call: Call, reference: str | None) -> str:
-    """The link of a machine type of the zone."""
+    """Return the link of a machine type of the zone."""
     if not reference:
         raise ApiError(400, "required", "Required field 'resource.machineType' not specified")
     name = relative(call.cloud, call.project or "", reference, "resource.machineType")
@@ -120,7 +120,7 @@ def tags_document(tags: Json) -> Json:
 
 
 def service_accounts(call: Call, given: list[Json]) -> list[Json]:
-    """The instance's service account; the caller must be allowed to act as it."""
+    """Return the instance's service account. The caller must be allowed to act as it."""
     if len(given) > 1:
         raise invalid("resource.serviceAccounts", len(given), "An instance has at most one service account.")
     found: list[Json] = []
@@ -211,7 +211,7 @@ def _subnetwork(call: Call, given: Json, field: str) -> Json:
 
 
 def _refuse_overlap(call: Call, subnetwork: Json) -> None:
-    """Machines of two networks share this host: their ranges must differ, which at Google they need not."""
+    """Refuse overlapping ranges: VMs of two networks share this host. Google allows them."""
     own = ipaddress.IPv4Network(subnetwork["ipCidrRange"])
     for subnet in netstate.wanted(call.cloud).subnetworks:
         other = subnet.network != netstate.engine_network(subnetwork["network"])
@@ -241,7 +241,7 @@ def _internal_address(call: Call, subnetwork: Json, wanted: str | None, field: s
 
 
 def access_config(call: Call, given: Json, region: str, field: str) -> Json:
-    """One-to-one address translation to a static or an ephemeral external address."""
+    """Return a one-to-one address translation to a static or an ephemeral external address."""
     call.require("compute.subnetworks.useExternalIp")
     return {
         "kind": "compute#accessConfig",
@@ -253,7 +253,7 @@ def access_config(call: Call, given: Json, region: str, field: str) -> Json:
 
 
 def external_address(call: Call, given: Json, region: str, field: str) -> str:
-    """The reserved address that was asked for, or an ephemeral one."""
+    """Return the requested reserved address, or an ephemeral address."""
     wanted = given.get("natIP")
     if not wanted:
         return ranges.free_external(call.cloud)

@@ -11,7 +11,7 @@ from localcloud.service import Call, Json
 from localcloud.services.compute import catalog
 from localcloud.services.compute.common import aggregated, api, listed, place, scope_of
 
-# Google answers a wait after two minutes at the latest, done or not.
+# Google answers a wait after two minutes at the latest, even if the operation is not done.
 _WAIT_SECONDS = 120.0
 
 
@@ -27,23 +27,23 @@ def _operation(call: Call) -> Json:
 
 
 def get(call: Call) -> Json:
-    """The operation as it stands."""
+    """Return the operation."""
     return as_compute(_operation(call))
 
 
 def wait(call: Call) -> Json:
-    """The operation once it is done, or as it stands after two minutes."""
+    """Wait until the operation is done, at most two minutes; return it."""
     found = _operation(call)
     return as_compute(call.cloud.operations.wait(found["name"], _WAIT_SECONDS) or found)
 
 
 def delete(call: Call) -> None:
-    """Forget the operation."""
+    """Delete the operation."""
     call.cloud.operations.delete(_operation(call)["name"])
 
 
 def list_operations(call: Call) -> Json:
-    """The operations of a scope, newest first."""
+    """Return the operations of a scope, newest first."""
     scope = scope_of(call)
     found = [o for o in call.cloud.operations.list("compute", call.project) if o["scope"] == scope]
     return listed(call, "compute#operationList", [as_compute(o) for o in found])
@@ -58,10 +58,10 @@ for _kind in ("globalOperations", "regionOperations", "zoneOperations"):
 
 @api.method("compute.globalOperations.aggregatedList", permission="compute.globalOperations.list")
 def aggregate(call: Call) -> Json:
-    """The operations of all scopes."""
+    """Return the operations of all scopes."""
     found = [as_compute(o) for o in call.cloud.operations.list("compute", call.project)]
     return aggregated(call, "compute#operationAggregatedList", "operations", found, ("global", *catalog.SCOPES))
 
 
-# gcloud sends more than one call in a batch, for example to delete several firewall rules.
+# gcloud sends several calls in one batch, for example to delete several firewall rules.
 api.route("POST", r"/batch/compute/v1", anonymous=True)(batch)

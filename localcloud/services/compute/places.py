@@ -90,7 +90,7 @@ def _disk_type(call: Call, zone: str, name: str) -> Json:
 
 
 def image_document(image: catalog.Image) -> Json:
-    """A public image as the API shows it."""
+    """Return a public image as the API shows it."""
     base = f"projects/{catalog.IMAGE_PROJECT}"
     return {
         "kind": "compute#image",
@@ -113,13 +113,13 @@ def image_document(image: catalog.Image) -> Json:
 
 @api.method("compute.regions.list", permission="compute.regions.list")
 def list_regions(call: Call) -> Json:
-    """All regions."""
+    """Return all regions."""
     return listed(call, "compute#regionList", [_region(call, region) for region in catalog.REGIONS])
 
 
 @api.method("compute.regions.get", permission="compute.regions.get")
 def get_region(call: Call) -> Json:
-    """One region."""
+    """Return one region."""
     if call.params["region"] not in catalog.REGIONS:
         raise _missing(f"projects/{call.project}/regions/{call.params['region']}")
     return _region(call, call.params["region"])
@@ -127,13 +127,13 @@ def get_region(call: Call) -> Json:
 
 @api.method("compute.zones.list", permission="compute.zones.list")
 def list_zones(call: Call) -> Json:
-    """All zones."""
+    """Return all zones."""
     return listed(call, "compute#zoneList", [_zone(call, zone) for zone in catalog.ZONES])
 
 
 @api.method("compute.zones.get", permission="compute.zones.get")
 def get_zone(call: Call) -> Json:
-    """One zone."""
+    """Return one zone."""
     if call.params["zone"] not in catalog.ZONES:
         raise _missing(f"projects/{call.project}/zones/{call.params['zone']}")
     return _zone(call, call.params["zone"])
@@ -141,7 +141,7 @@ def get_zone(call: Call) -> Json:
 
 @api.method("compute.machineTypes.list", permission="compute.machineTypes.list")
 def list_machine_types(call: Call) -> Json:
-    """The machine types of a zone."""
+    """Return the machine types of a zone."""
     place(call)
     items = [_machine_type(call, call.params["zone"], name) for name in catalog.MACHINE_TYPES]
     return listed(call, "compute#machineTypeList", items)
@@ -149,7 +149,7 @@ def list_machine_types(call: Call) -> Json:
 
 @api.method("compute.machineTypes.aggregatedList", permission="compute.machineTypes.list")
 def aggregate_machine_types(call: Call) -> Json:
-    """The machine types of all zones."""
+    """Return the machine types of all zones."""
     items = [_machine_type(call, zone, name) for zone in catalog.ZONES for name in catalog.MACHINE_TYPES]
     scopes = [f"zones/{zone}" for zone in catalog.ZONES]
     return aggregated(call, "compute#machineTypeAggregatedList", "machineTypes", items, scopes)
@@ -157,7 +157,7 @@ def aggregate_machine_types(call: Call) -> Json:
 
 @api.method("compute.machineTypes.get", permission="compute.machineTypes.get")
 def get_machine_type(call: Call) -> Json:
-    """One machine type."""
+    """Return one machine type."""
     name = call.params["machineType"]
     if name not in catalog.MACHINE_TYPES:
         raise _missing(f"{place(call)}/machineTypes/{name}")
@@ -167,7 +167,7 @@ def get_machine_type(call: Call) -> Json:
 
 @api.method("compute.diskTypes.list", permission="compute.diskTypes.list")
 def list_disk_types(call: Call) -> Json:
-    """The disk types of a zone."""
+    """Return the disk types of a zone."""
     place(call)
     items = [_disk_type(call, call.params["zone"], name) for name in catalog.DISK_TYPES]
     return listed(call, "compute#diskTypeList", items)
@@ -175,7 +175,7 @@ def list_disk_types(call: Call) -> Json:
 
 @api.method("compute.diskTypes.get", permission="compute.diskTypes.get")
 def get_disk_type(call: Call) -> Json:
-    """One disk type."""
+    """Return one disk type."""
     name = call.params["diskType"]
     if name not in catalog.DISK_TYPES:
         raise _missing(f"{place(call)}/diskTypes/{name}")
@@ -184,7 +184,7 @@ def get_disk_type(call: Call) -> Json:
 
 
 def _images(call: Call) -> list[catalog.Image]:
-    """Public images are for everybody; a project of one's own has none."""
+    """Return the public images for Google's image project; other projects have no images."""
     if call.params["project"] == catalog.IMAGE_PROJECT:
         return list(catalog.IMAGES)
     call.require("compute.images.list" if call.method and call.method.id.endswith("list") else "compute.images.get")
@@ -193,13 +193,13 @@ def _images(call: Call) -> list[catalog.Image]:
 
 @api.method("compute.images.list", permission=None)
 def list_images(call: Call) -> Json:
-    """The images of a project; Debian's are in `debian-cloud`."""
+    """Return the images of a project; Debian's images are in `debian-cloud`."""
     return listed(call, "compute#imageList", [image_document(image) for image in _images(call)])
 
 
 @api.method("compute.images.get", permission=None)
 def get_image(call: Call) -> Json:
-    """One image."""
+    """Return one image."""
     name = call.params["image"]
     for image in _images(call):
         if image.name == name:
@@ -209,7 +209,7 @@ def get_image(call: Call) -> Json:
 
 @api.method("compute.images.getFromFamily", permission=None)
 def get_image_from_family(call: Call) -> Json:
-    """The newest image of a family."""
+    """Return the newest image of a family."""
     family = call.params["family"]
     for image in _images(call):
         if image.family == family:
@@ -219,5 +219,5 @@ def get_image_from_family(call: Call) -> Json:
 
 @api.method("compute.imageFamilyViews.get", permission=None)
 def get_image_family_view(call: Call) -> Json:
-    """The newest image of a family that is rolled out in a zone."""
+    """Return the newest image of a family that is available in a zone."""
     return {"image": get_image_from_family(call)}

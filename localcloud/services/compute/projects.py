@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""A project as Compute Engine sees it: its common metadata and its default service account."""
+"""A project in Compute Engine: its common metadata and its default service account."""
 
 from __future__ import annotations
 
@@ -23,20 +23,20 @@ _TOTAL_LIMIT = 512 * 1024
 
 
 def default_account(cloud: Cloud, project: str) -> str:
-    """Return the email of a project's default service account, and make the account once: it can be deleted."""
+    """Return the email of a project's default service account. Creates the account once: it can be deleted."""
     account = f"{cloud.projects.number_of(project)}-compute"
     made = cloud.store.collection("compute.defaultAccounts")
     with cloud.store.transaction():
         if made.get(project) is None:
             made.put(project, {})
             fields = {"displayName": "Compute Engine default service account"}
-            with contextlib.suppress(AlreadyExists):  # an older local cloud made the account
+            with contextlib.suppress(AlreadyExists):  # an older local cloud created the account
                 cloud.accounts.create(project, account, fields, domain=_DOMAIN)
     return f"{account}@{_DOMAIN}"
 
 
 def metadata_document(items: list[Json]) -> Json:
-    """Metadata of a project or an instance, with its fingerprint; 400 for what Google would not take."""
+    """Return metadata of a project or an instance with its fingerprint. Raises 400 for invalid values."""
     total = 0
     seen: set[str] = set()
     for item in items:
@@ -54,19 +54,19 @@ def metadata_document(items: list[Json]) -> Json:
 
 
 def check_metadata(stored: Json, body: Json) -> None:
-    """412 unless the body carries the stored metadata's fingerprint."""
+    """Raise 412 unless the body contains the stored metadata's fingerprint."""
     if not same_fingerprint(body.get("fingerprint"), stored["fingerprint"]):
         raise ApiError(412, "conditionNotMet", "Supplied fingerprint does not match current metadata fingerprint.")
 
 
 def common_metadata(cloud: Cloud, project: str) -> Json:
-    """The metadata that all instances of a project share."""
+    """Return the metadata that all instances of a project share."""
     return cloud.store.collection("compute.projects").get(project) or metadata_document([])
 
 
 @api.method("compute.projects.get", permission="compute.projects.get")
 def get(call: Call) -> Json:
-    """The project."""
+    """Return the project."""
     name = call.project or ""
     project = call.cloud.projects.get(name)
     if project is None:

@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""IP ranges and addresses: which are taken, which is free."""
+"""IP ranges and addresses: used and free."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ if TYPE_CHECKING:
 
 Range = ipaddress.IPv4Network
 
-# Out of the engine's external range: the host itself is its first address, outsiders in tests are among the last.
+# Part of the engine's external range. The host has its first address; outsiders in tests have some of the last.
 _EXTERNAL = tuple(f"198.51.100.{number}" for number in range(10, 190))
-# Where Google, too, takes automatic ranges for private services from; the auto mode networks are in its middle.
+# Google, too, takes automatic ranges for private services from here; auto mode networks are in the middle.
 _AUTOMATIC = tuple(ipaddress.IPv4Network(cidr) for cidr in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16"))
 _OURS = "mlc"
 
 
 def parse(cidr: str, field: str, *, shortest: int = 8, longest: int = 29) -> Range:
-    """A range from its text; 400 for what is none."""
+    """Parse a range. Raises 400 for an invalid range."""
     try:
         found = ipaddress.IPv4Network(cidr)
     except ValueError:
@@ -41,7 +41,7 @@ def parse(cidr: str, field: str, *, shortest: int = 8, longest: int = 29) -> Ran
 
 
 def taken_in_network(cloud: Cloud, network: str) -> list[tuple[Range, str]]:
-    """(range, what has it, in words) of one network: subnetworks, allocated ranges, peered ranges."""
+    """Return (range, owner's description) of one network: subnetworks, allocated ranges, peered ranges."""
     url = link(network)
     found: list[tuple[Range, str]] = []
     for subnetwork in cloud.store.collection("compute.subnetworks").list():
@@ -58,7 +58,7 @@ def taken_in_network(cloud: Cloud, network: str) -> list[tuple[Range, str]]:
 
 
 def conflict(wanted: Range, taken: Iterable[tuple[Range, str]]) -> str | None:
-    """Whose range the wanted one overlaps; None if it is free."""
+    """Return the owner of the range that overlaps the new range; None if it is free."""
     return next((owner for cidr, owner in taken if cidr.overlaps(wanted)), None)
 
 
@@ -67,13 +67,13 @@ def _allocated(address: Json) -> Range:
 
 
 def free_range(cloud: Cloud, prefix_length: int) -> Range:
-    """A private range that nobody has: no network of any project, nor this host's routes and name servers."""
+    """Return a private range that neither a network of any project nor this host's routes and name servers use."""
     taken = [ipaddress.IPv4Network(s["ipCidrRange"]) for s in cloud.store.collection("compute.subnetworks").list()]
     addresses = cloud.store.collection("compute.addresses").list()
     taken += [_allocated(a) for a in addresses if a.get("purpose") == "VPC_PEERING"]
     taken += [ipaddress.IPv4Network(c) for r in peered_ranges(cloud).values() for c in r.values()]
     taken += _host_ranges()
-    # Networks of the future: auto mode ones have their subnetworks here.
+    # Reserved for later auto mode networks, whose subnetworks are here.
     taken.append(ipaddress.IPv4Network("10.128.0.0/9"))
     for block in _AUTOMATIC:
         if block.prefixlen > prefix_length:
@@ -93,7 +93,7 @@ def _host_ranges() -> list[Range]:
     try:
         found = [destination for destination, device in routes.host_routes() if not device.startswith(_OURS)]
     except (OSError, subprocess.CalledProcessError):
-        found = []  # without iproute2 there is no engine either that could collide
+        found = []  # without iproute2 there is no engine that could collide
     cidrs = [ipaddress.IPv4Network(cidr, strict=False) for cidr in [*found, *routes.host_resolvers()]]
     return [cidr for cidr in cidrs if cidr.prefixlen > 0]
 
@@ -102,7 +102,7 @@ def _host_ranges() -> list[Range]:
 
 
 def internal_taken(cloud: Cloud, subnetwork: str) -> dict[str, str]:
-    """Internal addresses in a subnetwork (its link), and the link of what has them."""
+    """Return internal addresses in a subnetwork (its link), with the links of the resources that use them."""
     found: dict[str, str] = {}
     for address in cloud.store.collection("compute.addresses").list():
         if address.get("subnetwork") == subnetwork:
@@ -115,13 +115,13 @@ def internal_taken(cloud: Cloud, subnetwork: str) -> dict[str, str]:
 
 
 def usable(cidr: str) -> list[str]:
-    """The addresses of a range that Google lets machines have: not the first two, not the last two."""
+    """Return the addresses of a range that VMs can have. Google reserves the first two and the last two."""
     network = ipaddress.IPv4Network(cidr)
     return [str(network[index]) for index in range(2, min(network.num_addresses - 2, 4096))]
 
 
 def free_internal(cloud: Cloud, subnetwork: Json) -> str:
-    """The lowest free address of a subnetwork."""
+    """Return the lowest free address of a subnetwork."""
     taken = internal_taken(cloud, subnetwork["selfLink"])
     for address in usable(subnetwork["ipCidrRange"]):
         if address not in taken:
@@ -130,7 +130,7 @@ def free_internal(cloud: Cloud, subnetwork: Json) -> str:
 
 
 def check_internal(subnetwork: Json, address: str, field: str) -> None:
-    """400 for an address that machines of the subnetwork cannot have."""
+    """Raise 400 for an address that VMs of the subnetwork cannot have."""
     network = ipaddress.IPv4Network(subnetwork["ipCidrRange"])
     try:
         inside = ipaddress.IPv4Address(address) in network
@@ -141,7 +141,7 @@ def check_internal(subnetwork: Json, address: str, field: str) -> None:
 
 
 def external_users(cloud: Cloud) -> dict[str, list[str]]:
-    """External addresses that instances have, with the links of the instances."""
+    """Return the external addresses of instances, with the links of the instances."""
     found: dict[str, list[str]] = {}
     for instance in cloud.store.collection("compute.instances").list():
         for nic in instance["networkInterfaces"]:
@@ -152,7 +152,7 @@ def external_users(cloud: Cloud) -> dict[str, list[str]]:
 
 
 def free_external(cloud: Cloud) -> str:
-    """The lowest external address that is neither reserved nor used."""
+    """Return the lowest external address that is neither reserved nor used."""
     taken = {a["address"] for a in cloud.store.collection("compute.addresses").list()} | external_users(cloud).keys()
     for address in _EXTERNAL:
         if address not in taken:

@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""Deletion: refused while something needs the resource, in the answer to the call and in the operation.
+"""Deletion of resources. Refused while the resource is in use, in the answer to the call and in the operation.
 
 The deletion of a network is refused in the operation only.
 """
@@ -25,14 +25,14 @@ _LATE = frozenset({"networks"})
 
 
 def checked_by(kind: str, check: Check, along: Check | None = None) -> None:
-    """`check` raises while a resource of the kind is needed; `along` removes what goes with it."""
+    """Register two functions: `check` raises while a resource of the kind is in use; `along` removes its dependents."""
     _CHECKS[kind] = check
     if along is not None:
         _ALONG[kind] = along
 
 
 def delete(call: Call, kind: str, name: str) -> Json:
-    """The answer to a delete call."""
+    """Return the answer to a delete call."""
 
     def change() -> Json:
         document = resources(call.cloud, kind).get(name)

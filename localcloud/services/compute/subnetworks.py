@@ -30,7 +30,7 @@ from localcloud.services.compute.common import (
 if TYPE_CHECKING:
     from localcloud.cloud import Cloud
 
-# Auto mode networks keep this range for themselves.
+# Auto mode networks reserve this range.
 AUTO_MODE_RANGE = "10.128.0.0/9"
 _OPTIONS = ("description", "logConfig", "enableFlowLogs", "secondaryIpRanges")
 _PATCHABLE = (*_OPTIONS, "privateIpGoogleAccess", "ipCidrRange")
@@ -41,7 +41,7 @@ def _name(call: Call) -> str:
 
 
 def create(cloud: Cloud, name: str, network: str, cidr: str, options: Json | None = None) -> Json:
-    """Write a new subnetwork; its range must be free."""
+    """Write a new subnetwork. Its range must be free."""
     taken = ranges.taken_in_network(cloud, network)
     check_free(cidr, taken, "resource.ipCidrRange")
     document = new_document(cloud, "compute#subnetwork", name) | {
@@ -58,14 +58,14 @@ def create(cloud: Cloud, name: str, network: str, cidr: str, options: Json | Non
 
 
 def _with_flow_logs(subnetwork: Json) -> Json:
-    """Show whether flow logs are on in the old field, too, where the subnetwork has a log configuration."""
+    """If the subnetwork has a log configuration, copy its flow log switch to the old field."""
     if "logConfig" not in subnetwork:
         return subnetwork
     return subnetwork | {"enableFlowLogs": bool(subnetwork["logConfig"].get("enable"))}
 
 
 def check_free(cidr: str, taken: list[tuple[ranges.Range, str]], field: str) -> None:
-    """400 for a range that is none or that overlaps another one."""
+    """Raise 400 for an invalid range or a range that overlaps another range."""
     owner = ranges.conflict(ranges.parse(cidr, field), taken)
     if owner:
         raise ApiError(400, "invalid", f"Invalid IPCidrRange: {cidr} conflicts with {owner}.")
@@ -99,19 +99,19 @@ def insert(call: Call) -> Json:
 
 @api.method("compute.subnetworks.get", permission="compute.subnetworks.get")
 def get(call: Call) -> Json:
-    """One subnetwork."""
+    """Return one subnetwork."""
     return resources(call.cloud, "subnetworks").get(_name(call))
 
 
 @api.method("compute.subnetworks.list", permission="compute.subnetworks.list")
 def list_subnetworks(call: Call) -> Json:
-    """The subnetworks of a region."""
+    """Return the subnetworks of a region."""
     return listed(call, "compute#subnetworkList", resources(call.cloud, "subnetworks").list(f"{place(call)}/"))
 
 
 @api.method("compute.subnetworks.aggregatedList", permission="compute.subnetworks.list")
 def aggregate(call: Call) -> Json:
-    """The subnetworks of all regions."""
+    """Return the subnetworks of all regions."""
     found = resources(call.cloud, "subnetworks").list(f"{place(call).removesuffix('/global')}/")
     scopes = [f"regions/{region}" for region in catalog.REGIONS]
     return aggregated(call, "compute#subnetworkAggregatedList", "subnetworks", found, scopes)
@@ -139,7 +139,7 @@ def patch(call: Call) -> Json:
 
 @api.method("compute.subnetworks.setPrivateIpGoogleAccess", permission="compute.subnetworks.setPrivateIpGoogleAccess")
 def set_private_access(call: Call) -> Json:
-    """Let machines without an external address reach Google's APIs, or not."""
+    """Allow or forbid access to Google's APIs for VMs without an external address."""
     name, value = _name(call), bool(call.body.get("privateIpGoogleAccess"))
 
     def update() -> Json:
@@ -151,7 +151,7 @@ def set_private_access(call: Call) -> Json:
 
 @api.method("compute.subnetworks.expandIpCidrRange", permission="compute.subnetworks.expandIpCidrRange")
 def expand(call: Call) -> Json:
-    """Grow the range; it never shrinks."""
+    """Grow the range. A range cannot shrink."""
     name, cidr = _name(call), call.body.get("ipCidrRange") or ""
 
     def update() -> Json:
@@ -175,7 +175,7 @@ def expand(call: Call) -> Json:
 
 @api.method("compute.subnetworks.delete", permission="compute.subnetworks.delete")
 def delete(call: Call) -> Json:
-    """Delete a subnetwork that no machine or address is in."""
+    """Delete a subnetwork without VMs and addresses."""
     return removal.delete(call, "subnetworks", _name(call))
 
 

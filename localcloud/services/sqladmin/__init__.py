@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Cloud SQL Admin, v1 and v1beta4: PostgreSQL instances on private addresses, their databases, users and backups.
 
-The name of a deleted instance can be used again at once, according to Google's documentation (not tried at Google).
-Not as at Google: databases and users made with SQL, past the API, are not listed; nothing answers on a public address;
-there are no replicas, client certificates or IAM logins.
+The name of a deleted instance can be reused at once, according to Google's documentation (not tried at Google).
+Differences to Google: databases and users created with SQL, outside the API, are not listed; public addresses do not
+answer; there are no replicas, client certificates or IAM logins.
 """
 
 from localcloud.services.sqladmin import (

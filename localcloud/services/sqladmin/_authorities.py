@@ -1,8 +1,8 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""The certificate authorities of a server: list, add the next one, rotate to it or back.
+"""The CAs of a server: list, add the next CA, rotate to it, roll back.
 
-An instance has at most two besides the active one: the previous and the next.
+Besides the active CA, an instance has at most two CAs: the previous and the next.
 """
 
 from __future__ import annotations
@@ -27,14 +27,14 @@ from localcloud.services.sqladmin._service import (
 
 
 def _others(own: Json) -> list[Json]:
-    """The authorities besides the active one, each with the server certificate that it issued."""
+    """Return the CAs besides the active CA, each with its server certificate."""
     found: list[Json] = own.get("authorities") or []
     return found
 
 
 @api.method("sql.instances.listServerCas", permission="cloudsql.instances.listServerCas")
 def listed(call: Call) -> Json:
-    """The certificate authorities that clients should trust."""
+    """Return the CAs that clients should trust."""
     active = instance_of(call)["serverCaCert"]
     others = [other["authority"] for other in _others(private(call.cloud, key_of(call)))]
     certificates = sorted([active, *others], key=lambda certificate: str(certificate["createTime"]))
@@ -47,7 +47,7 @@ def listed(call: Call) -> Json:
 
 @api.method("sql.instances.addServerCa", permission="cloudsql.instances.addServerCa")
 def add(call: Call) -> Json:
-    """Make the next authority. The server goes on with the active one."""
+    """Create the next CA. The server keeps using the active CA."""
     with call.cloud.store.transaction():
         check_writable(call)
         if any(other["next"] for other in _others(private(call.cloud, key_of(call)))):
@@ -57,7 +57,7 @@ def add(call: Call) -> Json:
 
 @step("sqladmin.addServerCa")
 def added(work: Work) -> None:
-    """Issue it; the previous authority is forgotten."""
+    """Create the next CA and delete the previous CA."""
     cloud, key = work.cloud, work.args["key"]
     _, project, _, name = key.split("/")
     made = issue(project, name, f"{SQL}/{key}", datetime.datetime.now(datetime.UTC))
@@ -69,7 +69,7 @@ def added(work: Work) -> None:
 
 @api.method("sql.instances.rotateServerCa", permission="cloudsql.instances.rotateServerCa")
 def rotate(call: Call) -> Json:
-    """Let the server show a certificate of another authority: the next one, or the one that `nextVersion` names."""
+    """Rotate the server certificate to another CA: the next CA, or the CA named by `nextVersion`."""
     wanted = (call.body.get("rotateServerCaContext") or {}).get("nextVersion")
     with call.cloud.store.transaction():
         check_writable(call)
@@ -82,11 +82,11 @@ def rotate(call: Call) -> Json:
 
 @step("sqladmin.rotateServerCa")
 def rotated(work: Work) -> None:
-    """Give the server the other certificate, then show it; the authority that was active is kept."""
+    """Install the new certificate on the server, then show it. The formerly active CA is kept."""
     cloud, key, version = work.cloud, work.args["key"], work.args["version"]
     own = private(cloud, key)
     new = next((o for o in _others(own) if o["authority"]["sha1Fingerprint"] == version), None)
-    if new is None:  # done by the attempt that was interrupted
+    if new is None:  # an interrupted attempt already did the rotation
         return
     with engine_errors("Failed to rotate the server CA"):
         cloud.engine.databases.set_certificate(own["engine"], new["certificate"], new["key"])

@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""Backup runs, restoring, and the final backups that outlive their instance."""
+"""Backup runs, restores, and final backups, which remain after the deletion of their instance."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def _key(call: Call, id: str) -> str:
 
 @api.method("sql.backupRuns.insert", permission="cloudsql.backupRuns.create")
 def insert(call: Call) -> Json:
-    """Take a backup now."""
+    """Start a backup."""
     key = key_of(call)
     with call.cloud.store.transaction():
         instance = instance_of(call)
@@ -43,7 +43,7 @@ def insert(call: Call) -> Json:
 
 @step("sqladmin.backupRuns.create")
 def create(work: Work) -> None:
-    """Take it, and remember which databases and users it holds."""
+    """Take a backup and record its databases and users."""
     cloud, key, id = work.cloud, work.args["key"], work.args["id"]
     runs, name = parts(cloud, "backupRuns"), f"{key}/backupRuns/{id}"
     runs.update(name, lambda run: run | {"status": "RUNNING", "startTime": cloud.clock.now()})
@@ -60,14 +60,14 @@ def create(work: Work) -> None:
 
 @api.method("sql.backupRuns.get", permission="cloudsql.backupRuns.get")
 def get(call: Call) -> Json:
-    """One backup run."""
+    """Return one backup run."""
     instance_of(call)
     return parts(call.cloud, "backupRuns").get(_key(call, call.params["id"]))
 
 
 @api.method("sql.backupRuns.list", permission="cloudsql.backupRuns.list")
 def list_runs(call: Call) -> Json:
-    """The backup runs of an instance, newest first; `-` as the instance means all."""
+    """Return the backup runs of an instance, newest first; instance `-` means all instances."""
     if call.params["instance"] == "-":
         found = parts(call.cloud, "backupRuns").list(f"projects/{call.project}/instances/")
     else:
@@ -96,7 +96,7 @@ def delete(call: Call) -> Json:
 
 @step("sqladmin.backupRuns.delete")
 def removed(work: Work) -> None:
-    """Remove it."""
+    """Remove the backup from the engine."""
     cloud, key, id = work.cloud, work.args["key"], work.args["id"]
     with engine_errors("Failed to delete the backup"):
         cloud.engine.databases.delete_backup(private(cloud, key)["engine"], id)
@@ -109,7 +109,7 @@ def removed(work: Work) -> None:
 
 @api.method("sql.instances.restoreBackup", permission="cloudsql.instances.restoreBackup")
 def restore(call: Call) -> Json:
-    """Replace everything in the instance by a backup, of this instance or another one."""
+    """Replace all data of the instance with a backup of this or another instance."""
     with call.cloud.store.transaction():
         instance = instance_of(call)
         check_running(instance)
@@ -134,7 +134,7 @@ def restore(call: Call) -> Json:
 
 @step("sqladmin.restore")
 def restored(work: Work) -> None:
-    """Restore, then show the databases and users that came back."""
+    """Restore a backup, then show its databases and users."""
     cloud, key = work.cloud, work.args["key"]
     if "backup" in work.args:
         backup = cloud.store.collection("sqladmin.backups").get(work.args["backup"])
@@ -167,7 +167,7 @@ def _final(call: Call, name: str) -> Json:
 @api.method("sql.Backups.GetBackup", permission=None)
 @api.method("sql.backups.getBackup", permission=None)
 def get_final(call: Call) -> Json:
-    """A final backup."""
+    """Return a final backup."""
     resource: Json = _final(call, call.params["name"])["resource"]
     return resource
 
@@ -175,7 +175,7 @@ def get_final(call: Call) -> Json:
 @api.method("sql.Backups.ListBackups", permission="cloudsql.backupRuns.list")
 @api.method("sql.backups.listBackups", permission="cloudsql.backupRuns.list")
 def list_final(call: Call) -> Json:
-    """The final backups of a project."""
+    """Return the final backups of a project."""
     found = call.cloud.store.collection("sqladmin.backups").list(f"projects/{call.project}/backups/")
     page, token = call.page([b["resource"] for b in found], default=50)
     answer: Json = {}
@@ -206,7 +206,7 @@ def delete_final(call: Call) -> Json:
 
 @step("sqladmin.backups.delete")
 def removed_final(work: Work) -> None:
-    """Remove it."""
+    """Remove the final backup from the engine."""
     collection = work.cloud.store.collection("sqladmin.backups")
     backup = collection.get(work.args["name"])
     if backup is None:

@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""Databases."""
+"""Databases of instances."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def _target(call: Call, name: str) -> Json:
 
 @api.method("sql.databases.insert", permission="cloudsql.databases.create")
 def insert(call: Call) -> Json:
-    """Create a database. It belongs to cloudsqlsuperuser, whose members the users are: they can make tables in it."""
+    """Create a database. Its owner is cloudsqlsuperuser; all users are members, so they can create tables."""
     name = str(call.body.get("name") or "")
     check_sql_name(name, "database")
     charset, collation = call.body.get("charset") or "UTF8", call.body.get("collation") or _DEFAULT_COLLATION
@@ -60,7 +60,7 @@ def create(work: Work) -> None:
     cloud, key, name = work.cloud, work.args["key"], work.args["name"]
     engine, collation = private(cloud, key)["engine"], work.args["collation"]
     if collation in (_DEFAULT_COLLATION, "en_US.UTF-8", "en_US.utf8"):
-        # The locale of the operating system need not be installed for its order: ICU has it.
+        # ICU provides the sort order: the operating system's locale need not be installed.
         locale = "LOCALE_PROVIDER icu ICU_LOCALE 'en-US' LOCALE 'C.UTF-8'"
     else:
         locale = f"LC_COLLATE {literal(collation)} LC_CTYPE {literal(collation)}"
@@ -87,14 +87,14 @@ def create(work: Work) -> None:
 
 @api.method("sql.databases.get", permission="cloudsql.databases.get")
 def get(call: Call) -> Json:
-    """One database."""
+    """Return one database."""
     check_answers(instance_of(call))
     return parts(call.cloud, "databases").get(_key(call))
 
 
 @api.method("sql.databases.list", permission="cloudsql.databases.list")
 def list_databases(call: Call) -> Json:
-    """The databases of an instance."""
+    """Return the databases of an instance."""
     check_answers(instance_of(call))
     items = parts(call.cloud, "databases").list(_key(call, ""))
     return {"kind": "sql#databasesList"} | ({"items": items} if items else {})
@@ -112,24 +112,24 @@ def _change(call: Call) -> Json:
 
 @api.method("sql.databases.patch", permission="cloudsql.databases.update")
 def patch(call: Call) -> Json:
-    """PostgreSQL can change neither charset nor collation; what changes nothing is accepted."""
+    """Accept a patch without changes. PostgreSQL can change neither charset nor collation."""
     return _change(call)
 
 
 @api.method("sql.databases.update", permission="cloudsql.databases.update")
 def update(call: Call) -> Json:
-    """The same."""
+    """Accept an update without changes."""
     return _change(call)
 
 
 @step("sqladmin.databases.update")
 def changed(work: Work) -> None:
-    """Nothing is left to do."""
+    """Do nothing: there is no change."""
 
 
 @api.method("sql.databases.delete", permission="cloudsql.databases.delete")
 def delete(call: Call) -> Json:
-    """Drop a database; the operation fails while somebody is connected to it."""
+    """Drop a database. The operation fails while a client is connected to it."""
     with call.cloud.store.transaction():
         check_writable(call)
         parts(call.cloud, "databases").get(_key(call))

@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""The database flags of Cloud SQL for PostgreSQL that the local cloud takes."""
+"""The database flags of Cloud SQL for PostgreSQL that the local cloud accepts."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ FLAGS: dict[str, tuple[str, int | None, int | None, bool]] = {
 
 
 def check_flags(flags: list[Json]) -> None:
-    """400 for a flag that is not known or a value that does not fit it."""
+    """Raise 400 for an unknown flag or an invalid value."""
     seen = set()
     for flag in flags:
         name, value = str(flag.get("name") or ""), str(flag.get("value") or "")

@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""Instances."""
+"""Database instances."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def _stamped(instance: Json) -> Json:
 
 
 def _new(call: Call, body: Json, name: str) -> Json:
-    """The document of a new instance, without its address."""
+    """Return the document of a new instance, without its address."""
     project = call.project or ""
     version, region = str(body.get("databaseVersion") or ""), str(body.get("region") or "us-central1")
     _rules.check_version(version)
@@ -75,7 +75,7 @@ def _new(call: Call, body: Json, name: str) -> Json:
 
 
 def _allocate(call: Call, network: str) -> tuple[str, str]:
-    # Another service's module, which may come to need this one: looked up when it is needed.
+    # Imported late: the other service's module may import this module later.
     networking = importlib.import_module("localcloud.services.servicenetworking")
     try:
         ip, cidr = networking.allocate(call.cloud, network)
@@ -85,7 +85,7 @@ def _allocate(call: Call, network: str) -> tuple[str, str]:
 
 
 def _place(call: Call, key: str, document: Json) -> None:
-    """Write a new instance with an address of its network's peered range; within a transaction."""
+    """Write a new instance with an address of its network's peered range. Call it inside a transaction."""
     network = document["settings"]["ipConfiguration"]["privateNetwork"]
     ip, cidr = _allocate(call, network)
     document["ipAddresses"] = addresses(ip, document["settings"])
@@ -101,7 +101,7 @@ def _place(call: Call, key: str, document: Json) -> None:
 
 @api.method("sql.instances.insert", permission="cloudsql.instances.create")
 def insert(call: Call) -> Json:
-    """Create an instance; the network's private services connection must be there."""
+    """Create an instance. Its network must have a private services connection."""
     name = str(call.body.get("name") or "")
     _rules.check_name(call.project or "", name)
     key = f"projects/{call.project}/instances/{name}"
@@ -110,14 +110,14 @@ def insert(call: Call) -> Json:
     args = {"verifier": verifier(password)} if password else {}
     with call.cloud.store.transaction():
         if instances(call.cloud).find(key):
-            instances(call.cloud).create(key, document)  # which refuses
+            instances(call.cloud).create(key, document)  # raises the 409
         _place(call, key, document)
         return start(call, "create", "CREATE", args, key=key)
 
 
 @api.method("sql.instances.clone", permission="cloudsql.instances.clone")
 def clone(call: Call) -> Json:
-    """Create an instance with the settings and the data of another as they are now."""
+    """Create an instance with the current settings and data of another instance."""
     context = call.body.get("cloneContext") or {}
     if context.get("pointInTime") or context.get("pitrTimestampMs"):
         raise ApiError(501, None, "Point-in-time recovery is not in the local cloud.")
@@ -137,13 +137,13 @@ def clone(call: Call) -> Json:
 
 @api.method("sql.instances.get", permission="cloudsql.instances.get")
 def get(call: Call) -> Json:
-    """One instance."""
+    """Return one instance."""
     return instance_of(call)
 
 
 @api.method("sql.instances.list", permission="cloudsql.instances.list")
 def list_instances(call: Call) -> Json:
-    """The instances of a project; `filter` knows equality of `name`, `state`, `region` and labels."""
+    """Return the instances of a project; `filter` supports equality of `name`, `state`, `region` and labels."""
     found = instances(call.cloud).list(f"projects/{call.project}/instances/")
     found = [i for i in found if _passes(i, call.params.get("filter") or "")]
     page, token = call.page(found, size="maxResults", default=500)
@@ -169,7 +169,7 @@ def _passes(instance: Json, text: str) -> bool:
 
 
 def _move(call: Call, old: Json, new: Json) -> Json:
-    """The address on another network, where the settings name one; within a transaction."""
+    """Allocate an address on another network if the new settings name it. Call it inside a transaction."""
     network = new["ipConfiguration"]["privateNetwork"]
     if network == old["ipConfiguration"]["privateNetwork"]:
         return {}
@@ -214,13 +214,13 @@ def patch(call: Call) -> Json:
 
 @api.method("sql.instances.update", permission="cloudsql.instances.update")
 def update(call: Call) -> Json:
-    """Replace the settings; what is left out falls back to its default."""
+    """Replace the settings. Omitted settings get their default."""
     return _change(call, "update")
 
 
 @api.method("sql.instances.delete", permission="cloudsql.instances.delete")
 def delete(call: Call) -> Json:
-    """Delete an instance with its backups; a final backup may be asked for."""
+    """Delete an instance with its backups. The call may request a final backup."""
     key = key_of(call)
     with call.cloud.store.transaction():
         instance = instance_of(call)
@@ -249,7 +249,7 @@ def restart(call: Call) -> Json:
 
 @api.method("sql.connect.get", permission="cloudsql.instances.connect")
 def connect_settings(call: Call) -> Json:
-    """How to reach the instance."""
+    """Return the instance's connection settings."""
     instance = instance_of(call)
     shown = ("region", "backendType", "databaseVersion", "ipAddresses", "serverCaCert")
     return {"kind": "sql#connectSettings"} | {k: instance[k] for k in shown}

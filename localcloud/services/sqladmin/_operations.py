@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""Operations."""
+"""Operations of Cloud SQL."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from localcloud.services.sqladmin._service import api
 
 @api.method("sql.operations.get", permission="cloudsql.instances.get")
 def get(call: Call) -> Json:
-    """One operation."""
+    """Return one operation."""
     found = call.cloud.operations.get(call.params["operation"])
     if found is None or found["service"] != "sqladmin" or found["project"] != call.project:
         raise ApiError(404, "operationDoesNotExist", "The Cloud SQL instance operation does not exist.")
@@ -21,7 +21,7 @@ def get(call: Call) -> Json:
 
 @api.method("sql.operations.list", permission="cloudsql.instances.get")
 def list_operations(call: Call) -> Json:
-    """The operations of a project or of one instance, newest first."""
+    """Return the operations of a project or of one instance, newest first."""
     found = [as_sql(o) for o in call.cloud.operations.list("sqladmin", call.project)]
     wanted = call.params.get("instance")
     if wanted:

@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""Database servers that should run and do not, as after a reboot of the host, are started again."""
+"""Restarts database servers that should run but do not, as after a reboot of the host."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _log = logging.getLogger(__name__)
 
 @at_start
 def reconcile(cloud: Cloud) -> None:
-    """Start them in the background; one with an operation under way is that operation's concern."""
+    """Start the servers in the background, except instances with an unfinished operation."""
     asleep = [
         private(cloud, key)["engine"]
         for key, instance in instances(cloud).documents.items()

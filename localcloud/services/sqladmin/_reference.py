@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""What does not depend on any instance: flags and machine types."""
+"""Data that does not depend on an instance: flags and machine types."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _REGIONS = ["europe-west1", "us-central1"]
 
 @api.method("sql.flags.list", permission=None)
 def flags(call: Call) -> Json:
-    """The flags that instances take."""
+    """Return the flags that instances accept."""
     version = call.params.get("databaseVersion")
     if version and version not in VERSIONS:
         return {"kind": "sql#flagsList"}
@@ -37,7 +37,7 @@ def flags(call: Call) -> Json:
 
 @api.method("sql.tiers.list", permission="cloudsql.instances.list")
 def tiers(call: Call) -> Json:
-    """Some predefined machine types; `db-custom-CPUS-MEMORY` is accepted beside them."""
+    """Return some predefined machine types; `db-custom-CPUS-MEMORY` is accepted, too."""
     items = [
         {
             "kind": "sql#tier",

@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""What an instance may look like: names, versions, editions, machine types, flags, addresses; and its defaults."""
+"""Rules for instances: names, versions, editions, machine types, flags, addresses; and defaults."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from localcloud.service import Json
 from localcloud.services.sqladmin._flags import check_flags
 from localcloud.services.sqladmin._service import invalid
 
-# The versions that the engine has packages for, each with the minor version that is shown as installed.
+# The versions that the engine has packages for, with the minor version that the API shows.
 VERSIONS = {"POSTGRES_15": "POSTGRES_15_15", "POSTGRES_17": "POSTGRES_17_7"}
 _PLUS_TIER = re.compile(r"db-(perf-optimized-N-(2|4|8|16|32|48|64|80|96|128)|c4a-highmem-(1|4|8|16|32|48|64|72))")
 _SHARED_TIERS = ("db-f1-micro", "db-g1-small")
@@ -21,13 +21,13 @@ _SSL_MODES = ("ALLOW_UNENCRYPTED_AND_ENCRYPTED", "ENCRYPTED_ONLY")
 
 
 def check_name(project: str, name: str) -> None:
-    """400 for a name that no instance may have."""
+    """Raise 400 for an invalid instance name."""
     if not re.fullmatch(r"[a-z]([a-z0-9-]*[a-z0-9])?", name) or len(f"{project}:{name}") > 98:
         raise invalid(f"Invalid instance name ({name}).", "invalidInstanceName")
 
 
 def check_version(version: str) -> None:
-    """400 for what the local cloud cannot run."""
+    """Raise 400 for a version that the local cloud cannot run."""
     if version not in VERSIONS:
         raise invalid(
             f"Invalid request: databaseVersion {version or '(missing: MYSQL_8_0)'} is not among the "
@@ -36,7 +36,7 @@ def check_version(version: str) -> None:
 
 
 def default_edition(version: str) -> str:
-    """Since PostgreSQL 16 it is the dearer one."""
+    """Return the default edition. From PostgreSQL 16 on it is the more expensive edition."""
     return "ENTERPRISE_PLUS" if int(version.removeprefix("POSTGRES_").replace("9_6", "9")) >= 16 else "ENTERPRISE"
 
 
@@ -70,7 +70,7 @@ def _check_tier(tier: str, edition: str) -> None:
 
 
 def complete(settings: Json, version: str, region: str, zone: str | None, project_id: Callable[[str], str]) -> Json:
-    """Settings with Google's defaults, checked; `project_id` turns a project's number into its id."""
+    """Return the settings with Google's defaults, after a check; `project_id` maps a project's number to its id."""
     result: Json = {
         "kind": "sql#settings",
         "settingsVersion": "1",
@@ -119,10 +119,10 @@ def _backup(given: Json) -> Json:
         "startTime": "04:00",
         "transactionLogRetentionDays": 7,
         "backupTier": "STANDARD",
-    } | {k: v for k, v in given.items() if v is not None and k != "binaryLogEnabled"}  # which is of MySQL
+    } | {k: v for k, v in given.items() if v is not None and k != "binaryLogEnabled"}  # a MySQL setting
     if not re.fullmatch(r"([01]\d|2[0-3]):[0-5]\d", result["startTime"]):
         raise invalid(f"Invalid request: Invalid backup start time ({result['startTime']}).")
-    recovers = bool(result.get("pointInTimeRecoveryEnabled"))  # it has no default in an answer
+    recovers = bool(result.get("pointInTimeRecoveryEnabled"))  # absent from answers if not set
     result["transactionalLogStorageState"] = (
         "CLOUD_STORAGE" if recovers else "TRANSACTIONAL_LOG_STORAGE_STATE_UNSPECIFIED"
     )
@@ -138,7 +138,7 @@ def _backup(given: Json) -> Json:
 
 def _addresses(given: Json, project_id: Callable[[str], str]) -> Json:
     result = {k: v for k, v in given.items() if v is not None}
-    # A public address is the default at Google too; it has to be declined in so many words.
+    # As at Google, a public address is the default: a request must disable it explicitly.
     public = result.setdefault("ipv4Enabled", True)
     if public and not result.get("privateNetwork"):
         raise ApiError(
@@ -165,7 +165,7 @@ def _addresses(given: Json, project_id: Callable[[str], str]) -> Json:
 
 
 def network_name(link: str, project_id: Callable[[str], str]) -> str:
-    """A network's relative name (`projects/P/global/networks/N`) from any of its links."""
+    """Return a network's relative name (`projects/P/global/networks/N`) from any of its links."""
     found = re.search(r"projects/([^/]+)/global/networks/([^/]+)$", link)
     if not found:
         raise invalid(f"Invalid request: Incorrect network name format: {link}.")
@@ -173,7 +173,7 @@ def network_name(link: str, project_id: Callable[[str], str]) -> str:
 
 
 def check_change(old: Json, new: Json) -> None:
-    """400 for a change of settings that cannot be made."""
+    """Raise 400 for an impossible change of settings."""
     if int(new["dataDiskSizeGb"]) < int(old["dataDiskSizeGb"]):
         raise invalid("Invalid request: Disk size cannot be decreased.", "invalidDiskSize")
     before, after = old["ipConfiguration"], new["ipConfiguration"]
@@ -191,5 +191,5 @@ def standby(region: str, zone: str, settings: Json) -> Json:
 
 
 def flags_of(settings: Json) -> dict[str, str]:
-    """Database flags as a table."""
+    """Return database flags as a dict."""
     return {flag["name"]: flag.get("value", "") for flag in settings.get("databaseFlags") or []}

@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""The documents of new backup runs, and the backup that Cloud SQL starts by itself."""
+"""The documents of new backup runs, and Cloud SQL's automatic backup."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from localcloud.services.sqladmin._service import instances, parts
 
 
 def new_run(cloud: Cloud, key: str, type: str, *, location: str = "", description: str = "") -> str:
-    """Write the document of a backup run that is about to start; returns its id. Within a transaction."""
+    """Write the document of a new backup run; returns its id. Call it inside a transaction."""
     instance, prefix = instances(cloud).get(key), f"{key}/backupRuns/"
     used = [int(run["id"]) for run in parts(cloud, "backupRuns").list(prefix)]
     id = str(max([int(cloud.clock.time() * 1000), *(u + 1 for u in used)]))
@@ -40,7 +40,7 @@ def context(id: str) -> Json:
 
 
 def start_automatic(cloud: Cloud, key: str) -> None:
-    """Start an automatic backup. Other writes get 409 until it is done. Within a transaction."""
+    """Start an automatic backup. Other writes get 409 until it is done. Call it inside a transaction."""
     id = new_run(cloud, key, "AUTOMATED")
     cloud.operations.start(
         "sqladmin.backupRuns.create",

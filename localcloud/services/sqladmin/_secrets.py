@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""Passwords as PostgreSQL keeps them, and certificates: what a server proves itself with."""
+"""Password verifiers of PostgreSQL, and certificates of servers."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _YEARS = datetime.timedelta(days=3650)
 
 
 def verifier(password: str) -> str:
-    """The SCRAM-SHA-256 verifier of a password, which PostgreSQL takes in place of the password itself."""
+    """Return the SCRAM-SHA-256 verifier of a password, which PostgreSQL accepts instead of the password."""
     salt = secrets.token_bytes(16)
     salted = hashlib.pbkdf2_hmac("sha256", _prepared(password), salt, _ITERATIONS)
     client = hmac.digest(salted, b"Client Key", "sha256")
@@ -37,7 +37,7 @@ def verifier(password: str) -> str:
 
 
 def _prepared(password: str) -> bytes:
-    """SASLprep (RFC 4013) as PostgreSQL does it: what it forbids is used as it is."""
+    """Apply SASLprep (RFC 4013) as PostgreSQL does: a forbidden password is used unchanged."""
     mapped = "".join(" " if stringprep.in_table_c12(c) else c for c in password if not stringprep.in_table_b1(c))
     text = unicodedata.ucd_3_2_0.normalize("NFKC", mapped)
     forbidden = (
@@ -56,7 +56,7 @@ def _prepared(password: str) -> bytes:
 
 @dataclass(frozen=True)
 class Certificates:
-    """An instance's own authority and server certificate, PEM, and the authority as the API shows it."""
+    """An instance's own CA and server certificate, PEM, and the CA as the API shows it."""
 
     authority: Json
     certificate: str
@@ -64,7 +64,7 @@ class Certificates:
 
 
 def issue(project: str, instance: str, self_link: str, now: datetime.datetime) -> Certificates:
-    """A new authority for one instance, and the server's certificate from it (its name is `project:instance`)."""
+    """Create a CA for one instance, and its server certificate (named `project:instance`)."""
     serial = str(uuid.uuid4())
     authority_key = rsa.generate_private_key(65537, 2048)
     common = "Google Cloud SQL Server CA"
@@ -87,7 +87,7 @@ def issue(project: str, instance: str, self_link: str, now: datetime.datetime) -
         .sign(authority_key, hashes.SHA256())
     )  # fmt: skip
     key = rsa.generate_private_key(65537, 2048)
-    # An X.509 common name has at most 64 characters; Google cuts nothing, for it names no longer instances so.
+    # An X.509 common name has at most 64 characters. Google's instance names are shorter, so it need not cut them.
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, f"{project}:{instance}"[:64])])
     certificate = (
         x509.CertificateBuilder()

@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""The API itself, and what its parts share: documents, refusals, serial writes, SQL."""
+"""The API object and shared functions: documents, refusals, serial writes, SQL."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ api = Service("sqladmin", "v1beta4", "v1")
 
 
 def invalid(message: str, reason: str = "invalid") -> ApiError:
-    """400."""
+    """Return a 400."""
     return ApiError(400, reason, message)
 
 
@@ -36,12 +36,12 @@ def _exists(_: str) -> ApiError:
 
 
 def instances(cloud: Cloud) -> Resources:
-    """The instances as clients see them, by `projects/P/instances/NAME`."""
+    """Return the instances as clients see them, by `projects/P/instances/NAME`."""
     return Resources(cloud, "sqladmin.instances", base=SQL, missing=_missing, exists=_exists)
 
 
 def parts(cloud: Cloud, kind: str) -> Resources:
-    """What belongs to instances (`databases`, `users`, `backupRuns`), by `projects/P/instances/NAME/KIND/ID`."""
+    """Return the `databases`, `users` or `backupRuns` of instances, by `projects/P/instances/NAME/KIND/ID`."""
     singular = {"databases": "database", "users": "user", "backupRuns": "backup run"}[kind]
     return Resources(
         cloud,
@@ -52,13 +52,13 @@ def parts(cloud: Cloud, kind: str) -> Resources:
 
 
 def _missing_part(kind: str, message: str) -> ApiError:
-    if kind == "databases":  # Google has other words for them
+    if kind == "databases":  # Google has another message for databases
         return ApiError(404, "notFound", "Not Found", with_status=True)
     return ApiError(404, "notFound", message)
 
 
 def private(cloud: Cloud, key: str) -> Json:
-    """What the local cloud knows of an instance and nobody else: its engine's id, range, certificates and keys."""
+    """Return an instance's internal data, which clients do not see: its engine's id, range, certificates and keys."""
     found = cloud.store.collection("sqladmin.private").get(key)
     if found is None:
         raise _missing(key)
@@ -66,30 +66,30 @@ def private(cloud: Cloud, key: str) -> Json:
 
 
 def key_of(call: Call) -> str:
-    """The relative name of the instance in the path; `project:name` is accepted as the real one does."""
+    """Return the relative name of the instance in the path; `project:name` is accepted, as at Google."""
     name = str(call.params["instance"]).rsplit(":", 1)[-1]
     return f"projects/{call.project}/instances/{name}"
 
 
 def instance_of(call: Call) -> Json:
-    """The instance in the path; 404."""
+    """Return the instance in the path. Raises 404."""
     return instances(call.cloud).get(key_of(call))
 
 
 def etag(document: Json) -> str:
-    """A hash of a document."""
+    """Return a hash of a document."""
     return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()
 
 
 def addresses(private_ip: str, settings: Json) -> list[Json]:
-    """The addresses of an instance. The public one is of a range for documentation: nothing answers there."""
+    """Return the addresses of an instance. The public address is from a documentation range: it does not answer."""
     public = settings["ipConfiguration"]["ipv4Enabled"]
     found = [{"type": "PRIMARY", "ipAddress": "203.0.113.5"}] if public else []
     return [*found, {"type": "PRIVATE", "ipAddress": private_ip}]
 
 
 def private_address(instance: Json) -> str:
-    """The address in the peered range."""
+    """Return the address in the peered range."""
     return next(str(found["ipAddress"]) for found in instance["ipAddresses"] if found["type"] == "PRIVATE")
 
 
@@ -98,7 +98,7 @@ _conflicts: weakref.WeakKeyDictionary[Cloud, Iterator[int]] = weakref.WeakKeyDic
 
 
 def check_idle(cloud: Cloud, key: str) -> None:
-    """409 while another write to the instance goes on: they are serial."""
+    """Raise 409 during another write to the instance: writes are serial."""
     if cloud.operations.pending(key):
         number = next(_conflicts.setdefault(cloud, itertools.count(1)))
         if number % 2 == 0 and cloud.profiles.of(key.split("/")[1]).sql_invalid_state:
@@ -111,13 +111,13 @@ def check_idle(cloud: Cloud, key: str) -> None:
 
 
 def check_running(instance: Json) -> None:
-    """400 unless the instance can answer SQL."""
+    """Raise 400 unless the instance can answer SQL."""
     if instance["state"] != "RUNNABLE" or instance["settings"].get("activationPolicy") == "NEVER":
         raise invalid(_NOT_NOW, "invalidState")
 
 
 def check_answers(instance: Json) -> None:
-    """400 unless the instance can tell what is in it; reads have other words than writes."""
+    """Raise 400 unless the instance can answer reads; the message differs from a write's."""
     try:
         check_running(instance)
     except ApiError:
@@ -125,7 +125,7 @@ def check_answers(instance: Json) -> None:
 
 
 def check_writable(call: Call) -> None:
-    """Both, of the instance in the path: what changes things inside a server asks for it."""
+    """Check that the instance in the path is idle and running, before a change inside its server."""
     check_running(instance_of(call))
     check_idle(call.cloud, key_of(call))
 
@@ -133,7 +133,7 @@ def check_writable(call: Call) -> None:
 def start(
     call: Call, step: str, verb: str, args: Json | None = None, *, key: str | None = None, metadata: Json | None = None
 ) -> Json:
-    """Start an operation on the instance; call it in the transaction that checked the instance."""
+    """Start an operation on the instance. Call it in the transaction that checked the instance."""
     target = key or key_of(call)
     return as_sql(
         call.cloud.operations.start(
@@ -151,7 +151,7 @@ def start(
 
 
 def finished(call: Call, operation: Json) -> Json:
-    """The operation once it is done: for what Google has done when it answers. Call it outside a transaction."""
+    """Wait until the operation is done: Google answers some calls only then. Call it outside a transaction."""
     document = call.cloud.operations.wait(operation["name"], 30.0)
     return as_sql(document) if document else operation
 
@@ -160,24 +160,24 @@ def finished(call: Call, operation: Json) -> Json:
 
 
 def identifier(name: str) -> str:
-    """A quoted identifier."""
+    """Return a quoted SQL identifier."""
     return '"' + name.replace('"', '""') + '"'
 
 
 def literal(text: str) -> str:
-    """A quoted string."""
+    """Return a quoted SQL string."""
     return "'" + text.replace("'", "''") + "'"
 
 
 def check_sql_name(name: str, what: str) -> None:
-    """400 for what cannot name a role or a database."""
+    """Raise 400 for an invalid name of a role or database."""
     if not name or len(name.encode()) > 63 or any(ord(c) < 32 or ord(c) == 127 for c in name) or "/" in name:
         raise invalid(f"Invalid {what} name: {name!r}.")
 
 
 @contextlib.contextmanager
 def engine_errors(what: str) -> Iterator[None]:
-    """Turn the engine's refusals into the operation's error, in PostgreSQL's own words but without the statement."""
+    """Turn the engine's errors into the operation's error: PostgreSQL's own message without the statement."""
     try:
         yield
     except EngineError as error:

@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""The work of operations on instances, with the engine. Every step may be repeated from its beginning."""
+"""The steps of operations on instances. Every step is idempotent."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from localcloud.services.sqladmin._service import (
 
 # A built-in user has no type; an empty type means BUILT_IN.
 USER = {"iamStatus": "IAM_STATUS_UNSPECIFIED"}
-# What Cloud SQL gives the group that all users are members of.
+# The group of all Cloud SQL users, and the roles that Cloud SQL grants to the group.
 _SUPERUSER = "cloudsqlsuperuser"
 _GRANTS = ("pg_monitor", "pg_signal_backend", "pg_read_all_settings", "pg_read_all_stats", "pg_checkpoint")
 
@@ -42,7 +42,7 @@ def set_state(cloud: Cloud, key: str, state: str, **fields: object) -> None:
 
 
 def spec_of(cloud: Cloud, key: str) -> DatabaseSpec:
-    """An instance as the engine is to make it."""
+    """Return the engine's specification of an instance."""
     instance, own = instances(cloud).get(key), private(cloud, key)
     ip_settings = instance["settings"]["ipConfiguration"]
     _, project, _, _, network = ip_settings["privateNetwork"].split("/")
@@ -60,12 +60,12 @@ def spec_of(cloud: Cloud, key: str) -> DatabaseSpec:
 
 
 def has_role(cloud: Cloud, engine: str, name: str) -> bool:
-    """Whether a role is there."""
+    """Return whether a role exists."""
     return bool(cloud.engine.databases.execute(engine, f"SELECT 1 FROM pg_roles WHERE rolname = {literal(name)};"))  # noqa: S608
 
 
 def _furnish(cloud: Cloud, engine: str, verifier: str | None) -> None:
-    """The roles and rights that a new server of Cloud SQL has."""
+    """Create the roles and grants of a new Cloud SQL server."""
     run = cloud.engine.databases.execute
     if not has_role(cloud, engine, _SUPERUSER):
         run(engine, f"CREATE ROLE {_SUPERUSER} NOLOGIN CREATEDB CREATEROLE;")
@@ -78,7 +78,7 @@ def _furnish(cloud: Cloud, engine: str, verifier: str | None) -> None:
 
 
 def _register(cloud: Cloud, key: str) -> None:
-    """The documents of what every new server has."""
+    """Write the documents of the databases and users of a new server."""
     _, project, _, name = key.split("/")
     common = {"instance": name, "project": project}
     database: Json = {
@@ -101,7 +101,7 @@ def _failed(work: Work) -> None:
 
 @step("sqladmin.create", on_error=_failed)
 def create(work: Work) -> None:
-    """Make the server."""
+    """Create the server."""
     cloud, key = work.cloud, work.args["key"]
     spec = spec_of(cloud, key)
     with engine_errors("Failed to create the instance"):
@@ -117,19 +117,19 @@ def create(work: Work) -> None:
 
 
 def _networking() -> Any:
-    # Another service's module, which may come to need this one: looked up when it is needed.
+    # Imported late: the other service's module may import this module later.
     return importlib.import_module("localcloud.services.servicenetworking")
 
 
 def _settle(cloud: Cloud, key: str) -> None:
-    """Stop a server that is not to run."""
+    """Stop the server if its activation policy says so."""
     if instances(cloud).get(key)["settings"]["activationPolicy"] == "NEVER":
         cloud.engine.databases.stop(private(cloud, key)["engine"])
 
 
 @step("sqladmin.clone", on_error=_failed)
 def clone(work: Work) -> None:
-    """Make the server and fill it from a backup of the other one, taken for the purpose."""
+    """Create the server and restore a temporary backup of the source instance."""
     cloud, key, source = work.cloud, work.args["key"], work.args["source"]
     spec, from_id, backup = spec_of(cloud, key), private(cloud, source)["engine"], f"clone-{work.operation['name']}"
     databases = cloud.engine.databases
@@ -145,7 +145,7 @@ def clone(work: Work) -> None:
 
 @step("sqladmin.update")
 def update(work: Work) -> None:
-    """Make the server as the new settings say, then show them."""
+    """Apply the new settings to the server, then show them."""
     cloud, key, new = work.cloud, work.args["key"], work.args["settings"]
     if "move" in work.args:
         _move(work)
@@ -173,13 +173,13 @@ def update(work: Work) -> None:
 
 
 def _move(work: Work) -> None:
-    """Put the server with its data onto another network; its backups stay."""
+    """Move the server with its data to another network. Its backups stay."""
     cloud, key, to = work.cloud, work.args["key"], work.args["move"]
     databases, own, backup = cloud.engine.databases, private(cloud, key), f"move-{work.operation['name']}"
     instance = instances(cloud).get(key)
     before, engine = private_address(instance), own["engine"]
     with engine_errors("Failed to move the instance"):
-        if before != to["ip"]:  # else this step is repeated: the backup is there
+        if before != to["ip"]:  # else this step runs again: the backup exists
             databases.start(engine)
             databases.backup(engine, backup)
             settings = instance["settings"] | {"ipConfiguration": work.args["settings"]["ipConfiguration"]}
@@ -250,16 +250,16 @@ def _keep_final(work: Work, instance: Json, own: Json) -> None:
     cloud.store.collection("sqladmin.backups").put(name, document)
 
 
-# -- what is in a server, remembered with its backups
+# -- databases and users of a server, stored with its backups
 
 
 def inventory(cloud: Cloud, key: str) -> Json:
-    """The documents of an instance's databases and users."""
+    """Return the documents of an instance's databases and users."""
     return {kind: parts(cloud, kind).list(f"{key}/{kind}/") for kind in ("databases", "users")}
 
 
 def put_inventory(cloud: Cloud, key: str, documents: Json) -> None:
-    """Write an inventory as that of an instance, in place of what was there; within a transaction."""
+    """Replace an instance's databases and users with an inventory. Call it inside a transaction."""
     name = key.rsplit("/", 1)[1]
     for kind, items in documents.items():
         collection = parts(cloud, kind).documents

@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""Users. A password goes no further than the handler: operations and PostgreSQL get its SCRAM verifier."""
+"""Users. Only the handler sees a password: operations and PostgreSQL get its SCRAM verifier."""
 
 from __future__ import annotations
 
@@ -84,14 +84,14 @@ def create(work: Work) -> None:
 
 @api.method("sql.users.get", permission="cloudsql.users.get")
 def get(call: Call) -> Json:
-    """One user."""
+    """Return one user."""
     check_answers(instance_of(call))
     return parts(call.cloud, "users").get(_key(call, call.params["name"]))
 
 
 @api.method("sql.users.list", permission="cloudsql.users.list")
 def list_users(call: Call) -> Json:
-    """The users of an instance."""
+    """Return the users of an instance."""
     check_answers(instance_of(call))
     items = parts(call.cloud, "users").list(_key(call, ""))
     return {"kind": "sql#usersList"} | ({"items": items} if items else {})
@@ -108,7 +108,7 @@ def _existing(call: Call) -> str:
 
 @api.method("sql.users.update", permission="cloudsql.users.update")
 def update(call: Call) -> Json:
-    """Give a user another password. Google's clients name the user in the query and in the body."""
+    """Set a user's password. Google's clients name the user in the query and in the body."""
     _check(call.body)
     names = {"instance": key_of(call).rsplit("/", 1)[1], "project": call.project, "name": call.params.get("name")}
     for field, value in names.items():
@@ -135,7 +135,7 @@ def changed(work: Work) -> None:
 
 @api.method("sql.users.delete", permission="cloudsql.users.delete")
 def delete(call: Call) -> Json:
-    """Drop a user; the operation fails while something belongs to it."""
+    """Drop a user. The operation fails while the user owns objects."""
     with call.cloud.store.transaction():
         operation = start(call, "users.delete", "DELETE_USER", {"name": _existing(call)})
     return finished(call, operation)

@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Cloud Storage's JSON API: buckets and their policies, objects with generations, uploads of every kind, batches.
 
-Not here, and answered with 501: access control lists (without uniform bucket-level access the default lists count,
-see `_service.require`), notifications, folders, HMAC keys. Lifecycle rules are kept and checked, not carried out.
-A deleted bucket is gone at once; deleted objects can be restored for as long as the soft delete policy says.
+Answered with 501: access control lists (without uniform bucket-level access the default lists apply, see
+`_service.require`), notifications, folders, HMAC keys. Lifecycle rules are stored and checked, but not executed.
+Deleted buckets are removed at once; deleted objects can be restored within the period of the soft delete policy.
 """
 
 from localcloud.services.storage import _batch, _buckets, _managed_folders, _objects, _policies, _rewrite, _uploads

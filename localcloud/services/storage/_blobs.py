@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""The bytes of objects: files under `objects/` in the local cloud's home, written durably, never changed after."""
+"""The bytes of objects: files under `objects/` in the local cloud's home, written durably, never changed."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ CHUNK = 2**20
 
 @dataclass(frozen=True)
 class Stored:
-    """A file that is on disk, with its size and checksums in base64, as objects carry them."""
+    """A file on disk, with its size and its checksums in base64, as objects contain them."""
 
     id: str
     size: int
@@ -53,7 +53,7 @@ class Part:
 
 
 class Blobs:
-    """Files by an id of their own. A name change or an overwrite never touches a file that somebody reads."""
+    """Files by id. A rename or an overwrite of an object does not change the file, so readers are not disturbed."""
 
     def __init__(self, home: pathlib.Path) -> None:
         self._root = home / "objects"
@@ -62,15 +62,15 @@ class Blobs:
         self._uploads.mkdir(exist_ok=True)
 
     def path(self, id: str) -> pathlib.Path:
-        """Where a blob lies."""
+        """Return the path of a blob."""
         return self._root / id[:2] / id
 
     def upload(self, id: str) -> pathlib.Path:
-        """Where an unfinished upload's bytes gather."""
+        """Return the path of an unfinished upload."""
         return self._uploads / id
 
     def write(self, chunks: Iterable[bytes]) -> Stored:
-        """A new blob; when this returns it outlives a power cut."""
+        """Write a new blob. It is on disk when this function returns."""
         id = uuid.uuid4().hex
         temporary = self.upload(f"{id}.tmp")
         md5, crc, size = hashlib.md5(usedforsecurity=False), google_crc32c.Checksum(), 0
@@ -89,7 +89,7 @@ class Blobs:
         return Stored(id, size, base64.b64encode(md5.digest()).decode(), base64.b64encode(crc.digest()).decode())
 
     def adopt(self, upload: str) -> Stored:
-        """Make a finished upload's file a blob under the upload's own id: done again after a crash, it is the same."""
+        """Turn a finished upload's file into a blob with the upload's id. Idempotent after a crash."""
         path = self.path(upload) if self.path(upload).exists() else self.upload(upload)
         md5, crc, size = hashlib.md5(usedforsecurity=False), google_crc32c.Checksum(), 0
         with path.open("rb") as file:
@@ -102,7 +102,7 @@ class Blobs:
         return Stored(upload, size, base64.b64encode(md5.digest()).decode(), base64.b64encode(crc.digest()).decode())
 
     def link(self, id: str) -> str:
-        """Another blob with the same bytes, without copying them."""
+        """Create another blob with the same bytes, without a copy."""
         new = uuid.uuid4().hex
         self.path(new).parent.mkdir(exist_ok=True)
         os.link(self.path(id), self.path(new))
@@ -110,12 +110,12 @@ class Blobs:
         return new
 
     def delete(self, *ids: str) -> None:
-        """Remove blobs; who is reading one reads on."""
+        """Remove blobs. Open readers are not disturbed."""
         for id in ids:
             self.path(id).unlink(missing_ok=True)
 
     def sweep(self, blobs: set[str], uploads: set[str]) -> None:
-        """Remove what no document knows: left by a crash between file and document."""
+        """Remove files without a document, left by a crash between the two writes."""
         for path in self._uploads.iterdir():
             if path.name not in uploads:
                 path.unlink(missing_ok=True)
@@ -146,7 +146,7 @@ _lock = threading.Lock()
 
 
 def blobs(cloud: Cloud) -> Blobs:
-    """The blobs of a local cloud; the first time, what a crash left over is swept."""
+    """Return the blobs of a local cloud. The first call removes remains of a crash."""
     with _lock:
         found = _ALL.get(cloud)
         if found is None:
@@ -162,7 +162,7 @@ def blobs(cloud: Cloud) -> Blobs:
 
 
 def checked(stored: Stored, wanted: dict[str, str], error: Callable[[str], Any]) -> None:
-    """Raise `error(message)` where a checksum that the caller gave is not the stored one's."""
+    """Raise `error(message)` if a checksum from the caller differs from the stored checksum."""
     for name, label, actual in (("crc32c", "CRC32C", stored.crc32c), ("md5", "MD5 hash", stored.md5)):
         if wanted.get(name) and wanted[name] != actual:
             raise error(f'Provided {label} "{wanted[name]}" doesn\'t match calculated {label} "{actual}".')

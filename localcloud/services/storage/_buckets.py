@@ -34,7 +34,7 @@ from localcloud.store import AlreadyExists
 _MULTI = ("US", "EU", "ASIA")
 _DUAL = ("ASIA1", "EUR4", "EUR5", "EUR7", "EUR8", "NAM4")
 _CLASSES = ("STANDARD", "NEARLINE", "COLDLINE", "ARCHIVE", "MULTI_REGIONAL", "REGIONAL", "DURABLE_REDUCED_AVAILABILITY")
-# What a client sends back from what it read, or may not set at all.
+# Output-only fields, which clients send back after a read, and fields that a client may not set.
 _OUTPUT = (
     "kind", "id", "selfLink", "projectNumber", "timeCreated", "updated", "metageneration", "etag", "locationType",
     "acl", "owner", "generation", "softDeleteTime", "hardDeleteTime", "satisfiesPZI", "satisfiesPZS",
@@ -51,7 +51,7 @@ def _invalid(message: str) -> ApiError:
 
 
 def check_name(name: str) -> None:
-    """400 for a name that no bucket may have."""
+    """Raise 400 for an invalid bucket name."""
     labels = name.split(".")
     good = (
         3 <= len(name) <= (222 if len(labels) > 1 else 63)
@@ -79,14 +79,14 @@ def _location_type(location: str) -> str:
 
 
 def _normalize(bucket: Json, before: Json, call: Call) -> Json:
-    """Defaults, derived fields and checks, after a change; `before` is {} for a new bucket."""
+    """Return the bucket after a change with defaults, derived fields and checks; `before` is {} for a new bucket."""
     now = call.cloud.clock.now()
     iam: Json = dict(bucket.get("iamConfiguration") or {})
     old_iam = before.get("iamConfiguration") or {}
     access = dict(iam.get("uniformBucketLevelAccess") or {})
     alias = iam.get("bucketPolicyOnly") or {}
     was = bool((old_iam.get("uniformBucketLevelAccess") or {}).get("enabled"))
-    # Two names for one setting; the one that differs from what is stored is the one that was changed.
+    # Both names are accepted: the value that differs from the stored value is the change.
     enabled = bool(access.get("enabled", alias.get("enabled", False)))
     if bool(alias.get("enabled", enabled)) != was:
         enabled = bool(alias.get("enabled", enabled))
@@ -133,7 +133,7 @@ def _normalize(bucket: Json, before: Json, call: Call) -> Json:
 
 
 def _complete_autoclass(bucket: Json, before: Json, now: str) -> None:
-    """Autoclass chooses the class of each object: the bucket's is STANDARD, whatever was asked for."""
+    """Set the bucket's class to STANDARD, regardless of the request: Autoclass chooses the class of each object."""
     autoclass, old = bucket.get("autoclass"), before.get("autoclass") or {}
     if not autoclass or not autoclass.get("enabled"):
         return
@@ -176,7 +176,7 @@ def _check_lifecycle(bucket: Json) -> None:
 
 
 def shown(call: Call, bucket: Json) -> Json:
-    """A bucket as its callers see it."""
+    """Return a bucket as its callers see it."""
     return dict(bucket["resource"])
 
 
@@ -254,13 +254,13 @@ def _default_policies(call: Call, name: str, project: str, is_uniform: bool) -> 
     permissions.set_policy(
         full_name(name), {"bindings": on_bucket + (on_objects if is_uniform else [])}, convenience=True
     )
-    # What the default access list of new objects grants, for as long as access is not uniform.
+    # The grants of the default access list of new objects, which apply until access is uniform.
     permissions.set_policy(full_name(name, "acl"), {"bindings": on_objects}, convenience=True)
 
 
 @api.method("storage.buckets.get", permission=None, project=project_of)
 def get(call: Call) -> Json | Response:
-    """One bucket."""
+    """Return one bucket."""
     bucket = bucket_of(call)
     require(call, bucket, "storage.buckets.get")
     if call.params.get("softDeleted"):
@@ -274,7 +274,7 @@ def get(call: Call) -> Json | Response:
 
 @api.method("storage.buckets.list", permission="storage.buckets.list")
 def list_buckets(call: Call) -> Json:
-    """The buckets of a project."""
+    """Return the buckets of a project."""
     answer: Json = {"kind": "storage#buckets"}
     if call.params.get("softDeleted"):
         return answer
@@ -290,13 +290,13 @@ def list_buckets(call: Call) -> Json:
 
 @api.method("storage.buckets.patch", permission=None, project=project_of)
 def patch(call: Call) -> Json:
-    """Merge a change; null removes."""
+    """Merge a change. Null removes a field."""
     return _change(call, lambda old: merge(old, _settable(call.body)))
 
 
 @api.method("storage.buckets.update", permission=None, project=project_of)
 def update(call: Call) -> Json:
-    """Replace everything that can be set."""
+    """Replace all fields that can be set."""
     keep = (*_OUTPUT, *_FIXED)
 
     def replaced(old: Json) -> Json:
@@ -318,7 +318,7 @@ def _change(call: Call, change: Any) -> Json:
         old = document["resource"]
         check_preconditions(call.params, old)
         if not call.body and call.request.method == "PATCH":
-            return document  # an empty patch is no change
+            return document  # an empty patch changes nothing
         number = int(old["metageneration"]) + 1
         new = _normalize(change(old), old, call)
         new |= {"metageneration": str(number), "etag": etag(number), "updated": call.cloud.clock.now()}
@@ -329,7 +329,7 @@ def _change(call: Call, change: Any) -> Json:
 
 @api.method("storage.buckets.delete", permission=None, project=project_of)
 def delete(call: Call) -> None:
-    """Delete an empty bucket; noncurrent generations count, softly deleted objects do not."""
+    """Delete an empty bucket. Noncurrent generations count as objects, softly deleted objects do not."""
     name = call.params["bucket"]
     require(call, bucket_of(call), "storage.buckets.delete")
     objects = Objects(call.cloud, name)
@@ -345,7 +345,7 @@ def delete(call: Call) -> None:
 
 @api.method("storage.buckets.lockRetentionPolicy", permission=None, project=project_of)
 def lock(call: Call) -> Json:
-    """Make the retention policy final: it can be lengthened, no longer shortened or removed."""
+    """Lock the retention policy: it can be extended, but not shortened or removed."""
 
     def locked(old: Json) -> Json:
         if not old.get("retentionPolicy"):
@@ -357,7 +357,7 @@ def lock(call: Call) -> Json:
 
 @api.method("storage.buckets.getStorageLayout", permission=None, project=project_of)
 def layout(call: Call) -> Json:
-    """Where and how a bucket keeps its objects."""
+    """Return the location and layout of a bucket."""
     bucket = bucket_of(call)
     require(call, bucket, "storage.objects.list")
     resource = bucket["resource"]
@@ -374,7 +374,7 @@ def layout(call: Call) -> Json:
 
 @api.method("storage.projects.serviceAccount.get", permission="resourcemanager.projects.get")
 def service_account(call: Call) -> Json:
-    """The service agent of a project."""
+    """Return the service agent of a project."""
     number = call.cloud.projects.number_of(call.project or "")
     return {
         "kind": "storage#serviceAccount",

@@ -23,7 +23,7 @@ SETTABLE = (
 
 
 def timestamp(moment: float) -> str:
-    """RFC 3339 in UTC with milliseconds."""
+    """Return a time as RFC 3339 in UTC with milliseconds."""
     return datetime.datetime.fromtimestamp(moment, datetime.UTC).strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "Z"
 
 
@@ -33,7 +33,7 @@ def _seconds(text: str) -> float:
 
 @dataclass(frozen=True)
 class New:
-    """An object about to be: what its writer said, and its bytes."""
+    """A new object: its writer's metadata and its bytes."""
 
     name: str
     metadata: Json
@@ -46,7 +46,7 @@ class New:
 
 
 def new_object(name: str, metadata: Json, stored: Stored, creator: str) -> New:
-    """An object from bytes that were just written."""
+    """Return an object for newly written bytes."""
     return New(name, metadata, stored.id, stored.size, stored.crc32c, stored.md5, creator=creator)
 
 
@@ -62,24 +62,24 @@ class Objects:
 
     @staticmethod
     def _key(name: str, generation: str) -> str:
-        # No object's name has a line feed in it.
+        # Object names contain no line feed.
         return f"{name}\n{int(generation):020d}"
 
-    # -- reading
+    # -- reads
 
     def live(self, name: str) -> Json | None:
-        """The live generation."""
+        """Return the live generation, or None."""
         return self._live.get(name)
 
     def find(self, name: str, generation: str | None = None) -> Json | None:
-        """The live generation, or the one asked for."""
+        """Return the given generation, or the live generation; None if there is none."""
         found = self._live.get(name)
         if generation is None or (found and found["resource"]["generation"] == generation):
             return found
         return self._noncurrent.get(self._key(name, generation)) if generation.isdigit() else None
 
     def get(self, name: str, generation: str | None = None) -> Json:
-        """The same, or 404."""
+        """Return the given generation, or the live generation. Raises 404."""
         found = self.find(name, generation)
         if found is None:
             raise ApiError(
@@ -88,7 +88,7 @@ class Objects:
         return found
 
     def soft_deleted(self, name: str, generation: str) -> Json:
-        """A softly deleted generation, or 404."""
+        """Return a softly deleted generation. Raises 404."""
         self.purge()
         found = self._soft.get(self._key(name, generation)) if generation.isdigit() else None
         if found is None:
@@ -96,7 +96,7 @@ class Objects:
         return found
 
     def list(self, prefix: str = "", *, versions: bool = False, soft: bool = False) -> list[Json]:
-        """By name and generation."""
+        """Return the documents, sorted by name and generation."""
         if soft:
             self.purge()
             found = self._soft.list(prefix)
@@ -107,13 +107,13 @@ class Objects:
         return found
 
     def any(self) -> bool:
-        """Whether the bucket has objects, live or not."""
+        """Return whether the bucket has objects, live or not."""
         return bool(self._live.items() or self._noncurrent.items())
 
-    # -- writing, inside a transaction; the callers delete the blobs returned after it
+    # -- writes, inside a transaction; afterwards the caller deletes the returned blobs
 
     def put(self, new: New, check: Callable[[Json | None], None], bucket: Json) -> tuple[Json, builtins.list[str]]:
-        """Make a new live generation unless `check(the live one)` objects; (document, blobs to delete)."""
+        """Create a live generation if `check(the live one)` allows it; return (document, blobs to delete)."""
         current = self._live.get(new.name)
         check(current)
         gone = self._retire(current, bucket) if current else []
@@ -153,7 +153,7 @@ class Objects:
         return document, gone
 
     def change(self, name: str, generation: str | None, change: Callable[[Json], Json]) -> Json:
-        """Another metageneration of a generation; returns the document."""
+        """Change a generation's metadata as a new metageneration; returns the document."""
         document = self.get(name, generation)
         resource = change(document["resource"])
         number = int(resource["metageneration"]) + 1
@@ -170,7 +170,7 @@ class Objects:
         return document
 
     def delete(self, document: Json, bucket: Json, *, for_good: bool) -> builtins.list[str]:
-        """Delete a generation: unless `for_good` a versioned bucket keeps it as noncurrent; blobs to delete."""
+        """Delete a generation; return blobs to delete. Unless `for_good`, a versioned bucket keeps it as noncurrent."""
         name, generation = document["resource"]["name"], document["resource"]["generation"]
         if "timeDeleted" in document["resource"]:
             self._check_held(document)
@@ -181,12 +181,12 @@ class Objects:
         return gone
 
     def undelete(self, document: Json) -> None:
-        """Drop a softly deleted generation that was restored; its blob lives on."""
+        """Drop a softly deleted generation that was restored. Its blob stays."""
         resource = document["resource"]
         self._soft.delete(self._key(resource["name"], resource["generation"]))
 
     def forget(self) -> builtins.list[str]:
-        """Drop everything, with the bucket; blobs to delete."""
+        """Drop all documents of a deleted bucket; return the blobs to delete."""
         gone = []
         for collection in (self._live, self._noncurrent, self._soft):
             for key, document in collection.items():
@@ -195,7 +195,7 @@ class Objects:
         return gone
 
     def purge(self) -> None:
-        """Let go of softly deleted objects whose time is over."""
+        """Delete softly deleted objects whose retention is over."""
         now, gone = self._cloud.clock.now(), []
         with self._cloud.store.transaction():
             for key, document in self._soft.items():

@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""An object's bytes on their way out: ranges, checksums in headers, files of any size."""
+"""Downloads of objects: ranges, checksums in headers, files of any size."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ from localcloud.services.storage._blobs import CHUNK, Part
 
 
 def download(request: Request, resource: Json, path: pathlib.Path) -> Response:
-    """The bytes, or the range asked for. The file is open from now on: deleting the object does not cut it."""
+    """Return the object's bytes, or a range of them. Opens the file now: a later deletion does not interrupt it."""
     size = int(resource["size"])
     headers = _headers(resource)
     encoding = resource.get("contentEncoding")
     readable = "gzip" in request.headers.get("accept-encoding", "")
     if encoding == "gzip" and not readable and "no-transform" not in resource.get("cacheControl", ""):
-        # As the real service does for who cannot read it: unpacked on the way, and then without ranges.
+        # As at Google: decompressed for clients that do not accept gzip, and then without ranges.
         headers["Warning"] = "214 UploadServer gunzipped"
         return StreamingResponse(_unpacked(path.open("rb")), headers=headers)
     if encoding:
@@ -65,7 +65,7 @@ def _headers(resource: Json) -> dict[str, str]:
 
 
 def _range(header: str | None, size: int) -> tuple[int, int] | None:
-    """(start, end) of a range request; None for the whole, also where the header makes no sense or asks for several."""
+    """Return (start, end) of a range request; None for the whole, also for an invalid header or several ranges."""
     found = re.fullmatch(r"\s*bytes\s*=\s*(\d*)\s*-\s*(\d*)\s*", header or "")
     if not found or found.groups() == ("", ""):
         return None

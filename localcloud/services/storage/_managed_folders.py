@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""Managed folders: there are none, and tools that remove a bucket ask."""
+"""Managed folders: always empty. Tools that remove a bucket list them."""
 
 from __future__ import annotations
 
@@ -10,6 +10,6 @@ from localcloud.services.storage._service import api, bucket_of, project_of, req
 
 @api.method("storage.managedFolders.list", permission=None, project=project_of)
 def list_folders(call: Call) -> Json:
-    """None, for none can be made here."""
+    """Return an empty list: managed folders cannot be created here."""
     require(call, bucket_of(call), "storage.managedFolders.list")
     return {"kind": "storage#managedFolders"}

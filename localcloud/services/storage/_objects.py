@@ -32,14 +32,14 @@ from localcloud.services.storage._service import (
 
 
 def shown(call: Call, document: Json) -> Json:
-    """An object as its callers see it; clients follow its mediaLink, which therefore leads back the way they came."""
+    """Return an object as its callers see it. Its mediaLink has the endpoint of the caller, since clients follow it."""
     resource: Json = document["resource"]
     path = f"/download/storage/v1/b/{resource['bucket']}/o/{quoted(resource['name'])}"
     return resource | {"mediaLink": f"{base_url(call)}{path}?generation={resource['generation']}&alt=media"}
 
 
 def check_name(name: str) -> None:
-    """400 for a name that no object may have."""
+    """Raise 400 for an invalid object name."""
     if not name:
         raise ApiError(400, "required", "Required")
     if len(name.encode()) > 1024 or "\n" in name or "\r" in name or name in (".", ".."):
@@ -49,7 +49,7 @@ def check_name(name: str) -> None:
 
 
 def save(call: Call, bucket: Json, new: New) -> Json:
-    """Make an object under the call's preconditions, once more checked within the transaction; its document."""
+    """Create an object, check the preconditions again within the transaction, return its document."""
     name = bucket["resource"]["name"]
     try:
         with call.cloud.store.transaction():
@@ -65,7 +65,7 @@ def save(call: Call, bucket: Json, new: New) -> Json:
 
 
 def require_write(call: Call, bucket: Json, name: str) -> None:
-    """The permission to create and, to overwrite, to delete; the preconditions, before bytes are moved."""
+    """Check permissions (to overwrite, delete too) and preconditions before the upload starts."""
     require(call, bucket, "storage.objects.create", name=name)
     current = Objects(call.cloud, bucket["resource"]["name"]).live(name)
     if current:
@@ -75,7 +75,7 @@ def require_write(call: Call, bucket: Json, name: str) -> None:
 
 @api.method("storage.objects.get", permission=None, project=project_of)
 def get(call: Call) -> Json | Response:
-    """An object's metadata or, with `alt=media`, its bytes."""
+    """Return an object's metadata or, with `alt=media`, its bytes."""
     bucket = bucket_of(call)
     name = call.params["object"]
     objects = Objects(call.cloud, call.params["bucket"])
@@ -101,7 +101,7 @@ def get(call: Call) -> Json | Response:
 
 @functools.cache
 def _glob(pattern: str) -> re.Pattern[str]:
-    """Storage's globs: `*` and `?` stop at slashes, `**` does not, `[…]` and `{a,b}`."""
+    """Compile a glob of Cloud Storage: `*` and `?` stop at slashes, `**` does not, `[…]` and `{a,b}`."""
     text, depth = "", 0
     for piece in re.findall(r"\*\*|\[[^\]]+\]|\\.|.", pattern, re.DOTALL):
         if piece == "**":
@@ -122,7 +122,7 @@ def _glob(pattern: str) -> re.Pattern[str]:
 
 
 def _entries(call: Call) -> Iterator[tuple[str, Json | None]]:
-    """(name, document) or (prefix, None), in order."""
+    """Yield (name, document) or (prefix, None), sorted by name."""
     given = call.params
     prefix, delimiter = given.get("prefix") or "", given.get("delimiter") or ""
     start, end = (given.get("startOffset") or "").encode(), (given.get("endOffset") or "").encode()
@@ -149,7 +149,7 @@ def _entries(call: Call) -> Iterator[tuple[str, Json | None]]:
 
 @api.method("storage.objects.list", permission=None, project=project_of)
 def list_objects(call: Call) -> Json:
-    """The objects of a bucket in the order of names, folded at the delimiter."""
+    """Return the objects of a bucket, sorted by name, with prefixes up to the delimiter."""
     require(call, bucket_of(call), "storage.objects.list")
     if call.params.get("softDeleted") and call.params.get("versions"):
         raise ApiError(400, "invalid", "softDeleted and versions exclude each other.")
@@ -194,7 +194,7 @@ def _after(token: str | None) -> tuple[bytes, str] | None:
 
 @api.method("storage.objects.patch", permission=None, project=project_of)
 def patch(call: Call) -> Json:
-    """Merge a change of metadata; null removes."""
+    """Merge a change of metadata. Null removes a field."""
     change = {k: v for k, v in call.body.items() if k in SETTABLE}
     return _change(call, lambda old: merge(old, change))
 
@@ -220,7 +220,7 @@ def _change(call: Call, change: Callable[[Json], Json]) -> Json:
 
 @api.method("storage.objects.delete", permission=None, project=project_of)
 def delete(call: Call) -> None:
-    """Delete the live generation (noncurrent from then on in a versioned bucket) or, for good, the one asked for."""
+    """Delete the live generation (a versioned bucket keeps it), or permanently a given generation."""
     bucket = bucket_of(call)
     name, generation = call.params["object"], call.params.get("generation")
     require(call, bucket, "storage.objects.delete", name=name)
@@ -234,7 +234,7 @@ def delete(call: Call) -> None:
 
 @api.method("storage.objects.restore", permission=None, project=project_of)
 def restore(call: Call) -> Json:
-    """Make a softly deleted generation live again, as a new generation."""
+    """Restore a softly deleted generation as a new live generation."""
     bucket = bucket_of(call)
     name = call.params["object"]
     require(call, bucket, "storage.objects.create", "storage.objects.restore", name=name)
@@ -256,7 +256,7 @@ def restore(call: Call) -> Json:
 
 @api.method("storage.objects.testIamPermissions", permission=None, project=project_of)
 def test_permissions(call: Call) -> Json:
-    """Which of some permissions the caller has on the object."""
+    """Return the caller's permissions among the given permissions on the object."""
     bucket = bucket_of(call)
     full = full_name(call.params["bucket"], "objects", call.params["object"])
     held = call.cloud.permissions.granted(call.caller, call.params["permissions"], bucket["project"], full)

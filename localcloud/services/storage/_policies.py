@@ -24,7 +24,7 @@ def _shown(name: str, policy: Json) -> Json:
 
 @api.method("storage.buckets.getIamPolicy", permission=None, project=project_of)
 def get(call: Call) -> Json:
-    """The bucket's own policy."""
+    """Return the bucket's own policy."""
     name = call.params["bucket"]
     require(call, bucket_of(call), "storage.buckets.getIamPolicy")
     version = int(call.params.get("optionsRequestedPolicyVersion") or 1)
@@ -63,7 +63,7 @@ def set_policy(call: Call) -> Json:
 
 @api.method("storage.buckets.testIamPermissions", permission=None, project=project_of)
 def test_permissions(call: Call) -> Json:
-    """Which of some permissions the caller has on the bucket."""
+    """Return the caller's permissions among the given permissions on the bucket."""
     bucket = bucket_of(call)
     name = full_name(call.params["bucket"])
     held = call.cloud.permissions.granted(call.caller, call.params["permissions"], bucket["project"], name)

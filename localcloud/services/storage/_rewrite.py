@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""New objects from old ones: copy, rewrite, move, compose."""
+"""New objects from existing objects: copy, rewrite, move, compose."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from localcloud.services.storage._service import api, bucket_of, check_precondit
 
 
 def _copy(call: Call, target: str) -> Json:
-    """Copy within the local cloud; the bytes are shared, so it takes one call however large they are."""
+    """Copy an object. Both share the bytes, so one call is enough for any size."""
     given = call.params
     source_bucket, bucket = bucket_of(call, given["sourceBucket"]), bucket_of(call, target)
     name = given["destinationObject"]
@@ -24,7 +24,7 @@ def _copy(call: Call, target: str) -> Json:
     source = _source(call, source_bucket, given["sourceObject"], given.get("sourceGeneration"))
     require_write(call, bucket, name)
     resource = source["resource"]
-    # A body replaces the source's metadata as a whole.
+    # A body replaces all of the source's metadata.
     metadata = {k: v for k, v in call.body.items() if v is not None and (k in SETTABLE or k == "storageClass")}
     if not metadata:
         metadata = {k: v for k, v in resource.items() if k in SETTABLE and k not in ("temporaryHold", "eventBasedHold")}
@@ -54,7 +54,7 @@ def copy(call: Call) -> Json:
 
 @api.method("storage.objects.rewrite", permission=None, project=project_of)
 def rewrite(call: Call) -> Json:
-    """Copy an object; always done at the first call."""
+    """Copy an object. Always finished by the first call."""
     resource = shown(call, _copy(call, call.params["destinationBucket"]))
     return {
         "kind": "storage#rewriteResponse",
@@ -98,7 +98,7 @@ def move(call: Call) -> Json:
 
 @api.method("storage.objects.compose", permission=None, project=project_of)
 def compose(call: Call) -> Json:
-    """Join up to 32 objects of the bucket into one."""
+    """Concatenate up to 32 objects of the bucket."""
     target, name = call.params["destinationBucket"], call.params["destinationObject"]
     check_name(name)
     bucket = bucket_of(call, target)
@@ -128,7 +128,7 @@ def compose(call: Call) -> Json:
     except FileNotFoundError as error:
         raise ApiError(404, "notFound", "A source object was deleted meanwhile.") from error
     count = sum(int(s["resource"].get("componentCount") or 1) for s in sources)
-    # A composite has no MD5: the real service never reads the parts again.
+    # A composite object has no MD5: the real service never reads the parts again.
     new = New(name, metadata, stored.id, stored.size, stored.crc32c, None, count, call.caller.member)
     document = save(call, bucket, new)
     if call.body.get("deleteSourceObjects"):

@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""The API itself, and what its parts share: names, permissions, preconditions, links."""
+"""The API object and shared functions: names, permissions, preconditions, links."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from localcloud.service import Call, Handler, Json, RawHandler, Service, denied
 
 
 class _Storage(Service):
-    """Every call takes as long as the profile of the bucket's project says."""
+    """The service. Every call has the latency of the profile of the bucket's project."""
 
     def method(self, method_id: str, **checks: Any) -> Callable[[Handler], Handler]:
         """Bind a handler to a contract method."""
@@ -29,7 +29,7 @@ class _Storage(Service):
 
 
 def _also(bind: Callable[[Any], Any]) -> Callable[[Any], Any]:
-    """Bind the slowed handler and return the handler itself, which other handlers call."""
+    """Bind the delayed handler and return the original handler, which other handlers call."""
 
     def decorate(handler: Callable[[Call], Any]) -> Callable[[Call], Any]:
         def slowed(call: Call) -> Any:
@@ -48,12 +48,12 @@ GOOGLE = "https://www.googleapis.com/storage/v1"
 
 
 def bucket_key(bucket: str) -> str:
-    """The relative name of a bucket: there is one namespace for all projects."""
+    """Return the relative name of a bucket: all projects share one namespace."""
     return f"projects/_/buckets/{bucket}"
 
 
 def full_name(bucket: str, *rest: str) -> str:
-    """The full resource name that policies are kept under."""
+    """Return the full resource name under which policies are stored."""
     return f"//{api.host}/{'/'.join((bucket_key(bucket), *rest))}"
 
 
@@ -62,19 +62,19 @@ def _missing(_: str) -> ApiError:
 
 
 def buckets(call: Call) -> Resources:
-    """The buckets: documents {"project": id, "resource": the bucket as clients see it}."""
+    """Return the buckets: documents {"project": id, "resource": the bucket as clients see it}."""
     return Resources(call.cloud, "storage.buckets", missing=_missing)
 
 
 def bucket_of(call: Call, name: str | None = None) -> Json:
-    """The document of the bucket in the path, or of another; 404."""
+    """Return the document of the named bucket, by default the bucket in the path. Raises 404."""
     if name is None:
         name = str(call.params["bucket"])
     return buckets(call).get(bucket_key(name))
 
 
 def project_of(call: Call) -> str | None:
-    """The project that the bucket in the path belongs to."""
+    """Return the project of the bucket in the path."""
     for parameter in ("bucket", "sourceBucket", "destinationBucket"):
         if parameter in call.params:
             found = buckets(call).find(bucket_key(call.params[parameter]))
@@ -83,15 +83,15 @@ def project_of(call: Call) -> str | None:
 
 
 def uniform(bucket: Json) -> bool:
-    """Whether the bucket's policy alone decides (uniform bucket-level access)."""
+    """Return whether only the bucket's policy applies (uniform bucket-level access)."""
     return bool(bucket["resource"]["iamConfiguration"]["uniformBucketLevelAccess"]["enabled"])
 
 
 def require(call: Call, bucket: Json, *permissions: str, name: str | None = None, creator: str | None = None) -> None:
-    """401 or 403 unless the caller holds the permissions on the bucket, or on an object in it.
+    """Raise 401 or 403 unless the caller has the permissions on the bucket, or on an object in it.
 
-    Without uniform access the objects' default access list counts too: the project's owners, editors and viewers, and
-    who made the object.
+    Without uniform access the objects' default access list applies, too: the project's owners, editors and viewers, and
+    the object's creator.
     """
     bucket_name = bucket["resource"]["name"]
     rest = ("objects", name) if name is not None else ()
@@ -110,14 +110,14 @@ def require(call: Call, bucket: Json, *permissions: str, name: str | None = None
 
 
 def media(call: Call) -> IO[bytes]:
-    """The body of an upload or of a raw route."""
+    """Return the body of an upload or of a raw route."""
     if call.media is None:
         raise TypeError("not an upload")
     return call.media
 
 
 def base_url(call: Call) -> str:
-    """Scheme and authority by which the caller reaches the API; links that clients follow begin with it."""
+    """Return scheme and authority of the caller's endpoint, for links that clients follow."""
     host = call.request.headers.get("host", "")
     if host.split(":")[0].endswith(".googleapis.com"):
         return "https://storage.googleapis.com"
@@ -125,7 +125,7 @@ def base_url(call: Call) -> str:
 
 
 def etag(*numbers: int) -> str:
-    """An etag from counters, as the real ones are: a protobuf message in base64."""
+    """Return an etag from counters: a protobuf message in base64, as at Google."""
     data = b""
     for field, number in enumerate(numbers, 1):
         data += bytes([field << 3])
@@ -137,23 +137,23 @@ def etag(*numbers: int) -> str:
 
 
 def quoted(name: str) -> str:
-    """An object's name as one path segment."""
+    """Return an object's name as one path segment."""
     return quote(name, safe="")
 
 
 def condition_failed() -> ApiError:
-    """412."""
+    """Return a 412."""
     return ApiError(412, "conditionNotMet", "At least one of the pre-conditions you specified did not hold.")
 
 
-class NotModified(Exception):  # noqa: N818 - it is no error
+class NotModified(Exception):  # noqa: N818 - not an error
     """A reader's `if…NotMatch` matched: 304."""
 
 
 def check_preconditions(params: Json, current: Json | None, *, prefix: str = "if", reading: bool = False) -> None:
-    """The generation and metageneration preconditions among the parameters, against the resource as it is.
+    """Check the generation and metageneration preconditions in the parameters against the current resource.
 
-    A missing object has generation 0 and no metageneration. 412, or NotModified where a reader asked for news.
+    A missing object has generation 0 and no metageneration. Raises 412, or NotModified for reads with `if…NotMatch`.
     """
 
     def value(field: str) -> str | None:

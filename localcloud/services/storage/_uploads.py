@@ -28,7 +28,7 @@ from localcloud.services.storage._objects import check_name, require_write, save
 from localcloud.services.storage._service import api, base_url, bucket_of, media, project_of
 from localcloud.store import Collection
 
-# What the service keeps of a chunk that is not the last one is a multiple of this.
+# The service stores a multiple of this size of each chunk but the last.
 QUANTUM = 256 * 1024
 _WEEK = 7 * 86400
 _PARAMETERS = (
@@ -43,7 +43,7 @@ def _invalid(message: str, reason: str = "invalid") -> ApiError:
 
 @api.method("storage.objects.insert", permission=None, project=project_of)
 def insert(call: Call) -> Json | Response:
-    """Create an object, in one of the ways that `uploadType` says."""
+    """Create an object, by the kind of upload in `uploadType`."""
     if not call.upload:
         bucket, name, metadata = _begin(call, call.body)
         return _finish(call, bucket, name, metadata, blobs(call.cloud).write(()))
@@ -69,7 +69,7 @@ def insert(call: Call) -> Json | Response:
 
 
 def _begin(call: Call, body: Json) -> tuple[Json, str, Json]:
-    """(bucket, object's name, metadata), with name and permission checked."""
+    """Check name and permission; return (bucket, object's name, metadata)."""
     contract = next(call.service.contracts())
     metadata = contract.request(contract.methods["storage.objects.insert"], body)
     metadata = {k: v for k, v in metadata.items() if v is not None}
@@ -116,7 +116,7 @@ def _related(file: IO[bytes], header: str) -> tuple[Json, str, Part]:
     except ValueError as error:
         raise _invalid(f"Metadata part is not JSON: {error}", "parseError") from error
     second, data = _headers_after(file, end)
-    # The bytes end where the last delimiter begins, which is looked for from the end: they are not searched.
+    # The bytes end before the last delimiter. Search it from the end: the bytes may be large.
     size = file.seek(0, os.SEEK_END)
     tail_at = max(data - 2, size - len(boundary) - 4096)
     file.seek(tail_at)
@@ -139,7 +139,7 @@ def _memory(data: bytes) -> Any:
 
 
 def _after(file: IO[bytes], start: int, wanted: bytes) -> int:
-    """The offset behind the next occurrence, within the first megabytes."""
+    """Return the offset after the next occurrence, within the first megabytes."""
     file.seek(start)
     head = file.read(4 * 2**20)
     at = head.find(wanted)
@@ -149,7 +149,7 @@ def _after(file: IO[bytes], start: int, wanted: bytes) -> int:
 
 
 def _headers_after(file: IO[bytes], start: int) -> tuple[dict[str, str], int]:
-    """The headers of the part whose delimiter line ends at or after `start`, and where its content begins."""
+    """Return the headers of the part whose delimiter line ends at or after `start`, and the offset of its content."""
     file.seek(start)
     head = file.read(64 * 1024)
     line = head.find(b"\n") + 1
@@ -170,7 +170,7 @@ def _sessions(call: Call) -> Collection:
 
 
 def _open(call: Call) -> Response:
-    """Open a session; its URI is all that is needed to go on, as at Google."""
+    """Open a session. As at Google, its URI is sufficient to continue."""
     raw = media(call).read()
     try:
         body = json.loads(raw) if raw.strip() else {}
@@ -204,7 +204,7 @@ def _open(call: Call) -> Response:
 
 
 def _expire(call: Call) -> None:
-    """Sessions live for a week."""
+    """Remove sessions older than a week."""
     for id, session in _sessions(call).items():
         if session["opened"] + _WEEK < call.cloud.clock.time():
             _sessions(call).delete(id)
@@ -255,7 +255,7 @@ def _incomplete(session: Json) -> Response:
 
 
 def _content_range(call: Call, session: Json) -> tuple[int | None, int, int | None]:
-    """(start or None for a question, end, total or None)."""
+    """Return (start or None for a query, end, total or None)."""
     size = media(call).seek(0, os.SEEK_END)
     header = call.request.headers.get("content-range")
     if header is None:
@@ -283,7 +283,7 @@ def _content_range(call: Call, session: Json) -> tuple[int | None, int, int | No
 
 
 def _append(call: Call, id: str, session: Json, start: int, end: int, total: int | None) -> None:
-    """Write a chunk behind what is there; the document says how much of the file counts."""
+    """Append a chunk to the upload's file. The document has the number of valid bytes."""
     received = int(session["received"])
     if start > received:
         message = (
