@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""Linters, molecule's scenarios, tests that share nothing with others: programs that are a test each."""
+"""Programs that are a test each: linters, molecule's scenarios, tests that share nothing with other tests."""
 
 from __future__ import annotations
 
@@ -20,19 +20,19 @@ class Program:
     """A program that is a test."""
 
     kind: str
-    """molecule, lint, own or playbooks; also the folder of its log."""
+    """molecule, lint, own or playbooks; also the directory of its log."""
     name: str
     command: tuple[str, ...]
 
     @property
     def log(self) -> Path:
-        """Where its whole output is kept."""
+        """Return the file of its complete output."""
         return REPOSITORY / "artifacts" / self.kind / f"{self.name}.log"
 
     def run(self, environment: Mapping[str, str]) -> int:
-        """Run it to its end; its exit code."""
-        # Tests of a deployment come one after the other and take longest; small pieces fill the time they leave.
-        # Linters fill what is left even of that, beside tests of machines that would not bear more work.
+        """Run the program; return its exit code."""
+        # Tests of a deployment run one after the other and take longest: run short programs at lower priority, and
+        # linters at the lowest.
         niceness = {"own": "0", "lint": "19"}.get(self.kind, "5")
         command = ("nice", "-n", niceness, *self.command)
         self.log.parent.mkdir(parents=True, exist_ok=True)
@@ -42,7 +42,7 @@ class Program:
                 cwd=REPOSITORY,
                 env=environment,
                 check=False,
-                # Each its own: ssh changes how what it shares with others is read, and ansible-playbook refuses that.
+                # Not shared: ssh makes its standard input non-blocking, which ansible-playbook refuses.
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
@@ -50,7 +50,7 @@ class Program:
 
 
 class Background:
-    """Where programs run while tests do."""
+    """Runs programs in threads, in parallel to the tests."""
 
     def __init__(self, programs: Iterable[Program], environment: Mapping[str, str]) -> None:
         self._environment = environment
@@ -61,7 +61,7 @@ class Background:
         self._rows: list[Thread] = []
 
     def start(self, *kinds: str, helps: bool = True) -> None:
-        """Have one more row of programs run: these kinds, one after the other, then (`helps`) what others have left."""
+        """Start a thread that runs programs of these kinds, then (`helps`) those of other started kinds."""
         self._kinds.update(kinds)
         row = Thread(target=self._run, args=(kinds, helps))
         self._rows.append(row)
@@ -84,16 +84,16 @@ class Background:
             return mine[0]
 
     def waiting(self, kind: str) -> bool:
-        """Whether there is a program of this kind, and no row for it."""
+        """Return whether there is a program of this kind, but no thread for the kind."""
         return kind not in self._kinds and any(program.kind == kind for program in self._codes)
 
     def code(self, program: Program) -> int:
-        """The exit code of one that a row is there for; waits for it."""
+        """Wait for a program of a started kind; return its exit code."""
         assert program.kind in self._kinds, program
         return self._codes[program].result()
 
     def close(self) -> None:
-        """Wait for those that run; the others never will."""
+        """Wait for running programs. Other programs do not start any more."""
         with self._taking:
             self._left.clear()
         for row in self._rows:
@@ -101,24 +101,24 @@ class Background:
 
 
 def linters() -> list[Program]:
-    """Those of `make lint`. The slowest is the last of its list, so it comes first here."""
+    """Return the linters of `make lint`, in reverse order: the slowest linter is the last of that list."""
     listed = subprocess.run(["make", "-s", "lint-list"], cwd=REPOSITORY, check=True, capture_output=True, text=True)
     return [Program("lint", name, ("make", name)) for name in reversed(listed.stdout.split())]
 
 
 def scenarios() -> list[Program]:
-    """All of molecule's, the one that takes longest first."""
+    """Return molecule's scenarios, the slowest first."""
     names = sorted((path.parent.name for path in REPOSITORY.glob("molecule/*/molecule.yml")), reverse=True)
     return [Program("molecule", name, ("molecule", "test", "--scenario-name", name)) for name in names]
 
 
 def own_deployments() -> list[Program]:
-    """End-to-end tests that do not use the common deployment."""
+    """Return the end-to-end tests that do not use the common deployment."""
     return _files("own", "tests/e2e/own")
 
 
 def playbook_tests() -> list[Program]:
-    """Tests of playbooks against local clouds that nobody else uses, the one that takes longest first."""
+    """Return the tests of playbooks with a local cloud of their own, the slowest first."""
     programs = _files("playbooks", "tests/localcloud/playbooks")
     return sorted(programs, key=lambda program: program.name != "test_killed")
 

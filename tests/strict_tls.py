@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""A TLS handshake as a client with Python 3.13 makes it: ssl.create_default_context sets VERIFY_X509_STRICT there."""
+"""A TLS handshake like that of Python 3.13, where ssl.create_default_context sets VERIFY_X509_STRICT."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from cryptography import x509
 
 
 def handshake(chain: str, key: str, authority: str, hostname: str = "") -> None:
-    """Raise ssl.SSLError where a strict client refuses the server's chain (all PEM), or with a hostname its name."""
+    """Raise ssl.SSLError if a strict client refuses the server's chain (all PEM) or, if given, its host name."""
     server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     with tempfile.TemporaryDirectory() as folder:
         files = Path(folder, "chain.pem"), Path(folder, "key.pem")
@@ -38,7 +38,7 @@ def handshake(chain: str, key: str, authority: str, hostname: str = "") -> None:
 
 
 def certificates(pem: str) -> str:
-    """The certificates of a file that may hold a key too."""
+    """Return the certificates of a file that may also contain a key."""
     mark = "-----BEGIN CERTIFICATE-----"
     return "".join(
         mark + part.partition("-----END CERTIFICATE-----")[0] + "-----END CERTIFICATE-----\n"
@@ -47,7 +47,7 @@ def certificates(pem: str) -> str:
 
 
 def extended(made: x509.CertificateBuilder, key: Any, issuer: Any, *, ca: bool) -> x509.CertificateBuilder:
-    """Add the extensions that RFC 5280, 4.2.1, demands of a certificate of ``key`` that ``issuer`` signs."""
+    """Return the builder with the extensions of RFC 5280, 4.2.1, for ``key``, signed by ``issuer``."""
     others = ("content_commitment", "key_encipherment", "data_encipherment", "key_agreement", "encipher_only")
     none = dict.fromkeys((*others, "decipher_only"), False)
     usage = x509.KeyUsage(digital_signature=not ca, key_cert_sign=ca, crl_sign=ca, **none)

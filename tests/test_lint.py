@@ -1,4 +1,4 @@
-"""Every linter is a test, so that one summary speaks for all."""
+"""Every linter is a test, so that one summary covers all checks."""
 
 from __future__ import annotations
 

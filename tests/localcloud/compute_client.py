@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""Compute Engine by short paths: `client("POST", "global/networks", {...})` waits for the operation it gets."""
+"""A Compute Engine client: `client("POST", "global/networks", {...})` waits for the call's operation."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ DEBIAN = "projects/debian-cloud/global/images/family/debian-13"
 
 
 class Compute:
-    """The owner's view of one project."""
+    """Compute Engine in one project, as the owner."""
 
     def __init__(self, local: Local, session: Session | None = None) -> None:
         self.local = local
@@ -37,7 +37,7 @@ class Compute:
         return done
 
     def made(self, path: str, body: Any) -> Any:
-        """Insert, expect success, and read what was made."""
+        """Insert a resource, assert success, return the resource."""
         done = self("POST", path, body)
         assert "error" not in done, done
         return self("GET", f"{path}/{body['name']}")
@@ -67,6 +67,6 @@ class Compute:
 
     @property
     def state(self) -> NetworkState:
-        """The network that the engine was asked for last."""
+        """Return the last state that was applied to the engine's network."""
         state: NetworkState = self.local.cloud.engine.network.state  # type: ignore[attr-defined]
         return state

@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""Fixtures around a local cloud that runs in the test's own process."""
+"""Fixtures for a local cloud in the test's own process."""
 
 from __future__ import annotations
 
@@ -18,13 +18,13 @@ from docker.errors import DockerException
 
 from tests.localcloud.harness import APIS, Local, Session
 
-# Run by test_playbooks.py, in the background; by hand: pytest tests/localcloud/playbooks.
+# test_playbooks.py runs these tests in the background. By hand: pytest tests/localcloud/playbooks.
 collect_ignore = ["playbooks"]
 
 
 @pytest.fixture(scope="session")
 def client() -> docker.DockerClient:
-    """The Docker engine. Only its absence is a reason to skip."""
+    """Return the Docker engine's client. Only a missing engine is a reason to skip."""
     try:
         engine = docker.from_env(timeout=180)
         engine.ping()
@@ -37,13 +37,13 @@ def client() -> docker.DockerClient:
 
 @functools.cache
 def few_keys() -> Iterator[rsa.RSAPrivateKey]:
-    """RSA keys that were made once, over and over."""
+    """Yield RSA keys that were created once, in rotation."""
     return itertools.cycle([rsa.generate_private_key(65537, 2048) for _ in range(3)])
 
 
 @pytest.fixture(scope="module", autouse=True)
 def _no_key_is_made() -> Iterator[None]:
-    """To make keys was most of the work of many a test."""
+    """Do not create RSA keys: this took most of the time of many tests."""
     keys = few_keys()
 
     def take(public_exponent: int, key_size: int) -> rsa.RSAPrivateKey:
@@ -57,7 +57,7 @@ def _no_key_is_made() -> Iterator[None]:
 
 @pytest.fixture
 def local(tmp_path: pathlib.Path) -> Iterator[Local]:
-    """A fresh local cloud with the usual APIs enabled."""
+    """Yield a fresh local cloud with the usual APIs enabled."""
     running = Local(tmp_path / "home")
     running.start()
     running.enable(*APIS)
@@ -67,11 +67,11 @@ def local(tmp_path: pathlib.Path) -> Iterator[Local]:
 
 @pytest.fixture
 def owner(local: Local) -> Session:
-    """The project's owner."""
+    """Return a session as the project's owner."""
     return local.session()
 
 
 @pytest.fixture
 def call(owner: Session) -> Callable[..., Any]:
-    """`call("GET", "/secretmanager/…", 200)` as the owner."""
+    """Return `call("GET", "/secretmanager/…", 200)` as the owner."""
     return owner.call

@@ -34,18 +34,18 @@ APIS = ("cloudresourcemanager", "compute", "iam", "iamcredentials", "secretmanag
 
 @functools.cache
 def checked(key: str) -> Any:
-    """A private key, loaded once: each time it would be checked at length."""
+    """Load a private key once: each load includes a slow check."""
     return serialization.load_pem_private_key(key.encode(), password=None)
 
 
 @dataclass
 class Local:
-    """A running local cloud; `restart` gives it a new process's worth of objects on the same state."""
+    """A running local cloud; `restart` replaces all objects, as a new process would, and keeps the state."""
 
     home: pathlib.Path
     port: int = 0
     door: Callable[[Any], Any] = lambda application: application
-    """Wraps the ASGI application, for a test that stands between client and cloud."""
+    """Wraps the ASGI application, for tests that intercept calls."""
     cloud: Cloud = field(init=False)
     app: App = field(init=False)
     _listeners: list[Listener] = field(init=False)
@@ -88,12 +88,12 @@ class Local:
         self.start()
 
     def enable(self, *names: str, project: str = PROJECT) -> None:
-        """Enable APIs without asking Service Usage."""
+        """Enable APIs without a call of Service Usage."""
         for name in names:
             self.cloud.projects.enable(project, f"{name}.googleapis.com")
 
     def credentials(self) -> service_account.Credentials:
-        """The owner's, for google-auth."""
+        """Return the owner's credentials for google-auth."""
         info = json.loads((self.home / "credentials.json").read_text())
         return service_account.Credentials(
             RSASigner(checked(info["private_key"]), info["private_key_id"]),
@@ -103,28 +103,28 @@ class Local:
         )
 
     def session(self) -> Session:
-        """A session as the owner."""
+        """Return a session as the owner."""
         session = Session(self, google.auth.transport.requests.AuthorizedSession(self.credentials()))
         session.http.get(f"{self.url}/localcloud/health")
         return session
 
     def user(self, email: str, *roles: str, quota_project: str | None = None) -> dict[str, Any]:
-        """A user with roles on the project: the file of somebody who has logged in with gcloud."""
+        """Create a user with roles on the project; return the credentials file of a gcloud login."""
         self.grant(f"user:{email}", *roles)
         return self.cloud.user_credentials(email, quota_project)
 
     def session_of(self, file: dict[str, Any]) -> Session:
-        """A session with the credentials of a user."""
+        """Return a session with a user's credentials."""
         made = external_account_authorized_user.Credentials.from_info(file)
         return Session(self, google.auth.transport.requests.AuthorizedSession(made))
 
     def session_as(self, email: str, *scopes: str) -> Session:
-        """A session as another service account, with a token of these scopes (default: all of the platform)."""
+        """Return a session as another service account, with a token of these scopes (default: cloud-platform)."""
         token = self.cloud.auth.issue_access_token(email, list(scopes or (PLATFORM,))).token
         return Session(self, google.auth.transport.requests.AuthorizedSession(user_credentials.Credentials(token)))
 
     def account(self, name: str, *roles: str) -> str:
-        """A new service account with roles on the project; its email."""
+        """Create a service account with roles on the project; return its email."""
         email = str(self.cloud.accounts.create(PROJECT, name, {})["email"])
         self.grant(f"serviceAccount:{email}", *roles)
         return email
@@ -137,7 +137,7 @@ class Local:
         self.cloud.permissions.set_policy(resource, policy)
 
     def other_project(self, project: str = "other-project", number: str = "100000000099") -> str:
-        """Another project, with the APIs that the console enables in a new one."""
+        """Create another project, with the APIs that the console enables in a new project."""
         self.cloud.projects.add(project, number, project, self.cloud.clock.now(), {}, None)
         return project
 
@@ -150,7 +150,7 @@ class Session:
     http: requests.Session
 
     def call(self, verb: str, path: str, code: int = 200, **options: Any) -> Any:
-        """Send and expect a status; the answer's JSON (or text)."""
+        """Send a request, assert the status, return the answer's JSON (or text)."""
         response = self.http.request(verb, self.local.url + path, **options)
         assert response.status_code == code, f"{verb} {path}: {response.status_code} {response.text}"
         is_json = response.headers.get("content-type", "").startswith("application/json")

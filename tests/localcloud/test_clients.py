@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""Clients that nobody here wrote: google-cloud-secret-manager and gcloud."""
+"""Official clients: google-cloud-secret-manager and gcloud."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ PARENT = "projects/mlflow-local"
 
 @pytest.fixture
 def secrets(local: Local, monkeypatch: pytest.MonkeyPatch) -> secretmanager.SecretManagerServiceClient:
-    """Google's own client over REST; it wants a host, so the API is reached by a host that has no path prefix."""
+    """Return Google's client over REST. It needs a host, so the API is reached by a host name without a path prefix."""
     from google.cloud.secretmanager_v1.services.secret_manager_service.transports import rest
 
     transport = rest.SecretManagerServiceRestTransport(
@@ -84,7 +84,7 @@ class Gcloud:
 
 @pytest.fixture
 def gcloud(local: Local, tmp_path: pathlib.Path) -> Gcloud:
-    """gcloud as the owner, pointed at the local cloud by nothing but `python -m localcloud env`'s variables."""
+    """Return gcloud as the owner, configured only by the variables of `python -m localcloud env`."""
     if not shutil.which("gcloud"):
         pytest.skip("gcloud is not installed")
     return Gcloud(local, tmp_path / "gcloud")

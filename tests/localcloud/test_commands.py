@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""`python -m localcloud up` and `serve` on a host that will not have them: one message, and nothing changed."""
+"""`python -m localcloud up` and `serve` on a host that does not support them: one message and no change."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ from tests.localcloud.harness import Local
 
 @pytest.fixture
 def home(tmp_path: pathlib.Path) -> pathlib.Path:
-    """Where a local cloud would live."""
+    """Return the home of a local cloud, which does not exist yet."""
     return tmp_path / "home"
 
 
 @pytest.fixture
 def port() -> int:
-    """A port that is free."""
+    """Return a free port."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
@@ -40,7 +40,7 @@ def port() -> int:
 
 @pytest.fixture
 def taken() -> Iterator[int]:
-    """A port that somebody has."""
+    """Yield a port that is in use."""
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))
         other.listen()
@@ -49,27 +49,27 @@ def taken() -> Iterator[int]:
 
 @dataclass(frozen=True)
 class Kernel:
-    """The settings of a kernel that is not the host's."""
+    """Kernel settings in a temporary directory, not the host's."""
 
     root: pathlib.Path
 
     def path(self, name: str) -> pathlib.Path:
-        """Where a setting is."""
+        """Return the path of a setting."""
         return self.root / name
 
     def set(self, name: str, value: str) -> None:
-        """Give one a value."""
+        """Set the value of a setting."""
         self.path(name).parent.mkdir(parents=True, exist_ok=True)
         self.path(name).write_text(f"{value}\n")
 
     def get(self, name: str) -> str:
-        """What it is now."""
+        """Return the value of a setting."""
         return self.path(name).read_text().strip()
 
 
 @pytest.fixture
 def kernel(monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path) -> Kernel:
-    """One that forwards, as any host of machines does, and has no filter for bridges."""
+    """Return a kernel that forwards, as on a host of VMs, and has no filter for bridges."""
     monkeypatch.setattr(sysctls, "_ROOT", tmp_path / "sys")
     made = Kernel(tmp_path / "sys")
     made.set(sysctls.FORWARDING, "1")
@@ -78,7 +78,7 @@ def kernel(monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path) -> Kernel:
 
 @pytest.fixture(autouse=True)
 def host(kernel: Kernel, monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path) -> None:
-    """Root on a host without systemd, without Docker engine, and with no other local cloud."""
+    """Be root on a host without systemd, without Docker engine, and without another local cloud."""
     monkeypatch.setattr("os.geteuid", lambda: 0)
     monkeypatch.setattr(dockerd, "answers", lambda: False)
     monkeypatch.setattr(dockerd, "_SYSTEMD", tmp_path / "no-systemd")
@@ -88,7 +88,7 @@ def host(kernel: Kernel, monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path
 
 
 def refused(capsys: pytest.CaptureFixture[str], command: str, home: pathlib.Path, port: int) -> str:
-    """The one message that a command ends with."""
+    """Run a command that must fail; return its only message."""
     assert main([command, "--home", str(home), "--port", str(port)]) == 1
     said = capsys.readouterr()
     assert said.out == ""
@@ -124,7 +124,7 @@ def test_no_port_at_all(value: str, capsys: pytest.CaptureFixture[str], monkeypa
 def test_docker_host_leads_nowhere(
     home: pathlib.Path, port: int, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.undo()  # the real question to a real, dead address
+    monkeypatch.undo()  # use the real function, with an address that does not answer
     monkeypatch.setattr("os.geteuid", lambda: 0)
     monkeypatch.setattr(locks, "MACHINE", home / "machine.lock")
     monkeypatch.setenv("DOCKER_HOST", f"tcp://127.0.0.1:{port}")
@@ -140,7 +140,7 @@ def test_no_docker_engine_is_installed(home: pathlib.Path, port: int, capsys: py
 
 
 def program(folder: pathlib.Path, name: str, script: str) -> None:
-    """Put a program into the host's only directory of programs."""
+    """Write a program into the host's only directory of programs."""
     path = folder / "bin" / name
     path.parent.mkdir(exist_ok=True)
     path.write_text(f"#!/bin/sh\n{script}\n")
@@ -170,7 +170,7 @@ def test_a_docker_engine_that_does_not_start(
     kernel: Kernel,
 ) -> None:
     kernel.set(sysctls.FORWARDING, "0")
-    # The engine switches forwarding on before it finds what is in its way.
+    # The engine enables forwarding before its start fails.
     program(tmp_path, "dockerd", f"echo 1 >{kernel.path(sysctls.FORWARDING)}\necho '{words}' >&2\nexit 1")
     message = refused(capsys, "up", home, port)
     assert "the Docker engine did not start" in message
@@ -225,7 +225,7 @@ def test_systemd_starts_the_docker_engine(
     monkeypatch.setattr(dockerd, "answers", started.exists)
     program(tmp_path, "systemctl", f"echo 1 >{kernel.path(sysctls.FORWARDING)}\n: >{started}")
     assert dockerd.ensure(home) == "started by systemd"
-    # It stays after a down, and what it needs with it: nothing to put back, and nobody to stop.
+    # systemd's engine and its settings stay after `down`: there is nothing to restore or to stop.
     assert not home.exists()
     assert not dockerd.stop(home)
 
@@ -248,13 +248,13 @@ esac"""
 
 @pytest.fixture
 def nobody_waits(monkeypatch: pytest.MonkeyPatch) -> None:
-    """For interfaces that are on their way out."""
+    """Do not wait until removed interfaces disappear."""
     monkeypatch.setattr(down, "_SECONDS", 0)
 
 
 @pytest.fixture
 def was_up(home: pathlib.Path, tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> pathlib.Path:
-    """The home of a local cloud whose network, which is Docker's and the kernel's, is gone already."""
+    """Return the home of a local cloud whose network (Docker's and the kernel's) is already removed."""
     home.mkdir()
     (home / "state.sqlite").touch()
     program(tmp_path, "ip", IP)
@@ -273,7 +273,7 @@ def test_down_leaves_nothing(was_up: pathlib.Path, port: int, capsys: pytest.Cap
 def test_down_says_what_would_not_go(
     was_up: pathlib.Path, port: int, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Bridges of Docker's networks, for one, when their engine was killed. The state stays, for another try."""
+    """For example the bridges of Docker networks after a kill of their engine. The state stays for another attempt."""
     monkeypatch.setenv("LINKS", '[{"ifname": "lo"}, {"ifname": "mlc0123456789"}]')
     message = refused(capsys, "down", was_up, port)
     assert "there is still: interface mlc0123456789. See that the Docker engine runs" in message
@@ -299,7 +299,7 @@ def test_down_says_what_docker_would_not_let_go(
 def test_down_needs_the_engine_that_had_the_machines(
     was_up: pathlib.Path, port: int, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """After the host was booted, say: they are on its disk, and would stay there."""
+    """For example after a reboot of the host: the VMs are on the engine's disk and would stay there."""
     (was_up / "serve.log").touch()
     assert "there is no Docker engine" in refused(capsys, "down", was_up, port)
     assert (was_up / "state.sqlite").exists()
@@ -314,7 +314,7 @@ def test_down_puts_the_settings_of_the_kernel_back(
     for name, value in zip(sysctls.SHARED, found, strict=True):
         if value is not None:
             kernel.set(name, value)
-    for _ in range(2):  # of a second `up` the local cloud's own values are not how the host was found
+    for _ in range(2):  # a second `up` must not store the local cloud's own values as the former values
         sysctls.remember(was_up)
         for name in sysctls.SHARED:
             kernel.set(name, "1")
@@ -337,7 +337,7 @@ def test_a_process_is_known_by_its_whole_command_line(home: pathlib.Path) -> Non
     for command, found in ((["-c", script, "-m", *arguments], True), (["-c", script, "localcloud/app.py"], False)):
         process = subprocess.Popen([sys.executable, *command])
         try:
-            while not is_process(process.pid, "time.sleep"):  # the kernel writes it a moment after exec
+            while not is_process(process.pid, "time.sleep"):  # the kernel writes it shortly after exec
                 time.sleep(0.01)
             _process.pid_file(settings).write_text(f"{process.pid}\n")
             assert (_process.find(settings) == process.pid) is found

@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""Compute Engine with clients that nobody here wrote: google-cloud-compute and gcloud."""
+"""Compute Engine with official clients: google-cloud-compute and gcloud."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def test_client_library(local: Local) -> None:
     }
 
     def finish(operation: compute_v1.Operation) -> None:
-        # `insert()` would wait by a client of its own, which knows Google's endpoint only.
+        # `insert()` would wait with a client of its own, which uses Google's endpoint only.
         client, place = waiters[(operation.zone or operation.region).rpartition("/")[2]]
         done = client.wait(project=P, operation=operation.name, **place)
         assert (done.status.name, list(done.error.errors)) == ("DONE", [])
@@ -103,7 +103,7 @@ def test_client_library(local: Local) -> None:
 
 @pytest.fixture
 def gcloud(local: Local, tmp_path: pathlib.Path) -> Callable[..., Any]:
-    """gcloud with a configuration of its own, pointed at the local cloud as `make env` does."""
+    """Return gcloud with a configuration of its own, connected to the local cloud as by `make env`."""
     program = shutil.which("gcloud")
     if program is None:
         pytest.skip("gcloud is not installed")

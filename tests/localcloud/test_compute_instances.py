@@ -210,7 +210,7 @@ def test_changes_that_need_it_stopped(compute: Compute) -> None:
     for verb, path, body in changes:
         assert compute(verb, f"{VM}/{path}", body)["operationType"] == path
     vm = compute("GET", VM)
-    # Only what was named has changed: it is a patch.
+    # A patch changes only the given fields.
     assert vm["shieldedInstanceConfig"] == {
         "enableSecureBoot": True,
         "enableVtpm": True,
@@ -292,7 +292,7 @@ def test_guest_attributes_and_directory(compute: Compute) -> None:
     assert directory.by_internal_ip("10.128.0.3") is None
     assert directory.address_of("vm.europe-west1-b.c.mlflow-local.internal") == "10.128.0.2"
     assert directory.project("mlflow-local")["numericProjectId"] == 100000000001
-    # What a machine's agent publishes at boot.
+    # A VM's guest agent publishes these at boot.
     host_keys = compute("GET", f"{VM}/getGuestAttributes?queryPath=hostkeys/")["queryValue"]["items"]
     assert {item["key"] for item in host_keys} == {"ecdsa-sha2-nistp256", "ssh-ed25519", "ssh-rsa"}
     path = f"{VM}/getGuestAttributes?queryPath=own/"
@@ -308,7 +308,7 @@ def test_guest_attributes_and_directory(compute: Compute) -> None:
     directory.delete_guest_attribute(found, "own", "b")
     assert len(compute("GET", path)["queryValue"]["items"]) == 1
     compute.removed(VM)
-    compute.instance()  # without the permission to publish, and with nothing of its namesake's
+    compute.instance()  # without the permission to publish; has no attributes of the deleted VM with this name
     compute("GET", f"{VM}/getGuestAttributes?queryPath=hostkeys/", code=404)
     compute("GET", path, code=404)
 

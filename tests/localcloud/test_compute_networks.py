@@ -25,7 +25,7 @@ def reason(answer: dict[str, dict[str, list[dict[str, str]]]]) -> str:
 
 
 def refused(operation: Any) -> None:
-    """Google accepts the deletion of a network in use: the operation fails, with Compute's code and HTTP's words."""
+    """Assert that Google's late refusal of a network's deletion is in the operation: Compute's code, HTTP's message."""
     assert [e["code"] for e in operation["error"]["errors"]] == ["RESOURCE_IN_USE_BY_ANOTHER_RESOURCE"]
     assert "is already being used by" in operation["error"]["errors"][0]["message"]
     assert (operation["httpErrorStatusCode"], operation["httpErrorMessage"]) == (400, "BAD REQUEST")
@@ -194,7 +194,7 @@ def test_tags_become_addresses(compute: Compute) -> None:
         target_ips=(address["web"],),
         protocols=(("tcp", ("22",)),),
     )
-    # A rule whose tags nobody has must match nothing, least of all everything.
+    # A rule whose tags no VM has must match no VM, and certainly not every VM.
     assert compute.state.firewall == (wanted,)
     compute("POST", f"{ZONE}/instances/lamp/setTags", {"items": ["web"], "fingerprint": lamp["tags"]["fingerprint"]})
     assert compute.state.firewall == ()

@@ -20,7 +20,7 @@ APIS = [
 
 
 def example(method: Method) -> str:
-    """A path that the method's template and patterns allow."""
+    """Return a path that the method's template and patterns allow."""
 
     def fill(found: re.Match[str]) -> str:
         if not found[1].startswith("+"):

@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""The door of the local cloud: contract, tokens, permissions, enabled APIs, faults, hosts."""
+"""Checks of the application before a handler runs: contract, tokens, permissions, enabled APIs, faults, hosts."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def test_a_wrong_enum_is_refused(call: Call) -> None:
     found = violation(call("POST", path, 400, json={"keyAlgorithm": "KEY_ALG_ED25519"}))
     assert found["field"] == "keyAlgorithm"
     assert "KEY_ALG_RSA_2048" in found["description"]
-    # Some clients number enums.
+    # Some clients send enums as numbers.
     assert call("POST", path, json={"keyAlgorithm": 2})["keyAlgorithm"] == "KEY_ALG_RSA_2048"
 
 
@@ -166,7 +166,7 @@ def test_a_project_that_is_not_there_is_403(call: Call) -> None:
 def test_hosts_of_google_reach_the_same_api(local: Local, owner: Session) -> None:
     owner.call("GET", SECRETS.removeprefix("/secretmanager"), headers={"Host": "secretmanager.googleapis.com"})
     owner.call("GET", SECRETS.removeprefix("/secretmanager"), 404, headers={"Host": "iam.googleapis.com"})
-    # The doors of the control host are closed to machines.
+    # VMs cannot use the routes of the control node.
     owner.call("GET", "/localcloud/health", 404, headers={"Host": "secretmanager.googleapis.com"})
     owner.call("GET", SECRETS, 404, headers={"Host": "secretmanager.googleapis.com"})
 
@@ -242,7 +242,7 @@ def test_a_cut_connection(local: Local, owner: Session) -> None:
 def test_random_faults_repeat_with_their_seed(local: Local, owner: Session) -> None:
     def sequence() -> list[int]:
         owner.call("PUT", "/localcloud/faults/random", json={"seed": 7, "rate": 0.5, "codes": [503, 429]})
-        # Not google-auth's session, which would try again.
+        # Not google-auth's session, which would retry.
         headers = {"Authorization": owner.http.credentials.token and f"Bearer {owner.http.credentials.token}"}
         codes = [requests.get(local.url + SECRETS, headers=headers, timeout=10).status_code for _ in range(20)]
         owner.call("DELETE", "/localcloud/faults")
@@ -255,7 +255,7 @@ def test_random_faults_repeat_with_their_seed(local: Local, owner: Session) -> N
 
 
 def test_random_faults_are_resets_and_lost_answers_too(local: Local, owner: Session) -> None:
-    """The call log says what the client got (0: a reset) and what the handler did."""
+    """The call log contains the client's status (0: a reset) and the handler's status."""
     owner.call("GET", SECRETS)
     headers = {"Authorization": f"Bearer {owner.http.credentials.token}"}
     faults = {"rate": 0.6, "codes": [429, 503, "reset"], "lost": 0.5, "method": "secretmanager.*.create"}

@@ -194,7 +194,7 @@ def test_only_an_existing_role_of_the_project_can_be_granted(local: Local, call:
     grant(call, NAME, member)
     call("DELETE", f"{ROLES}/vm.reader")
     message(grant(call, NAME, f"serviceAccount:{local.account('other')}", 400), "FAILED_PRECONDITION")
-    # The binding stays as it was, also when another binding is added.
+    # The existing binding is unchanged, also when another binding is added.
     bindings = grant(call, "roles/viewer", member)["bindings"]
     assert {"role": NAME, "members": [member]} in bindings
 
@@ -225,7 +225,7 @@ def test_a_deleted_role_is_kept_for_seven_days_and_its_id_for_37(
 
 
 def test_management_of_roles_needs_permissions(local: Local, call: Any) -> None:
-    """An editor reads custom roles and does not write them: a role is a way to get other permissions."""
+    """An editor may read custom roles, but not write them: a role is a way to get other permissions."""
     call("POST", ROLES, json=BODY)
     editor = local.session_as(local.account("editor", "roles/editor"))
     admin = local.session_as(local.account("admin", "roles/iam.roleAdmin"))

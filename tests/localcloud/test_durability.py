@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""What survives a restart and a kill -9."""
+"""State after a restart and after a kill -9."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def test_an_interrupted_operation_goes_on_after_a_restart(local: Local) -> None:
     waited = local.cloud.operations.wait(name, 0.2)
     assert waited is not None
     assert waited["status"] != "DONE"
-    local.cloud.profiles.change({"name": "none"})  # the profile survives the restart too
+    local.cloud.profiles.change({"name": "none"})  # the profile survives the restart, too
     local.restart()
     done = local.cloud.operations.wait(name, 10)
     assert done is not None
@@ -80,7 +80,7 @@ def test_an_interrupted_operation_goes_on_after_a_restart(local: Local) -> None:
 
 @contextmanager
 def serving(home: pathlib.Path, port: int) -> Iterator[subprocess.Popen[bytes]]:
-    """`python -m localcloud serve` in a process of its own."""
+    """Run `python -m localcloud serve` in a process of its own."""
     command = [
         sys.executable,
         "-m",
@@ -126,7 +126,7 @@ def test_kill_9_keeps_every_answered_write_and_operations_go_on(tmp_path: pathli
             operation = session.get(f"{url}/serviceusage/v1/{operation['name']}").json()
         for n in range(20):
             assert session.post(f"{url}{SECRETS}?secretId=s{n}", json=AUTOMATIC).status_code == 200
-        # One operation is cut in the middle: it would take minutes more.
+        # One operation is interrupted: it would take minutes more.
         session.put(f"{url}/localcloud/profile", json={"latency": "google", "scale": 60})
         path = f"{url}/serviceusage/v1/projects/mlflow-local/services/run.googleapis.com"
         operation = session.post(f"{path}:enable", json={}).json()
@@ -135,7 +135,7 @@ def test_kill_9_keeps_every_answered_write_and_operations_go_on(tmp_path: pathli
         os.kill(process.pid, signal.SIGKILL)
         process.wait(10)
     with serving(home, port):
-        # The same token, too.
+        # The same token is valid, too.
         assert session.get(f"{url}{SECRETS}?pageSize=100").json()["totalSize"] == 20
         assert credentials.valid
         while not operation.get("done"):

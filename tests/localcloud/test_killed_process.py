@@ -1,9 +1,9 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""`up`, kill -9, `up`, `down` on this host: a machine runs on without the process, and nothing is left at the end.
+"""`up`, kill -9, `up`, `down` on this host: a VM runs on without the server process, and `down` removes everything.
 
-Before the end-to-end tests, whose deployments would not survive it, and after the engine's, which have this host's
-network too. Skipped where a local cloud is up, or has machines, for it would take that one down.
+Runs before the end-to-end tests, whose deployments it would remove, and after the engine's tests, which use the host's
+network, too. Skipped if a local cloud is up or has VMs: this test would remove it.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class Cloud(Local):
 
 @pytest.fixture
 def found(client: docker.DockerClient) -> dict[str, str]:
-    """The host's settings before, while no local cloud has anything on it."""
+    """Return the host's settings before the test, without any local cloud."""
     if locks.holder(locks.MACHINE) is not None or docker_common.left(client):
         pytest.skip("there is a local cloud on this host, and this would take it down: `make down` first")
     return host_settings()
@@ -60,7 +60,7 @@ def found(client: docker.DockerClient) -> dict[str, str]:
 
 @pytest.fixture
 def cloud(found: dict[str, str], tmp_path: pathlib.Path) -> Iterator[Cloud]:
-    """Up, with the API of the machines enabled."""
+    """Yield a running local cloud with Compute Engine enabled."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         made = Cloud((tmp_path / "home").resolve(), probe.getsockname()[1])
@@ -76,7 +76,7 @@ def cloud(found: dict[str, str], tmp_path: pathlib.Path) -> Iterator[Cloud]:
 
 
 class Shell:
-    """The deployer's way into the machine: his key, and the host keys that the API told."""
+    """The deployer's SSH access to the VM: a key, and the host keys from the API."""
 
     def __init__(self, folder: pathlib.Path) -> None:
         self._key, self._known = folder / "key", folder / "known_hosts"
@@ -88,7 +88,7 @@ class Shell:
         return self._key.with_suffix(".pub").read_text().strip()
 
     def meets(self, compute: Compute) -> None:
-        """Learn the machine's address, and its host keys once it has published them."""
+        """Read the VM's address, and its host keys after it has published them."""
         self.address = compute("GET", VM)["networkInterfaces"][0]["accessConfigs"][0]["natIP"]
         path = f"{VM}/getGuestAttributes?queryPath=hostkeys/"
         published = f"{compute.session.local.url}/compute/v1/projects/mlflow-local/{path}"
@@ -97,7 +97,7 @@ class Shell:
         self._known.write_text("".join(f"{self.address} {item['key']} {item['value'].strip()}\n" for item in items))
 
     def __call__(self, command: str) -> str | None:
-        """What a command says; None where nobody answers, or it fails."""
+        """Run a command in the VM; return its output, or None if it fails."""
         options = [
             "StrictHostKeyChecking=yes",
             f"UserKnownHostsFile={self._known}",
@@ -112,7 +112,7 @@ class Shell:
 
 
 def machine(cloud: Cloud, shell: Shell) -> Compute:
-    """A VM that the deployer can log in to, on the project's network `default` and with its default account."""
+    """Create a VM for the deployer, on the project's network `default` and with its default account."""
     compute = Compute(cloud)
     metadata = {"enable-guest-attributes": "TRUE", "ssh-keys": f"ada:{shell.public_key}"}
     card = {"network": "global/networks/default", "accessConfigs": [{"type": "ONE_TO_ONE_NAT"}]}
@@ -126,7 +126,7 @@ def machine(cloud: Cloud, shell: Shell) -> Compute:
 
 
 def host_settings() -> dict[str, str]:
-    """The kernel's; one that is not there is as good as off."""
+    """Return the kernel's settings. A missing setting counts as off."""
     paths = {name: pathlib.Path("/proc/sys", name) for name in sysctls.SHARED}
     return {name: path.read_text().strip() if path.exists() else "0" for name, path in paths.items()}
 
@@ -136,7 +136,7 @@ def test_machines_outlive_the_process_and_nothing_outlives_down(
 ) -> None:
     shell = Shell(tmp_path)
     compute = machine(cloud, shell)
-    # /run does not survive a boot of the machine.
+    # /run does not survive a reboot of the VM.
     eventually(lambda: shell("echo this-boot | sudo tee /run/note") == "this-boot", 60)
     before = compute("GET", VM)
     assert before["networkInterfaces"][0]["networkIP"].startswith("10.132.0.")

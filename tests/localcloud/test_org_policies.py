@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""Organization policies are enforced where Google enforces them, with its own words."""
+"""Organization policies are enforced as at Google, with Google's messages."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def policy(local: Local, constraint: str, value: dict[str, Any]) -> None:
 
 
 def allow(local: Local, constraint: str, *values: str) -> None:
-    """Allow these values only."""
+    """Allow only these values."""
     policy(local, constraint, {"listPolicy": {"allowedValues": list(values)}})
 
 

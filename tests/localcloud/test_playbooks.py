@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""Playbooks against a local cloud in memory run beside all other tests: each file of playbooks/ is a test here."""
+"""Playbooks against a local cloud in memory, beside all other tests: each file of playbooks/ is a test here."""
 
 from __future__ import annotations
 
@@ -11,5 +11,5 @@ from tests.programs import Background, Program, playbook_tests
 
 @pytest.mark.parametrize("program", playbook_tests(), ids=lambda program: program.name)
 def test_passes(program: Program, background: Background) -> None:
-    """All of its tests do."""
+    """All tests of the file pass."""
     assert background.code(program) == 0, f"{program.log}:\n{program.log.read_text()[-10000:]}"

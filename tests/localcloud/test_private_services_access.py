@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""The module gcp_private_services_access against the delays and the leftovers of Service Networking."""
+"""The module gcp_private_services_access against the delays and remaining resources of Service Networking."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ NETWORK = "projects/mlflow-local/global/networks/net"
 
 
 class Patience(FakeClock):
-    """A module's clock. The module's pauses pass on the local cloud's clock; the test waits some milliseconds."""
+    """A module's clock. Its pauses advance the local cloud's clock; the test waits only milliseconds."""
 
     def sleep(self, seconds: float) -> None:
         super().sleep(seconds)
@@ -30,7 +30,7 @@ class Patience(FakeClock):
 
 
 class CloudClock(Clock):
-    """The time of the local cloud: real time and the module's pauses."""
+    """The time of the local cloud: real time plus the module's pauses."""
 
     def __init__(self, patience: Patience) -> None:
         self._patience = patience
@@ -55,7 +55,7 @@ class Access:
         return self._play(gcp_private_services_access, **who, **length, **kwargs)
 
     def reachable(self) -> bool:
-        """Whether a database gets an address in the network; the database is deleted at once."""
+        """Return whether a database gets an address in the network. Deletes the database at once."""
         address, _ = servicenetworking.allocate(self._local.cloud, NETWORK)
         servicenetworking.release(self._local.cloud, NETWORK, address)
         return bool(address)
@@ -96,7 +96,7 @@ def test_a_service_agent_that_does_not_come_is_named(local: Local, access: Acces
 
 
 def test_it_is_removed_in_two_runs(local: Local, access: Access, patience: Patience) -> None:
-    """The first run ends after the peering was removed: Service Networking still lists the connection."""
+    """The first run ends after the removal of the peering: Service Networking still lists the connection."""
     access()
     assert access.reachable()
     patience.sleeps.clear()

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The default service account and the auto mode network `default` of a project.
 
-A new project had neither: a VM without a network, and one that named the account, were refused with "not found".
+A new project had neither. A VM without a network or with the account was refused with "not found".
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ def test_the_default_network_has_a_subnetwork_in_every_region(compute: Compute) 
         region: compute("GET", f"regions/{region}/subnetworks/default")["ipCidrRange"]
         for region in ("us-central1", "europe-west1", "asia-east1", "us-west2")
     }
-    # Google publishes these.
+    # Published by Google.
     assert ranges == {
         "us-central1": "10.128.0.0/20",
         "europe-west1": "10.132.0.0/20",
@@ -106,7 +106,7 @@ def test_the_default_network_has_its_firewall_rules(compute: Compute) -> None:
 
 
 def test_the_engine_gets_the_default_network_with_its_first_vm(compute: Compute) -> None:
-    """The engine has no network for the subnetworks in which no VM is."""
+    """The engine gets no subnetworks without VMs."""
     compute.network()
     assert compute.state.subnetworks == ()
     vm = compute.made(f"{ZONE}/instances", vm_body(serviceAccounts=[{"email": "default", "scopes": [SCOPE]}]))
@@ -121,7 +121,7 @@ def test_the_engine_gets_the_default_network_with_its_first_vm(compute: Compute)
 
 
 def test_networks_with_the_same_range_cannot_have_vms_together(compute: Compute) -> None:
-    """At Google they can. The local cloud says so, and makes nothing."""
+    """Google allows this. The local cloud refuses it and creates nothing."""
     compute.network("own")
     body = {"name": "own", "network": "global/networks/own", "ipCidrRange": "10.128.0.0/20"}
     compute.made("regions/europe-west1/subnetworks", body)
@@ -175,13 +175,13 @@ def test_the_default_account_is_there_once_the_api_is_enabled(local: Local) -> N
     assert account["displayName"] == "Compute Engine default service account"
     assert EMAIL in [a["email"] for a in call("GET", ACCOUNTS)["accounts"]]
     assert call("GET", "/compute/v1/projects/mlflow-local")["defaultServiceAccount"] == EMAIL
-    # As in an organization that is new at Google, the account has no role.
+    # As in a new organization at Google, the account has no role.
     policy = call("POST", f"{MANAGER}/projects/mlflow-local:getIamPolicy", json={})
     assert f"serviceAccount:{EMAIL}" not in json.dumps(policy)
 
 
 def test_a_vm_uses_the_default_account(local: Local, compute: Compute) -> None:
-    """`default`, an empty email and the account's own email mean the same; the metadata server makes its tokens."""
+    """`default`, an empty email and the account's own email are the same; the metadata server issues its tokens."""
     for number, email in enumerate((None, "default", EMAIL)):
         account = {"scopes": [SCOPE]} | ({"email": email} if email else {})
         vm = compute.made(f"{ZONE}/instances", vm_body(f"vm{number}", serviceAccounts=[account]))
@@ -223,7 +223,7 @@ def test_acting_as_the_default_account_needs_permission(local: Local, compute: C
 
 
 def test_a_new_project_follows_its_organization_policies(local: Local) -> None:
-    """compute.skipDefaultNetworkCreation and iam.automaticIamGrantsForDefaultServiceAccounts are the switches."""
+    """Constraints: compute.skipDefaultNetworkCreation, iam.automaticIamGrantsForDefaultServiceAccounts."""
     call = local.session().call
     for project in ("with-defaults", "without-network"):
         made = call("POST", f"{MANAGER}/projects", json={"projectId": project})
@@ -305,6 +305,6 @@ def test_gcloud(local: Local, gcloud: Callable[..., Any]) -> None:
     gcloud("compute", "instances", "delete", "vm", "--zone=us-central1-a")
     constraint = "compute.skipDefaultNetworkCreation"
     gcloud("resource-manager", "org-policies", "enable-enforce", constraint, "--project=mlflow-local")
-    # gcloud deletes several rules by one batch of calls.
+    # gcloud deletes several rules with one batch of calls.
     gcloud("compute", "firewall-rules", "delete", *RULES)
     gcloud("compute", "networks", "delete", "default")

@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""New accounts, new bindings and APIs that were just enabled, under a profile in which they take time to spread."""
+"""New accounts, bindings and newly enabled APIs, under a profile with propagation delays."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ EMAIL = "server@mlflow-local.iam.gserviceaccount.com"
 
 
 class Later(Clock):
-    """The clock of the local cloud, put forward by hand."""
+    """The clock of the local cloud, advanced by hand."""
 
     ahead = 0.0
 
@@ -33,7 +33,7 @@ def later(local: Local) -> Later:
 
 
 def granted(owner: Session, role: str, email: str = EMAIL) -> dict[str, Any]:
-    """The project's policy with one more binding."""
+    """Add a binding to the project's policy; return the policy."""
     policy: dict[str, Any] = owner.call("POST", f"{PROJECT}:getIamPolicy")
     policy["bindings"].append({"role": role, "members": [f"serviceAccount:{email}"]})
     return {"policy": policy}
@@ -62,11 +62,11 @@ def test_a_new_binding_grants_nothing_for_a_while(local: Local, owner: Session, 
     local.cloud.profiles.change({"iam_grants": 60})
     owner.call("POST", f"{PROJECT}:setIamPolicy", json=granted(owner, "roles/browser", email))
     reader.call("GET", PROJECT, 403)
-    owner.call("GET", PROJECT)  # a binding that was there before counts at once
+    owner.call("GET", PROJECT)  # existing bindings count at once
 
     later.ahead = 61
     reader.call("GET", PROJECT)
-    # Writing the same binding again does not make it a new one.
+    # Writing an existing binding again does not make it new.
     owner.call("POST", f"{PROJECT}:setIamPolicy", json={"policy": owner.call("POST", f"{PROJECT}:getIamPolicy")})
     reader.call("GET", PROJECT)
 
@@ -77,7 +77,7 @@ def enable(owner: Session, *services: str, code: int = 200) -> Any:
 
 
 def enabled(local: Local, owner: Session, *services: str) -> None:
-    """Enable APIs and wait for it."""
+    """Enable APIs and wait for the operation."""
     operation = enable(owner, *services)
     assert operation.get("done") or local.cloud.operations.wait(operation["name"][-36:], 10)["status"] == "DONE"  # type: ignore[index]
 
@@ -92,13 +92,13 @@ def test_an_api_that_was_enabled_still_says_no_to_every_third_call(local: Local,
     assert told["details"][0]["reason"] == "SERVICE_DISABLED"
     for code in (200, 200, 403, 200):
         owner.call("GET", instances, code)
-    # Cloud Storage has no details: neither the name of the service nor the project.
+    # Cloud Storage returns no details: neither the name of the service nor the project.
     told = owner.call("POST", "/storage/v1/b?project=mlflow-local", 403, json={"name": "some-bucket"})["error"]
     assert (told["errors"][0]["reason"], "details" in told) == ("accessNotConfigured", False)
     later.ahead = 61
     for _ in range(4):
         owner.call("GET", instances)
-    # What was enabled before stays as it is.
+    # APIs that were already enabled stay enabled.
     enabled(local, owner, "sqladmin")
     for _ in range(4):
         owner.call("GET", instances)

@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""Which project a call counts for: that of a service account, the one a user names, or gcloud's own."""
+"""The consumer project of a call: a service account's project, the user's quota project, or gcloud's project."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ SERVICES = "/serviceusage/v1/projects/mlflow-local/services"
 
 
 def owner(local: Local, quota_project: str | None) -> Session:
-    """A user who owns the project."""
+    """Return a user who owns the project."""
     return local.session_of(local.user(EMAIL, "roles/owner", quota_project=quota_project))
 
 
@@ -42,7 +42,7 @@ def test_apis_that_look_at_the_caller_must_be_enabled_in_another_quota_project(l
     user = owner(local, "other-project")
     details = user.call("GET", path, 403)["error"]["details"][0]
     assert (details["reason"], details["metadata"]["consumer"]) == ("SERVICE_DISABLED", "projects/100000000099")
-    # The others look at the project that holds the resource.
+    # Other APIs check the project of the resource.
     user.call("GET", "/compute/v1/projects/mlflow-local/zones")
 
 
@@ -96,7 +96,7 @@ def test_the_file_is_for_any_client(local: Local, tmp_path: pathlib.Path) -> Non
     assert found.quota_project_id == "mlflow-local"
     request = google.auth.transport.requests.Request()  # type: ignore[no-untyped-call]
     found.refresh(request)
-    # What gcloud writes has the same secrets and no address of a token service.
+    # The file that gcloud writes has the same secrets, but no address of a token service.
     plain = {"client_id": asked["client_id"], "client_secret": "local", "refresh_token": asked["refresh_token"]}
     usual = user_credentials.Credentials(None, token_uri=asked["token_url"], **plain)  # type: ignore[no-untyped-call]
     usual.refresh(request)  # type: ignore[no-untyped-call]

@@ -1,9 +1,9 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""Details of Compute Engine that recordings of the real service show, each as a request and what to expect of it.
+"""Details of Compute Engine in recordings of the real service, each as a request and the expected answer.
 
-The recordings are Config Connector's (GoogleCloudPlatform/k8s-config-connector, pkg/test/resourcefixture/testdata);
-those named here have answers of Google itself.
+The recordings are Config Connector's (GoogleCloudPlatform/k8s-config-connector, pkg/test/resourcefixture/testdata); the
+named recordings contain answers of Google itself.
 """
 
 from __future__ import annotations

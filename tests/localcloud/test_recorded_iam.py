@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""IAM and Resource Manager as recordings of the real services show them."""
+"""IAM and Resource Manager as in recordings of the real services."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ PROJECT = "/cloudresourcemanager/v1/projects/mlflow-local"
 
 
 def reasons(answer: Any) -> list[str]:
-    """The reasons in the errors of an answer."""
+    """Return the reasons in the errors of an answer."""
     return [each["reason"] for each in answer["error"]["errors"]]
 
 
@@ -27,7 +27,7 @@ def test_errors_of_iam_have_both_forms(owner: Session) -> None:
     owner.call("POST", ACCOUNTS, json={"accountId": "server"})
     again = owner.call("POST", ACCOUNTS, 409, json={"accountId": "server"})
     assert (again["error"]["status"], reasons(again)) == ("ALREADY_EXISTS", ["alreadyExists"])
-    # A policy that somebody changed meanwhile is a 409 as well.
+    # A policy that was changed meanwhile is a 409, too.
     stale = {"policy": {"etag": "BwX", "bindings": []}}
     assert reasons(owner.call("POST", f"{ACCOUNTS}/{EMAIL}:setIamPolicy", 409, json=stale)) == ["aborted"]
 

@@ -1,9 +1,9 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""Cloud SQL as recordings of the real service show it, in small cases of our own.
+"""Cloud SQL as in recordings of the real service, in small cases of our own.
 
-The recordings are in GoogleCloudPlatform/k8s-config-connector, at the commits that each test names. Recorded and not
-in the local cloud: upgrades of the major version, client certificates and password policies (501).
+The recordings are in GoogleCloudPlatform/k8s-config-connector, at the commits that each test names. Recorded, but not
+in the local cloud (501): upgrades of the major version, client certificates and password policies.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ def test_versions_have_a_minor_part(sql: Session) -> None:
     assert got["databaseInstalledVersion"] == "POSTGRES_15_15"
     assert got["maintenanceVersion"].startswith("POSTGRES_15_15.R20")
     settings_of_then = got["settings"] | {"userLabels": {"a": "b"}}
-    done(sql, "PUT", DATABASE, got | {"settings": settings_of_then})  # a client that sends all of it back
+    done(sql, "PUT", DATABASE, got | {"settings": settings_of_then})  # a client that sends the whole resource back
 
 
 def test_settings_that_are_always_or_never_there(made: Session) -> None:
@@ -111,7 +111,7 @@ def test_a_missing_database(made: Session) -> None:
 
 
 def test_an_instance_moves_to_another_network(made: Session) -> None:
-    """sqlinstanceprivatenetwork, a0c29df460: a PUT with another network is an UPDATE that ends well."""
+    """sqlinstanceprivatenetwork, a0c29df460: a PUT with another network is a successful UPDATE."""
     local = made.local
     done(made, "POST", f"{DATABASE}/databases", {"name": "kept"})
     backup = done(made, "POST", f"{DATABASE}/backupRuns", {})["backupContext"]["backupId"]
@@ -132,7 +132,7 @@ def test_an_instance_moves_to_another_network(made: Session) -> None:
     (spec,) = engine(made).specs.values()
     assert (spec.network, spec.ip) == ("mlflow-local/other", after["ipAddresses"][0]["ipAddress"])
     assert 'CREATE DATABASE "kept"' in "\n".join(text for _, text in engine(made).statements[spec.id])
-    # Its backups are its own still, and the address of before is free.
+    # The instance keeps its backups, and its former address is free.
     context = {"restoreBackupContext": {"backupRunId": backup}}
     done(made, "POST", f"{DATABASE}/restoreBackup", context)
     freed = local.cloud.store.collection("servicenetworking.allocations")

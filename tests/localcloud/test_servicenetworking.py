@@ -30,7 +30,7 @@ def compute(local: Local) -> Compute:
 
 
 def run(compute: Compute, verb: str, path: str, body: dict[str, Any]) -> Any:
-    """Call and follow the operation to its end."""
+    """Send a request, wait for the operation, return it."""
     operation = compute.session.call(verb, path, json=body)
     compute.local.cloud.operations.wait(operation["name"].removeprefix("operations/"), 10)
     done = compute.session.call("GET", f"/servicenetworking/v1/{operation['name']}")
@@ -138,7 +138,7 @@ def test_a_record_outlives_its_peering(compute: Compute) -> None:
     assert listed(compute)[0]["reservedPeeringRanges"] == ["one"]
     compute.removed("global/addresses/one")
     assert listed(compute)[0]["reservedPeeringRanges"] == ["one"]
-    # The connection is made again by a PATCH, not by a POST with another range.
+    # PATCH recreates the connection; POST with another range does not.
     assert "Cannot modify allocated ranges" in connect(compute, "two")["error"]["message"]
     body = {"network": NETWORK, "reservedPeeringRanges": ["two"]}
     assert "error" not in run(compute, "PATCH", f"{SERVICE}/-?force=true&updateMask=reservedPeeringRanges", body)
@@ -156,7 +156,7 @@ def test_a_new_network_does_not_meet_the_record_of_the_old_one(compute: Compute)
 
 
 class Hours(Clock):
-    """Real time, and hours that a test adds."""
+    """Real time plus hours that a test adds."""
 
     added = 0.0
 
@@ -182,7 +182,7 @@ def test_the_service_agent_of_a_new_project_is_not_ready(compute: Compute) -> No
     cloud, call = compute.local.cloud, compute.session.call
     cloud.clock = clock = Hours()
     call("PUT", "/localcloud/profile", json={"service_agents": 3600})
-    assert listed(compute) == []  # the API was enabled by other means than Service Usage: nothing is known of its agent
+    assert listed(compute) == []  # the API was not enabled by Service Usage: there is no record of its agent
     cloud.activate("mlflow-local", "servicenetworking.googleapis.com")
     refused = call("GET", f"{SERVICE}?network={NETWORK}", 400)
     assert (refused["error"]["status"], refused["error"]["message"]) == (

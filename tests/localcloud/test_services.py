@@ -43,7 +43,7 @@ def test_versions_of_a_secret(call: Call) -> None:
     assert answer["name"] == "projects/100000000001/secrets/a/versions/2"
     assert answer["payload"] == payload(b"two")["payload"]
     call("POST", f"{SECRETS}/a/versions/2:disable", json={})
-    # `latest` is the newest version even when it is disabled.
+    # `latest` is the newest version, even a disabled version.
     assert call("GET", f"{SECRETS}/a/versions/latest:access", 400)["error"]["status"] == "FAILED_PRECONDITION"
     call("POST", f"{SECRETS}/a/versions/2:enable", json={})
     call("GET", f"{SECRETS}/a/versions/2:access")
@@ -137,7 +137,7 @@ def test_a_projects_policy(local: Local, call: Call) -> None:
     assert "version 3" in call("POST", f"{path}:setIamPolicy", 400, json={"policy": both})["error"]["message"]
     call("POST", f"{path}:setIamPolicy", json={"policy": both | {"version": 3}})
     assert call("POST", f"{path}:setIamPolicy", 409, json={"policy": policy})["error"]["code"] == 409
-    # Who does not ask for version 3 sees that there is a condition, and cannot write it away.
+    # A caller of an older version sees that the binding has a condition, and cannot remove it by writing the policy.
     plain = call("POST", f"{path}:getIamPolicy", json={})
     assert any("_withcond_" in b["role"] for b in plain["bindings"])
     call("POST", f"{path}:setIamPolicy", 400, json={"policy": plain})
@@ -228,7 +228,7 @@ def test_the_life_of_a_service_account(call: Call) -> None:
 
 
 def test_a_deleted_account_stays_in_policies_as_such(local: Local, call: Call) -> None:
-    """Google shows it as `deleted:` with its number; another account of its name is another identity."""
+    """Google shows it as `deleted:` with its number. A new account with the same name is another identity."""
     email = local.account("somebody", "roles/viewer")
     number = call("GET", f"{ACCOUNTS}/{email}")["uniqueId"]
     live, gone = f"serviceAccount:{email}", f"deleted:serviceAccount:{email}?uid={number}"
@@ -257,7 +257,7 @@ def test_a_deleted_account_stays_in_policies_as_such(local: Local, call: Call) -
     call("POST", ACCOUNTS, json={"accountId": "somebody"})
     assert members() == [gone] * 3
     local.session_as(email).call("GET", "/cloudresourcemanager/v1/projects/mlflow-local", 403)
-    # What is there may be written back, and no other deleted account may come.
+    # The stored deleted account may be written back; other deleted accounts cannot be added.
     policy = call("POST", f"{project}:getIamPolicy", json={})
     call("POST", f"{project}:setIamPolicy", json={"policy": policy})
     policy = call("POST", f"{project}:getIamPolicy", json={})
@@ -334,7 +334,7 @@ def test_token_endpoint_and_tokeninfo(local: Local, owner: Session) -> None:
 def test_impersonation_needs_its_own_permission(local: Local, call: Call) -> None:
     target = local.account("target", "roles/secretmanager.viewer")
     path = f"/iamcredentials/v1/projects/-/serviceAccounts/{target}"
-    # An owner is no token creator.
+    # The role of an owner does not include the creation of tokens.
     message = call("POST", f"{path}:generateAccessToken", 403, json={"scope": [PLATFORM]})["error"]["message"]
     assert "iam.serviceAccounts.getAccessToken" in message
     binding = {"role": "roles/iam.serviceAccountTokenCreator", "members": [f"serviceAccount:{OWNER}"]}

@@ -41,7 +41,7 @@ BODY: dict[str, Any] = {
 
 @pytest.fixture
 def sql(local: Local, owner: Session) -> Session:
-    """The owner, in a project whose network has a private services connection."""
+    """Return a session as the owner, in a project whose network has a private services connection."""
     compute = Compute(local)
     compute.network()
     body = {"name": "one", "addressType": "INTERNAL", "purpose": "VPC_PEERING", "network": "global/networks/net"}
@@ -54,7 +54,7 @@ def sql(local: Local, owner: Session) -> Session:
 
 
 def done(session: Session, verb: str, path: str, body: Any = None, error: str | None = None) -> Any:
-    """Call, follow the operation to its end, expect its error or none."""
+    """Send a request, wait for the operation, assert its error or success."""
     operation = session.call(verb, path, **({"json": body} if body is not None else {}))
     session.local.cloud.operations.wait(operation["name"], 20)
     operation = session.call("GET", f"{ROOT}/operations/{operation['name']}")
@@ -122,7 +122,7 @@ def test_the_server_proves_itself(made: Session) -> None:
 
 
 def test_the_authority_is_rotated_and_back(made: Session) -> None:
-    """Clients that trust all listed authorities can connect at every moment."""
+    """Clients that trust all listed CAs can connect at every moment."""
 
     def listed() -> tuple[list[str], str]:
         answer = made.call("GET", f"{DATABASE}/listServerCas")
@@ -163,7 +163,7 @@ def test_no_password_is_kept(made: Session) -> None:
 
 
 def test_a_verifier_is_scram() -> None:
-    """RFC 5803's shape and RFC 5802's arithmetic."""
+    """The format of RFC 5803 and the computation of RFC 5802."""
     found = re.fullmatch(r"SCRAM-SHA-256\$4096:(.+)\$(.+):(.+)", verifier("pencil"))
     assert found
     salt, stored, server = (base64.b64decode(g) for g in found.groups())
@@ -223,7 +223,7 @@ def test_writes_are_serial(sql: Session) -> None:
     assert sql.call("GET", DATABASE)["state"] == "PENDING_CREATE"
     assert reason(sql.call("PATCH", DATABASE, 409, json={"settings": {}})) == "operationInProgress"
     assert reason(sql.call("DELETE", DATABASE, 409)) == "operationInProgress"
-    # Not yet in a state to have any.
+    # The instance's state does not allow databases yet.
     assert reason(sql.call("POST", f"{DATABASE}/databases", 400, json={"name": "x"})) == "invalidState"
 
 
@@ -239,7 +239,7 @@ def test_deletion_protection(sql: Session) -> None:
 
 
 def test_a_creation_that_fails_stays(sql: Session) -> None:
-    """Protected, it can be changed by nobody, and so deleted by nobody."""
+    """With deletion protection it cannot be changed, and therefore cannot be deleted."""
     words = "Failed to create subnetwork. Please create Service Networking connection again."
     fault = {"method": "sql.instances.insert", "operation": True, "code": 400, "reason": "INTERNAL_ERROR"}
     for protected in (True, False):
@@ -307,13 +307,13 @@ def test_tls_can_be_asked_for_later(sql: Session) -> None:
     done(sql, "POST", INSTANCES, settings(ipConfiguration=addresses))
     (spec,) = engine(sql).specs.values()
     assert not spec.require_ssl
-    # The network by the project's number is the same network.
+    # A name with the project's number is the same network.
     same = NETWORK.replace("mlflow-local", "100000000001")
     change = {"ipConfiguration": {"sslMode": "ENCRYPTED_ONLY", "privateNetwork": same}}
     done(sql, "PATCH", DATABASE, {"settings": change})
     (spec,) = engine(sql).specs.values()
     assert spec.require_ssl
-    # The other network is there, and has no private services connection.
+    # The other network exists, but has no private services connection.
     Compute(sql.local).network("net2")
     other = {"ipConfiguration": {"privateNetwork": NETWORK + "2"}}
     refused = sql.call("PATCH", DATABASE, 400, json={"settings": other})
@@ -321,7 +321,7 @@ def test_tls_can_be_asked_for_later(sql: Session) -> None:
 
 
 def test_a_public_address_comes_and_goes(made: Session) -> None:
-    """Nothing answers there, but a client that looks after its exposure sees it and can take it away."""
+    """The address does not answer, but a client that checks the exposure sees it and can remove it."""
     (private,) = made.call("GET", DATABASE)["ipAddresses"]
     networks = [{"name": "everybody", "value": "0.0.0.0/0"}]
     done(made, "PATCH", DATABASE, {"settings": {"ipConfiguration": {"ipv4Enabled": True}}})
@@ -391,7 +391,7 @@ def test_users(made: Session) -> None:
     made.call("POST", f"{DATABASE}/users", 400, json={"name": "x"})
     made.call("POST", f"{DATABASE}/users", 501, json={"name": "x@y", "type": "CLOUD_IAM_USER"})
     made.call("PUT", f"{DATABASE}/users?name=nobody", 404, json={"name": "nobody", "password": "x"})
-    # Every recorded client names the user twice. What happens where the two differ, nobody has seen.
+    # All recorded clients name the user twice. Google's answer to two different names is unknown.
     for body in ({}, {"name": "postgres"}, {"name": "mlflow", "instance": "x"}, {"name": "mlflow", "project": "x"}):
         made.call("PUT", f"{DATABASE}/users?name=mlflow", 400, json=body | {"password": "x"})
     named = {"name": "mlflow", "instance": "db", "project": "mlflow-local", "password": "x"}
@@ -471,7 +471,7 @@ def test_an_interrupted_creation_goes_on(sql: Session, local: Local) -> None:
 def test_a_server_that_should_run_is_started_again(made: Session, local: Local) -> None:
     databases = engine(made)
     (id,) = databases.ids()
-    databases.stop(id)  # as a reboot of the host does
+    databases.stop(id)  # as after a reboot of the host
     made.call("POST", "/localcloud/reconcile")
     for _ in range(100):
         if databases.running(id):

@@ -27,7 +27,7 @@ UNIFORM = {"iamConfiguration": {"uniformBucketLevelAccess": {"enabled": True}}}
 
 @pytest.fixture
 def gcs(owner: Session) -> Session:
-    """The owner, with a bucket without soft deletion."""
+    """Return the owner, with a bucket without soft deletion."""
     body = {
         "name": "bucket",
         "location": "europe-west1",
@@ -149,7 +149,7 @@ def test_permissions(gcs: Session, local: Local) -> None:
     put(gcs, "a")
     creator = local.session_as(local.account("creator", "roles/storage.objectCreator"))
     put(creator, "b")
-    put(creator, "b", code=403)  # overwriting takes the permission to delete
+    put(creator, "b", code=403)  # an overwrite needs the permission to delete
     creator.call("GET", f"{O}/a", 403)
     viewer = local.session_as(local.account("watcher", "roles/storage.objectViewer"))
     viewer.call("GET", f"{O}/a")
@@ -211,7 +211,7 @@ def test_a_resumable_upload(gcs: Session, local: Local) -> None:
     uri = opened(gcs, "r", **{"X-Upload-Content-Type": "application/x-thing"})
 
     def send(start: int, end: int, total: str, uri: str = uri) -> requests.Response:
-        # No token: who has the URI may go on.
+        # No token: the URI is sufficient.
         headers = {"Content-Range": f"bytes {start}-{end - 1}/{total}"}
         return requests.put(uri, data=data[start:end], headers=headers, timeout=10)
 
@@ -222,7 +222,7 @@ def test_a_resumable_upload(gcs: Session, local: Local) -> None:
     assert "range" not in asked().headers
     first = send(0, QUANTUM, "*")
     assert (first.status_code, first.headers["range"]) == (308, f"bytes=0-{QUANTUM - 1}")
-    # What is not a whole quantum is not kept, what is there already is skipped, a gap is refused.
+    # Bytes beyond a whole quantum are dropped, stored bytes are skipped, a gap is refused.
     assert send(QUANTUM, QUANTUM + 1000, "*").headers["range"] == f"bytes=0-{QUANTUM - 1}"
     assert send(0, 2 * QUANTUM, "*").headers["range"] == f"bytes=0-{2 * QUANTUM - 1}"
     assert send(3 * QUANTUM, len(data), str(len(data))).status_code == 503

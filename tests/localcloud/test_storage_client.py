@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""Cloud Storage with the client that nobody here wrote, and with MLflow on top of it."""
+"""Cloud Storage with Google's client, and with MLflow, which uses this client."""
 
 from __future__ import annotations
 

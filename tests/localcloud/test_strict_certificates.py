@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""Clients with Python 3.13, which verify strictly, accept every certificate that the local cloud makes."""
+"""Clients with Python 3.13, which verify strictly, accept every certificate of the local cloud."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-# A package, so that its fixtures are undone with its last test.
+# A package, so that its fixtures end with its last test.

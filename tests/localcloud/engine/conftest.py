@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""A small cloud on the Docker engine: made once for the tests here, gone before others start."""
+"""A small cloud on the Docker engine, created for the tests here and removed before other tests start."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ from tests.localcloud.engine.world import (
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Everything that asks for the world needs an engine."""
+    """Mark all tests that use `world`: they need an engine."""
     for item in items:
         if "world" in getattr(item, "fixturenames", ()):
             item.add_marker(pytest.mark.engine)
@@ -47,7 +47,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="package")
 def world(client: docker.DockerClient, tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    """Machines one and two, far in another network, and what machines ask of the cloud."""
+    """Yield the VMs one and two, the VM far in another network, and the cloud's services for VMs."""
     if _process.healthy(Settings(home=tmp_path_factory.getbasetemp(), url=f"http://127.0.0.1:{_home.PORT}")):
         pytest.skip("a local cloud is up on this host, and there is one network for both: `make down` first")
     home = tmp_path_factory.mktemp("localcloud")
@@ -91,7 +91,7 @@ def _clean(client: docker.DockerClient, machines: DockerMachines, databases: Doc
         for id in engine.ids():
             if id.startswith(ID):
                 engine.delete(id)
-    with contextlib.suppress(APIError):  # not there, or in use by somebody else's database
+    with contextlib.suppress(APIError):  # does not exist, or another database uses it
         client.volumes.get("mlflow-localcloud-backups").remove()
     for found in client.networks.list(filters={"label": f"{docker_common.LABEL}=network"}):
         if (found.attrs["Labels"] or {}).get(f"{docker_common.LABEL}.network", "").startswith(ID):
@@ -100,14 +100,14 @@ def _clean(client: docker.DockerClient, machines: DockerMachines, databases: Doc
 
 @pytest.fixture
 def stranger(world: World) -> Iterator[Outsider]:
-    """Somebody on the Internet."""
+    """Yield a host on the Internet."""
     with outsider() as someone:
         yield someone
 
 
 @pytest.fixture(autouse=True)
 def usual_firewall(request: pytest.FixtureRequest) -> Iterator[None]:
-    """A test that changed the rules leaves the usual ones behind."""
+    """Restore the usual firewall rules after a test that changes them."""
     yield
     if "world" in request.fixturenames:
         request.getfixturevalue("world").network.apply(STATE)
@@ -115,7 +115,7 @@ def usual_firewall(request: pytest.FixtureRequest) -> Iterator[None]:
 
 @pytest.fixture(scope="package")
 def database(world: World) -> DatabaseSpec:
-    """A PostgreSQL 17 with one user and one database."""
+    """Return a PostgreSQL 17 server with one user and one database."""
     issued = world.authority.issue("database", ips=[DATABASE_IP])
     spec = DatabaseSpec(
         f"{ID}db", "POSTGRES_17", NETWORK, SERVICES, DATABASE_IP, issued.certificate, issued.key, {"work_mem": "7MB"}

@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""A database serves its own network over TLS, nobody else, and its backups bring everything back."""
+"""A database serves its own network over TLS and no other client; a restore brings back all its data."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ SCRIPT = (
 
 @pytest.fixture(scope="module")
 def psycopg(world: World) -> tuple[str, ...]:
-    """A PostgreSQL client inside machine one."""
+    """Return the command of a PostgreSQL client in the VM one."""
     world.run(ONE, "systemctl", "is-system-running", "--wait")
     world.run(ONE, "apt-get", "update", "--quiet")
     world.run(ONE, "apt-get", "install", "--yes", "--no-install-recommends", "--quiet", "python3-psycopg2")
@@ -92,7 +92,7 @@ def test_backup_brings_back_rows_roles_and_passwords(
 def test_new_connections_see_another_certificate(
     world: World, database: DatabaseSpec, psycopg: tuple[str, ...], tmp_path: Path
 ) -> None:
-    """As after a rotation of the server's authority: who trusts the former one alone is out."""
+    """After a rotation of the server's CA, clients that trust only the former CA are refused."""
 
     def login() -> tuple[int, str]:
         return world.machines.run(ONE.id, *psycopg, "it's secret", "verify-full")

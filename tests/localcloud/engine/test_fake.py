@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""The engine in memory keeps the same promises as the real one."""
+"""The engine in memory behaves like the Docker engine."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ SPEC = DatabaseSpec("db", "POSTGRES_17", "network", "10.0.0.0/24", "10.0.0.3", "
 
 @pytest.fixture
 def engine() -> Engine:
-    """An empty engine."""
+    """Return an empty engine."""
     return fake_engine()
 
 

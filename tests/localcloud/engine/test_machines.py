@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""Machines boot, keep their disk, take users and keys from metadata and trust the right authorities."""
+"""VMs boot, keep their disk, get users and keys from metadata, and trust the right CAs."""
 
 from __future__ import annotations
 
@@ -117,7 +117,7 @@ def test_what_is_gone(world: World) -> None:
 def test_debian_12_beside_it(world: World) -> None:
     world.machines.create(OLD)
     try:
-        # Its systemctl does not wait for a bus that is not there yet.
+        # Its systemctl does not wait until the bus exists.
         eventually(lambda: world.machines.run(OLD.id, *BOOTED)[1].strip() == "running")
         assert "VERSION_CODENAME=bookworm" in world.run(OLD, "cat", "/etc/os-release")
         eventually(lambda: "ssh-ed25519" in world.directory.guest.get("old", {}).get("hostkeys", {}))

@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""The metadata server answers as Compute Engine's does."""
+"""The metadata server answers like Compute Engine's."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ EMAIL = "server@test.iam.gserviceaccount.com"
 
 @pytest.fixture
 def directory() -> Directory:
-    """What is known of the machines."""
+    """Return the data of the VMs."""
     return Directory({"enable-guest-attributes": "TRUE", "Some-Key": "a value"})
 
 
 @pytest.fixture
 def server(directory: Directory) -> MetadataServer:
-    """The server under test."""
+    """Return the server under test."""
     return MetadataServer(directory, Tokens())
 
 
@@ -38,7 +38,7 @@ async def request(
     flavor: str = "Google",
     data: str = "",
 ) -> httpx.Response:
-    """One request from a machine."""
+    """Send a request as a VM."""
     transport = httpx.ASGITransport(server.app, client=(ip, 1))
     async with httpx.AsyncClient(transport=transport, base_url="http://metadata.google.internal") as client:
         headers = {"Metadata-Flavor": flavor} if flavor else {}
@@ -47,7 +47,7 @@ async def request(
 
 @pytest.fixture
 def get(server: MetadataServer) -> Get:
-    """Ask and wait for the answer."""
+    """Return a function that sends a request and returns the answer."""
     return lambda path, **options: asyncio.run(request(server, path, **options))
 
 
@@ -111,7 +111,7 @@ def test_tokens(get: Get) -> None:
     assert token["access_token"] == f"token of {EMAIL} for scope-a"
     assert token["token_type"] == "Bearer"
     assert 3000 < token["expires_in"] <= 3600
-    # Scopes that the instance does not have are not handed out.
+    # Scopes that the instance does not have are not granted.
     assert "scope-b" not in get(f"instance/service-accounts/{EMAIL}/token?scopes=scope-b").json()["access_token"]
     assert get("instance/service-accounts/other@x/token").status_code == 404
     assert get("instance/service-accounts/default/identity").status_code == 400
@@ -152,7 +152,7 @@ def test_wait_for_change(server: MetadataServer, directory: Directory) -> None:
         directory.metadata["Some-Key"] = "another"
         server.changes.notify()
         assert (await asyncio.wait_for(waiting, 2)).text == "another"
-        # Somebody who comes late is answered at once.
+        # A late request is answered at once.
         late = await asyncio.wait_for(request(server, f"{path}?wait_for_change=true&last_etag={etag}"), 2)
         assert late.text == "another"
 

@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""The name server knows its own names and asks the host's resolvers for all others."""
+"""The name server answers its own names and asks the host's resolvers for all others."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ MACHINE = "web.europe-west1-b.c.test.internal"
 
 
 def lookup(name: str) -> str | None:
-    """One machine."""
+    """Return the address of the only VM."""
     return "10.0.0.9" if name == MACHINE else None
 
 
 @pytest.fixture(scope="module")
 def upstream() -> Iterator[str]:
-    """A resolver of the world on another loopback address."""
+    """Yield a public resolver, on another loopback address."""
 
     class World(Resolver):
         def resolve(self, request: DNSRecord, handler: object) -> DNSRecord:
@@ -38,7 +38,7 @@ def upstream() -> Iterator[str]:
 
 @pytest.fixture(scope="module", params=[False, True], ids=["udp", "tcp"])
 def ask(request: pytest.FixtureRequest, upstream: str) -> Iterator[object]:
-    """Ask the name server."""
+    """Yield a function that asks the name server."""
     server = NameServer(Resolver(lookup, ["127.99.0.2", upstream]), "127.0.0.1", PORT)
     server.start()
 

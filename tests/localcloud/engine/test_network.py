@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""Who reaches whom: host, outsider, machines of one network and of two, and what machines ask of the cloud."""
+"""Reachability: host, outsider, VMs of one network and of two, and the cloud's services for VMs."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def test_networks_do_not_reach_each_other(world: World) -> None:
     open_far = Rule(OTHER, "INGRESS", 1, True)
     world.open_only(open_far)
     assert not world.connects(ONE, FAR.internal_ip, 22)
-    # By its external address it is an ordinary host on the Internet, and sees the sender's external address.
+    # By its external address the VM is an ordinary host on the Internet. It sees the sender's external address.
     eventually(lambda: world.connects(ONE, str(FAR.external_ip), 22))
     world.open_only(replace(open_far, source_ranges=(f"{ONE.external_ip}/32",)))
     assert world.connects(ONE, str(FAR.external_ip), 22)
@@ -106,7 +106,7 @@ def test_the_sender_is_seen_as_it_is(world: World, stranger: Outsider) -> None:
     listening_on_one()
     with socket.create_connection((EXTERNAL, 8099), 3) as connection:
         assert connection.recv(99).decode() == HOST_ADDRESS
-    # And the outside sees a machine come from its external address.
+    # A host outside sees the VM's external address.
     listener = ["ip", "netns", "exec", stranger.namespace, sys.executable, "-I", "-c", serve]
     with subprocess.Popen(listener, stdout=subprocess.DEVNULL):
         eventually(lambda: "8099" in stranger.run("ss", "-tln").stdout)

@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""Rules become nftables text as Google means them; ranges that the host needs are refused."""
+"""Firewall rules become nftables text with Google's semantics. Ranges that the host uses are refused."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ SUBNET = Subnet("n", "10.0.0.0/24")
 
 
 def chain(name: str, *rules: Rule, addresses: tuple[AddressMap, ...] = ()) -> list[str]:
-    """The lines of one chain for these rules."""
+    """Return the lines of one chain for these rules."""
     text = ruleset(NetworkState((SUBNET,), (), addresses, rules), PORTS, "198.51.100.0/24")
     lines = text.split(f"chain {name} {{\n")[1].splitlines()
     return lines[: lines.index("}")]
 
 
 def ingress(priority: int = 1000, allow: bool = True, sources: tuple[str, ...] = (), **rest: object) -> Rule:
-    """An ingress rule of the network."""
+    """Return an ingress rule of the network."""
     return Rule("n", "INGRESS", priority, allow, sources, **rest)  # type: ignore[arg-type]
 
 

@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""The small cloud that the tests here share: what is in it, and how to ask it."""
+"""The small cloud that these tests share, and functions to query it."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ STATE = NetworkState(
 
 @dataclass
 class Directory:
-    """What the metadata server knows in these tests."""
+    """The metadata server's data in these tests."""
 
     metadata: dict[str, str] = field(default_factory=dict)
     guest: dict[str, dict[str, dict[str, str]]] = field(default_factory=dict)
@@ -99,7 +99,7 @@ class Token:
 
 
 class Tokens:
-    """Tokens that say what they were asked for."""
+    """Issues tokens whose text contains the arguments of the call."""
 
     def issue_access_token(self, email: str, scopes: list[str], lifetime: int = 3600) -> Token:
         return Token(f"token of {email} for {' '.join(scopes)}", lifetime)
@@ -122,23 +122,23 @@ class World:
     key: Path
 
     def open_only(self, *rules: Rule) -> None:
-        """Put these rules in the place of the usual ones."""
+        """Replace the usual firewall rules."""
         self.network.apply(replace(STATE, firewall=rules))
 
     def run(self, spec: MachineSpec, *command: str) -> str:
-        """A command's output inside a machine; it must succeed."""
+        """Run a command in a VM, assert success, return the output."""
         status, output = self.machines.run(spec.id, *command)
         assert status == 0, f"{command}: {output}"
         return output
 
     def connects(self, spec: MachineSpec, address: str, port: int) -> bool:
-        """Whether a machine reaches a TCP port."""
+        """Return whether a VM reaches a TCP port."""
         script = f"import socket; socket.create_connection(({address!r}, {port}), 2).close()"
         return self.machines.run(spec.id, "python3", "-I", "-c", script)[0] == 0
 
 
 def eventually(check: Callable[[], object], seconds: float = 30) -> None:
-    """Poll until a check is true or fail with what it last said."""
+    """Poll until a check is true; fail with its last value."""
     deadline = time.monotonic() + seconds
     while not (last := check()):
         assert time.monotonic() < deadline, f"not within {seconds} s; last: {last!r}"
@@ -146,7 +146,7 @@ def eventually(check: Callable[[], object], seconds: float = 30) -> None:
 
 
 def host_connects(address: str, port: int, seconds: float = 2) -> bool:
-    """Whether this host, the deployer, reaches a TCP port."""
+    """Return whether this host, as the deployer, reaches a TCP port."""
     try:
         socket.create_connection((address, port), seconds).close()
     except OSError:

@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""The project's playbooks against a local cloud in the test's own process, its project as empty as a new one."""
+"""The project's playbooks against a local cloud in the test's own process, in a new, empty project."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from tests.localcloud.playbooks.playbook import Door, Playbook
 
 @pytest.fixture
 def door() -> Door:
-    """Open, until told otherwise."""
+    """Return an interceptor that does not kill the run yet."""
     return Door()
 
 
 @pytest.fixture
 def empty(tmp_path: pathlib.Path, door: Door) -> Iterator[Local]:
-    """A local cloud behind the door, its project as empty as a new one: no API is enabled."""
+    """Yield a local cloud with an interceptor and an empty project: no API is enabled."""
     running = Local(tmp_path / "home", door=door)
     running.start()
     yield running
@@ -30,5 +30,5 @@ def empty(tmp_path: pathlib.Path, door: Door) -> Iterator[Local]:
 
 @pytest.fixture
 def playbook(empty: Local, door: Door, tmp_path: pathlib.Path) -> Playbook:
-    """The playbooks, against it."""
+    """Return the playbooks, run against the empty project."""
     return Playbook(empty, door, tmp_path)

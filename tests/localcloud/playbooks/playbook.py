@@ -24,7 +24,7 @@ _MARK = "MLFLOW_GCP_TEST_RUN"
 
 
 class Door:
-    """Stands between the playbook and the cloud: notes changing calls and kills the run at one of them."""
+    """Intercepts calls from the playbook to the cloud: records changing calls and kills the run at a given call."""
 
     def __init__(self) -> None:
         self.changing: list[str] = []
@@ -55,10 +55,10 @@ class Door:
 
 
 def kill(run: str) -> None:
-    """SIGKILL to every process of a run: Ansible's workers and modules are in sessions of their own."""
+    """Send SIGKILL to every process of a run: Ansible's workers and modules have sessions of their own."""
     mark = f"{_MARK}={run}".encode()
     found = True
-    while found:  # until no new one has appeared meanwhile
+    while found:  # repeat until no new process has appeared
         found = False
         for process in pathlib.Path("/proc").glob("[0-9]*"):
             with contextlib.suppress(OSError):
@@ -69,7 +69,7 @@ def kill(run: str) -> None:
 
 
 class Playbook:
-    """provision.yml, or another, as a person runs it after `eval "$(make -s env)"`."""
+    """A playbook, by default provision.yml, run as a user runs it after `eval "$(make -s env)"`."""
 
     def __init__(self, local: Local, door: Door, folder: pathlib.Path) -> None:
         self._door = door
@@ -85,7 +85,7 @@ class Playbook:
         }
 
     def run(self, *arguments: str, playbook: str = "provision", kill_at: int | str = 0) -> int:
-        """Run it; its exit status, negative when it was killed.
+        """Run a playbook; return its exit status, which is negative after a kill.
 
         `kill_at` is the number of a changing call, or a pattern of its method and path ("DELETE */networks/n").
         """
@@ -105,17 +105,17 @@ class Playbook:
 
     @property
     def output(self) -> str:
-        """What the last run said."""
+        """Return the output of the last run."""
         return self._log.read_text()
 
     def changed(self) -> int:
-        """How many tasks of the last run changed something; none may have failed."""
+        """Assert that no task of the last run failed; return the number of changed tasks."""
         found = RECAP.search(self.output)
         assert found, self.output[-3000:]
         assert found[3] == "0", self.output[-3000:]
         return int(found[2])
 
     def to_the_end(self, *arguments: str, playbook: str = "provision") -> int:
-        """Run it to its end; how many tasks changed something."""
+        """Run a playbook, assert success, return the number of changed tasks."""
         assert self.run(*arguments, playbook=playbook) == 0, self.output[-5000:]
         return self.changed()

@@ -1,9 +1,9 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""Bad input ends before anything is changed, with one message that names the setting, the value and the remedy.
+"""Bad input fails before any change, with one message that names the variable, the value and the remedy.
 
-The real playbooks on a project as empty as a new one, where the first thing that is made would show: no changing call
-reaches the cloud, and there is no directory of a deployment's state.
+The real playbooks run on an empty project: no changing call may reach the cloud, and no directory for the deployment's
+state may be created.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ ENABLE = f"POST /serviceusage/v1/projects/{PROJECT}/services:batchEnable"
 
 @pytest.fixture(autouse=True)
 def _elsewhere(playbook: Playbook, tmp_path: pathlib.Path) -> None:
-    """Nobody's login."""
+    """Set an environment without any Google login."""
     playbook.environment |= {"HOME": str(tmp_path), "CLOUDSDK_CONFIG": str(tmp_path / "gcloud")}
 
 
 def refused(playbook: Playbook, *arguments: str, name: str = "site") -> str:
-    """Run a playbook that must fail, once and without having changed anything; what it said."""
+    """Run a playbook that must fail without a change; return its message."""
     assert playbook.run(*arguments, playbook=name) == 2, playbook.output[-5000:]
     recap = RECAP.search(playbook.output)
     assert recap, playbook.output[-5000:]
@@ -99,7 +99,7 @@ def test_bad_setting(playbook: Playbook, door: Door, case: str) -> None:
 
 
 def test_a_plan_refuses_what_google_would_refuse(playbook: Playbook, door: Door) -> None:
-    """Check mode accepted a label with a space, and the real run failed after the network was made."""
+    """Check mode accepted a label with a space; the real run failed after it had created the network."""
     said = refused(playbook, "--check", "-e", json.dumps({"infrastructure_labels": {"app": "mlflow", "Team": "x"}}))
     assert "infrastructure_labels holds key 'Team'" in said
     assert door.changing == []
@@ -117,7 +117,7 @@ def test_missing_project(playbook: Playbook, door: Door, name: str) -> None:
 
 
 def test_mistyped_project_where_it_is_exported(empty: Local, playbook: Playbook, door: Door) -> None:
-    """The inventory asks for it too, and no other plugin says what it thinks of the inventory's file."""
+    """The inventory queries the project, too. No other inventory plugin may report an error about the file."""
     empty.enable("compute")
     playbook.environment["GOOGLE_CLOUD_PROJECT"] = "mlflow-lokal"
     said = refused(playbook)
@@ -127,7 +127,7 @@ def test_mistyped_project_where_it_is_exported(empty: Local, playbook: Playbook,
 
 
 def quiet(playbook: Playbook) -> None:
-    """Before the message, no more than one warning of ours says that the inventory is empty for the same cause."""
+    """Assert that at most one warning of ours precedes the message: the inventory is empty for the same reason."""
     before = playbook.output.partition("PLAY [")[0]
     assert before.count("The inventory has no VMs.") == 1
     assert "Failed to parse" not in before
@@ -156,7 +156,7 @@ def test_place_that_is_not_there(empty: Local, playbook: Playbook, door: Door, c
 
 
 def test_zone_that_only_an_enabled_api_can_tell(playbook: Playbook, door: Door) -> None:
-    """A project without Compute Engine cannot be asked for zones: its APIs are enabled, and nothing else is done."""
+    """A project without Compute Engine does not list zones: the playbook enables its APIs and changes nothing else."""
     assert playbook.run("-e", "infrastructure_zone=europe-west1-a", playbook="site") == 2
     assert all(word in ERROR.findall(playbook.output)[0] for word in PLACES["zone"][1]), playbook.output[-5000:]
     assert door.changing == [ENABLE]
@@ -165,7 +165,7 @@ def test_zone_that_only_an_enabled_api_can_tell(playbook: Playbook, door: Door) 
 
 @pytest.mark.parametrize("seen", [True, False])
 def test_bucket_of_somebody_else(empty: Local, playbook: Playbook, door: Door, seen: bool) -> None:
-    """One that this account may look at, since both projects are its own, and one that it may not."""
+    """With a bucket that this account may see, as the owner of both projects, and with a bucket that it may not see."""
     session, manager = empty.session(), "cloudresourcemanager"
     empty.enable(manager)
     session.call("POST", f"/{manager}/v3/projects", json={"projectId": "somebody-else"})

@@ -1,9 +1,9 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""A value that a role on the machine would refuse ends a playbook before it changes anything.
+"""A value that a role on the VM would refuse fails a playbook before any change.
 
-Each run would be killed at its first changing call, so its status tells whether there was one. The settings are in a
-`group_vars/all.yml`, where people have them.
+Each run would be killed at its first changing call, so its status shows whether there was such a call. The variables
+are in `group_vars/all.yml`, as in a real deployment.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from tests.localcloud.playbooks.playbook import REPOSITORY, Door, Playbook
 from tests.strict_tls import extended, handshake
 
 SECRET = "correct-horse"
-# Playbook, settings, and what is said: setting, value, remedy.
+# Playbook, variables, and expected parts of the message: variable, value, remedy.
 CASES: dict[str, tuple[str, dict[str, Any], list[str]]] = {
     "two of mlflow's together": (
         "provision",
@@ -87,7 +87,7 @@ CASES: dict[str, tuple[str, dict[str, Any], list[str]]] = {
 
 @pytest.fixture(scope="module")
 def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Local, Door]]:
-    """An empty project, which stays empty, behind a door that ends a run that changes something."""
+    """Yield an empty project and an interceptor that kills a run at its first change."""
     door = Door()
     running = Local(tmp_path_factory.mktemp("bad-settings") / "home", door=door)
     running.start()
@@ -97,20 +97,20 @@ def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Local, Doo
 
 @pytest.fixture
 def door(cloud: tuple[Local, Door]) -> Door:
-    """Tells of this test's runs alone."""
+    """Return the interceptor, with the calls of this test only."""
     cloud[1].killed_at.clear()
     return cloud[1]
 
 
 @pytest.fixture
 def playbook(cloud: tuple[Local, Door], door: Door, tmp_path: pathlib.Path) -> Playbook:
-    """Playbooks on a control host without state."""
+    """Return the playbooks on a control node without state."""
     return Playbook(cloud[0], door, tmp_path)
 
 
 @pytest.fixture
 def inventory(tmp_path: pathlib.Path) -> pathlib.Path:
-    """The repository's, with other settings."""
+    """Return a copy of the repository's inventory, for other variables."""
     folder = tmp_path / "inventory"
     (folder / "group_vars").mkdir(parents=True)
     shutil.copy(REPOSITORY / "inventory" / "mlflow.gcp.yml", folder)
@@ -129,7 +129,7 @@ def test_a_bad_value_is_refused_before_anything_is_changed(
 ) -> None:
     name, settings, words = CASES[case]
     status = run(playbook, inventory, name, settings)
-    said = " ".join(playbook.output.split())  # the callback folds long lines
+    said = " ".join(playbook.output.split())  # the callback wraps long lines
     assert (status, door.killed_at) == (2, []), playbook.output[-3000:]
     assert all(word in said for word in words), playbook.output[-3000:]
     assert SECRET not in said
@@ -137,7 +137,7 @@ def test_a_bad_value_is_refused_before_anything_is_changed(
 
 
 def make_pair(folder: pathlib.Path, passphrase: str = "") -> tuple[str, str]:
-    """The files of a certificate and of its key."""
+    """Create the files of a certificate and of its key."""
     folder.mkdir()
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "mlflow.example.com")])
@@ -170,7 +170,7 @@ def test_a_certificate_that_nginx_cannot_use_is_refused_before_it_is_stored(
     if role == "nginx":
         settings["nginx_certificate_source"] = "files"
     status = run(playbook, inventory, "provision", settings)
-    said = "".join(playbook.output.split())  # paths are folded too
+    said = "".join(playbook.output.split())  # paths are wrapped, too
     assert (status, door.killed_at) == (2, []), playbook.output[-3000:]
     assert f"{role}_certificate_key_fileis'{key}',which" in said, playbook.output[-3000:]
     assert ("hasapassphrase" if passphrase else "isnotthekeyofthefirstcertificate") in said
@@ -180,7 +180,7 @@ def test_a_certificate_that_nginx_cannot_use_is_refused_before_it_is_stored(
 def test_good_values_are_not_in_the_way(
     playbook: Playbook, door: Door, inventory: pathlib.Path, tmp_path: pathlib.Path
 ) -> None:
-    """Settings that are good only as they will be wired on the machine, with the release that an upgrade went to."""
+    """Accept values that are valid only with the VM's other variables and an upgraded release."""
     lock = REPOSITORY / "roles" / "mlflow" / "files" / "requirements-3.17.2.txt"
     releases = playbook.state / "mlflow-local-mlflow" / "releases"
     releases.mkdir(parents=True)

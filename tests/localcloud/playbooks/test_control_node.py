@@ -1,8 +1,8 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""playbooks/control_node.yml: the VM that runs the timers, made and removed by a deployer with the documented roles.
+"""playbooks/control_node.yml: a deployer with the documented roles creates and removes the VM that runs the timers.
 
-Only the resources: with `--limit localhost` the play on the VM is left out, which a cloud in memory does not have.
+Only the resources: `--limit localhost` skips the play on the VM, since a cloud in memory runs no VM.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ NODE = "mlflow-control@mlflow-local.iam.gserviceaccount.com"
 COMPUTE = "/compute/v1/projects/mlflow-local"
 REGION = "europe-west1"
 ABSENT = ("-e", "control_node_state=absent")
-# Without an explicit localhost --limit finds no host.
+# Without an explicit localhost, --limit finds no host.
 LIMIT = ("-i", "localhost,", "--limit", "localhost", "-e", f"ansible_python_interpreter={sys.executable}")
 DESTROY = ("-e", "infrastructure_destroy_confirm=mlflow-local/mlflow")
 
 
 @dataclass
 class World:
-    """A local cloud and the playbooks, run by a service account with the roles of a deployer and no other."""
+    """A local cloud and the playbooks, run by a service account that has only the roles of a deployer."""
 
     local: Local
     playbook: Playbook
@@ -41,7 +41,7 @@ class World:
         self.playbook.environment |= {"GCP_AUTH_KIND": "access_token", "CLOUDSDK_AUTH_ACCESS_TOKEN": token}
 
     def run(self, *arguments: str, playbook: str = "control_node") -> int:
-        """Run a playbook to its end; how many tasks changed something."""
+        """Run a playbook, assert success, return the number of changed tasks."""
         assert self.playbook.run(*LIMIT, *arguments, playbook=playbook) == 0, self.output
         return self.playbook.changed()
 
@@ -64,7 +64,7 @@ class World:
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    """A deployment and its control node, whose plan changed nothing before."""
+    """Yield a deployment with a control node, after a check that its plan changes nothing."""
     folder = tmp_path_factory.mktemp("control")
     local = Local(folder / "home", door=Door())
     local.start()

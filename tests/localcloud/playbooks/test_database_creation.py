@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""A creation of the database that fails, its remedy, and a creation after which Google's own backup is in the way."""
+"""Creation of the database: after a failure, with its remedy, and while Google's automatic backup blocks changes."""
 
 from __future__ import annotations
 

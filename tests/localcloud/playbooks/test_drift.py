@@ -1,10 +1,11 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""What somebody changed past the playbooks is seen by a plan and by the doctor, and put back by the next run.
+"""Changes made outside the playbooks are reported by a plan and by the doctor, and reverted by the next run.
 
-Every property that cuts the service off or opens it is changed through the REST API: a disabled firewall rule, a
+Each property that interrupts or exposes the service is changed through the REST API: a disabled firewall rule, a
 stopped VM, an open bucket, a stopped database with a public address, a disabled service account, a secret that the VM
-may not read. Some of these were not stated, so that a plan reported no change while all clients were cut off.
+may not read. For some of these the roles had no desired state, so a plan reported no change while all clients were cut
+off.
 """
 
 from __future__ import annotations
@@ -35,7 +36,7 @@ SECRET = f"/secretmanager/v1/projects/{PROJECT}/secrets/mlflow-admin-password"
 AUTHORITIES = f"/secretmanager/v1/projects/{PROJECT}/secrets/mlflow-database-ca"
 RESOURCES = (HTTPS, SSH, NETWORK, SUBNETWORK, VM, BUCKET, f"{BUCKET}/iam", DATABASE, ACCOUNT, SECRET)
 POLICY = f"{SECRET}:getIamPolicy"
-# What differs after a change and its reversal, and means nothing.
+# Differences after a change and its reversal that have no effect.
 VOLATILE = {
     "id", "etag", "fingerprint", "labelFingerprint", "metageneration", "settingsVersion", "updated", "effectiveTime",
     "lockedTime", "creationTimestamp", "lastStartTimestamp", "lastStopTimestamp", "version",
@@ -43,7 +44,7 @@ VOLATILE = {
 
 
 class Changes:
-    """Somebody with a REST client."""
+    """A REST client that changes resources outside the playbooks."""
 
     def __init__(self, session: Session) -> None:
         self.session = session
@@ -60,7 +61,7 @@ class Changes:
 
 
 def firewall_rule(change: Changes) -> None:
-    """No client passes, and others do."""
+    """Block the clients and admit other sources."""
     ports = [{"IPProtocol": "tcp", "ports": ["80", "443"]}]
     rule = {"disabled": True, "priority": 65000, "denied": ports, "allowed": []}
     rule |= {"sourceRanges": ["10.9.0.0/16"], "sourceTags": ["strangers"], "destinationRanges": ["10.8.0.0/16"]}
@@ -68,7 +69,7 @@ def firewall_rule(change: Changes) -> None:
 
 
 def direction(change: Changes) -> None:
-    """A rule of the same name that opens nothing."""
+    """Create a rule with the same name that allows nothing."""
     rule = {"name": "mlflow-allow-ssh", "network": change("GET", SSH)["network"], "direction": "EGRESS"}
     change("DELETE", SSH)
     change("POST", FIREWALLS, rule | {"allowed": [{"IPProtocol": "all"}]})
@@ -113,7 +114,7 @@ def bucket_policy(change: Changes) -> None:
 
 
 def database(change: Changes) -> None:
-    """Open to the internet without encryption or backups, and then stopped."""
+    """Expose the database to the Internet without encryption or backups, then stop it."""
     addresses = {"ipv4Enabled": True, "sslMode": "ALLOW_UNENCRYPTED_AND_ENCRYPTED"}
     addresses |= {"enablePrivatePathForGoogleCloudServices": True, "authorizedNetworks": [{"value": "0.0.0.0/0"}]}
     settings = {"ipConfiguration": addresses, "connectorEnforcement": "REQUIRED", "deletionProtectionEnabled": False}
@@ -138,14 +139,14 @@ def secret(change: Changes) -> None:
 
 
 def opened_secret(change: Changes) -> None:
-    """The database's password, for everybody to read."""
+    """Make the database's password readable for everyone."""
     path = SECRET.replace("admin-password", "database-uri")
     policy = change("GET", f"{path}:getIamPolicy")
     binding = {"role": "roles/secretmanager.secretAccessor", "members": ["allUsers"]}
     change("POST", f"{path}:setIamPolicy", {"policy": policy | {"bindings": [*policy["bindings"], binding]}})
 
 
-# What is changed, how, and what a plan says of it.
+# The change, and the plan's report of it.
 DRIFT: dict[str, tuple[Callable[[Changes], None], set[str]]] = {
     "firewall rule mlflow-allow-https": (
         firewall_rule,
@@ -200,20 +201,20 @@ DRIFT: dict[str, tuple[Callable[[Changes], None], set[str]]] = {
 
 @dataclass
 class Deployment:
-    """One that was provisioned."""
+    """A provisioned deployment."""
 
     local: Local
     playbook: Playbook
 
     def documents(self) -> dict[str, Any]:
-        """All resources as the API shows them."""
+        """Return all resources as the API shows them."""
         session = self.local.session()
         found = {path: session.call("GET", path) for path in RESOURCES}
         return {path: stable(document) for path, document in (found | {POLICY: session.call("GET", POLICY)}).items()}
 
 
 def stable(value: Any) -> Any:
-    """A document without what a change and its reversal leave different, and without what is off."""
+    """Return a document without volatile and disabled fields."""
     if isinstance(value, dict):
         kept = {key: stable(item) for key, item in value.items() if key not in VOLATILE}
         return {key: item for key, item in kept.items() if item not in (None, {}, [], False, "Disabled")}
@@ -236,7 +237,7 @@ def deployment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]
 
 
 def test_what_needs_the_database_says_that_it_is_stopped(deployment: Deployment) -> None:
-    """Stopped for the weekend: the playbooks ended in the middle, in words that named neither instance nor remedy."""
+    """While the database was stopped, playbooks failed halfway; the message named neither the instance nor a remedy."""
     change = Changes(deployment.local.session())
     change("PATCH", DATABASE, {"settings": {"activationPolicy": "NEVER"}})
     playbook = deployment.playbook
@@ -251,7 +252,7 @@ def test_what_needs_the_database_says_that_it_is_stopped(deployment: Deployment)
 
 
 def plan(playbook: Playbook) -> tuple[dict[str, set[str]], str]:
-    """What `--check --diff` says differs, and the output that the doctor reads."""
+    """Return the differences in `--check --diff`, and the output that the doctor reads."""
     usual = dict(playbook.environment)
     playbook.environment["ANSIBLE_STDOUT_CALLBACK"] = "mlops.mlflow_gcp.plan"
     try:
@@ -281,7 +282,7 @@ def test_what_somebody_changed_is_seen_and_put_back(deployment: Deployment) -> N
 
     assert deployment.playbook.to_the_end() >= len(DRIFT)
     assert deployment.documents() == before
-    # The next authority of the database server was added meanwhile: both are trusted, also after the rotation.
+    # The next CA of the database server was added meanwhile: both CAs are trusted, also after the rotation.
     certificates = [certificate["cert"] for certificate in change("GET", f"{DATABASE}/listServerCas")["certs"]]
     assert len(certificates) == 2
     stored = change("GET", f"{AUTHORITIES}/versions/latest:access")["payload"]["data"]

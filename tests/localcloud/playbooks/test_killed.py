@@ -1,12 +1,11 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""A playbook that is killed, or that the cloud treats badly, converges when it is run again.
+"""A playbook that was killed, or that met errors of the cloud, converges in a later run.
 
-The whole of playbooks/provision.yml and of playbooks/destroy.yml against a local cloud in this process, with an engine
-in memory. Killed means SIGKILL to everything that the run started, at the moment when the cloud has done what a call
-asked for and before the answer is on its way: the worst one. What a run lost so is there for the next run to find, so
-that one project, killed again and again, goes through every state that a kill can leave behind.
-`MLFLOW_GCP_TEST_KILL_EVERY=1` kills at every single changing call.
+All of playbooks/provision.yml and playbooks/destroy.yml run against a local cloud in this process, with an engine in
+memory. A kill is SIGKILL to all processes of the run, in the worst moment: the cloud has done a call, and the answer is
+not sent yet. The next run finds the result. Repeated kills take one project through every state that a kill can leave.
+`MLFLOW_GCP_TEST_KILL_EVERY=1` kills at every changing call.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ from tests.localcloud.playbooks.playbook import Door, Playbook
 
 KILL_EVERY = int(os.environ.get("MLFLOW_GCP_TEST_KILL_EVERY", "0"))
 CONFIRMED = ("-e", "infrastructure_destroy_confirm=mlflow-local/mlflow", "-e", "infrastructure_destroy_data=true")
-# Steps of destroy.yml, by what each leaves for the next run.
+# Steps of destroy.yml, by the state that each leaves to the next run.
 UNTIL_THE_PEERING = (
     "DELETE */instances/mlflow-server",
     "DELETE */sqladmin/*/instances/mlflow-database",
@@ -38,7 +37,7 @@ AFTER_THE_PEERING = (
 
 
 def killed_again_and_again(playbook: Playbook, door: Door, *arguments: str, name: str, every: int) -> None:
-    """Kill each run at a changing call, until one comes to its end."""
+    """Kill each run at a changing call, until a run succeeds."""
     door.killed_at.clear()
     for _ in range(100):
         status = playbook.run(*arguments, playbook=name, kill_at=every)
@@ -50,7 +49,7 @@ def killed_again_and_again(playbook: Playbook, door: Door, *arguments: str, name
 
 
 def killed_at(playbook: Playbook, door: Door, *steps: str) -> None:
-    """Run destroy.yml as often as there are steps, and kill each run at its step."""
+    """Run destroy.yml once for each step, and kill each run at its step."""
     for step in steps:
         status = playbook.run(*CONFIRMED, playbook="destroy", kill_at=step)
         assert status == -signal.SIGKILL, f"not killed at {step}, after {door.killed_at}:\n{playbook.output[-5000:]}"
@@ -63,7 +62,7 @@ def test_killed_again_and_again_it_converges(playbook: Playbook, door: Door) -> 
         killed_again_and_again(playbook, door, *CONFIRMED, name="destroy", every=KILL_EVERY)
     else:
         killed_at(playbook, door, *UNTIL_THE_PEERING)
-        # A new database under the same name, on the network whose peering is gone.
+        # A new database with the same name, on the network whose peering was removed.
         assert playbook.to_the_end() > 0
         killed_at(playbook, door, *AFTER_THE_PEERING)
         assert playbook.to_the_end(*CONFIRMED, playbook="destroy") > 0
@@ -76,13 +75,13 @@ FAULTS: list[dict[str, Any]] = [
     {"method": "compute.subnetworks.insert", "code": 400, "reason": "resourceNotReady", "message": "not ready"},
     {"method": "compute.firewalls.insert", "code": 403, "reason": "rateLimitExceeded"},
     {"method": "compute.addresses.insert", "code": 429, "retry_after": "1"},
-    # The work was done and nobody heard of it: the connection broke, or a gateway gave up.
+    # The call succeeded, but the answer was lost: connection reset or a gateway's error.
     {"method": "sql.instances.insert", "drop": True, "after": True},
     {"method": "compute.instances.insert", "code": 502, "after": True},
     {"method": "iam.projects.serviceAccounts.create", "drop": True, "after": True},
     {"method": "storage.buckets.insert", "drop": True, "after": True},
     {"method": "secretmanager.projects.secrets.create", "code": 503, "after": True},
-    # Someone else is faster.
+    # Another client was faster.
     {"method": "sql.databases.insert", "code": 409, "reason": "operationInProgress", "message": "Operation failed"},
     {"method": "sql.users.insert", "code": 409, "reason": "operationInProgress", "message": "Operation failed"},
     {"method": "cloudresourcemanager.projects.setIamPolicy", "code": 409, "reason": "ABORTED", "message": "etag"},

@@ -1,9 +1,9 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""Secrets where an organisation policy allows resources in one region only.
+"""Secrets under an organization policy that allows resources in one region only.
 
-They were always replicated automatically, which the policy refuses, and no variable helped. The refusal came after the
-network and the database had been started.
+Secrets always had automatic replication, which the policy refuses, and no variable changed it. The refusal came after
+the creation of the network and the database.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def test_secrets_are_where_the_organisation_allows_them(empty: Local, playbook: 
     said = " ".join(playbook.output.split())
     assert "Constraint constraints/gcp.resourceLocations violated" in said
     assert "infrastructure_secret_locations" in said
-    # Nothing that costs much was made before.
+    # No expensive resource was created before.
     assert [call for call in door.changing if "/networks" in call or "/sqladmin/" in call] == []
 
     assert playbook.run(*IN_ONE_REGION) == 0, playbook.output[-5000:]

@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""A bucket with thousands of object versions: its deletion ran out of time and showed nothing while it ran."""
+"""A bucket with thousands of object versions: its deletion timed out and showed no progress."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ BUCKET = "mlflow-local-many"
 
 
 def fill(local: Local) -> None:
-    """A bucket with so many versions of a tenth as many objects, written past the API."""
+    """Create a bucket with many versions of a tenth as many objects, directly in the store."""
     session = local.session()
     session.call("POST", "/storage/v1/b?project=mlflow-local", json={"name": BUCKET, "versioning": {"enabled": True}})
     bucket = local.cloud.store.collection("storage.buckets").get(f"projects/_/buckets/{BUCKET}")
@@ -32,7 +32,7 @@ def fill(local: Local) -> None:
 
 def test_the_versions_go_and_the_progress_is_shown(empty: Local, playbook: Playbook, tmp_path: pathlib.Path) -> None:
     fill(empty)
-    # As on a fast line to Google: all deletions one after the other take more than two minutes.
+    # As with a fast connection to Google: sequential deletions take more than two minutes.
     empty.session().call("PUT", "/localcloud/profile", json={"storage_call": 0.025})
     task = {
         "name": "Delete the bucket",

@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""The first run of playbooks/provision.yml: in which order it asks, what it says, and that all it made can go."""
+"""The first run of playbooks/provision.yml: order of calls, messages, and removal of all resources."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ SECRETS = "/secretmanager/v1/projects/mlflow-local/secrets"
 
 @dataclass
 class Notes:
-    """Stands between the playbook and the cloud, and notes what is asked for."""
+    """Intercepts and records the calls from the playbook to the cloud."""
 
     calls: list[str] = field(default_factory=list)
 
@@ -39,7 +39,7 @@ class Notes:
 
 @dataclass
 class Run:
-    """One that came to its end."""
+    """A successful run."""
 
     local: Local
     playbook: Playbook
@@ -50,7 +50,7 @@ class Run:
 
 @pytest.fixture(scope="module")
 def first(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
-    """The first run in a new project, as talkative as people make it to find a fault."""
+    """Yield the first run in a new project, with the verbosity that users choose to find an error."""
     folder, notes = tmp_path_factory.mktemp("provision"), Notes()
     local = Local(folder / "home", door=notes)
     local.start()
@@ -63,7 +63,7 @@ def first(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
 
 
 def secrets(local: Local) -> dict[str, str]:
-    """What each secret holds."""
+    """Return the value of each secret."""
     session = local.session()
     names = [pathlib.PurePath(each["name"]).name for each in session.call("GET", SECRETS)["secrets"]]
     answers = {name: session.call("GET", f"{SECRETS}/{name}/versions/latest:access") for name in names}
@@ -71,21 +71,21 @@ def secrets(local: Local) -> dict[str, str]:
 
 
 def changing(first: Run) -> list[str]:
-    """The calls that make something."""
+    """Return the calls that create resources."""
     connected = "PATCH /servicenetworking/"
     return [c for c in first.calls if c.startswith(("POST", connected)) and not c.endswith(("/token", "/wait"))]
 
 
 def test_the_database_is_started_as_soon_as_the_network_can_take_it(first: Run) -> None:
     made = changing(first)
-    # After what an organisation policy may refuse and costs little: identity, bucket, secrets.
+    # Created after the cheap resources that an organization policy may refuse: identity, bucket, secrets.
     network = made.index(f"POST {COMPUTE}/global/networks")
     assert made[0] == "POST /serviceusage/v1/projects/mlflow-local/services:batchEnable"
     early = ("/iam/", "/storage/", "/secretmanager/", "/cloudresourcemanager/")
     assert all(call.removeprefix("POST ").startswith(early) for call in made[1:network])
     assert made[network : made.index(f"POST {SQL}/instances")] == [
         f"POST {COMPUTE}/global/networks",
-        # Before Google chooses the range of the private services access, which must not be the subnetwork's.
+        # Created before Google chooses the range of the private services access, which must not be the subnetwork's.
         f"POST {COMPUTE}/regions/europe-west1/subnetworks",
         f"POST {COMPUTE}/global/addresses",
         "PATCH /servicenetworking/v1/services/servicenetworking.googleapis.com/connections/-",
@@ -120,12 +120,12 @@ def test_no_secret_is_shown(first: Run) -> None:
     assert webhook_key not in first.output
     assert all("PRIVATE KEY" in first.secrets[name] for name in ("mlflow-ca", "mlflow-certificate"))
     assert "PRIVATE KEY" not in first.output
-    # It did tell what it gave to the modules.
+    # The output contains the modules' arguments.
     assert "password: VALUE_SPECIFIED_IN_NO_LOG_PARAMETER" in first.output
 
 
 def test_what_a_killed_drill_left_goes_with_the_deployment(first: Run) -> None:
-    """It holds the network, and nobody else would ever look for it: its name is in the state that goes, too."""
+    """The remaining clone uses the network; its name is only in the deployment's state, which is removed, too."""
     playbook, session = first.playbook, first.local.session()
     instances = "/sqladmin/v1/projects/mlflow-local/instances"
     network = "projects/mlflow-local/global/networks/mlflow-network"

@@ -1,9 +1,9 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""The first run of somebody whose gcloud was set up for another project.
+"""The first run of a user whose gcloud is configured for another project.
 
 `gcloud auth application-default login` writes that project into the credentials. IAM, Resource Manager and Service
-Networking look whether they are enabled in it, and not whether they are in the project that is deployed to.
+Networking must be enabled in it, regardless of the deployment's project.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from tests.localcloud.playbooks.playbook import Door, Playbook
 
 EMAIL = "someone@example.com"
 OTHER = "other-project"
-# Changes that are not seen everywhere at once, as at Google, a tenth as long.
+# Propagation delays as at Google, divided by ten.
 LATE = {"api_enablement": 6, "service_accounts": 2, "iam_grants": 6}
 BUSY = error_info("CONCURRENT_OPERATIONS_QUOTA_EXCEEDED", "compute.googleapis.com", containerType="PROJECT")
 PASSES = (
@@ -40,7 +40,7 @@ PASSES = (
 
 @pytest.fixture
 def user(empty: Local, playbook: Playbook, tmp_path: pathlib.Path) -> str:
-    """The owner of both projects, with credentials that name the other one; its number."""
+    """Make the owner of both projects the user, with credentials that name the other project; return its number."""
     empty.other_project(OTHER, "100000000099")
     empty.grant(f"user:{EMAIL}", "roles/owner", project=OTHER)
     path = tmp_path / "application_default_credentials.json"
@@ -55,7 +55,7 @@ def test_the_first_run_of_a_user_with_another_quota_project(empty: Local, playbo
         empty.cloud.faults.script(fault)
     assert playbook.run() == 0, playbook.output[-5000:]
     assert empty.cloud.faults.describe()["scripted"] == []
-    assert any(call["status"] == 403 for call in empty.app.calls)  # of APIs that were enabled a moment ago
+    assert any(call["status"] == 403 for call in empty.app.calls)  # for APIs that were enabled a moment ago
     assert "quota project" not in playbook.output
 
 
@@ -72,7 +72,7 @@ def test_a_chosen_quota_project_without_the_apis_is_told_at_once(
     assert f"GOOGLE_CLOUD_QUOTA_PROJECT is {OTHER}: unset it, or set it to mlflow-local." in said
     assert not re.search("gcloud services enable", said)
     assert door.changing == []
-    assert took < 60  # it was five minutes, then the wrong advice
+    assert took < 60  # formerly five minutes, with wrong advice
 
 
 def test_impersonation_says_which_api_it_needs(empty: Local, playbook: Playbook, door: Door, user: str) -> None:
@@ -81,7 +81,7 @@ def test_impersonation_says_which_api_it_needs(empty: Local, playbook: Playbook,
     playbook.environment["CLOUDSDK_AUTH_IMPERSONATE_SERVICE_ACCOUNT"] = email
     assert playbook.run() == 2
     said = " ".join(playbook.output.split())
-    # No playbook can enable it, since each of its requests needs a token of the account.
+    # A playbook cannot enable the API: each of its requests needs a token of the account.
     assert f"gcloud services enable iamcredentials.googleapis.com --project={user}" in said
     assert "Log in" not in said
     assert [call for call in door.changing if not call.endswith(":generateAccessToken")] == []

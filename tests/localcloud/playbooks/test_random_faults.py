@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""playbooks/provision.yml reaches its end while every tenth call fails, and creates nothing twice."""
+"""playbooks/provision.yml succeeds while every tenth call fails, and creates nothing twice."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.localcloud.playbooks.playbook import Door, Playbook
 
 SEEDS = (1, 2, 3)
 
-# A third of the failures come after the call did its work.
+# A third of the failures come after the call was done.
 FAULTS = {"rate": 0.1, "codes": [429, 500, 503, "reset"], "lost": 0.33}
 VERSIONS = "secretmanager.projects.secrets.addVersion"
 CREATES = (".insert", ".create", ".addVersion")
@@ -64,7 +64,7 @@ def provision(folder: pathlib.Path, seed: int) -> list[dict[str, Any]]:
 
 
 def survives(folder: pathlib.Path, seed: int) -> None:
-    """Assert that a run with this seed ends well and creates nothing twice."""
+    """Assert that a run with this seed succeeds and creates nothing twice."""
     folder.mkdir()
     calls = provision(folder, seed)
     failed = [(call["status"], call["handled"]) for call in calls if call["status"] != call["handled"]]
@@ -76,7 +76,7 @@ def survives(folder: pathlib.Path, seed: int) -> None:
 
 
 def test_provisioning_survives_random_faults(tmp_path: pathlib.Path) -> None:
-    """At the same time, since a run that repeats its calls waits more than it works."""
+    """The seeds run in parallel, since a run that repeats its calls mostly waits."""
     with ThreadPoolExecutor() as pool:
         for run in [pool.submit(survives, tmp_path / str(seed), seed) for seed in SEEDS]:
             run.result()

@@ -1,8 +1,8 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""Two deployments in one project: the playbooks work on the VM of the one that the variables name, and on no other.
+"""Two deployments in one project: the playbooks change only the VM of the deployment that the variables name.
 
-The plan of a new deployment used to connect to the VM of the other one, which has the same label.
+The plan of a new deployment connected to the VM of the other deployment, which has the same label.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ exit 255
 
 @dataclass
 class World:
-    """A local cloud and the playbooks, with an `ssh` that notes its arguments and connects to nothing."""
+    """A local cloud and the playbooks, with an `ssh` that records its arguments and does not connect."""
 
     local: Local
     playbook: Playbook
@@ -43,7 +43,7 @@ class World:
 
     @property
     def hosts(self) -> set[str]:
-        """The hosts that the last run worked on."""
+        """Return the hosts of the last run."""
         return set(RECAP.findall(self.playbook.output))
 
     def address(self, name: str) -> str:
@@ -54,7 +54,7 @@ class World:
 
 @pytest.fixture(scope="module")
 def one(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    """A project with the deployment `mlflow`."""
+    """Yield a project with the deployment `mlflow`."""
     folder = tmp_path_factory.mktemp("two")
     local = Local(folder / "home", door=Door())
     local.start()
@@ -72,7 +72,7 @@ def one(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
 
 @pytest.fixture(scope="module")
 def two(one: World) -> World:
-    """And with a second one, `blue`; ``one`` is without it only before this."""
+    """Add a second deployment, `blue`, to ``one``."""
     assert one.run("provision", *BLUE) == 0, one.playbook.output[-5000:]
     return one
 
@@ -108,7 +108,7 @@ def test_no_playbook_of_a_missing_deployment_touches_the_other(one: World, playb
 )
 def test_each_playbook_works_on_its_own_vm(two: World, playbook: str, name: str) -> None:
     options = ["-e", f"infrastructure_name={name}", "-e", "doctor_skip=drift"]
-    two.run(playbook, "--check", *options)  # ends at a VM that nobody can reach
+    two.run(playbook, "--check", *options)  # ends at an unreachable VM
     other = {"blue": "mlflow", "mlflow": "blue"}[name]
     assert two.address(f"{name}-server") in two.connections, two.playbook.output[-3000:]
     assert two.address(f"{other}-server") not in two.connections
