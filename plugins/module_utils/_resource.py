@@ -335,9 +335,7 @@ class Machine:
         current = self._read()
         if current is None:
             return self._create()
-        if (
-            resource.is_busy(current) and not self.check_mode
-        ):  # a plan does not wait: it uses the current state
+        if resource.is_busy(current) and not self.check_mode:  # a plan does not wait: it uses the current state
             if not resource.wait:
                 return self._result(current, pending=True)
             current = self.before = resource.settle(current)
