@@ -1,8 +1,8 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""One deployment for all these files; they are numbered in the order of its life.
+"""Provide one deployment for all these files. Their numbers follow the life of the deployment.
 
-Tests that change what others rely on have a deployment of their own, and a process: they are in own/.
+Tests that change shared resources have a separate deployment and process: see own/.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ import pytest
 
 from tests.e2e.deployment import FIRST_RUN, REPO, Deployment
 
-# Run by test_own.py, in the background; by hand: pytest tests/e2e/own.
+# test_own.py runs these tests in the background. To run them by hand: pytest tests/e2e/own.
 collect_ignore = ["own"]
 
-# A range of its own, so that a demo made by `make up` and the deployment under test live side by side.
+# A separate range, so that a demo of `make up` and the deployment under test can exist at the same time.
 SUBNETWORK_RANGE = "10.144.0.0/20"
 
 
-# Not until the session ends: it is destroyed while programs in the background are still at work.
+# Destroy the deployment at the end of the session, while programs in the background still run.
 @pytest.fixture(scope="package")
 def deployment(local_cloud: None) -> Iterator[Deployment]:
     project = f"mlflow-e2e-{uuid.uuid4().hex[:8]}"
@@ -48,7 +48,7 @@ def deployment(local_cloud: None) -> Iterator[Deployment]:
 
 @pytest.fixture(scope="package")
 def site(deployment: Deployment) -> Deployment:
-    """The deployment after one run of site.yml. That makes all secrets, so it says as much as it can of them."""
+    """Return the deployment after one run of site.yml with -vvv. This run creates all secrets."""
     deployment.playbook("site.yml", "-vvv", log=FIRST_RUN)
     return deployment
 

@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""A control host with systemd: a container that shares this host's network and checkout, with its own Python."""
+"""A control node with systemd: a container with the network and checkout of the host, and a separate Python."""
 
 from __future__ import annotations
 
@@ -18,22 +18,22 @@ from tests import quicker
 from tests.e2e.deployment import BIN, REPO, Deployment
 
 IMAGE = "mlflow-localcloud/debian-13"
-# This host's virtual environment belongs to a Python that the container does not have.
+# The virtual environment of the host needs a Python that the container does not have.
 ENVIRONMENT = "/opt/control-host"
-# Where packages come from here, and whom to trust for it.
+# The package index of the host and its CA certificates.
 INDEX = ("UV_", "SSL_CERT_")
 PASSED = ("GOOGLE_", "CLOUDSDK_", "MLFLOW_GCP_", "ANSIBLE_", "REQUESTS_CA_BUNDLE", "SSL_CERT_", "STORAGE_EMULATOR_HOST")
 
 
 @dataclass
 class ControlHost:
-    """The container, and the deployment that it looks after."""
+    """The container and the deployment that it controls."""
 
     container: Any
     deployment: Deployment
 
     def install(self) -> None:
-        """What pyproject.toml says that a control host needs, as the lock pins it."""
+        """Install the locked dependencies of a control node from pyproject.toml."""
         uv = str(BIN.resolve() / "uv")
         self.run(uv, "venv", "--quiet", "--python", "/usr/bin/python3", ENVIRONMENT)
         self.run(
@@ -50,10 +50,10 @@ class ControlHost:
         )
 
     def run(self, *command: str, check: bool = True) -> str:
-        """What a command prints."""
+        """Run a command; return its output."""
         environment = {k: v for k, v in os.environ.items() if k.startswith(INDEX)}
         environment |= {k: v for k, v in self.deployment.environment.items() if k.startswith(PASSED)}
-        # What is kept for this host's Python is not there.
+        # The container has no files of the cache for the host's Python.
         for name in (quicker.FOLDER, *quicker.ansible()):
             environment.pop(name, None)
         path = f"{ENVIRONMENT}/bin:/usr/bin:/bin:/usr/sbin:/sbin"
@@ -67,13 +67,13 @@ class ControlHost:
         return output
 
     def show(self, unit: str, name: str) -> str:
-        """A property of a unit."""
+        """Return a property of a unit."""
         return self.run("systemctl", "show", "--property", name, "--value", unit).strip()
 
 
 @contextmanager
 def control_host(deployment: Deployment) -> Iterator[ControlHost]:
-    """Boot one, and remove it."""
+    """Boot a control node; remove it at the end."""
     credentials = Path(deployment.environment["GOOGLE_APPLICATION_CREDENTIALS"]).parent
     shared = {str(path) for path in (REPO, BIN.parent.resolve(), deployment.artifacts, credentials)}
     volumes = {path: {"bind": path, "mode": "rw"} for path in shared}
@@ -82,7 +82,7 @@ def control_host(deployment: Deployment) -> Iterator[ControlHost]:
     volumes |= {"/sys/fs/cgroup": {"bind": "/sys/fs/cgroup", "mode": "rw"}}
     container = docker.from_env().containers.run(
         IMAGE,
-        # Nothing that would look after the network, which is this host's.
+        # Start no unit that configures the network, because the container shares the network of the host.
         ["/lib/systemd/systemd", "--unit=basic.target"],
         detach=True,
         network_mode="host",

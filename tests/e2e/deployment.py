@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""A deployment under test: site.yml as a person runs it, in a project that no other deployment uses."""
+"""A deployment under test: a run of site.yml in a project that no other deployment uses."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ from google.oauth2 import service_account
 REPO = Path(__file__).resolve().parents[2]
 BIN = Path(sys.executable).parent
 SCOPES = ["https://www.googleapis.com/auth/cloud-platform"]
-# The name of its log, which is searched for secrets.
+# Name of the log of the first run. A test searches the log for secrets.
 FIRST_RUN = "site-vvv"
 
 CHANGED = re.compile(r"^(\S+)\s+: ok=(\d+)\s+changed=(\d+)\s+unreachable=(\d+)\s+failed=(\d+)", re.MULTILINE)
 
 
 def local_cloud_environment() -> dict[str, str]:
-    """What `make env` prints, as a dictionary on top of this process's environment."""
+    """Return the environment of this process with the output of `make env`."""
     printed = subprocess.run(
         [sys.executable, "-m", "localcloud", "env"], cwd=REPO, check=True, capture_output=True, text=True
     ).stdout
@@ -45,7 +45,7 @@ def local_cloud_environment() -> dict[str, str]:
 
 @dataclass
 class Deployment:
-    """One project of the local cloud and what site.yml made in it."""
+    """A project of the local cloud and its deployment."""
 
     project: str
     artifacts: Path
@@ -66,7 +66,7 @@ class Deployment:
         self.state = self.artifacts / "state" / f"{self.project}-mlflow"
 
     def create_project(self) -> None:
-        """The project itself, and what the deployer's own one needs: some APIs look there whether they are enabled."""
+        """Create the project. Enable the APIs that need to be enabled in the project of the deployer."""
         home = f"v1/projects/{self.credentials.project_id}"
         apis = [f"{name}.googleapis.com" for name in ("cloudresourcemanager", "iam", "servicenetworking")]
         self.call("POST", "serviceusage", f"{home}/services:batchEnable", data=json.dumps({"serviceIds": apis}))
@@ -75,7 +75,7 @@ class Deployment:
     # Ansible
 
     def playbook(self, *arguments: str, check: bool = True, log: str = "playbook") -> subprocess.CompletedProcess[str]:
-        """Runs ansible-playbook; the output is kept as an artifact."""
+        """Run ansible-playbook; keep the output as an artifact."""
         command = [str(BIN / "ansible-playbook"), *arguments, "-e", json.dumps(self.settings)]
         done = subprocess.run(
             command,
@@ -95,7 +95,7 @@ class Deployment:
 
     @cached_property
     def credentials(self) -> service_account.Credentials:
-        """The owner's of the project."""
+        """Return the credentials of the project's owner."""
         return service_account.Credentials.from_service_account_file(
             self.environment["GOOGLE_APPLICATION_CREDENTIALS"], scopes=SCOPES
         )
@@ -105,7 +105,7 @@ class Deployment:
         return google.auth.transport.requests.AuthorizedSession(self.credentials)
 
     def call(self, method: str, api: str, path: str, **options: Any) -> dict[str, Any]:
-        """One REST call; `api` is gcloud's name of the endpoint override."""
+        """Make a REST call. `api` is gcloud's name of the endpoint override."""
         base = self.environment[f"CLOUDSDK_API_ENDPOINT_OVERRIDES_{api.upper()}"]
         answer = self.session.request(method, base + path, timeout=60, **options)
         assert answer.ok, f"{method} {base + path}: {answer.status_code} {answer.text[:2000]}"
@@ -116,7 +116,7 @@ class Deployment:
         return base64.b64decode(answer["payload"]["data"]).decode()
 
     def gcloud(self, *arguments: str) -> Any:
-        """gcloud's own answer as JSON."""
+        """Return the JSON output of gcloud."""
         done = subprocess.run(
             ["gcloud", "--quiet", *arguments, "--format=json"],
             env=self.environment,
@@ -130,7 +130,7 @@ class Deployment:
     # The local cloud
 
     def administer(self, method: str, path: str, **options: Any) -> dict[str, Any]:
-        """One call to the administration of the local cloud."""
+        """Call the administration API of the local cloud."""
         root = self.environment["CLOUDSDK_API_ENDPOINT_OVERRIDES_COMPUTE"].split("/compute/")[0]
         answer = requests.request(method, f"{root}/localcloud/{path}", timeout=10, **options)
         assert answer.ok, f"{method} {path}: {answer.status_code} {answer.text[:2000]}"
@@ -157,7 +157,7 @@ class Deployment:
 
     @property
     def client_environment(self) -> dict[str, str]:
-        """What an MLflow client needs to know."""
+        """Return the variables of an MLflow client."""
         user, password = self.admin
         return {
             "MLFLOW_TRACKING_URI": self.url,
@@ -167,14 +167,14 @@ class Deployment:
         }
 
     def ssh(self, command: str, *, check: bool = True, given: str = "") -> str:
-        """The output of a command on the machine, with the host key checked; `given` is its standard input."""
+        """Run a command on the VM with a checked host key; return its output. `given` is the standard input."""
         done = subprocess.run(
             [
                 *["ssh", "-i", str(self.state / "ssh/id_ed25519"), "-o", "StrictHostKeyChecking=yes"],
                 *["-o", f"UserKnownHostsFile={self.state / 'ssh/known_hosts'}"],
                 *["-o", "BatchMode=yes", "-o", "ConnectTimeout=10", f"deployer@{self.address}", command],
             ],
-            # Never our own, which others have too: ssh would change how it is read, and ansible-playbook refuses that.
+            # Never share the standard input: ssh would make it non-blocking, and ansible-playbook refuses that.
             input=given,
             capture_output=True,
             text=True,
@@ -184,7 +184,7 @@ class Deployment:
         return done.stdout
 
     def wait_until_serving(self, seconds: float = 180) -> None:
-        """Returns when a signed-in search answers, fails after `seconds`."""
+        """Wait until an authenticated search succeeds; fail after `seconds`."""
         deadline = time.monotonic() + seconds
         last = "no answer"
         while time.monotonic() < deadline:
@@ -206,5 +206,5 @@ class Deployment:
 
 
 def changes(output: str) -> dict[str, int]:
-    """Host → number of changed tasks in a play recap."""
+    """Return the number of changed tasks of each host in a play recap."""
     return {host: int(changed) for host, _ok, changed, _unreachable, _failed in CHANGED.findall(output)}

@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""The plan of an empty project, the first run, the second."""
+"""Test the plan of an empty project, the first run and the second run."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import re
 from tests.e2e.deployment import FIRST_RUN, Deployment, changes
 
 SERVICES = ("cloudresourcemanager", "compute", "iam", "secretmanager", "servicenetworking", "sqladmin", "storage")
-# What the machine may read; the certificate authority's key is not among it.
+# Secrets that the VM may read. The key of the CA is not one of them.
 READ = (
     *("admin-password", "certificate", "crypto-kek-passphrase", "database-ca", "database-uri", "flask-secret-key"),
     "webhook-encryption-key",
@@ -18,7 +18,7 @@ PLANNED = re.compile(r"^\+\+\+ after: (.+)$", re.MULTILINE)
 
 
 def resources(project: str) -> list[str]:
-    """All that is made in an empty project, as the plan names it."""
+    """Return all resources of the plan of an empty project."""
     bucket = f"bucket {project}-mlflow-artifacts"
     machine = f"serviceAccount:mlflow-server@{project}.iam.gserviceaccount.com"
     return [
@@ -53,7 +53,7 @@ def enabled(deployment: Deployment) -> set[str]:
 def test_check_mode_prints_the_whole_plan_and_makes_nothing(deployment: Deployment) -> None:
     before = enabled(deployment)
     plan = deployment.playbook("site.yml", "--check", "--diff", log="plan").stdout
-    # A secret is named twice where the plan also shows that something is put into it.
+    # The plan names a secret twice if it also shows a new version.
     assert sorted(set(PLANNED.findall(plan))) == sorted(resources(deployment.project))
     _, _, user = plan.partition("\n+++ after: user mlflow of Cloud SQL instance mlflow-database\n")
     assert "password: (hidden)" in user.partition("\nTASK ")[0]
@@ -64,7 +64,7 @@ def test_check_mode_prints_the_whole_plan_and_makes_nothing(deployment: Deployme
 
 
 def test_the_first_run_starts_one_server(site: Deployment) -> None:
-    """With the credentials as they are, which are new: told of as changed, the other slot would start, too."""
+    """The credentials are new, but the first run must not report a change, because a change starts the other slot."""
     started = site.ssh("systemctl show --property ActiveEnterTimestampMonotonic --value mlflow@blue mlflow@green")
     assert sorted(started.split())[0] == "0"
     assert len(set(started.split())) == 2
@@ -79,7 +79,7 @@ def test_the_first_run_warns_only_of_what_cannot_be_there_yet(site: Deployment) 
 
 
 def test_each_core_has_a_worker_and_jobs_have_no_process(site: Deployment) -> None:
-    """What nobody has set: mlflow_workers is 0, and jobs are off."""
+    """The defaults apply: mlflow_workers is 0, and jobs are off."""
     processes = site.ssh("ps -u mlflow -o args=").splitlines()
     assert len([line for line in processes if "spawn_main" in line]) == int(site.ssh("nproc"))
     assert not [line for line in processes if "huey" in line]

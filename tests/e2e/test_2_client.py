@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""A real MLflow client logs and loads over TLS; bytes land in the bucket, rows in PostgreSQL; nobody else gets in."""
+"""An MLflow client logs and loads over TLS: objects in the bucket, rows in PostgreSQL, no access without a password."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ ROUTES = [
 
 @pytest.fixture(scope="module")
 def run_id(site: Deployment) -> str:
-    """The run that the snippet logs, exactly as it is printed for a person to paste."""
+    """Run the printed snippet unchanged; return the ID of its run."""
     snippet = subprocess.run(
         ["make", "-s", "snippet"], cwd=REPO, env=site.environment, capture_output=True, text=True, timeout=120
     )
@@ -119,7 +119,7 @@ def test_plain_http_only_redirects(site: Deployment) -> None:
 
 
 def test_a_missing_artifact_is_not_found_at_once(site: Deployment) -> None:
-    """It was 500, which clients repeat for minutes."""
+    """The server answered 500, and clients repeat such a request for minutes."""
     url = f"{site.url}/api/2.0/mlflow-artifacts/artifacts/0/{'0' * 32}/artifacts/nope.txt"
     answer = requests.get(url, auth=site.admin, verify=str(site.ca), timeout=60)
     assert answer.status_code == 404

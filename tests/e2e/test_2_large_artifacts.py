@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""Large files go to the bucket and back with MLflow's clients, by each way that the server offers them."""
+"""MLflow clients upload and download large files with each method that the server offers."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.e2e.deployment import BIN, REPO, Deployment
 OLD = "2.22.5"
 LOCK = REPO / "molecule" / "upgrade" / f"requirements-{OLD}.txt"
 MIB = 1024 * 1024
-# Parts of a file begin at 500 MiB by default. Every way is chosen by the client itself where it is not forced.
+# The default minimum for multipart transfers is 500 MiB. The client selects the method unless a variable forces it.
 LOW = {
     "MLFLOW_MULTIPART_UPLOAD_MINIMUM_FILE_SIZE": str(20 * MIB),
     "MLFLOW_MULTIPART_DOWNLOAD_MINIMUM_FILE_SIZE": str(20 * MIB),
@@ -27,7 +27,7 @@ LOW = {
 }
 FORCED = LOW | {"MLFLOW_ENABLE_PROXY_MULTIPART_UPLOAD": "true", "MLFLOW_ENABLE_PROXY_MULTIPART_DOWNLOAD": "true"}
 
-# Logs a file, and loads it again when a folder is given.
+# Log a file; download it if a folder is given.
 CLIENT = """
 import json, sys
 from mlflow.tracking import MlflowClient
@@ -41,7 +41,7 @@ loaded = client.download_artifacts(run, path.rpartition("/")[2], folder) if fold
 print("\\n" + json.dumps({"experiment": experiment, "run": run, "loaded": loaded}))
 """
 
-# Asks for signed URLs of a run and of a model, as clients do that upload and download without the server.
+# Request signed URLs of a run and of a model, as clients for direct transfers do.
 SIGNED_URLS = """
 import json, sys
 from mlflow.tracking import MlflowClient
@@ -67,7 +67,7 @@ print("\\n" + json.dumps(answers))
 
 @pytest.fixture(scope="module")
 def clients() -> dict[str, str]:
-    """Release of MLflow → a Python that has its client. The old one is installed once, from its lock."""
+    """Map a release of MLflow to a Python with its client. The old release is installed once, from its lock."""
     digest = hashlib.sha256(LOCK.read_bytes()).hexdigest()[:12]
     venv = REPO / ".cache" / "clients" / f"{OLD}-{digest}"
     python = venv / "bin" / "python"
@@ -80,7 +80,7 @@ def clients() -> dict[str, str]:
 
 
 def run_client(site: Deployment, python: str, program: str, *arguments: str, settings: dict[str, str]) -> dict:  # type: ignore[type-arg]
-    """What the program prints in its last line."""
+    """Run a program; return the JSON of its last line."""
     environment = {name: value for name, value in site.environment.items() if not name.startswith("MLFLOW_MULTIPART")}
     environment |= site.client_environment | {"MLFLOW_DISABLE_TELEMETRY": "true"} | settings
     done = subprocess.run(
@@ -91,7 +91,7 @@ def run_client(site: Deployment, python: str, program: str, *arguments: str, set
 
 
 def make_file(path: Path, size: int) -> str:
-    """Make a file of zeros with another byte in each 10 MiB, so that parts cannot change places; return its MD5."""
+    """Create a file of zeros with a different byte in each 10 MiB, to detect swapped parts; return its MD5."""
     digest = hashlib.md5(usedforsecurity=False)
     with path.open("wb") as file:
         file.truncate(size)
@@ -107,7 +107,7 @@ def make_file(path: Path, size: int) -> str:
 def log_and_load(
     site: Deployment, python: str, folder: Path, size: int, settings: dict[str, str], *, load: bool
 ) -> None:
-    """Log a file, compare the object in the bucket with it, load it again, and delete it."""
+    """Log a file, compare the object in the bucket, download the file, and delete the object."""
     path = folder / f"{size // MIB}.bin"
     digest = make_file(path, size)
     downloads = folder / "downloads"
@@ -130,23 +130,23 @@ def log_and_load(
 def test_files_above_the_threshold(
     site: Deployment, clients: dict[str, str], client: str, settings: dict[str, str], tmp_path: Path
 ) -> None:
-    """The server offers uploads in parts that it cannot sign; clients failed where they now use the server."""
+    """Clients failed because the server offered multipart uploads that it cannot sign. They use the server now."""
     log_and_load(site, clients[client], tmp_path, 24 * MIB, settings, load=True)
 
 
 def test_a_file_of_600_mb_with_default_settings(site: Deployment, clients: dict[str, str], tmp_path: Path) -> None:
-    """Every file of 500 MiB and more failed with "501 … Uploads in parts are off", and the run had no model."""
+    """Files from 500 MiB failed with "501 … Uploads in parts are off", and the run had no model."""
     log_and_load(site, clients["newest"], tmp_path, 600 * MIB, {}, load=False)
 
 
 def test_signed_urls_are_declined(site: Deployment, clients: dict[str, str], tmp_path: Path) -> None:
-    """Clients use another way after a 400 or a 501; on other errors they retry for minutes or fail."""
+    """Clients use another method after a 400 or a 501. After other errors they retry for minutes or fail."""
     (tmp_path / "small.txt").write_text("small")
     done = run_client(site, clients["newest"], CLIENT, str(tmp_path / "small.txt"), "", settings=LOW)
     answers = run_client(site, clients["newest"], SIGNED_URLS, done["experiment"], done["run"], settings=LOW)
     status, capabilities = answers.pop("capabilities")
     assert status == 200
-    # One that is new needs a test here.
+    # A new capability needs a test here.
     assert {name for name in capabilities if "multipart" in name or "presigned" in name} == {
         "multipart_uploads_enabled",
         "multipart_downloads_enabled",

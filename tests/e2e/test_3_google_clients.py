@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""Clients that nobody here wrote see what site.yml made; what they change is seen as drift and put back."""
+"""Google's own clients read the resources of site.yml. Changes with these clients are detected and reverted."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def test_a_source_range_added_by_gcloud_is_drift_and_put_back(site: Deployment) 
 
 
 def test_the_plan_is_empty_after_all_that(site: Deployment) -> None:
-    """Of the whole, the machine too; gcloud or not."""
+    """The plan includes the VM, after changes with and without gcloud."""
     plan = site.playbook("site.yml", "--check", "--diff", log="plan-after-gcloud").stdout
     assert changes(plan) == {"localhost": 0, "mlflow-server": 0}
 

@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""What can be reached from where, and where passwords must not be found."""
+"""Test the network exposure of the deployment, and that no password is stored or logged in a wrong place."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ import pytest
 from localcloud.engine.nft_network import Outsider, outsider
 from tests.e2e.deployment import FIRST_RUN, REPO, Deployment
 
-# Well-known ones, and those that MLflow, databases, proxies, exporters and debuggers like to have.
+# Well-known ports, and the usual ports of MLflow, databases, proxies, exporters and debuggers.
 PORTS = [*range(1, 1025), 2375, 2376, 3000, 3306, 5000, 5001, 5432, 5678, 6379, 8000, 8080, 8443, 8888, 9090, 9100]
-# All at once, since a packet that is dropped is waited for: prints which of the ports a connection can be made to.
+# Print the open ports. The scan is parallel, because each dropped packet costs a timeout.
 SCAN = """
 import asyncio, json, sys
 
@@ -75,7 +75,7 @@ def test_postgresql_is_unreachable_from_outside_the_vpc(site: Deployment, strang
 
 
 def test_mlflow_checks_whom_it_sends_the_database_password_to(site: Deployment) -> None:
-    # The launcher sets these for the processes below it.
+    # The launcher sets these variables for its child processes.
     environment = site.ssh("sudo sh -c 'for p in $(pgrep -u mlflow); do cat /proc/$p/environ; done'").split("\0")
     assert "sslmode=verify-ca" in "".join(line for line in environment if line.startswith("MLFLOW_BACKEND_STORE_URI="))
     found = [line.partition("=")[2] for line in environment if line.startswith("PGSSLROOTCERT=")]
@@ -113,7 +113,7 @@ def test_no_password_where_it_does_not_belong(site: Deployment) -> None:
         ),
     }
     logs = {path.name: path.read_text() for path in site.artifacts.glob("*.log")}
-    # The run that made the passwords is among them, and said what it gave to each module.
+    # The logs include the run that generated the passwords and printed the arguments of each module.
     first = [text for name, text in logs.items() if name.startswith(f"{FIRST_RUN}-")]
     assert len(first) == 1
     assert "password: VALUE_SPECIFIED_IN_NO_LOG_PARAMETER" in first[0]

@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""A person signs in with a browser and sees a logged run."""
+"""A user signs in with a browser and sees a logged run."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ QUIET += ["--disable-component-update", "--disable-sync"]
 
 @pytest.fixture
 def chromium() -> str:
-    """The one that scripts/install.sh provides."""
+    """Return the browser that scripts/install.sh installs."""
     found = subprocess.run([REPO / "scripts/browser.sh"], capture_output=True, text=True)
     assert found.returncode == 0, found.stderr
     return found.stdout.strip()
@@ -43,7 +43,7 @@ def test_sign_in_and_see_the_run(
     user, password = site.admin
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=QUIET)
-        # Every other client here checks the deployment's own authority; Chromium would want it in a system store.
+        # Ignore certificate errors, because Chromium accepts the deployment's CA only from a system store.
         stranger = browser.new_context(ignore_https_errors=True).new_page()
         with pytest.raises(Error, match="ERR_INVALID_AUTH_CREDENTIALS"):
             stranger.goto(site.url)
@@ -60,7 +60,7 @@ def test_sign_in_and_see_the_run(
 
 @pytest.fixture
 def notebook() -> Iterator[Callable[[str], str]]:
-    """A page of another origin, as a notebook server on the user's own machine has it; the function returns its URL."""
+    """Serve a page of another origin, as a notebook server does; return a function that returns its URL."""
     body = b""
 
     class Notebook(BaseHTTPRequestHandler):
@@ -87,7 +87,7 @@ def notebook() -> Iterator[Callable[[str], str]]:
 def test_notebooks_show_the_trace_view_and_no_other_page(
     site: Deployment, chromium: str, notebook: Callable[[str], str]
 ) -> None:
-    """MLflow embeds its trace view in notebooks, whose origin is another one; the browser refused to show it."""
+    """MLflow embeds its trace view in notebooks, which have another origin. The browser refused to show it."""
     shown = f"{site.url}/static-files/lib/notebook-trace-renderer/index.html?trace_id=tr-1&experiment_id=0"
     refused = [f"{site.url}/", f"{site.url}/health", f"{site.url}/static-files/lib/notebook-trace-renderer/"]
     user, password = site.admin

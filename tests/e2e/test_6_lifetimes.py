@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""Machines come and go; address, runs, artifacts, users, their permissions and trust stay."""
+"""Address, runs, artifacts, users, permissions and trust outlive a VM."""
 
 from __future__ import annotations
 
@@ -38,12 +38,12 @@ def assert_run(run_id: str, name: str) -> None:
 
 
 def ask(site: Deployment, path: str, body: dict[str, Any], user: tuple[str, str]) -> requests.Response:
-    """Posts to MLflow's API as a user."""
+    """Send a request to MLflow's API as a user."""
     return requests.post(f"{site.url}/api/{path}", json=body, auth=user, verify=str(site.ca), timeout=30)
 
 
 def make_ada(site: Deployment) -> str:
-    """A user, and an experiment that she may write to though it is not hers; its ID."""
+    """Create a user and an experiment of the administrator that she may edit; return its ID."""
     user = {"username": ADA[0], "password": ADA[1]}
     experiment = mlflow.create_experiment("ada-may-write")
     grant = {"username": ADA[0], "resource_type": "experiment", "resource_id": experiment, "permission": "EDIT"}
@@ -54,7 +54,7 @@ def make_ada(site: Deployment) -> str:
 
 
 def assert_ada_writes_only_to(site: Deployment, experiment: str) -> None:
-    """She reads everything, as everybody does; writing takes the permission."""
+    """Assert that the user reads every experiment and writes only to the permitted one."""
     other = mlflow.get_experiment_by_name("lifetimes").experiment_id
     assert ask(site, "2.0/mlflow/runs/search", {"experiment_ids": [other]}, ADA).status_code == 200
     assert ask(site, "2.0/mlflow/runs/create", {"experiment_id": other}, ADA).status_code == 403
@@ -62,7 +62,7 @@ def assert_ada_writes_only_to(site: Deployment, experiment: str) -> None:
 
 
 def act(site: Deployment, verb: str) -> None:
-    """Starts, stops or resets the machine and waits for the operation."""
+    """Start, stop or reset the VM and wait for the operation."""
     operation = site.call("POST", "compute", f"{INSTANCE.format(project=site.project)}/{verb}")
     wait_for(site, operation["name"])
 

@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""New secrets while clients are at work: no request fails, the old ones are refused afterwards."""
+"""Rotate secrets while clients work: no request fails, and the old secrets are refused afterwards."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ ANNOUNCED = "Change over now"
 RINGS = ("mlflow-webhook-encryption-key", "mlflow-crypto-kek-passphrase")
 SECRETS = ("mlflow-database-uri", "mlflow-admin-password", "mlflow-flask-secret-key", *RINGS, "mlflow-certificate")
 WEBHOOKS = "/api/2.0/mlflow/webhooks"
-# The same as root, for a URI on standard input, which is neither argument nor environment.
+# Run SQL as root with a URI from standard input, which no process list or environment shows.
 SQL = """
 import subprocess, sys
 uri = sys.stdin.readline().strip().replace('postgresql+psycopg2', 'postgresql')
@@ -51,7 +51,7 @@ done = subprocess.run(['/opt/mlflow/current/bin/python', '-c', code], input=uri 
 
 @dataclass
 class Form:
-    """MLflow's sign-up form as the administrator's browser has it open: its cookie, and the token in the page."""
+    """MLflow's sign-up form as open in the administrator's browser: the cookie, and the token in the page."""
 
     site: Deployment
     browser: requests.Session = field(default_factory=requests.Session)
@@ -74,14 +74,14 @@ class Form:
             "POST",
             "/api/2.0/mlflow/users/create-ui",
             data={"csrf_token": token, "username": user, "password": PASSWORD},
-            # As a browser does; over TLS the server wants it.
+            # The server requires this header over TLS. A browser sends it.
             headers={"Referer": f"{self.site.url}/signup"},
         )
 
 
 @dataclass
 class Rotation:
-    """One rotation and what clients saw of it."""
+    """A rotation and the results of the clients."""
 
     output: str
     before: dict[str, str]
@@ -95,7 +95,7 @@ class Rotation:
 def play(
     site: Deployment, log: Path, *arguments: str, kill_at: str = "", settings: dict[str, Any] | None = None
 ) -> subprocess.Popen[bytes]:
-    """Runs the playbook into a file that others can watch. Ends it with SIGKILL when its output names `kill_at`."""
+    """Run the playbook with its output in a file. Kill it when the output contains `kill_at`."""
     given = site.settings | {"rotate_admin_password_overlap": 15} | (settings or {})
     command = [str(BIN / "ansible-playbook"), "playbooks/rotate.yml", "-e", json.dumps(given), *arguments]
     with log.open("wb") as output:
@@ -112,7 +112,7 @@ def play(
 
 
 def rotate(site: Deployment, log: Path, *arguments: str, **options: Any) -> str:
-    """Runs the playbook to its good end."""
+    """Run the playbook and assert that it succeeds; return its output."""
     done = play(site, log, *arguments, **options)
     output = log.read_text()
     assert done.returncode == 0, output[-6000:]
@@ -120,7 +120,7 @@ def rotate(site: Deployment, log: Path, *arguments: str, **options: Any) -> str:
 
 
 def certificate(site: Deployment) -> x509.Certificate:
-    """What the server shows, checked against the authority that clients have."""
+    """Return the certificate of the server, verified with the CA of the clients."""
     context = ssl.create_default_context(cafile=str(site.ca))
     with (
         socket.create_connection((site.address, 443), timeout=10) as plain,
@@ -132,7 +132,7 @@ def certificate(site: Deployment) -> x509.Certificate:
 
 
 def sql(site: Deployment, uri: str, query: str) -> str:
-    """What PostgreSQL answers on the machine to the user of a URI, errors included."""
+    """Return the output of PostgreSQL for the user of a URI, including errors."""
     machine = ["ssh", "-i", str(site.state / "ssh/id_ed25519"), "-o", "BatchMode=yes"]
     machine += ["-o", f"UserKnownHostsFile={site.state / 'ssh/known_hosts'}", f"deployer@{site.address}"]
     command = [*machine, f'sudo python3 -c "{SQL}"']
@@ -140,7 +140,7 @@ def sql(site: Deployment, uri: str, query: str) -> str:
 
 
 def status(site: Deployment, password: str) -> int:
-    """How the server answers the administrator with a password."""
+    """Return the HTTP status of an administrator request with a password."""
     answer = requests.get(
         f"{site.url}/api/2.0/mlflow/users/get",
         params={"username": "admin"},
@@ -152,13 +152,13 @@ def status(site: Deployment, password: str) -> int:
 
 
 def admin(site: Deployment, method: str, path: str, **options: Any) -> requests.Response:
-    """A request of the administrator's."""
+    """Send a request as the administrator."""
     return requests.request(method, site.url + path, auth=site.admin, verify=str(site.ca), timeout=30, **options)
 
 
 @contextlib.contextmanager
 def clients(site: Deployment, results: dict[str, Any]) -> Iterator[None]:
-    """Clients of a user with a password of her own, at work all the while; and two that never try again."""
+    """Run clients of a separate user during the block. Two of them never retry a request."""
     target = Target(site.url, site.ca, PASSWORD, USER)
     with (
         background("load", target, 900) as load,
@@ -183,7 +183,7 @@ def assert_nothing_was_lost(results: dict[str, Any]) -> None:
 
 @contextlib.contextmanager
 def administrator(site: Deployment, log: Path, results: dict[str, Any]) -> Iterator[None]:
-    """A client of the administrator's, who takes the new password when the rotation announces it."""
+    """Run a client of the administrator, which switches to the new password when the rotation announces it."""
     stop = threading.Event()
     results.update({"before": 0, "after": 0, "failures": []})
 
@@ -217,7 +217,7 @@ def administrator(site: Deployment, log: Path, results: dict[str, Any]) -> Itera
 
 @pytest.fixture(scope="module")
 def rotated(site: Deployment) -> Rotation:
-    """Everything is rotated while clients are at work."""
+    """Rotate all secrets while clients work."""
     made = requests.post(
         f"{site.url}/api/2.0/mlflow/users/create",
         json={"username": USER, "password": PASSWORD},
@@ -262,7 +262,7 @@ def test_the_old_database_password_is_refused(site: Deployment, rotated: Rotatio
 def test_the_old_administrators_password_is_refused_by_every_process(site: Deployment, rotated: Rotation) -> None:
     old = rotated.before["mlflow-admin-password"]
     assert {status(site, site.admin[1]) for _ in range(10)} == {200}
-    # After some tries the address has to wait.
+    # The rate limit applies after some attempts.
     assert {status(site, old) for _ in range(20)} <= {401, 429}
     assert {status(site, site.admin[1]) for _ in range(5)} == {200}
 
@@ -280,7 +280,7 @@ def test_forms_are_signed_with_the_new_key(site: Deployment, rotated: Rotation) 
 
 
 def test_what_the_old_key_signed_is_refused(site: Deployment, rotated: Rotation) -> None:
-    """The cookie of a form that was open before, and its token beside a new cookie; a new form works."""
+    """The cookie of an open form and its token with a new cookie are refused. A new form works."""
     old, new = rotated.form, Form(site)
     for form, token in ((old, old.token), (old, new.token), (new, old.token)):
         answer = form.send("heidi", token)
@@ -290,7 +290,7 @@ def test_what_the_old_key_signed_is_refused(site: Deployment, rotated: Rotation)
 
 
 def test_stored_secrets_are_under_the_new_keys(site: Deployment, rotated: Rotation) -> None:
-    """Every process lists a webhook with a secret, and no row needs an earlier key."""
+    """Every process can list a webhook with a secret, and no row needs a former key."""
     assert {admin(site, "GET", WEBHOOKS).status_code for _ in range(20)} == {200}
     found = json.loads(site.ssh("sudo python3 /opt/mlflow/libexec/encryption.py check"))
     assert found["webhooks"] == {"current": 1, "earlier": [], "unreadable": []}
@@ -329,11 +329,11 @@ def test_a_certificate_of_somebody_elses_is_not_replaced(site: Deployment, tmp_p
 
 
 def test_killed_and_run_again(site: Deployment, rotated: Rotation, tmp_path: Path) -> None:
-    """At no point is the server without a password that works, and the next run leaves one valid password."""
+    """The server always has a valid password, and the next run leaves one valid password."""
     what = {"rotate_what": ["database_password"], "rotate_old_versions": "destroyed"}
     old, results = site.secret("mlflow-database-uri"), dict[str, Any]()
     with clients(site, results):
-        # Both users have passwords then, the machine has the new one, and the server may have either.
+        # At this time both users have passwords, the VM has the new one, and the server may use either.
         killed = play(site, tmp_path / "killed.log", kill_at="rotate : Let MLflow take the credentials]", settings=what)
         assert killed.returncode == -signal.SIGKILL
         middle = site.secret("mlflow-database-uri")
@@ -346,7 +346,7 @@ def test_killed_and_run_again(site: Deployment, rotated: Rotation, tmp_path: Pat
 
 
 def trusts(site: Deployment, authority: Path) -> bool:
-    """Whether a client that knows these authorities accepts the server."""
+    """Return whether a client with these CA certificates accepts the server."""
     try:
         return requests.get(f"{site.url}/health", verify=str(authority), timeout=30).ok
     except requests.exceptions.SSLError:
@@ -354,7 +354,7 @@ def trusts(site: Deployment, authority: Path) -> bool:
 
 
 def test_another_authority_comes_before_its_certificate(site: Deployment, rotated: Rotation, tmp_path: Path) -> None:
-    """As docs/operations.md has it: clients have time to learn of it."""
+    """Follow docs/operations.md: clients receive the new CA before the server uses its certificate."""
     old, both = tmp_path / "old.pem", tmp_path / "both.pem"
     old.write_bytes(site.ca.read_bytes())
     site.gcloud("secrets", "delete", "mlflow-ca")

@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""Backups that restore: what was damaged is as it was, and a drill that leaves nothing behind."""
+"""A restore recovers damaged data, and a restore drill leaves no resources."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ ADA = ("ada-of-the-backup", "a-long-password-of-ada")
 
 @pytest.fixture(autouse=True)
 def client(site: Deployment, monkeypatch: pytest.MonkeyPatch) -> None:
-    """MLflow's client is that of this deployment."""
+    """Configure MLflow's client for this deployment."""
     for name, value in site.client_environment.items():
         monkeypatch.setenv(name, value)
     mlflow.set_tracking_uri(site.url)
@@ -47,14 +47,14 @@ def content(site: Deployment, kind: str, name: str) -> bytes:
 
 
 def artifacts(site: Deployment) -> dict[str, str]:
-    """Name → SHA-256 of the bytes, downloaded."""
+    """Download the artifacts; map each name to the SHA-256 of its bytes."""
     return {
         found["name"]: hashlib.sha256(content(site, "artifacts", found["name"])).hexdigest() for found in objects(site)
     }
 
 
 def runs(site: Deployment) -> list[Any]:
-    """Everything that MLflow tells of all runs, deleted ones too, in a settled order."""
+    """Return all data of all runs in a fixed order, including deleted runs."""
     api = mlflow.MlflowClient()
     experiments = [found.experiment_id for found in api.search_experiments(view_type=mlflow.entities.ViewType.ALL)]
     found = api.search_runs(experiments, run_view_type=mlflow.entities.ViewType.ALL, max_results=5000)
@@ -91,7 +91,7 @@ def listed_backup_runs(site: Deployment) -> list[dict[str, Any]]:
 
 @dataclass
 class Point:
-    """What there was when the backup was made."""
+    """The data at the time of the backup."""
 
     runs: list[Any]
     artifacts: dict[str, str]
@@ -99,13 +99,13 @@ class Point:
 
     @property
     def first(self) -> str:
-        """The run that is damaged."""
+        """The run that the test damages."""
         return str(next(run for run in self.runs if run["data"]["tags"].get("kept") == "0")["info"]["run_id"])
 
 
 @pytest.fixture(scope="module")
 def point(site: Deployment) -> Point:
-    """A deployment with runs, artifacts and a user, and a backup of it."""
+    """Create runs, artifacts and a user, and make a backup."""
     with pytest.MonkeyPatch.context() as patch:
         for name, value in site.client_environment.items():
             patch.setenv(name, value)
@@ -126,7 +126,7 @@ def point(site: Deployment) -> Point:
         )
         assert created.ok, created.text
         before = runs(site)
-        # As a run that was killed leaves it: a backup of the database, older than what is counted, without a record.
+        # The state after a killed run: a database backup without a record, older than the row counts.
         path = f"v1/projects/{site.project}/instances/mlflow-database/backupRuns"
         site.call("POST", "sql", path, data=json.dumps({"description": f"mlflow backup {NAME}"}))
         done = site.playbook("playbooks/backup.yml", "-e", f"backup_name={NAME}", log="backup")
@@ -143,7 +143,7 @@ def test_a_backup_says_what_it_has(site: Deployment, point: Point) -> None:
     assert made["artifacts"]["objects"] == len(point.artifacts)
     assert made["rows"]["before"]["mlflow"]["tables"]["runs"][0] == len(point.runs)
     assert made["rows"]["before"] == made["rows"]["after"]
-    # The only one: what the killed run left is gone.
+    # The database backup of the killed run is deleted, so only one is found.
     named = [run for run in listed_backup_runs(site) if run["description"] == f"mlflow backup {NAME}"]
     assert [run["id"] for run in named] == [made["database"]["backup"]]
     assert made["release"]["version"] == mlflow.__version__
@@ -210,7 +210,7 @@ def test_refused_before_anything_changes(site: Deployment, point: Point, case: s
 
 @pytest.fixture
 def nothing_left(site: Deployment) -> Iterator[None]:
-    """Instances, buckets and notes on the control host are afterwards what they were before."""
+    """Assert that the test leaves no instances, buckets or records on the control node."""
     there = instances(site), buckets(site)
     yield
     assert (instances(site), buckets(site)) == there
@@ -219,7 +219,7 @@ def nothing_left(site: Deployment) -> Iterator[None]:
 
 @pytest.mark.usefixtures("nothing_left")
 def test_a_drill_restores_and_measures(site: Deployment, point: Point) -> None:
-    # As a drill that was killed leaves it.
+    # The state after a killed drill.
     left = f"{site.project}-drill-left"
     site.call("POST", "storage", "b", params={"project": site.project}, data=json.dumps({"name": left}))
     (site.state / "throwaway-drill.json").write_text(json.dumps({"instance": "mlflow-drill-left", "bucket": left}))
@@ -234,7 +234,7 @@ def test_a_drill_restores_and_measures(site: Deployment, point: Point) -> None:
 
 @contextmanager
 def forged(site: Deployment, made: dict[str, Any]) -> Iterator[str]:
-    """A backup that has another record; the name of it."""
+    """Create a backup with a changed record; yield its name."""
     name = quote(f"backups/{made['name']}/backup.json", safe="")
     upload = site.environment["CLOUDSDK_API_ENDPOINT_OVERRIDES_STORAGE"].replace("/storage/", "/upload/storage/")
     answer = site.session.post(
@@ -309,7 +309,7 @@ def test_a_restore_brings_everything_back(site: Deployment, point: Point) -> Non
     (replaced,) = [name for name in backup_runs(site) if name.startswith("mlflow backup before-restore-")]
     assert f"To take it back: -e backup_name={replaced.removeprefix('mlflow backup ')} -e {confirm}" in said
     assert not (site.state / "restore.json").exists()
-    # What was replaced is the newest by far, and not what a restore without a name would go back to.
+    # The backup of the replaced state is the newest one. A restore without a name must not select it.
     done = site.playbook("playbooks/restore.yml", "--check", log="restore-newest")
     assert f"would go back to backup {NAME}" in " ".join(done.stdout.split())
 

@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""The doctor finds nothing on a healthy deployment, and each real ill by its name; MLflow's own demo passes."""
+"""The doctor finds no failure on a healthy deployment, and each injected failure. MLflow's own demo passes."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ from tests.e2e.deployment import Deployment, changes
 MARK = "mlops.mlflow_gcp.doctor"
 RULE = "projects/{project}/global/firewalls/mlflow-allow-https"
 BACKUPS = "v1/projects/{project}/instances/mlflow-database/backupRuns"
-# The local cloud's machines have no time service; where the host has one, their clocks count as synchronised.
+# The VMs of the local cloud have no time service. Their clocks count as synchronised if the host has one.
 KNOWN = {"clock"}
-# The slow ones, where they are not what a test is about.
+# Slow checks, which most tests skip.
 SLOW = ["run", "artifact", "drift"]
 
 Rows = dict[str, dict[str, Any]]
 
 
 def examine(site: Deployment, *, skip: list[str] = SLOW, check: bool = False, **settings: Any) -> tuple[int, Rows, str]:
-    """Exit code, rows and what was printed."""
+    """Run the doctor; return the exit code, the check results and the output."""
     output = site.artifacts / "doctor.json"
     output.unlink(missing_ok=True)
     given = {
@@ -54,7 +54,7 @@ def ill(rows: Rows) -> set[str]:
 
 @pytest.fixture(scope="module")
 def healthy(site: Deployment) -> Deployment:
-    """The deployment, with a backup of today."""
+    """Return the deployment with a backup of today."""
     runs = BACKUPS.format(project=site.project)
     if not any(run["status"] == "SUCCESSFUL" for run in site.call("GET", "sql", runs).get("items", [])):
         site.call("POST", "sql", runs, data=json.dumps({"description": "for the doctor"}))
@@ -78,7 +78,7 @@ def marked_runs(site: Deployment) -> list[dict[str, Any]]:
 
 
 def test_a_healthy_deployment_passes_and_nothing_is_left(healthy: Deployment, monkeypatch: pytest.MonkeyPatch) -> None:
-    # Away from UTC, where a clock that is read wrongly is hours off.
+    # In a time zone with an offset, where a wrong conversion of the time causes a large skew.
     monkeypatch.setitem(healthy.environment, "TZ", "Asia/Kolkata")
     code, rows, output = examine(healthy, skip=[])
     assert code == 0, output[-3000:]
@@ -89,7 +89,7 @@ def test_a_healthy_deployment_passes_and_nothing_is_left(healthy: Deployment, mo
     assert all(row["remedy"] == "" for row in rows.values() if row["state"] == "ok")
     assert changes(output) == {"localhost": 0, "mlflow-server": 0}
     assert {run["info"]["lifecycle_stage"] for run in marked_runs(healthy)} == {"deleted"}
-    # The artifact neither; a noncurrent version of it is the bucket's lifecycle's to remove.
+    # The artifact is deleted, too. The lifecycle rule of the bucket removes its noncurrent version.
     bucket = f"{healthy.project}-mlflow-artifacts"
     objects = healthy.call("GET", "storage", f"b/{bucket}/o").get("items", [])
     assert [each["name"] for each in objects if each["name"].endswith("doctor.bin")] == []
@@ -122,7 +122,7 @@ def test_check_mode_writes_nothing(healthy: Deployment) -> None:
     assert changes(output) == {"localhost": 0, "mlflow-server": 0}
 
 
-# The ills
+# Failures
 
 
 @contextmanager
@@ -137,7 +137,7 @@ def server_stopped(site: Deployment) -> Iterator[None]:
 
 @contextmanager
 def disk_full(site: Deployment) -> Iterator[None]:
-    """A small disk of its own, so that nothing else suffers."""
+    """A separate small disk, so that no other program is affected."""
     site.ssh("sudo mkdir -p /mnt/doctor && sudo mount -t tmpfs -o size=32M tmpfs /mnt/doctor")
     site.ssh("sudo fallocate --length 30M /mnt/doctor/full")
     try:
@@ -173,7 +173,7 @@ with engine.begin() as connection:
 """
 
 
-# The workers that have answered a search, of all that there are.
+# Print for each worker whether it has answered a search.
 ANSWERED = """
 for worker in $(pgrep --uid mlflow --full multiprocessing.spawn); do
   sudo journalctl --quiet _PID=$worker --output cat | grep -q 'experiments/search.* 200' && echo yes || echo no
@@ -182,7 +182,7 @@ done
 
 
 def let_every_worker_answer(site: Deployment) -> None:
-    """A worker looks at the schema at its first search; what has answered one goes on with any."""
+    """Make every worker read the schema with its first search, because it does not read the schema again."""
     for _ in range(60):
         site.ssh("sudo python3 /opt/mlflow/libexec/ready.py")
         answered = site.ssh(ANSWERED).split()
@@ -298,7 +298,7 @@ def test_a_machine_that_is_off_leaves_the_rest_examined(healthy: Deployment) -> 
 
 
 class Osv(BaseHTTPRequestHandler):
-    """A service that knows one vulnerability, of MLflow."""
+    """A fake OSV service that knows one vulnerability, of MLflow."""
 
     asked: ClassVar[dict[str, str]] = {}
 
@@ -321,7 +321,7 @@ class Osv(BaseHTTPRequestHandler):
         self.answer({"aliases": ["CVE-2026-4711"], "database_specific": {"severity": "HIGH"}})
 
     def log_message(self, *_: Any) -> None:
-        """Quiet."""
+        """Log nothing."""
 
 
 def test_known_vulnerabilities_of_what_is_installed(healthy: Deployment) -> None:

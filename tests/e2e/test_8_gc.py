@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""Deleted runs are purged for good: rows and objects of the bucket.
+"""Purge deleted runs permanently: their rows, and their objects in the bucket.
 
 There was no way to purge deleted runs without reading the database password by hand.
 """
@@ -38,13 +38,13 @@ def log(client: mlflow.MlflowClient, experiment: str) -> str:
 
 
 def objects(site: Deployment, prefix: str) -> list[str]:
-    """The names of the live objects under a prefix."""
+    """Return the names of the live objects with a prefix."""
     found = site.call("GET", "storage", f"b/{site.project}-mlflow-artifacts/o", params={"prefix": prefix})
     return [each["name"] for each in found.get("items", [])]
 
 
 def purge(site: Deployment, *arguments: str, **settings: Any) -> tuple[int, int, str]:
-    """Exit code, changes and the output in one line."""
+    """Run the purge; return the exit code, the changes and the output on one line."""
     done = site.playbook("playbooks/gc.yml", "-e", json.dumps(settings), *arguments, check=False, log="gc")
     return done.returncode, sum(changes(done.stdout).values()), " ".join(done.stdout.split())
 
@@ -56,7 +56,7 @@ def test_deleted_runs_are_purged_with_their_objects(site: Deployment, client: ml
     client.delete_run(young)
     password = site.secret("mlflow-database-uri").partition("://")[2].partition("@")[0].partition(":")[2]
 
-    # Nothing is as old as the default demands; a named run that is too young is refused.
+    # No run reaches the default minimum age. A named run that is too young is refused.
     assert f"run {purged}" not in purge(site, "--check")[2]
     code, changed, said = purge(site, gc_run_ids=[purged])
     assert (code, changed) == (2, 0)
@@ -83,7 +83,7 @@ def test_deleted_runs_are_purged_with_their_objects(site: Deployment, client: ml
     code, changed, said = purge(site, **named)
     assert (code, changed) == (0, 0), said[-3000:]
 
-    # The experiment goes with its runs, and the young run's objects are gone by then without harm.
+    # The experiment is purged with its runs. Objects of the young run that are already deleted cause no error.
     site.call(
         "DELETE", "storage", f"b/{site.project}-mlflow-artifacts/o/{experiment}%2F{young}%2Fartifacts%2Fnotes%2Fa.txt"
     )

@@ -1,8 +1,8 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""Bad input leaves a working site as it is.
+"""Bad input does not change a working site.
 
-tests/localcloud/playbooks/test_bad_input.py has the rest, in an empty project.
+tests/localcloud/playbooks/test_bad_input.py has the other cases, in an empty project.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ def test_bad_setting(site: Deployment, case: str) -> None:
     settings, words = CASES[case]
     done = site.playbook("site.yml", "-e", json.dumps(settings), check=False, log="bad-input")
     assert done.returncode != 0
-    said = " ".join(done.stdout.split())  # the callback folds long lines
+    said = " ".join(done.stdout.split())  # The callback folds long lines.
     assert next(iter(settings)) in said
     assert words in said
     assert changes(done.stdout) == {"localhost": 0}

@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""What all runs of ansible-playbook in a test session would repeat, and is done once (docs/decisions says why)."""
+"""Caches that all runs of ansible-playbook in a test session share. docs/decisions/ has the reasons."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ FOLDER = "MLFLOW_GCP_TEST_QUICKER"
 
 
 def environment(folder: Path) -> dict[str, str]:
-    """Variables that have every ansible-playbook and every Python keep there what they pack and compile."""
+    """Return variables that make every ansible-playbook and every Python use the caches in this folder."""
     for name in ("packed", "compiled"):
         (folder / name).mkdir()
     path = [str(HERE / "python"), *filter(None, [os.environ.get("PYTHONPATH")])]
@@ -20,5 +20,5 @@ def environment(folder: Path) -> dict[str, str]:
 
 
 def ansible() -> dict[str, str]:
-    """Those of them that are settings of Ansible."""
+    """Return the variables that Ansible reads."""
     return {"ANSIBLE_CALLBACK_PLUGINS": str(HERE / "callback"), "ANSIBLE_CALLBACKS_ENABLED": "packed"}

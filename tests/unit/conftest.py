@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""No unit test waits, reaches a network, or sees the environment of the person who runs it."""
+"""Isolate unit tests from time, from the network and from the user's environment."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(autouse=True)
 def _no_background_lookup(monkeypatch: pytest.MonkeyPatch) -> None:
-    """google-auth's look-up of allowed locations would come from a thread, in the middle of the next test's script."""
+    """Disable google-auth's lookup of allowed locations. Its thread would send requests during the next test."""
     monkeypatch.setattr(_regional_access_boundary_utils._RegionalAccessBoundaryRefreshThread, "run", lambda _: None)
 
 
 @pytest.fixture(autouse=True)
 def clock(monkeypatch: pytest.MonkeyPatch) -> FakeClock:
-    """The clock of every client made in the test."""
+    """Return the clock of every client in the test."""
     fake = FakeClock()
     monkeypatch.setattr(_client, "Clock", lambda: fake)
     return fake
@@ -37,12 +37,12 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> FakeClock:
 
 @pytest.fixture
 def cloud() -> Iterator[Cloud]:
-    """Google, scripted."""
+    """Return a scripted Google."""
     with scripted() as script:
         yield Cloud(script)
 
 
 @pytest.fixture
 def play(capsys: pytest.CaptureFixture[str]) -> Play:
-    """Runs a module."""
+    """Return a function that runs a module."""
     return Play(capsys)

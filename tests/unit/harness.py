@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""Google, scripted: what a test expects to be asked, in order, and what is answered.
+"""A scripted Google: the expected requests in order, with their responses.
 
 docs/new-resource.md has an example.
 """
@@ -27,13 +27,13 @@ PROJECT = "my-project"
 
 
 def error(status: int, reason: str, message: str = "no", *, details: list[Json] | None = None) -> Json:
-    """Google's error envelope."""
+    """Return an error in Google's format."""
     envelope: Json = {"code": status, "message": message, "errors": [{"reason": reason, "message": message}]}
     return {"error": envelope | ({"details": details} if details else {})}
 
 
 class FakeClock(_client.Clock):
-    """Time passes only by sleeping."""
+    """A clock that only `sleep` advances."""
 
     def __init__(self) -> None:
         self.time = 1000.0
@@ -48,7 +48,7 @@ class FakeClock(_client.Clock):
 
 
 class Cloud:
-    """Expectations are met in the order in which they are made; each must be met, and nothing else may be asked."""
+    """Expected requests in order. Each must be sent, and no other request is allowed."""
 
     def __init__(self, script: responses.RequestsMock) -> None:
         self.script = script
@@ -56,7 +56,7 @@ class Cloud:
 
     @property
     def requests(self) -> list[Any]:
-        """The requests made so far."""
+        """Return the requests so far."""
         return [call.request for call in self.script.calls]
 
     def expect(
@@ -71,7 +71,7 @@ class Cloud:
         query: Mapping[str, str] | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> None:
-        """Expect one request with exactly this JSON body and query (Compute's requestId aside), and answer it."""
+        """Expect a request with exactly this JSON body and query (except Compute's requestId), and answer it."""
 
         def matches(request: Any) -> tuple[bool, str]:
             asked = dict(parse_qsl(urlsplit(request.url).query, keep_blank_values=True))
@@ -88,7 +88,7 @@ class Cloud:
         self.script.add(method, base + path, status=status, match=[matches], headers=dict(headers or {}), **content)
 
     def get(self, api: str, path: str, answer: Json | None, **kwargs: Any) -> None:
-        """Expect a GET; None is answered with a 404."""
+        """Expect a GET. None is answered with a 404."""
         if answer is None:
             self.expect("GET", api, path, error(404, "notFound"), status=404, **kwargs)
         else:
@@ -128,20 +128,20 @@ class Cloud:
 
 
 class Play:
-    """Runs a module's main() the way Ansible does and returns what it printed."""
+    """Run a module's main() as Ansible does and return its result."""
 
     def __init__(self, capsys: pytest.CaptureFixture[str]) -> None:
         self.capsys = capsys
 
     def __call__(self, module: Any, *, check: bool = False, fails: bool = False, **params: Any) -> Json:
-        """Run; ``fails`` says whether the module is expected to fail."""
+        """Run the module. ``fails`` is True if the module must fail."""
         args = {"project": PROJECT, "auth_kind": "access_token", "access_token": "token-of-the-test", **params}
-        args = {option: value for option, value in args.items() if value is not None}  # None: as if not written
+        args = {option: value for option, value in args.items() if value is not None}  # None: the option is not set
         args |= {"_ansible_check_mode": check, "_ansible_diff": True}
         self.capsys.readouterr()
-        # Other tests load Ansible's controller side, after which a module's warnings would go there and be shown once.
+        # Other tests load Ansible's controller code. A module would then print its warnings there, and only once.
         as_module = patch.object(_internal, "is_controller", False)
-        warnings._global_warnings.clear()  # else those of earlier runs would be told again
+        warnings._global_warnings.clear()  # otherwise the result repeats the warnings of earlier runs
         with as_module, patch_module_args(args), pytest.raises(SystemExit):
             module.main()
         printed = self.capsys.readouterr().out
@@ -152,5 +152,5 @@ class Play:
 
 
 def scripted() -> responses.RequestsMock:
-    """The context in which a Cloud lives."""
+    """Return the context of a Cloud."""
     return responses.RequestsMock(assert_all_requests_are_fired=True, registry=OrderedRegistry)

@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""Objects of Cloud Storage in the script: uploads in a session, downloads, listings."""
+"""Scripted objects of Cloud Storage: uploads in a session, downloads, listings."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def one(bucket: str, name: str) -> str:
 
 
 def stored(name: str, generation: int, data: bytes, **more: Any) -> Json:
-    """An object with these bytes as the API returns it."""
+    """Return an object with these bytes as the API returns it."""
     md5 = base64.b64encode(hashlib.md5(data).digest()).decode()
     crc = base64.b64encode(crc32c(data).to_bytes(4, "big")).decode()
     return {
@@ -42,7 +42,7 @@ def stored(name: str, generation: int, data: bytes, **more: Any) -> Json:
 
 
 def lists(cloud: Cloud, bucket: str, *pages: list[Json], **query: str) -> None:
-    """Expect a listing, page by page; which fields are asked for is left open."""
+    """Expect a listing, page by page, with any requested fields."""
     for number, page in enumerate(pages):
         wanted = query | ({"pageToken": f"page-{number}"} if number else {})
 
@@ -59,7 +59,7 @@ def lists(cloud: Cloud, bucket: str, *pages: list[Json], **query: str) -> None:
 
 
 def uploads(cloud: Cloud, bucket: str, resource: Json, generation: str, answer: Json) -> list[bytes]:
-    """Expect an upload in one piece; returns what it brings."""
+    """Expect an upload in one request; return the uploaded content."""
     brought: list[bytes] = []
 
     def begins(request: Any) -> tuple[bool, str]:
@@ -91,7 +91,7 @@ def downloads(cloud: Cloud, bucket: str, name: str, generation: str, data: bytes
 
 
 def manifest(objects: list[Json], /, **header: Any) -> bytes:
-    """A manifest as it is stored."""
+    """Return a stored manifest."""
     lines = b"".join(json.dumps(item).encode() + b"\n" for item in objects)
     said = {
         "bucket": "artifacts",

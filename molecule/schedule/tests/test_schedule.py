@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""A control host with the timer: it fires, a second run is refused, a failure is told, all of it can be removed."""
+"""Test the timer on a control node: it fires, refuses a second run, reports failures and can be removed."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ SCENARIO = Path(__file__).parents[1]
 
 @pytest.fixture(scope="session")
 def host() -> Host:
-    """The control host, over Docker."""
+    """Return the control node, over Docker."""
     return testinfra.get_host(f"docker://{MACHINE}")
 
 
 def converge(**environment: str) -> None:
-    """The role once more, with other settings."""
+    """Apply the role again, with other variables."""
     inventory = Path(os.environ["MOLECULE_EPHEMERAL_DIRECTORY"]) / "inventory"
     subprocess.run(
         ["ansible-playbook", "-i", str(inventory), str(SCENARIO / "converge.yml")],
@@ -58,7 +58,7 @@ def idle(host: Host) -> bool:
 
 @pytest.fixture
 def clean(host: Host) -> Iterator[None]:
-    """Nothing runs before the test and after it."""
+    """Assert that no run is active before and after the test."""
     host.check_output("rm -f /var/tmp/runs /var/tmp/finish /var/tmp/fail /var/tmp/failures")
     yield
     host.check_output("touch /var/tmp/finish")
@@ -83,7 +83,7 @@ def test_the_timer_fires_and_a_second_run_is_refused(host: Host) -> None:
     converge(SCHEDULE_CALENDAR="*:*:0/10")
     try:
         wait_for(lambda: host.file("/var/tmp/runs").exists, 60)
-        # Its next times come and go while it works; a person tries, too.
+        # The next scheduled times pass while the first run works. A manual run is refused, too.
         second = host.run(
             "cd /srv/project && /srv/venv/bin/ansible-playbook --inventory localhost, molecule/schedule/files/work.yml"
         )
@@ -126,7 +126,7 @@ def test_a_failure_is_told(host: Host) -> None:
 
 @pytest.mark.usefixtures("clean")
 def test_a_start_that_comes_too_late_is_refused(host: Host) -> None:
-    """As a timer starts it, long after the planned time; by hand it may start at any time, as the tests above do."""
+    """Start late as a timer does. A manual start is allowed at any time, as in the tests above."""
     window = f"/usr/bin/python3 {CONFIGURATION}/window.py --jitter 1s"
     late = host.run(f"TRIGGER_UNIT=x.timer {window} --window 1min --calendar '*-01-01 03:00'")
     assert late.rc == 1
@@ -138,15 +138,15 @@ def test_a_start_that_comes_too_late_is_refused(host: Host) -> None:
 
 @pytest.mark.usefixtures("clean")
 def test_another_calendar_counts_from_when_it_came(host: Host) -> None:
-    """A time of it that has passed is not made up for: here, outside the window, that would be told as a failure."""
-    # It fired an hour ago. Not longer: the calendar of before has a time too, once a year, that would be made up for.
+    """A time of the new calendar that has passed is not made up for. Outside the window it would fail."""
+    # The timer fired an hour ago. An earlier time would include the yearly time of the former calendar.
     fired = f"systemctl stop {UNIT}.timer && touch -d '1 hour ago' /var/lib/systemd/timers/stamp-{UNIT}.timer"
     host.check_output(f"{fired} && systemctl start {UNIT}.timer")
     calendar = host.check_output("date -d '5 minutes ago' '+*-*-* %H:%M:%S'")
     try:
         converge(SCHEDULE_CALENDAR=calendar)
         assert_waits_for_tomorrow(host)
-        # What a run leaves that was killed before it started the timer, when there is another an hour later.
+        # A killed run leaves this state if it did not start the timer. Another run follows an hour later.
         host.check_output(fired)
         converge(SCHEDULE_CALENDAR=calendar)
         assert_waits_for_tomorrow(host)
@@ -155,7 +155,7 @@ def test_another_calendar_counts_from_when_it_came(host: Host) -> None:
 
 
 def assert_waits_for_tomorrow(host: Host) -> None:
-    # What fires does so within two seconds; the failure is told a second later.
+    # A timer fires within two seconds. A failure is reported a second later.
     time.sleep(10)
     assert not host.file("/var/tmp/failures").exists, journal(host)
     assert not host.file("/var/tmp/runs").exists
@@ -171,5 +171,5 @@ def test_all_of_it_can_be_removed(host: Host) -> None:
     assert host.check_output("systemctl list-unit-files --no-legend 'mlflow-upgrade-*' | wc -l") == "0"
     assert not host.file(CONFIGURATION).exists
     assert host.check_output("systemctl list-timers --all --no-legend 'mlflow-upgrade-*' | wc -l") == "0"
-    # Again, which changes nothing.
+    # A second removal changes nothing.
     converge(SCHEDULE_STATE="absent")

@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""Data that an upgrade, a way back and a restore must keep: rows in every table, a client's runs and artifacts."""
+"""Data that an upgrade, a rollback and a restore must keep: rows in every table, runs and artifacts of a client."""
 
 from __future__ import annotations
 
@@ -24,9 +24,9 @@ from tests.e2e.deployment import Deployment
 
 FILLED_RUNS = 1000
 DATABASES = ("mlflow", "mlflow_auth")
-# The administrator's password is each deployment's own.
+# Each deployment has another administrator password, so that row is not compared.
 WHERE = rows.FILLED | {"users": "username LIKE 'person-%'"}
-# On the machine alone the database can be reached, as the service's user.
+# Only the service user of the VM can connect to the database.
 RUN = (
     *("sudo", "systemd-run", "--wait", "--pipe", "--collect", "--quiet", "--property=User=mlflow"),
     *("--property=LoadCredential=mlflow.database-uri", "--property=LoadCredential=mlflow.database-ca"),
@@ -58,7 +58,7 @@ def execute(deployment: Deployment) -> rows.Execute:
 
 @contextmanager
 def client_of(deployment: Deployment) -> Iterator[MlflowClient]:
-    """A real client of a deployment, in this process; whoever had one before finds theirs afterwards."""
+    """Yield an MLflow client of a deployment; restore the former tracking URI at the end."""
     others = mlflow.get_tracking_uri()
     with pytest.MonkeyPatch.context() as patch:
         for name, value in deployment.client_environment.items():
@@ -69,7 +69,7 @@ def client_of(deployment: Deployment) -> Iterator[MlflowClient]:
 
 
 def look(client: MlflowClient, run_id: str) -> dict[str, Any]:
-    """All that a client sees of a run, with the checksums of its artifacts."""
+    """Return the data of a run that a client can read, with checksums of the artifacts."""
     run = client.get_run(run_id)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(client.download_artifacts(run_id, "", name))
@@ -80,13 +80,13 @@ def look(client: MlflowClient, run_id: str) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Data:
-    """What there was."""
+    """Rows and runs at one time."""
 
     tables: dict[str, rows.Snapshot]
     runs: dict[str, dict[str, Any]]
 
     def differences(self, deployment: Deployment, client: MlflowClient) -> dict[str, Any]:
-        """The tables and runs of a deployment that are not as they were, whatever came since."""
+        """Return the changed tables and runs of a deployment; ignore new ones."""
         answer: dict[str, Any] = {}
         for name, snapshot in self.tables.items():
             answer |= rows.differences(execute(deployment), name, snapshot, WHERE)
@@ -95,7 +95,7 @@ class Data:
 
 
 def make(deployment: Deployment, client: MlflowClient) -> Data:
-    """Rows as MLflow 2.22 writes them, and runs that a client logs to it."""
+    """Create rows as MLflow 2.22 writes them, and runs that a client logs."""
     run = execute(deployment)
     rows.fill(run, FILLED_RUNS)
     experiment = client.create_experiment("kept")
@@ -107,7 +107,7 @@ def make(deployment: Deployment, client: MlflowClient) -> Data:
 
 
 def log(client: MlflowClient, experiment: str, number: int) -> str:
-    """A run with a bit of everything, and artifacts of one byte to a megabyte."""
+    """Log a run with metrics, parameters, tags and artifacts of one byte to one megabyte."""
     run_id = str(client.create_run(experiment, run_name=f"kept {number}").info.run_id)
     metrics = [Metric("loss", 1 / (step + 1), 1_700_000_000_000 + step, step) for step in range(10)]
     client.log_batch(run_id, metrics, [Param("number", str(number))], [RunTag("name", "übung")])

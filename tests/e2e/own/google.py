@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""A project of the local cloud with the profile `google`: delays that a run met, duration of each operation."""
+"""A project of the local cloud with the profile `google`: the delays of a run, the duration of each operation."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 
 from tests.e2e.deployment import Deployment
 
-# Twenty times as fast as Google. Ansible is as slow as ever, so the propagation delays are longer in proportion.
+# Twenty times as fast as Google. Ansible is not faster, so the propagation delays are longer in proportion.
 GOOGLE: dict[str, Any] = {
     "name": "google",
     "scale": 0.05,
@@ -26,30 +26,30 @@ CONNECT = ("servicenetworking.services.connections.create", "servicenetworking.s
 
 @dataclass
 class Record:
-    """A run of a playbook in the artifacts: its calls, and the seconds of each operation."""
+    """A run of a playbook in the artifacts: the calls, and the seconds of each operation."""
 
     seconds_in_all: float
     operations: dict[str, float]
     calls: list[dict[str, Any]]
 
     def seconds(self, operation: str) -> float:
-        """The duration of an operation, such as "insert mlflow-network"."""
+        """Return the duration of an operation, such as "insert mlflow-network"."""
         return self.operations[operation]
 
     def refused(self, code: int) -> int:
-        """How many calls got this HTTP status after the run enabled the APIs."""
+        """Return the number of calls with this HTTP status after the run enabled the APIs."""
         methods = [call["method"] for call in self.calls]
         return sum(call["status"] == code for call in self.calls[methods.index(ENABLE) + 1 :])
 
     def agent_was_late(self) -> bool:
-        """Whether Service Networking failed to connect first, or the run was too slow to meet that."""
+        """Return whether Service Networking failed to connect at first, or the run was too slow for this failure."""
         enabled = next(call["time"] for call in self.calls if call["method"] == ENABLE)
         tries = [call["time"] for call in self.calls if call["method"] in CONNECT]
         return len(tries) > 1 or tries[0] - enabled > GOOGLE["service_agents"] * GOOGLE["scale"]
 
 
 def calls(deployment: Deployment) -> list[dict[str, Any]]:
-    """The calls about a deployment that the local cloud remembers. Buckets are named after the project, too."""
+    """Return the recorded calls about a deployment. Bucket names contain the project, too."""
     found = deployment.administer("GET", "calls")["calls"]
     return [call for call in found if deployment.project == call["project"] or deployment.project in call["path"]]
 

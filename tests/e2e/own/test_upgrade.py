@@ -1,11 +1,11 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""From MLflow 2.22 to 3.17 by playbooks/upgrade.yml, as a person and as a timer run it.
+"""Upgrade from MLflow 2.22 to 3.17 with playbooks/upgrade.yml, by hand and by a timer.
 
-Whatever fails on the way ends on the old version with the old data, and the run after it goes on from there. The
-failures are real: an index where nobody listens, a lock that somebody changed, a full disk, a backup that Cloud SQL
-refuses, a control host that dies, a release that crashes. What else fails on the machine is in molecule/upgrade. In the
-end a new deployment gets the data of this one, by a backup.
+After each failure the old version serves with the old data, and the next run continues from there. The failures are
+real: an unreachable index, a lock with wrong hashes, a full disk, a backup that Cloud SQL refuses, a killed control
+node, a release that crashes. molecule/upgrade has the other failures on the VM. At the end a backup is restored into a
+new deployment.
 """
 
 from __future__ import annotations
@@ -41,9 +41,9 @@ OLD, NEW = "2.22.5", "3.17.2"
 LOCK = REPO / "molecule" / "upgrade" / f"requirements-{OLD}.txt"
 PLAYBOOK = "playbooks/upgrade.yml"
 SWITCH = "sudo python3 /opt/mlflow/libexec/switch.py"
-# How the role tells the process that builds a release from others.
+# Pattern of the process that builds a release.
 BUILD = yaml.safe_load((REPO / "roles" / "mlflow" / "vars" / "main.yml").read_text())["__mlflow_build"]
-# Short, so that the tests are; the machine waits this long for a control host that is dead.
+# Short values keep the tests short. The VM waits this long for a killed control node.
 SETTINGS = {
     "infrastructure_subnetwork_range": "10.150.0.0/20",
     "infrastructure_database_deletion_protection": False,
@@ -55,7 +55,7 @@ SETTINGS = {
 
 
 class Run:
-    """An ansible-playbook that goes on while the test looks, and that can be killed."""
+    """A running ansible-playbook that a test can watch and kill."""
 
     def __init__(self, deployment: Deployment, log: str, *arguments: str) -> None:
         self.log = deployment.artifacts / f"{log}.log"
@@ -72,7 +72,7 @@ class Run:
             )
 
     def wait_for(self, text: str, seconds: float = 600) -> None:
-        """Wait until it says so."""
+        """Wait until the log contains the text."""
         deadline = time.monotonic() + seconds
         while text not in self.log.read_text():
             assert self.process.poll() is None, f"ended before '{text}':\n{self.log.read_text()[-3000:]}"
@@ -80,41 +80,41 @@ class Run:
             time.sleep(0.2)
 
     def freeze(self) -> None:
-        """Stop it where it is."""
+        """Pause all processes of the run."""
         os.killpg(self.process.pid, signal.SIGSTOP)
 
     def kill(self) -> None:
-        """Nothing of it says goodbye. Its workers, which have sessions of their own, end what they are at."""
+        """Kill the run without a cleanup. The workers have separate sessions and complete their current task."""
         os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
 
 
 def words(output: str) -> str:
-    """What Ansible printed, on one line; a text in double quotes has a backslash where it was folded."""
+    """Return the output of Ansible on one line, without the backslashes of folded texts in double quotes."""
     return re.sub(r"(?:\\\n\s*\\?|\s)+", " ", output)
 
 
 def upgrade(deployment: Deployment, log: str, *arguments: str, check: bool = True) -> str:
-    """Run upgrade.yml; where it is to fail, exit code and recap say so."""
+    """Run upgrade.yml. Without `check`, assert that the exit code and the recap report a failure."""
     done = deployment.playbook(PLAYBOOK, *arguments, check=check, log=log)
     assert check or (done.returncode != 0 and re.search(r"failed=1\b", done.stdout)), done.stdout[-3000:]
     return words(done.stdout) if not check else done.stdout
 
 
 def status(deployment: Deployment) -> dict[str, Any]:
-    """What the machine says about its slots."""
+    """Return the status of the slots on the VM."""
     found: dict[str, Any] = json.loads(deployment.ssh(f"{SWITCH} status"))
     return found
 
 
 def watch_builds(deployment: Deployment) -> None:
-    """Have the machine write down which installations are at work, twice a second."""
+    """Record the running builds on the VM twice a second."""
     loop = f"while sleep 0.5; do pgrep --full '{BUILD}' | xargs; done >/run/builds"
     deployment.ssh(f"sudo systemd-run --quiet --unit=builds sh -c {shlex.quote(loop)}")
 
 
 def watched_builds(deployment: Deployment) -> list[set[str]]:
-    """What was seen each time; a process that was not seen for two seconds is none of the installations."""
+    """Return the recorded builds. A process that was seen for less than two seconds is not a build."""
     deployment.ssh("sudo systemctl stop builds")
     seen = [set(line.split()) for line in deployment.ssh("sudo cat /run/builds").splitlines()]
     times = Counter(process for processes in seen for process in processes)
@@ -122,13 +122,13 @@ def watched_builds(deployment: Deployment) -> list[set[str]]:
 
 
 def holder(deployment: Deployment) -> str:
-    """Who holds the deployment's lock, in the holder's words."""
+    """Return the content of the deployment's lock, which describes the process that holds it."""
     lock = deployment.state / "lock"
     return lock.read_text() if lock.exists() else ""
 
 
 def serving(deployment: Deployment) -> str:
-    """The version that answers, asked from outside."""
+    """Return the version of the server, requested from outside."""
     answer = requests.get(f"{deployment.url}/version", auth=deployment.admin, verify=str(deployment.ca), timeout=30)
     assert answer.ok, answer.text
     return answer.text.strip()
@@ -136,7 +136,7 @@ def serving(deployment: Deployment) -> str:
 
 @contextmanager
 def deployed(*arguments: str, profile: dict[str, Any] | None = None, **settings: Any) -> Iterator[Deployment]:
-    """A deployment in a project of its own, while the block runs."""
+    """Create a deployment in a separate project, and destroy it after the block."""
     project = f"mlflow-e2e-{uuid.uuid4().hex[:8]}"
     made = Deployment(project=project, artifacts=REPO / "artifacts" / "e2e" / project, settings=SETTINGS | settings)
     made.create_project()
@@ -157,7 +157,7 @@ def destroy(deployment: Deployment) -> None:
 
 @pytest.fixture(scope="module")
 def old(local_cloud: None) -> Iterator[Deployment]:
-    """A deployment of MLflow 2.22 in a project that is as slow as Google's, in small."""
+    """Create a deployment of MLflow 2.22 in a project with the scaled delays of Google."""
     arguments = {"mlflow_version": OLD, "mlflow_requirements_file": str(LOCK)}
     with deployed("-e", json.dumps(arguments), profile=GOOGLE) as made:
         yield made
@@ -165,20 +165,20 @@ def old(local_cloud: None) -> Iterator[Deployment]:
 
 @pytest.fixture(scope="module")
 def client(old: Deployment) -> Iterator[MlflowClient]:
-    """A real client of the deployment."""
+    """Return an MLflow client of the deployment."""
     with client_of(old) as made:
         yield made
 
 
 @pytest.fixture(scope="module")
 def data(old: Deployment, client: MlflowClient) -> Data:
-    """Much more than that one run, made before the first switch that moves the traffic."""
+    """Create more data before the first cutover that moves the traffic."""
     return make(old, client)
 
 
 @pytest.fixture(scope="module")
 def run_id(old: Deployment, client: MlflowClient, tmp_path_factory: pytest.TempPathFactory) -> str:
-    """A run with a metric and an artifact, logged to the old version."""
+    """Log a run with a metric and an artifact to the old version."""
     experiment = client.create_experiment("before")
     run = client.create_run(experiment).info.run_id
     client.log_metric(run, "accuracy", 0.75)
@@ -190,7 +190,7 @@ def run_id(old: Deployment, client: MlflowClient, tmp_path_factory: pytest.TempP
 
 @pytest.fixture
 def stays_old(old: Deployment, client: MlflowClient, run_id: str, tmp_path: Path) -> Iterator[Deployment]:
-    """After the test the old version serves with the old data, and a new run can be written."""
+    """Assert after the test that the old version serves the old data and accepts a new run."""
     yield old
     now = status(old)
     assert now["phase"] == "idle"
@@ -207,7 +207,7 @@ def stays_old(old: Deployment, client: MlflowClient, run_id: str, tmp_path: Path
 
 @contextmanager
 def fault(deployment: Deployment, **what: Any) -> Iterator[None]:
-    """The local cloud answers so, as often as it is asked of this project while the block runs."""
+    """Inject a fault into the requests of this project while the block runs."""
     deployment.administer("POST", "faults", json={"count": 1000, "path": f"*/projects/{deployment.project}/*", **what})
     try:
         yield
@@ -262,10 +262,10 @@ def test_a_disk_that_is_full(stays_old: Deployment) -> None:
 
 
 def test_a_control_host_killed_while_the_release_is_built(stays_old: Deployment) -> None:
-    """The next run ends what the machine still does, and builds anew."""
+    """The next run ends the running build on the VM and starts a new one."""
     run = Run(stays_old, "upgrade-killed-building", PLAYBOOK)
     try:
-        # A task is named when it ends; the one after this installs.
+        # Ansible prints the name of a task when it ends. The next task installs the packages.
         run.wait_for("TASK [mlops.mlflow_gcp.mlflow : Copy the locked requirements]")
         time.sleep(5)
     finally:
@@ -275,7 +275,7 @@ def test_a_control_host_killed_while_the_release_is_built(stays_old: Deployment)
 
 
 def test_a_backup_that_fails(stays_old: Deployment) -> None:
-    """And a release that is built once, though a worker of the killed run misses its pip and starts another."""
+    """The release is built once, although an orphaned worker of the killed run starts pip again."""
     with fault(stays_old, method="sql.backupRuns.insert", code=403, reason="notAuthorized"):
         output = upgrade(stays_old, "upgrade-backup", check=False)
     builds = watched_builds(stays_old)
@@ -290,7 +290,7 @@ def test_a_control_host_killed_before_the_switch(stays_old: Deployment) -> None:
     run = Run(stays_old, "upgrade-killed-before", PLAYBOOK)
     try:
         run.wait_for("TASK [mlops.mlflow_gcp.upgrade : Make the backup and wait for it]")
-        # While that one is there, nobody else may.
+        # A second run is refused while the first one exists.
         run.freeze()
         output = upgrade(stays_old, "upgrade-second", check=False)
         assert re.search(
@@ -318,7 +318,7 @@ def test_a_control_host_killed_during_the_switch(stays_old: Deployment) -> None:
             time.sleep(0.2)
     finally:
         run.kill()
-    # The machine goes on alone as far as the word to move the traffic, which nobody gives.
+    # The VM continues without the control node until it waits for the approval, which does not arrive.
     stays_old.ssh(f"{SWITCH} wait --for done --timeout 110", check=False)
     stays_old.ssh(f"{SWITCH} wait --for done --timeout 110", check=False)
     result = status(stays_old)["result"]
@@ -328,7 +328,7 @@ def test_a_control_host_killed_during_the_switch(stays_old: Deployment) -> None:
 
 @contextmanager
 def planted(deployment: Deployment, code: str) -> Iterator[None]:
-    """Have each Python process of the new release, which earlier tests have built, run something at its start."""
+    """Make each Python process of the new release run this code. Earlier tests have built the release."""
     release = f"$(dirname /opt/mlflow/releases/{NEW}-*/.complete)"
     place = deployment.ssh(f"sudo sh -c 'ls -d {release}/lib/python3*/site-packages'").strip()
     deployment.ssh(f"sudo tee {place}/planted.py", given=code)
@@ -342,7 +342,7 @@ def planted(deployment: Deployment, code: str) -> Iterator[None]:
 def test_a_release_that_crashes_when_it_gets_the_traffic(
     stays_old: Deployment, client: MlflowClient, data: Data, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The machine goes back by itself; this run ends with the cause, and the next one does not try it again."""
+    """The VM rolls back automatically. This run fails with the cause. The next run does not try the release again."""
     monkeypatch.setitem(stays_old.settings, "upgrade_watch_seconds", 60)
     with planted(stays_old, crash(after=5)):
         output = upgrade(stays_old, "upgrade-crash", check=False)
@@ -360,17 +360,17 @@ def test_a_release_that_crashes_when_it_gets_the_traffic(
     output = upgrade(stays_old, "upgrade-stays")
     assert f"MLflow {OLD} is served" in words(output)
     assert "upgrade_again=true" in output
-    # What the failures before this one left half built goes now.
+    # Incomplete releases of the failed runs are removed now.
     changed = re.findall(r"^TASK \[mlops\.mlflow_gcp\.(.+)\] \**\nchanged", output, re.MULTILINE)
     assert changed == ["upgrade : Remove releases that nobody can go back to"]
 
 
 def test_the_upgrade_under_load(old: Deployment, client: MlflowClient, run_id: str, data: Data, tmp_path: Path) -> None:
-    """The run after all of these goes through, and clients that work meanwhile lose nothing."""
+    """The upgrade succeeds after all failures, and concurrent clients lose no data."""
     user, password = old.admin
     target = Target(url=old.url, ca=old.ca, password=password, username=user)
     with background("load", target, 900, "--clients", "3") as load, background("probe", target, 900) as probe:
-        # It was gone back from.
+        # The release was rolled back before.
         output = upgrade(old, "upgrade", "-e", "upgrade_again=true")
         clients, outside = load.report(), probe.report()
     assert (clients["lost"], clients["wrong"], clients["twice"]) == (0, [], 0), clients
@@ -402,7 +402,7 @@ def test_without_a_newer_release_nothing_changes(old: Deployment) -> None:
 
 
 def test_the_site_keeps_what_the_upgrade_went_to(old: Deployment) -> None:
-    """A channel makes mlflow_version the oldest release that is wanted; the file that people edit still says so."""
+    """A channel treats mlflow_version as a minimum. The user's file still contains the old version."""
     inventory = old.artifacts / "inventory"
     (inventory / "group_vars").mkdir(parents=True, exist_ok=True)
     for name in ("mlflow.gcp.yml", "group_vars/mlflow.yml"):
@@ -436,7 +436,7 @@ def test_the_way_back_says_what_it_costs_and_asks(
 
 
 def test_what_was_gone_back_from_is_not_gone_to_again_unasked(old: Deployment) -> None:
-    """The machine knows, also where another host went back: this one's own note is put aside."""
+    """The VM has a record, too. The record of this control node is moved away, as on another control node."""
     assert status(old)["rolled_back"]["version"] == NEW
     note, aside = old.state / "release.yml", old.state / "release.yml.aside"
     assert yaml.safe_load(note.read_text())["rolled_back_from"] == NEW
@@ -458,7 +458,7 @@ def control(old: Deployment) -> Iterator[ControlHost]:
 
 
 def test_the_timer_upgrades_and_a_second_start_is_refused(old: Deployment, control: ControlHost) -> None:
-    """Installed for every minute, from a systemd machine of its own that has this checkout."""
+    """Install a timer for every minute on a separate control node with systemd and this checkout."""
     unit = f"mlflow-upgrade-{old.project}-mlflow"
     schedule = {
         "schedule_calendar": "*:*:00",
@@ -482,13 +482,13 @@ def test_the_timer_upgrades_and_a_second_start_is_refused(old: Deployment, contr
         assert done.returncode != 0
         assert "Another run works on" in done.stdout, done.stdout[-3000:]
 
-    # Its own next minutes come and go. Once more would say that there is nothing newer: that is no second upgrade.
+    # The next scheduled times pass meanwhile. A later run would find no newer release and not upgrade again.
     control.run(*install, "-e", "schedule_calendar='*-01-01 03:00'")
     deadline = time.monotonic() + 900
     while control.show(f"{unit}.service", "ActiveState") == "activating":
         assert time.monotonic() < deadline
         time.sleep(2)
-    # The unit's last lines may still be on their way.
+    # The journal may not contain the last lines of the unit yet.
     control.run("journalctl", "--sync")
     journal = control.run("journalctl", "--unit", f"{unit}.service", "--output", "cat", "--no-pager")
     (old.artifacts / "timer.log").write_text(journal)
@@ -522,15 +522,15 @@ def test_the_timer_tells_a_failure_and_can_be_removed(old: Deployment, control: 
 
 @pytest.fixture(scope="module")
 def new(local_cloud: None) -> Iterator[Deployment]:
-    """Another deployment, in another project."""
+    """Create another deployment in another project."""
     with deployed(infrastructure_subnetwork_range="10.152.0.0/20") as made:
         yield made
 
 
 def test_a_backup_comes_back_in_a_new_deployment(old: Deployment, data: Data, new: Deployment) -> None:
-    """From another project, by the playbook alone; each deployment keeps its administrator's password."""
+    """Restore from another project with the playbook alone. Each deployment keeps its administrator password."""
     old.playbook("playbooks/backup.yml", log="backup")
-    # There is nothing that could be lost, and so nothing to go back to.
+    # The new deployment has no data to lose, so the restore makes no backup first.
     asked = [f"backup_restore_from={old.project}/mlflow", "backup_restore_backup_first=false"]
     asked += [f"backup_restore_confirm={new.project}/mlflow"]
     options = [word for each in asked for word in ("-e", each)]

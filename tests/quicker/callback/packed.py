@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""What Ansible packs for a module, it packs once in a test session."""
+"""Pack each module once in a test session."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ author: the mlops.mlflow_gcp authors
 
 
 class CallbackModule(CallbackBase):
-    """No callback, but the first that Ansible loads of what is ours, before it packs anything."""
+    """A plugin without output. Ansible loads it before it packs a module."""
 
     CALLBACK_VERSION = 2.0
     CALLBACK_TYPE = "aggregate"
@@ -32,6 +32,6 @@ class CallbackModule(CallbackBase):
     def __init__(self) -> None:
         super().__init__()
         kept = Path(os.environ["MLFLOW_GCP_TEST_QUICKER"]) / "packed"
-        # Where a host does not have it, Ansible packs as ever.
+        # Without the folder, Ansible packs as usual.
         if kept.is_dir():
             (Path(constants.DEFAULT_LOCAL_TMP) / "ansiballz_cache").symlink_to(kept)

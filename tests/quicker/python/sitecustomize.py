@@ -1,8 +1,8 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""What Python compiles out of a zip, which is how Ansible sends modules, it compiles once in a test session.
+"""Compile the files of a zip once in a test session. Ansible sends modules as zip files.
 
-Python itself does so twice for each import. Where a file cannot be read or written, it is compiled as ever.
+Python compiles such a file twice for each import. If the cache is not readable or writable, Python compiles as usual.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ compile_source = getattr(zipimport, "_compile_source", None)
 
 def compile_once(pathname: str, source: bytes) -> CodeType:
     """Return the code of a source, which may have been compiled at another path."""
-    # Here, as every Python that starts reads this file.
+    # Import here, because every Python process loads this file at its start.
     import contextlib
     import importlib.util
     import marshal
     from pathlib import Path
 
-    # By Python too: what one compiled another cannot read.
+    # The name contains the Python version, because the bytecode of versions differs.
     kept = Path(f"{FOLDER}/compiled/{sys.implementation.cache_tag}-{importlib.util.source_hash(source).hex()}")
     with contextlib.suppress(OSError):
         return marshal.loads(kept.read_bytes())

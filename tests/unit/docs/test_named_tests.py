@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""Every test that a page of docs/ names is there."""
+"""Every test that a page of docs/ names exists."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[3]
-# `tests/…/test_x.py`, with or without `::test_y`; `…::test_z` is another test of the file before it.
+# `tests/…/test_x.py`, with or without `::test_y`. `…::test_z` is another test of the previous file.
 NAMED = re.compile(r"`((?:tests|molecule)/[\w/.]+\.(?:py|yml)|…)(?:::(\w+))?`")
 PAGES = sorted(path for path in (ROOT / "docs").glob("*.md") if NAMED.search(path.read_text()))
 
 
 def named(text: str) -> Iterator[tuple[str, str]]:
-    """Each file and test that a page names."""
+    """Yield each file and test that a page names."""
     file = ""
     for match in NAMED.finditer(text):
         file = file if match[1] == "…" else match[1]
@@ -30,7 +30,7 @@ def test_each_named_test_is_there(page: Path) -> None:
 
 
 def exists(file: str, test: str) -> bool:
-    """Whether a file, and the test in it, is there."""
+    """Return whether a file and its test exist."""
     path = ROOT / file
     return path.is_file() and (not test or f"def {test}(" in path.read_text())
 

@@ -13,7 +13,7 @@ from ansible_collections.mlops.mlflow_gcp.plugins.module_utils._client import Go
 
 @pytest.fixture
 def key(tmp_path: Path) -> str:
-    """A key's file."""
+    """Create a key file; return its path."""
     path = tmp_path / "key.json"
     path.write_text(json.dumps({"client_email": "deployer@p.iam.gserviceaccount.com", "private_key": "hidden"}))
     return str(path)
@@ -62,7 +62,7 @@ def test_what_impersonation_needs_before_anything_else() -> None:
     said = advice(error, "my-project", AuthOptions(impersonate_service_account="x@y.iam.gserviceaccount.com"))
     assert "`gcloud services enable iamcredentials.googleapis.com --project=my-project`" in said
     assert "log in" not in said.lower()
-    # Nobody can enable an API in the project that gcloud's own users count for.
+    # No user can enable an API in the default quota project of gcloud.
     error = refused(401, "credentials", "iamcredentials.googleapis.com", "764086051850")
     said = advice(error, "my-project")
     assert "set-quota-project my-project" in said

@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""Layer 1: whose token goes with a request."""
+"""Layer 1: the credentials of a request."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def key_file(tmp_path: Path) -> Path:
 
 
 def token_sent(options: AuthOptions, environ: dict[str, str] | None = None) -> str:
-    """The Authorization header of a request made with these options."""
+    """Return the Authorization header of a request with these options."""
     responses.get("https://api.example/", json={})
     session(options, "", environ or {}).get("https://api.example/")
     sent: str = requests_to("https://api.example/")[-1].headers["authorization"]
@@ -43,7 +43,7 @@ def token_sent(options: AuthOptions, environ: dict[str, str] | None = None) -> s
 
 
 def requests_to(url: str) -> list[Any]:
-    """The requests to one address: google-auth has a thread of its own, which may still ask for an earlier test."""
+    """Return the requests to one address. A thread of google-auth may still send a request of an earlier test."""
     return [call.request for call in responses.calls if call.request.url == url]
 
 
@@ -68,7 +68,7 @@ def test_application_default_credentials(key_file: Path, monkeypatch: pytest.Mon
 
 @responses.activate
 def test_workload_identity_federation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The file that `gcloud iam workload-identity-pools create-cred-config` writes, with a token of somebody else."""
+    """Use the file of `gcloud iam workload-identity-pools create-cred-config` with a token of another provider."""
     deployer = "deployer@my-project.iam.gserviceaccount.com"
     impersonation = (
         f"https://iamcredentials.googleapis.com/v1/projects/-/serviceAccounts/{deployer}:generateAccessToken"
@@ -86,7 +86,7 @@ def test_workload_identity_federation(tmp_path: Path, monkeypatch: pytest.Monkey
     }
     file.write_text(json.dumps(content))
     monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(file))
-    monkeypatch.setenv("GOOGLE_CLOUD_PROJECT", "my-project")  # else google.auth asks Resource Manager for the pool's
+    monkeypatch.setenv("GOOGLE_CLOUD_PROJECT", "my-project")  # otherwise google.auth requests the pool's project
     exchanged = {"access_token": "federated", "token_type": "Bearer", "expires_in": 3600}
     responses.post(content["token_url"], json=exchanged)
     responses.post(impersonation, json={"accessToken": "from-federation", "expireTime": "2099-01-01T00:00:00Z"})
@@ -108,7 +108,7 @@ def test_impersonation_goes_through_its_delegates_and_the_overridden_endpoint() 
 
 
 def user_file(folder: Path, **more: str) -> str:
-    """What `gcloud auth application-default login` writes."""
+    """Create the file that `gcloud auth application-default login` writes."""
     path = folder / "application_default_credentials.json"
     secret = {"client_id": "x", "client_secret": "y", "refresh_token": "z"}
     path.write_text(json.dumps({"type": "authorized_user", **secret, **more}))
@@ -146,7 +146,7 @@ def test_a_workload_of_another_cloud_has_no_project_of_its_own(
         url = f"https://iamcredentials.googleapis.com/v1/projects/-/serviceAccounts/{impersonated}:generateAccessToken"
         document["service_account_impersonation_url"] = url
     found = identity_pool.Credentials.from_info(document)
-    monkeypatch.setattr("google.auth.default", lambda **_: (found, None))  # it would ask for a token
+    monkeypatch.setattr("google.auth.default", lambda **_: (found, None))  # an access would request a token
     assert credentials(AuthOptions(), "my-project", {}).quota_project_id == quota_project
 
 

@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""Layer 1: what is repeated and what is not, pages, deadlines, endpoints, errors."""
+"""Layer 1: retries, pages, deadlines, endpoints, errors."""
 
 from __future__ import annotations
 
@@ -206,7 +206,7 @@ def test_what_took_long_before_it_failed_is_repeated_all_the_same(
     once = client.session.request
 
     def slow(*args: Any, **kwargs: Any) -> Any:
-        clock.time += 120  # as long as Compute's operations.wait holds the line
+        clock.time += 120  # as long as Compute's operations.wait blocks
         return once(*args, **kwargs)
 
     monkeypatch.setattr(client.session, "request", slow)
@@ -265,7 +265,7 @@ def test_storage_does_not_name_its_service(cloud: Cloud, in_project: Client) -> 
 def test_an_api_of_another_quota_project_is_not_waited_for(
     cloud: Cloud, in_project: Client, clock: FakeClock, service: dict[str, Any] | None
 ) -> None:
-    gcloud = "764086051850"  # known to be nobody's project, even where Service Usage cannot be asked
+    gcloud = "764086051850"  # a known project of Google, even if Service Usage cannot be asked
     cloud.fails("POST", "sql", "v1/x", 403, "accessNotConfigured", details=disabled(gcloud))
     cloud.get("serviceusage", SERVICE, service)
     with pytest.raises(GoogleError) as caught:

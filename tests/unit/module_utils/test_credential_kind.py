@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""Which credentials a timer would use, and whether a person's session stands behind them."""
+"""The kind of credentials that a timer would use, and whether they depend on a user's session."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def test_a_key_file_by_the_variables_of_the_modules(tmp_path: Path) -> None:
     write(tmp_path / ADC, "authorized_user")
     chosen = {"GCP_AUTH_KIND": "service_account_file", "GCP_SERVICE_ACCOUNT_FILE": "~/key.json"}
     assert find(chosen, str(tmp_path)).file == str(tmp_path / "key.json")
-    # Without the kind the variable of the file has no effect.
+    # The variable of the file has no effect without the variable of the kind.
     assert find({"GCP_SERVICE_ACCOUNT_FILE": "~/key.json"}, str(tmp_path)).of_a_user
 
 

@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""What the doctor makes of Google's answers."""
+"""Check results of the doctor for responses of Google."""
 
 from __future__ import annotations
 
@@ -117,7 +117,7 @@ def backup(hours: float, status: str = "SUCCESSFUL", kind: str = "AUTOMATED") ->
 def test_backups(cloud: Cloud, google: doctor.Cloud, runs: list[Json], state: str, value: str) -> None:
     cloud.get("sql", BACKUPS, {"items": runs} if runs else {})
     row = doctor.backups(google, instance(), NOW.timestamp(), 26, 72)
-    # The timestamps have milliseconds.
+    # The timestamps contain milliseconds.
     assert (row.state, row.value) == (state, value)
     assert ("playbooks/backup.yml" in row.remedy) == (state != "ok")
 
@@ -174,7 +174,7 @@ def left_over(name: str, purpose: str, **age: float) -> Json:
 
 
 def test_temporary_instances(cloud: Cloud, google: doctor.Cloud) -> None:
-    """The state directory of another control node names them, or none does."""
+    """The state directory of another control node names the instances, or no state directory does."""
     used = left_over("mlflow-drill-used", "restore-drill", hours=3)
     others = [
         instance(),

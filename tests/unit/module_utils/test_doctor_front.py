@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""The doctor as a client: each check when all is well, when it warns and when it fails."""
+"""The doctor as a client: the result of each check for success, warning and failure."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ def test_neither_name_nor_address() -> None:
 
 
 class Authority:
-    """A certificate authority in a directory, and TLS servers that show its certificates."""
+    """A certificate authority in a directory, and TLS servers with its certificates."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -163,7 +163,7 @@ def authority(tmp_path: Path) -> Authority:
 
 @pytest.fixture
 def shown(authority: Authority) -> Iterator[Callable[..., doctor.Front]]:
-    """A server that shows a certificate with so many days left, as its clients reach it."""
+    """Yield a function that starts a server whose certificate is valid for this number of days."""
     listeners: list[socket.socket] = []
 
     def serve(days: float, name: str = "127.0.0.1", *, identifiers: bool = True) -> doctor.Front:
@@ -207,7 +207,7 @@ def test_the_certificates_of_these_tests_pass_strict_verification(authority: Aut
 
 
 def test_certificate_that_strict_clients_refuse(shown: Callable[..., doctor.Front]) -> None:
-    """The doctor on an older Python said that a certificate was good which clients with Python 3.13 refuse."""
+    """With an older Python the doctor accepted a certificate that clients with Python 3.13 refuse."""
     row = doctor.certificate(shown(100.5, identifiers=False), 30, 7)
     assert row.state == "warn"
     assert row.value.startswith("trusted, 100 days left")
@@ -245,7 +245,7 @@ def test_certificate_of_another_authority(shown: Callable[..., doctor.Front], tm
 def test_a_given_certificate_is_judged_by_what_this_host_trusts(
     shown: Callable[..., doctor.Front], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """The certificate and the requests by the same authorities: the host's, unless the deployment has its own."""
+    """Certificate and requests use the same CAs: those of the host, or the CA of the deployment if it has one."""
     reached = shown(100)
     authority, reached.authority = reached.authority, ""
     monkeypatch.delenv("REQUESTS_CA_BUNDLE", raising=False)
@@ -300,7 +300,7 @@ def test_no_authority_of_our_own() -> None:
     assert doctor.authority("", False, NOW, 180, 30).state == "ok"
 
 
-# Sign-in
+# Authentication
 
 
 def signs_in(server: responses.RequestsMock, without: int, with_it: int, **options: Any) -> None:
@@ -411,11 +411,11 @@ def test_no_clock_at_all(server: responses.RequestsMock) -> None:
 
 
 def nothing(artifact_uri: str) -> None:
-    """Forgets nothing, where there is no bucket."""
+    """Delete nothing, because there is no bucket."""
 
 
 class Mlflow:
-    """MLflow's answers, as far as the doctor asks; what it holds can be looked at."""
+    """MLflow's responses to the doctor. Tests can read the stored objects."""
 
     def __init__(self, server: responses.RequestsMock) -> None:
         self.runs: dict[str, dict[str, Any]] = {}
@@ -479,7 +479,7 @@ class Mlflow:
         if request.method == self.broken:
             return 500, {}, b"no room"
         if request.method == "PUT":
-            # The library has read it already. Its length was sent, so it was no chunked upload.
+            # The library has read the body already. The request had a length, so the upload was not chunked.
             assert isinstance(request.body, bytes)
             assert int(request.headers["Content-Length"]) == len(request.body)
             self.artifacts[path] = request.body

@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""What the doctor makes of what was seen on the machine."""
+"""Check results of the doctor for the state of the VM."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ GOOD_UNITS = {"mlflow.service": "active", "nginx.service": "active"}
         ([], GOOD_UNITS, "ok", "none failed; mlflow.service, nginx.service active"),
         (["man-db.service"], GOOD_UNITS, "warn", "man-db.service failed"),
         (["mlflow@green.service"], GOOD_UNITS, "fail", "mlflow@green.service failed"),
-        # A purge by the timer that failed keeps nobody from MLflow.
+        # A failed purge by the timer does not affect MLflow's clients.
         (["mlflow-gc.service"], GOOD_UNITS, "warn", "mlflow-gc.service failed"),
         ([], GOOD_UNITS | {"nginx.service": "inactive"}, "fail", "nginx.service is inactive"),
         (["nginx.service"], GOOD_UNITS | {"nginx.service": "failed"}, "fail", "nginx.service failed"),
@@ -206,7 +206,7 @@ def encryption(**changes: list[str]) -> Json:
     ],
 )
 def test_stored_secrets(facts: Json, state: str, value: str, remedy: str) -> None:
-    """Rows that a server wrote with a random key, or with MLflow's public passphrase, are named with a remedy."""
+    """Rows under a random key or under MLflow's public passphrase are reported with a remedy."""
     row = doctor.stored_secrets(facts)
     assert (row.state, row.value) == (state, value)
     assert remedy in row.remedy

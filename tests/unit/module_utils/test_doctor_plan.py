@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""From a plan to a row about drift."""
+"""Convert a plan to the check result of drift."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""What the doctor makes of the release and its packages; the OSV service is scripted as its documentation has it."""
+"""Check results of the doctor for the release and its packages, with a scripted OSV service."""
 
 from __future__ import annotations
 

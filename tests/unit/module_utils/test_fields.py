@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""Comparing what is wanted with what is there."""
+"""Compare the desired state with the current state."""
 
 from __future__ import annotations
 
@@ -80,7 +80,7 @@ def test_sets() -> None:
 
 
 def test_in_a_structure_that_is_compared_whole_false_and_zero_count() -> None:
-    # As a bucket's lifecycle rule: the one deletes what is old and replaced, the other what is old.
+    # Lifecycle rules of a bucket: one deletes old noncurrent versions, the other one deletes every old object.
     careful, careless = {"age": 30, "isLive": False}, {"age": 30}
     assert not same(careless, careful, exact=True)
     assert not same(careful, careless, exact=True)

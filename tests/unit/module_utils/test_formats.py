@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""Formats of values in requests are those that Google publishes."""
+"""The formats of values in requests match Google's documentation."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ LABELS: dict[str, tuple[Any, str]] = {
 
 @pytest.mark.parametrize("case", LABELS)
 def test_labels(case: str) -> None:
-    """A label with a space, a boolean or an upper-case key was refused after the network was made."""
+    """Labels with a space, a boolean or an upper-case key were refused after the network was created."""
     value, wrong = LABELS[case]
     said = _formats.labels(value)
     assert wrong in said if wrong else said == "", said

@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""Layer 2: waiting for operations."""
+"""Layer 2: wait for operations."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""Layer 3: the state machine, with a resource kind that has one of everything."""
+"""Layer 3: the convergence of a resource, with a resource kind that has a field of each type."""
 
 from __future__ import annotations
 
@@ -132,7 +132,7 @@ def test_merges_anew_when_somebody_else_was_faster(cloud: Cloud, play: Play, clo
     cloud.fails("POST", "compute", url, 409, "aborted", body={"labels": {"a": "1"}, "labelFingerprint": "l2"})
     cloud.get("compute", ONE, there(size="2", labels={"a": "1"}, labelFingerprint="l3"))
     result = play(thing, name="t", labels={"a": "1"}, size=2)
-    # Somebody else has set our label in the end; the size was ours all the same.
+    # Another writer set our label meanwhile, but the size was still our change.
     assert result["changed"]
     assert result["diff"]["before"]["size"] == "1"
     assert len(clock.sleeps) == 2
@@ -333,7 +333,7 @@ def test_an_operation_that_another_one_is_in_the_way_of_is_started_again(
     cloud.mutates("DELETE", "compute", ONE)
     assert play(thing, name="t", state="absent")["changed"]
     ids = [request.params["requestId"] for request in cloud.requests if request.method == "DELETE"]
-    assert len(set(ids)) == 2  # the same one would be answered with the operation that failed
+    assert len(set(ids)) == 2  # a repeated request ID would return the failed operation
 
 
 def test_a_failed_operation_is_no_trouble_with_the_network(cloud: Cloud, play: Play) -> None:

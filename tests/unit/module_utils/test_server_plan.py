@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""The server never holds more database connections than the database allows."""
+"""The server never opens more database connections than the database allows."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def test_a_plan_that_fits_never_exceeds_the_database_nor_deadlocks() -> None:
         each = plan.pool_size + plan.max_overflow
         assert MINIMAL_THREADS <= plan.threads <= THREADS
         assert plan.threads < each
-        # MLflow takes 0 for the library's own default.
+        # MLflow treats 0 as the default of the library.
         assert min(plan.pool_size, plan.max_overflow) >= 1
         assert plan.workers == workers or not workers
         held = 2 * plan.workers * each * (4 if jobs else 3)

@@ -155,7 +155,7 @@ def test_knows_somebody_elses_bucket_on_a_new_project_too(cloud: Cloud, play: Pl
     cloud.get("storage", ONE, {"name": "artifacts", "projectNumber": "42"})
     cloud.fails("GET", "cloudresourcemanager", f"v1/projects/{PROJECT}", 403, "SERVICE_DISABLED")
     manager = "services/cloudresourcemanager.googleapis.com"
-    for _ in range(2):  # whether it was enabled a moment ago, and the number
+    for _ in range(2):  # the age of the API's activation, and the project number
         cloud.get("serviceusage", f"v1/projects/{PROJECT}/{manager}", {"name": f"projects/43/{manager}"})
     result = play(gcp_bucket, fails=True, name="artifacts", check=True)
     assert "belongs to another project (number 42; project my-project has number 43)" in result["msg"]

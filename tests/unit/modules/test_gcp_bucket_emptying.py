@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""A bucket with tens of thousands of object versions: one DELETE after the other did not end within 1,800 seconds."""
+"""Empty a bucket with tens of thousands of versions. Serial deletions did not end within 1,800 seconds."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ PAGE = 1000
 
 
 class Bucket:
-    """A bucket of Google with versions: lists a page at a time, deletes, and fails where a test wants it to."""
+    """A fake bucket with versions: it lists pages, deletes, and fails on request of a test."""
 
     def __init__(self, clock: FakeClock, count: int) -> None:
         self.left = [(f"{n // 2}/artifact", str(n)) for n in range(count)]
@@ -33,9 +33,9 @@ class Bucket:
         self.at_once = 0
         self.most_at_once = 0
         self.failures: dict[int, list[int]] = {}
-        """Deletion number → statuses that it fails with first."""
+        """Map the number of a deletion to the statuses of its first attempts."""
         self.late: list[tuple[str, str]] = []
-        """Versions that somebody writes when the bucket has become empty."""
+        """Versions that another writer creates when the bucket has become empty."""
         self._clock, self._lock = clock, threading.Lock()
 
     def __call__(self, request: Any) -> tuple[int, dict[str, str], str]:
@@ -96,7 +96,7 @@ def bucket(clock: FakeClock, request: pytest.FixtureRequest) -> Iterator[Bucket]
 def test_many_versions_are_deleted_in_parallel_and_without_an_end_of_time(
     bucket: Bucket, play: Play, clock: FakeClock, tmp_path: pathlib.Path
 ) -> None:
-    """Each deletion takes a second here; a 503 after the first 1,800 seconds ended the run."""
+    """Each deletion takes a second here. A 503 after the first 1,800 seconds ended the run."""
     bucket.failures = {1000: [503, 503], 2000: [503, 429, 502]}
     file = tmp_path / "progress"
     begin = clock.time

@@ -114,7 +114,7 @@ def test_an_upload_goes_on_where_it_broke_off(cloud: Cloud, play: Play, monkeypa
         return True, ""
 
     cloud.script.add("PUT", SESSION, match=[sees], status=308, headers={"Range": "bytes=0-99"})
-    for _ in range(5):  # as often as a connection is tried
+    for _ in range(5):  # the number of attempts of a connection
         cloud.script.add("PUT", SESSION, match=[sees], body=requests.ConnectionError("reset"))
     cloud.script.add("PUT", SESSION, match=[sees], status=308, headers={"Range": "bytes=0-149"})
     cloud.script.add("PUT", SESSION, match=[sees], json=OBJECT)

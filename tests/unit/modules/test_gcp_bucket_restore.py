@@ -23,7 +23,7 @@ def run(play: Play, **params: Any) -> Json:
 
 
 def reads(cloud: Cloud, data: bytes, bucket: str = "artifacts", *, claims: bytes | None = None) -> None:
-    """The bucket is there, the manifest is fetched."""
+    """Expect requests for the existing bucket and the manifest."""
     cloud.get("storage", f"b/{bucket}", {"name": bucket})
     cloud.get("storage", one("backups", NAME), stored(NAME, 5, data if claims is None else claims))
     downloads(cloud, "backups", NAME, "5", data)

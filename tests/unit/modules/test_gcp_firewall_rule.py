@@ -124,7 +124,7 @@ def test_refuses_what_cannot_change(cloud: Cloud, play: Play) -> None:
 
 @pytest.mark.parametrize("check", [False, True])
 def test_replaces_a_rule_of_the_other_direction(cloud: Cloud, play: Play, check: bool) -> None:
-    """Google cannot change the direction; a rule that points the other way lets nobody in."""
+    """Google cannot change the direction. A rule of the other direction admits no traffic to the VM."""
     other = {key: value for key, value in RULE.items() if key not in ("sourceRanges", "targetTags")}
     cloud.get("compute", ONE, other | {"direction": "EGRESS", "destinationRanges": ["0.0.0.0/0"]})
     if not check:
@@ -146,7 +146,7 @@ def test_replaces_a_rule_of_the_other_direction(cloud: Cloud, play: Play, check:
 
 
 def test_opens_what_was_turned_into_a_denial(cloud: Cloud, play: Play) -> None:
-    """A rule has entries of one kind: those of the other must go in the same request."""
+    """A rule has entries of one kind. The request must remove the entries of the other kind."""
     rule = {key: value for key, value in RULE.items() if key != "allowed"} | {"denied": RULE["allowed"]}
     cloud.get("compute", ONE, rule)
     cloud.mutates("PATCH", "compute", ONE, body={"allowed": [{"IPProtocol": "tcp", "ports": ["22"]}], "denied": []})

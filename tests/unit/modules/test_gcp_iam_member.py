@@ -15,7 +15,7 @@ OTHER = "user:someone@example.com"
 PROJECT = "v1/projects/my-project"
 V3 = {"options": {"requestedPolicyVersion": 3}}
 CONDITION = {"title": "until spring", "expression": "request.time < timestamp('2027-03-01T00:00:00Z')"}
-# Two bindings that are not ours: another role, and our role with a condition.
+# Two bindings that must not change: another role, and our role with a condition.
 FOREIGN: list[dict[str, Any]] = [
     {"role": "roles/owner", "members": [OTHER]},
     {"role": ROLE, "members": [OTHER], "condition": CONDITION},
@@ -281,7 +281,7 @@ def writes_at(cloud: Cloud, scope: str, wanted: dict[str, Any], refusal: str = "
 def test_replaces_a_deleted_account_of_the_same_name(
     cloud: Cloud, play: Play, scope: str, condition: dict[str, str] | None
 ) -> None:
-    """A recreated account is another identity: its deleted member made setIamPolicy fail and stayed in the policy."""
+    """A recreated account is another identity. Its deleted member stayed in the policy, and setIamPolicy failed."""
     extra = {"condition": condition} if condition else {}
     other = {"role": "roles/viewer", "members": [*GONE, STALE]}
     binding = {"role": ROLE, "members": [*GONE, OTHER, STALE.replace("mlflow-server", "MLflow-Server")], **extra}
@@ -307,7 +307,7 @@ def test_removes_the_deleted_account_too(cloud: Cloud, play: Play, members: list
 def test_a_policy_with_deleted_accounts_of_others_is_read_again_when_it_is_refused(
     cloud: Cloud, play: Play, clock: FakeClock
 ) -> None:
-    """Somebody undeleted the account, or Google purged it, between reading and writing: that 400 was not retried."""
+    """The account was undeleted or purged between reading and writing. The resulting 400 was not retried."""
     reads(cloud, policy(ours(*GONE)))
     reads(cloud, policy(ours(*GONE)))
     writes_at(cloud, "project", policy(ours(*GONE, MEMBER)), "Request contains an invalid argument.")

@@ -93,7 +93,7 @@ del BODY["metadata"]["fingerprint"]
 
 
 def finds(cloud: Cloud, instance: dict[str, Any] = INSTANCE, disk_type: str = "pd-balanced") -> None:
-    """Expect the machine to be read, and its boot disk, whose type only the disk knows."""
+    """Expect requests for the VM and for its boot disk. Only the disk contains its type."""
     cloud.get("compute", ONE, instance)
     cloud.get("compute", DISK, {"name": "mlflow-server", "type": f"{BASE}{ZONE}/diskTypes/{disk_type}"})
 
@@ -256,7 +256,7 @@ def test_a_task_that_names_ssh_keys_says_who_may_log_in(cloud: Cloud, play: Play
 
 
 def test_the_older_name_of_ssh_keys_lets_nobody_in_either(cloud: Cloud, play: Play) -> None:
-    """The guest agent obeys sshKeys too: it was left alone, so whoever added it kept a way in."""
+    """The guest agent also accepts keys in `sshKeys`. An entry there kept its access to the VM."""
     ours = {"enable-guest-attributes": "TRUE", "ssh-keys": "deployer:ssh-ed25519 AAAA deployer"}
     cloud.get("compute", ONE, with_metadata(**ours, sshKeys="mallory:ssh-ed25519 AAAA mallory"))
     items = [{"key": key, "value": value} for key, value in ours.items()]
@@ -394,7 +394,7 @@ def test_stops_and_starts_it_where_it_may(
     cloud.get("compute", ONE, INSTANCE)
     cloud.mutates("POST", "compute", f"{ONE}/stop")
     cloud.mutates(method, "compute", f"{ONE}/{action}", body=body)
-    if status:  # a status that is wanted is brought about last
+    if status:  # a desired status is set last
         cloud.get("compute", ONE, INSTANCE | {"status": "TERMINATED"})
     cloud.mutates("POST", "compute", f"{ONE}/start")
     cloud.get("compute", ONE, INSTANCE)
@@ -462,7 +462,7 @@ RSA, ED25519, ECDSA = ("ssh-rsa", "AAAAB3"), ("ssh-ed25519", "AAAAC3\n"), ("ecds
 
 
 def publishes(cloud: Cloud, *keys: tuple[str, str]) -> None:
-    """Expect a look at the host keys that finds these."""
+    """Expect a request for the host keys that returns these keys."""
     items = [{"namespace": "hostkeys", "key": kind, "value": key} for kind, key in keys]
     cloud.get("compute", KEYS, {"queryValue": {"items": items}} if items else None, query={"queryPath": "hostkeys/"})
 
@@ -485,7 +485,7 @@ def test_all_the_host_keys_are_there_at_once(cloud: Cloud, play: Play, clock: Fa
 
 
 def test_host_keys_come_one_by_one(cloud: Cloud, play: Play, clock: FakeClock) -> None:
-    """What is returned must not depend on how far the guest agent is."""
+    """The returned value must not depend on the progress of the guest agent."""
     cloud.get("compute", ONE, INSTANCE)
     publishes(cloud, ECDSA)
     publishes(cloud, ECDSA, ED25519)
@@ -527,7 +527,7 @@ ssh-ed25519 AAAAcut"""
 
 
 def refuses(cloud: Cloud) -> None:
-    """Expect a look at the host keys that the organisation policy refuses."""
+    """Expect a request for the host keys that the organisation policy refuses."""
     message = f"Constraint {gcp_instance.GUEST_ATTRIBUTES_POLICY} violated for project my-project."
     query = {"queryPath": "hostkeys/"}
     cloud.fails("GET", "compute", KEYS, 412, "conditionNotMet", message, query=query)

@@ -43,9 +43,9 @@ def connection(*ranges: str) -> dict[str, Any]:
 
 
 def reads(cloud: Cloud, connected: dict[str, Any] | None, *, number: bool = False) -> None:
-    """Expect the range and the network to be read, and the connections where the network has the peering.
+    """Expect requests for the range, the network, and the connections if the network has the peering.
 
-    The project's number is read once a run, before Service Networking is asked for the first time.
+    The project number is read once in a run, before the first request to Service Networking.
     """
     cloud.get("compute", RANGE, ADDRESS)
     looks(cloud, connected, number=number)
@@ -200,11 +200,11 @@ def test_removes_the_peering_where_no_database_is_left(
     cloud.mutates("POST", "compute", f"{NETWORK}/removePeering", body={"name": "servicenetworking-googleapis-com"})
     cloud.mutates("DELETE", "compute", RANGE)
     assert play(gcp_private_services_access, state="absent", **WHO)["changed"]
-    assert sum(clock.sleeps) < 5  # Google keeps refusing for days: waiting does not help
+    assert sum(clock.sleeps) < 5  # Google refuses for days, so waiting does not help
 
 
 def test_a_removed_peering_is_not_removed_again(cloud: Cloud, play: Play) -> None:
-    """Service Networking goes on listing the connection for days after the peering was removed."""
+    """Service Networking lists the connection for days after the peering was removed."""
     reads(cloud, None)
     cloud.mutates("DELETE", "compute", RANGE)
     assert play(gcp_private_services_access, state="absent", **WHO)["changed"]
@@ -260,7 +260,7 @@ def test_waits_for_the_service_agent_of_a_new_project(cloud: Cloud, play: Play, 
 def test_a_service_agent_that_never_works_is_created_by_hand(
     cloud: Cloud, play: Play, monkeypatch: pytest.MonkeyPatch, failure: dict[str, Any]
 ) -> None:
-    """The credentials and the permissions of the caller have nothing to do with it."""
+    """The failure does not depend on the credentials and permissions of the caller."""
     monkeypatch.setattr(gcp_private_services_access, "AGENT_SECONDS", 0.0)
     reads(cloud, None, number=True)
     connects(cloud, "mlflow-services", failure=failure)

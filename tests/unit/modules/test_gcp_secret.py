@@ -50,7 +50,7 @@ def adds(cloud: Cloud, text: str) -> None:
 
 
 def holds_no_secret(result: dict[str, Any]) -> None:
-    # What the module was called with comes back as "invocation", where Ansible has masked it.
+    # The result contains the arguments as "invocation", where Ansible masks secrets.
     printed = json.dumps(result, ensure_ascii=False)
     for text in (OLD, NEW):
         assert text not in printed
@@ -223,7 +223,7 @@ def test_returns_null_where_there_is_no_version(cloud: Cloud, play: Play, check:
 @pytest.mark.parametrize("check", [False, True])
 @pytest.mark.parametrize("options", [{"payload": NEW, "payload_policy": "if_absent"}, {"return_payload": True}])
 def test_does_not_replace_what_is_only_disabled(cloud: Cloud, play: Play, check: bool, options: dict[str, Any]) -> None:
-    """Somebody disabled the version: a new password, key or authority in its place would lock all clients out."""
+    """The version was disabled. A new password, key or CA would lock all clients out."""
     cloud.get("secretmanager", ONE, SECRET)
     lists(cloud)
     lists_disabled(cloud, 3)
@@ -301,7 +301,7 @@ def test_deletes(cloud: Cloud, play: Play) -> None:
 
 
 def versions_of(cloud: Cloud, *states: str, **kwargs: Any) -> None:
-    """All versions, newest first."""
+    """Expect a request for all versions, newest first."""
     numbers = range(len(states), 0, -1)
     versions = [
         {"name": f"projects/42/secrets/password/versions/{number}", "state": state}

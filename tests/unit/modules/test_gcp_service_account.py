@@ -77,7 +77,7 @@ def test_updates_and_clears(cloud: Cloud, play: Play) -> None:
 
 def test_disables_and_enables(cloud: Cloud, play: Play) -> None:
     cloud.get("iam", ONE, ACCOUNT)
-    cloud.fails("POST", "iam", f"{ONE}:disable", 404, "notFound", body={})  # a server that has not heard of it
+    cloud.fails("POST", "iam", f"{ONE}:disable", 404, "notFound", body={})  # a server that does not see the account yet
     cloud.expect("POST", "iam", f"{ONE}:disable", {}, body={})
     cloud.get("iam", ONE, ACCOUNT | {"disabled": True})
     assert play(gcp_service_account, name="mlflow-server", disabled=True)["changed"]

@@ -19,7 +19,7 @@ def host(name: str) -> str:
 
 def reads(cloud: Cloud, states: dict[str, str]) -> None:
     services = [{"name": f"projects/42/services/{host(n)}", "state": state} for n, state in states.items()]
-    # The harness shows the last of a repeated parameter.
+    # The harness shows only the last value of a repeated parameter.
     last = f"projects/my-project/services/{host(list(states)[-1])}"
     cloud.get("serviceusage", f"{ALL}:batchGet", {"services": services}, query={"names": last})
 
@@ -107,7 +107,7 @@ def test_enables_again_what_google_could_not_enable_now(cloud: Cloud, play: Play
 def test_plans_where_even_service_usage_is_off(cloud: Cloud, play: Play) -> None:
     detail = [{"reason": "SERVICE_DISABLED", "metadata": {"service": "serviceusage.googleapis.com"}}]
     query = {"names": f"projects/my-project/services/{host('compute')}"}
-    for _ in range(2):  # in the quota project, and without one
+    for _ in range(2):  # in the quota project, and without a quota project
         cloud.fails("GET", "serviceusage", f"{ALL}:batchGet", 403, "forbidden", details=detail, query=query)
     result = play(gcp_services, check=True, services=[host("compute")])
     assert [request.headers.get("x-goog-user-project") for request in cloud.requests] == ["my-project", None]

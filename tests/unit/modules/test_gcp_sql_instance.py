@@ -119,7 +119,7 @@ def test_creates(cloud: Cloud, play: Play) -> None:
     cloud.get("sql", ONE, None)
     cloud.mutates("POST", "sql", ALL, body=SENT)
     cloud.get("sql", ONE, instance(deletionProtectionEnabled=False))
-    # Only now: the protected remains of a failed creation could be deleted by nobody.
+    # Set the protection last. It would prevent the deletion of an instance whose creation failed.
     patches(cloud, {"deletionProtectionEnabled": True})
     cloud.get("sql", ONE, INSTANCE)
     result = play(gcp_sql_instance, **ASKED)
@@ -230,7 +230,7 @@ def test_says_how_to_delete_what_a_failed_creation_left(cloud: Cloud, play: Play
 def test_says_that_a_name_may_be_reserved(
     cloud: Cloud, play: Play, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Terraform's users saw invalidState for a name that Google reserved, which no wait makes free."""
+    """Google reserves the name of a deleted instance and answers invalidState. Waiting does not free the name."""
     monkeypatch.setattr(gcp_sql_instance, "CREATE_CONFLICT_SECONDS", 0.5)
     words = "The instance or operation is not in an appropriate state to handle the request."
     cloud.get("sql", ONE, None)
@@ -255,7 +255,7 @@ def test_a_reserved_name_that_is_told_at_once(cloud: Cloud, play: Play, clock: F
 
 
 def test_leaves_alone_what_is_right(cloud: Cloud, play: Play) -> None:
-    # The disk has grown from 10 to 20 GB by itself.
+    # Cloud SQL increased the disk from 10 to 20 GB.
     cloud.get("sql", ONE, INSTANCE)
     result = play(gcp_sql_instance, **ASKED)
     assert not result["changed"]
@@ -319,7 +319,7 @@ def test_updates_only_what_differs(
 
 @pytest.mark.parametrize("wait", [True, False])
 def test_starts_a_stopped_one_before_anything_else_and_waits(cloud: Cloud, play: Play, wait: bool) -> None:
-    """Stopped for the weekend: databases and users could not be read, and the run ended there."""
+    """Databases and users of a stopped instance could not be read, and the run failed."""
     asked = {"tier": "db-custom-2-7680", "activation_policy": "ALWAYS"}
     cloud.get("sql", ONE, instance(activationPolicy="NEVER"))
     patches(cloud, {"activationPolicy": "ALWAYS"})

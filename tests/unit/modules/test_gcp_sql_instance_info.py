@@ -31,7 +31,7 @@ def lists(cloud: Cloud, *authorities: dict[str, str]) -> None:
 
 
 def test_one_authority_stays_as_it_is(cloud: Cloud, play: Play) -> None:
-    """A secret that holds it gets no new version for a line feed."""
+    """A secret with this value needs no new version because of a line feed."""
     cloud.get("sql", ONE, INSTANCE)
     lists(cloud, authority(OLD, 2025))
     result = play(gcp_sql_instance_info, name="db")
@@ -42,7 +42,7 @@ def test_one_authority_stays_as_it_is(cloud: Cloud, play: Play) -> None:
 
 @pytest.mark.parametrize("turn", [1, -1])
 def test_all_authorities_are_told_in_one_order(cloud: Cloud, play: Play, turn: int) -> None:
-    """Only the active one was trusted: after a rotation of the authority no new connection succeeded."""
+    """Only the active CA was trusted. After a rotation of the CA no new connection succeeded."""
     cloud.get("sql", ONE, INSTANCE)
     lists(cloud, *[authority(OLD, 2025), authority(NEW, 2026)][::turn])
     assert play(gcp_sql_instance_info, name="db")["server_ca_bundle"] == f"{OLD}\n{NEW}\n"

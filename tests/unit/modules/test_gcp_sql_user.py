@@ -114,7 +114,7 @@ CONFLICT = "The instance or operation is not in an appropriate state to handle t
 
 
 def test_waits_for_a_conflict_of_another_reason(cloud: Cloud, play: Play, clock: FakeClock) -> None:
-    """Google's own first backup goes on just when the user is created."""
+    """Google's first automatic backup runs when the user is created."""
     lists(cloud)
     for _attempt in range(3):
         cloud.fails("POST", "sql", ALL, 409, "invalidState", CONFLICT, body=NEW | {"password": PASSWORD})
@@ -178,7 +178,7 @@ NOT_RUNNING = "Invalid request: Invalid request since instance is not running."
     ],
 )
 def test_says_that_the_instance_is_stopped(cloud: Cloud, play: Play, code: int, reason: str, message: str) -> None:
-    """Google's own words name neither the instance nor what to do."""
+    """Google's message names neither the instance nor a remedy."""
     cloud.fails("GET", "sql", ALL, code, reason, message)
     cloud.get("sql", "v1/projects/my-project/instances/db", STOPPED)
     told = run(play, fails=True, password=PASSWORD)["msg"]

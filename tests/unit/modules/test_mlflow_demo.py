@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""MLflow's demo as a module: what its program is told, and what people are told when it fails."""
+"""MLflow's demo as a module: the arguments of its program, and the messages after a failure."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def options(tmp_path: Path, cloud: Cloud) -> Json:
 
 
 def program(options: Json, answer: Json, last: str = "") -> None:
-    """Prints its arguments for the version, and the rest as given."""
+    """Write a program that prints its arguments as the version, and the given answer."""
     printed = f"import json, sys\nprint(json.dumps({answer!r} | {{'version': ' '.join(sys.argv[1:])}}))\n{last}\n"
     Path(options["program"]).write_text(printed)
 

@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""The doctor as a whole: what is down is told, what is not is still examined, nothing secret is printed."""
+"""The complete doctor: failures are reported, the other checks still run, no secret is printed."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def web() -> Iterator[responses.RequestsMock]:
 
 @pytest.fixture
 def google(web: responses.RequestsMock) -> None:
-    """A healthy deployment's resources."""
+    """Script the resources of a healthy deployment."""
     web.get(re.compile(GOOGLE + "/addresses/mlflow-address"), json={"address": "198.51.100.7"})
     payload = {"data": base64.b64encode(PASSWORD.encode()).decode()}
     web.get(re.compile(GOOGLE + "versions/latest:access"), json={"payload": payload})
@@ -151,7 +151,7 @@ def test_without_credentials_every_row_says_why(play: Play, web: responses.Reque
 
 @pytest.fixture
 def reachable(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A name with an address where somebody listens; what they say is scripted."""
+    """Script a name with the address of an open port. Other fixtures script the responses."""
     entry = (socket.AF_INET, socket.SOCK_STREAM, 6, "", ("198.51.100.7", 443))
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: [entry])
     monkeypatch.setattr(socket, "create_connection", lambda *_, **__: socket.socket())
@@ -169,7 +169,7 @@ def test_run_and_artifact_are_gone_afterwards(play: Play, web: responses.Request
 
 
 def deletion(web: responses.RequestsMock, run_id: str) -> responses.BaseResponse:
-    """Of the object that a run's artifact is in the bucket; a generation must not be named."""
+    """Expect the deletion of a run's artifact in the bucket, without a generation."""
     place = f"https://storage.googleapis.com/storage/v1/b/{PROJECT}-mlflow-artifacts/o"
     query = responses.matchers.query_param_matcher({})
     return web.delete(f"{place}/0%2F{run_id}%2Fartifacts%2Fdoctor.bin", match=[query], status=204)
@@ -194,7 +194,7 @@ def test_a_doctor_that_is_told_to_end_takes_away_what_it_made(
     own = deletion(web, "abc")
     before = signal.getsignal(signal.SIGTERM)
     try:
-        with pytest.raises(json.JSONDecodeError):  # no result is printed
+        with pytest.raises(json.JSONDecodeError):  # the module prints no result
             play(mlflow_doctor, **OPTIONS)
     finally:
         signal.signal(signal.SIGTERM, before)

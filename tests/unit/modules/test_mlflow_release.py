@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""Which release an upgrade goes to, against a scripted package index, and the lock it comes with."""
+"""The release that an upgrade selects from a scripted package index, and its lock."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def web() -> Iterator[responses.RequestsMock]:
 
 @pytest.fixture
 def index(web: responses.RequestsMock) -> Any:
-    """Serves versions of mlflow and its parts, as HTML."""
+    """Return a function that serves versions of mlflow and its parts, as HTML."""
 
     def serve(*versions: str, skinny: tuple[str, ...] | None = None, **marks: Any) -> None:
         own = [link("mlflow", each, **marks.get(each.replace(".", "_"), {})) for each in versions]
@@ -58,7 +58,7 @@ def page(web: responses.RequestsMock, package: str, body: str, **options: Any) -
 
 @pytest.fixture
 def run(play: Play, tmp_path: Path) -> Any:
-    """Runs the module with a role that ships the lock of 3.17.2."""
+    """Return a function that runs the module with a role that ships the lock of 3.17.2."""
     source = tmp_path / "files"
     source.mkdir()
     (source / "requirements.in").write_text("# what it needs\nmlflow[auth]==3.17.2\nuvloop\n")
@@ -73,7 +73,7 @@ def run(play: Play, tmp_path: Path) -> Any:
 
 @pytest.fixture
 def uv(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
-    """A uv that writes what it is asked for; the calls."""
+    """Replace uv by a function that writes a lock; return the calls."""
     calls: list[Any] = []
 
     def compiled(command: list[str], **options: Any) -> subprocess.CompletedProcess[str]:
@@ -125,7 +125,7 @@ def test_the_channel_starts_from_the_newer_of_served_and_wanted(index: Any, run:
 
 
 def test_what_is_excluded_is_passed_over_for_the_newest_of_the_others(index: Any, run: Any) -> None:
-    """3.18.0 was gone back from; the security fix of what serves is taken all the same."""
+    """3.18.0 was rolled back. The security fix of the deployed version is still selected."""
     index("3.17.2", "3.17.3", "3.18.0")
     result = run(channel="latest", version="3.17.2", current="3.17.2", exclude=["3.18.0"], check=True)
     assert (result["version"], result["upgrade"]) == ("3.17.3", True)
@@ -140,7 +140,7 @@ def test_what_comes_after_the_excluded_one_is_taken(index: Any, run: Any) -> Non
 
 @pytest.mark.parametrize("wanted", ["3.17.2", "3.18.0"])
 def test_with_nothing_but_what_is_excluded_the_served_one_stays(index: Any, run: Any, wanted: str) -> None:
-    """Also where mlflow_version asks for it, which makes it the oldest that a channel leads to."""
+    """This also applies if mlflow_version names the excluded release, which a channel treats as a minimum."""
     index("3.17.2", "3.18.0")
     result = run(
         channel="patch" if wanted == "3.18.0" else "minor", version=wanted, current="3.17.2", exclude=["3.18.0"]
@@ -354,7 +354,7 @@ def test_a_lock_of_ones_own_is_used_for_the_pinned_release_alone(index: Any, run
 
 
 def test_uv_itself_takes_these_arguments(tmp_path: Path) -> None:
-    """The command line is understood by the uv that is installed; an empty directory stands in for the index."""
+    """The installed uv accepts the command line. An empty directory replaces the index."""
     found = mlflow_release.find_uv()
     command = [found, *mlflow_release.COMPILE, "--no-index", "--python-version", "3.11", "-", "--output-file"]
     done = subprocess.run([*command, str(tmp_path / "out")], input="", text=True, capture_output=True, check=False)

@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""That a module is packed and compiled once, which no other test would miss: they would only take longer."""
+"""A module is packed and compiled once. No other test would fail without this; the tests would only be slower."""
 
 from __future__ import annotations
 
@@ -26,11 +26,11 @@ def ping(folder: Path, environment: dict[str, str]) -> None:
 
 
 def kept(folder: Path) -> dict[str, int]:
-    """When each file was written."""
+    """Return the modification time of each file."""
     return {
         str(path.relative_to(folder)): path.stat().st_mtime_ns
         for path in folder.glob("*/*")
-        if path.suffix != ".lock"  # made by who looks
+        if path.suffix != ".lock"  # created by a reader
     }
 
 

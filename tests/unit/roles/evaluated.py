@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""Templates of roles, evaluated as Ansible does."""
+"""Evaluate templates of roles as Ansible does."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ ROLES = Path(__file__).resolve().parents[3] / "roles"
 
 
 def load(name: str, role: str) -> Any:
-    """A file of a role, with its templates as Ansible trusts them."""
+    """Load a file of a role, with templates that Ansible trusts."""
     return DataLoader().load_from_file(str(ROLES / role / name), trusted_as_template=True)
 
 
 def render(template: Any, *variables: dict[str, Any]) -> Any:
-    """What Ansible makes of a template; later variables go before earlier ones."""
+    """Evaluate a template as Ansible does. Later variables have a lower precedence."""
     merged = {name: value for each in variables for name, value in each.items()}
     return Templar(DataLoader(), variables=merged).template(template)
 
 
 def evaluated(text: str, role: str, **settings: Any) -> Any:
-    """A template of a role, with these settings."""
+    """Evaluate a template of a role with these variables."""
     return render(trust_as_template(text), load("defaults/main.yml", role), load("vars/main.yml", role), settings)

@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""Modules that only note what they are asked (asked.jsonl), and answer what a test says (answers.json)."""
+"""Fake modules that record their arguments (asked.jsonl) and return scripted results (answers.json)."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests import quicker
 
 ROOT = Path(__file__).parents[3]
 PLAYBOOK = str(Path(sys.executable).parent / "ansible-playbook")
-# Action plugins, which run in Ansible's own process: a module each would take minutes for all these tasks.
+# Action plugins run in Ansible's own process. Real modules would take minutes for all these tasks.
 ACTION = """
 import json
 from pathlib import Path
@@ -44,7 +44,7 @@ class ActionModule(ActionBase):
 
 
 def note(folder: Path, names: Iterable[str]) -> None:
-    """Have the modules of these names note, in the collection below `folder`."""
+    """Create fake modules with these names in the collection below `folder`."""
     actions = folder / "ansible_collections" / "mlops" / "mlflow_gcp" / "plugins" / "action"
     actions.mkdir(parents=True)
     for kind in ("filter", "module_utils"):
@@ -54,7 +54,7 @@ def note(folder: Path, names: Iterable[str]) -> None:
 
 
 def collection(folder: Path, role: str, others: Iterable[str] = (), *, noted: Iterable[str] = ()) -> Path:
-    """A collection with a copy of a role, in which builtin modules of these names note; returns where its roles are."""
+    """Create a collection with a copy of a role and fake builtin modules; return the directory of its roles."""
     roles = folder / "ansible_collections" / "mlops" / "mlflow_gcp" / "roles"
     roles.mkdir(parents=True)
     (roles.parent / "meta").symlink_to(ROOT / "meta")
@@ -72,7 +72,7 @@ def collection(folder: Path, role: str, others: Iterable[str] = (), *, noted: It
 def play(
     folder: Path, hosts: str, role: dict[str, str], answers: list[Any], settings: dict[str, Any], *, check: bool
 ) -> subprocess.CompletedProcess[str]:
-    """Run a role of the collection below `folder`, for localhost or mlflow-server, both of which are this machine."""
+    """Run a role of the collection below `folder`. The hosts localhost and mlflow-server are both local."""
     local = f"ansible_connection=local ansible_python_interpreter={sys.executable} ansible_become=false"
     (folder / "hosts").write_text(f"localhost {local}\nmlflow-server {local}\n")
     (folder / "answers.json").write_text(json.dumps(answers))

@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""The programs that roles bring along, as modules."""
+"""Load the programs in the files of the roles as modules."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ ROLES = Path(__file__).resolve().parents[3] / "roles"
 
 
 def load(role: str, name: str) -> ModuleType:
-    """Import a file of a role that runs as a program of its own."""
+    """Import a file of a role that runs as a separate program."""
     spec = importlib.util.spec_from_file_location(f"{role}_{name}", ROLES / role / "files" / f"{name}.py")
     assert spec
     assert spec.loader

@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""Automatic updates hold apt's locks for minutes on a fresh VM; the roles' apt tasks failed after 60 seconds.
+"""Automatic updates hold apt's locks for minutes on a fresh VM. The apt tasks failed after 60 seconds.
 
 The molecule scenario `default` holds the real locks for longer than that.
 """
@@ -19,7 +19,7 @@ HELD = "E: Could not get lock /var/cache/apt/archives/lock. It is held by proces
 
 
 def tasks_in(tasks: Any) -> Iterator[dict[str, Any]]:
-    """Every task of a file, those in blocks too."""
+    """Return every task of a file, including tasks in blocks."""
     for task in tasks if isinstance(tasks, list) else []:
         yield task
         for section in ("block", "rescue", "always"):
@@ -41,7 +41,7 @@ def test_there_are_apt_tasks() -> None:
 
 @pytest.mark.parametrize("task", TASKS)
 def test_apt_tasks_wait_ten_minutes_for_every_lock(task: dict[str, Any]) -> None:
-    """The module waits for dpkg's lock and the lists'; apt does not wait for the archive's, so the task is repeated."""
+    """The module waits for dpkg's lock and for the lists' lock. apt does not wait for the archive's lock."""
     assert task["ansible.builtin.apt"]["lock_timeout"] >= 600
     assert task["retries"] * task["delay"] >= 600
 

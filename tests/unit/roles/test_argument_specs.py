@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""Every role's argument specification and its defaults say the same."""
+"""The argument specification of every role matches its defaults."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def test_every_role_has_a_specification() -> None:
 
 
 def flat(value: Any) -> Any:
-    """Texts without regard to how YAML folded them."""
+    """Normalise the whitespace of folded YAML texts."""
     return " ".join(value.split()) if isinstance(value, str) else value
 
 
@@ -58,7 +58,7 @@ def test_settings_are_named_after_the_role_typed_and_described(role: str) -> Non
 
 @pytest.mark.parametrize("role", NAMES)
 def test_every_setting_is_used_and_explained(role: str) -> None:
-    """A setting without effect, or one that defaults/main.yml does not explain, is a trap."""
+    """An unused or undocumented variable would mislead users."""
     used = "\n".join(
         path.read_text(encoding="utf-8")
         for folder in ("tasks", "templates", "vars", "handlers")
@@ -67,6 +67,6 @@ def test_every_setting_is_used_and_explained(role: str) -> None:
     )
     explained = (ROLES / role / "defaults" / "main.yml").read_text(encoding="utf-8") if options(role) else ""
     for name in options(role):
-        # A default may be made of other settings.
+        # A default may refer to other variables.
         assert re.search(rf"\b{name}\b(?!:)", used + explained), f"{name} has no effect"
         assert re.search(rf"^(# )?{name}:", explained, re.MULTILINE), f"{name} is not explained in defaults/main.yml"

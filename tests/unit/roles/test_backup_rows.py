@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""What a backup counts and what a restore compares; the queries themselves run in the end-to-end tests."""
+"""The row counts of a backup and their comparison. The end-to-end tests run the queries."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from tests.unit.roles.programs import load
 
 @pytest.fixture
 def rows(monkeypatch: pytest.MonkeyPatch) -> Any:
-    """The program, without the driver that only a release on a machine has."""
+    """Load the program with a fake driver. Only a release on the VM has the real one."""
     driver = ModuleType("psycopg2")
     driver.sql = ModuleType("psycopg2.sql")  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "psycopg2", driver)

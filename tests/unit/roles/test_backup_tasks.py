@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""Which backup the tasks choose, make and let go: the role itself, with actions that only note what they are asked."""
+"""The tasks that select, make and delete backups: the real role with fake modules."""
 
 from __future__ import annotations
 
@@ -39,14 +39,14 @@ def record(name: str, day: int, deployment: str = "my-project/mlflow") -> dict[s
 
 
 def encrypted(**unreadable: list[str]) -> dict[str, Any]:
-    """What the VM answers about the secrets that MLflow stores."""
+    """Return the program's output about the secrets that MLflow stores."""
     kinds = {kind: {"unreadable": unreadable.get(kind, [])} for kind in ("webhooks", "gateway")}
     return {"rc": 0, "stdout": json.dumps({**kinds, "changed": True}), "stderr": ""}
 
 
 @dataclass
 class Role:
-    """The role in a collection of its own, in which Google and the machine answer what a test says."""
+    """The role in a temporary collection with fake modules for Google and the VM."""
 
     folder: Path
     records: list[dict[str, Any]] = field(default_factory=list)
@@ -76,16 +76,16 @@ class Role:
 
     @property
     def left(self) -> Path:
-        """What is remembered of a restore that is under way."""
+        """Return the path of the record of an unfinished restore."""
         return self.state / "restore.json"
 
     @property
     def asked(self) -> list[dict[str, Any]]:
-        """What the modules were asked, in order."""
+        """Return the calls of the modules, in order."""
         return [json.loads(line) for line in (self.folder / "asked.jsonl").read_text().splitlines()]
 
     def made(self) -> list[str]:
-        """The database backups that were made."""
+        """Return the database backups that were made."""
         return [
             call["description"]
             for call in self.asked
@@ -93,7 +93,7 @@ class Role:
         ]
 
     def deleted(self) -> list[str]:
-        """What was deleted."""
+        """Return the deleted backups and objects."""
         return [
             call.get("description") or call["name"]
             for call in self.asked
@@ -101,11 +101,11 @@ class Role:
         ]
 
     def restored(self) -> list[str]:
-        """The database backups that were restored."""
+        """Return the database backups that were restored."""
         return [call["backup_id"] for call in self.asked if call["module"] == "gcp_sql_restore" and not call["check"]]
 
     def __call__(self, tasks: str, *, fails: bool = False, check: bool = False, **settings: Any) -> str:
-        """Run it; returns what was printed, on one line."""
+        """Run the role; return the output on one line."""
         listed = [{"content": json.dumps(made), "timeCreated": made["time"]} for made in self.records]
         uri = "postgresql+psycopg2://mlflow:secret@10.0.0.3/mlflow?sslmode=verify-ca"
         run = {"id": "99", "startTime": "2026-11-30T00:00:00.000Z", "description": "new"}
@@ -213,7 +213,7 @@ DATABASE_BACKUPS: list[dict[str, Any]] = [
 @pytest.mark.parametrize(
     ("records", "keep", "gone"),
     [
-        # Without it there are not yet as many as are kept.
+        # Without it there are fewer backups than backup_keep.
         ([record("c", 9), record("before-restore-1", 8)], 2, []),
         ([record("c", 9), record("b", 8), record("a", 7), record("before-restore-1", 6)], 2, ["a", "before-restore-1"]),
         ([record("c", 9), record("before-restore-1", 8), record("b", 7), record("before-restore-2", 6)], 1, None),
@@ -228,7 +228,7 @@ def test_what_restores_replaced_takes_no_place(
     )
     role.answers = [({"module": "gcp_sql_backup"}, {"backups": [run_of(**one) for one in DATABASE_BACKUPS]})]
     role("prune", backup_keep=keep)
-    wanted = ["before-restore-1"] if gone is None else gone  # the other two are of a restore that was cut off
+    wanted = ["before-restore-1"] if gone is None else gone  # the other two belong to an interrupted restore
     assert role.deleted() == [
         *(f"mlflow backup {name}" for name in wanted),
         *(f"backups/{name}/artifacts.ndjson.gz" for name in wanted),
@@ -243,13 +243,13 @@ def test_check_mode_names_what_a_real_run_deletes(role: Role) -> None:
     backups = {"backups": [run_of(**one) for one in orphans]}
 
     def named(*, check: bool) -> list[str]:
-        """What is too old, and so asked for after the records were read."""
+        """Return the deletions after the role has read the records."""
         calls = role.asked
         while "match" not in calls.pop(0):
             pass
         gone = [call for call in calls if call.get("state") == "absent" and call["check"] is check]
         names = [call.get("description") or call["name"] for call in gone]
-        return [name for name in names if name != "mlflow backup "]  # the list of them all
+        return [name for name in names if name != "mlflow backup "]  # the call that lists all backups
 
     role.answers = [({"module": "gcp_sql_backup", "state": "absent"}, backups)]
     for keep in (1, 2, 3):
@@ -261,7 +261,7 @@ def test_check_mode_names_what_a_real_run_deletes(role: Role) -> None:
         assert planned == named(check=False)
         assert ("backups/a/backup.json" in planned) is (keep < 3)
 
-        # It is there: nothing comes on top.
+        # The backup exists already, so the number of backups stays the same.
         role("main", check=True, backup_name="c", backup_keep=keep)
         assert planned == named(check=True)
 
@@ -284,7 +284,7 @@ def test_a_misspelt_name_is_told_before_anything_is_made(role: Role) -> None:
 
 @pytest.mark.parametrize("tasks", ["main", "restore"])
 def test_a_stopped_database_is_told_before_anything_is_made(role: Role, tasks: str) -> None:
-    """It was told in the words of PostgreSQL's client, when the rows were counted."""
+    """The run failed later, with a message of PostgreSQL's client, when it counted the rows."""
     stopped = "Cloud SQL instance mlflow-database is stopped"
     role.answers = [({"module": "gcp_sql_instance_info"}, {"failed": True, "msg": stopped})]
     role.records = [record("monday", 8)] if tasks == "restore" else []
@@ -298,7 +298,7 @@ KEYS = ["mlflow-webhook-encryption-key", "mlflow-crypto-kek-passphrase"]
 
 
 def test_a_deployment_without_encryption_keys_can_be_backed_up(role: Role) -> None:
-    """An earlier release of this collection made it; people back up before they run site.yml with a newer one."""
+    """An earlier release of this collection made it. Users back up before they run a newer site.yml."""
     role.answers = [({"module": "gcp_secret", "name": name}, {"version": None, "payload": None}) for name in KEYS]
     role("main", backup_name="monday")
     assert role.made() == ["mlflow backup monday"]
@@ -322,7 +322,7 @@ def test_a_deployment_without_encryption_keys_can_be_backed_up(role: Role) -> No
 def test_a_restore_re_encrypts_stored_secrets_before_the_server_starts(
     role: Role, answer: dict[str, Any], told: str
 ) -> None:
-    """Those of a backup are under keys from before a rotation, or under the keys of another deployment."""
+    """The stored secrets of a backup use keys from before a rotation, or keys of another deployment."""
     role.records, role.encryption = [record("monday", 8)], answer
     said = role("restore", backup_name="monday", **CONFIRM)
     assert (told in said) if told else ("stored secrets:" not in said)
@@ -372,7 +372,7 @@ THEIRS = "my-project-mlflow-backups/backups is of my-project/sibling"
 
 
 def test_another_deployment_s_backup_is_restored_only_where_it_is_meant(role: Role) -> None:
-    """The newest of the bucket is a sibling's."""
+    """The newest backup in the bucket belongs to another deployment."""
     role.records = [record("theirs", 9, SIBLING), record("monday", 8)]
     assert "go back to backup monday of my-project/mlflow" in role("restore", check=True)
     assert "Backup monday of my-project/mlflow" in role("drill", check=True)
@@ -387,7 +387,7 @@ def test_another_deployment_s_backup_is_restored_only_where_it_is_meant(role: Ro
     options = {"backup_restore_from": SIBLING, "backup_restore_bucket": "my-project-mlflow-backups"}
     assert "go back to backup theirs of my-project/sibling" in role("restore", check=True, **options)
 
-    # A sibling's bucket without its name.
+    # The bucket of another deployment, without its name.
     role.records = [record("theirs", 9, SIBLING)]
     said = role("restore", fails=True, backup_restore_bucket="sibling-backups", **CONFIRM)
     assert "There are others, of my-project/sibling. Where one of those is meant, add -e backup_restore_from=" in said
@@ -406,7 +406,7 @@ def test_another_deployment_s_backups_are_neither_counted_nor_deleted(role: Role
         *(record(name, day, SIBLING) for name, day in (("x", 20), ("y", 19), ("before-restore-x", 1))),
         *(record(name, day) for name, day in (("c", 9), ("b", 8), ("a", 7))),
     ]
-    # Older than all records of this deployment, and younger than the sibling's oldest.
+    # Older than all records of this deployment, and newer than the oldest record of the other deployment.
     role.answers = [({"module": "gcp_sql_backup"}, {"backups": [run_of("mlflow backup of another bucket", 3)]})]
     role("prune", backup_keep=2)
     assert role.deleted() == ["mlflow backup a", "backups/a/artifacts.ndjson.gz", "backups/a/backup.json"]

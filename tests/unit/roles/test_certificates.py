@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""The deployment's own authority and what it signs, in a Secret Manager that only notes."""
+"""The CA of the deployment and its certificates, with a fake Secret Manager."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Issuer:
         (folder / "state").mkdir()
 
     def __call__(self, stored: dict[str, str], **settings: str) -> dict[str, str]:
-        """Run them with these secrets there; the secrets that they stored."""
+        """Run the tasks with these existing secrets; return the stored secrets."""
         answers = [({"module": "gcp_secret", "name": name}, {"payload": stored[name]}) for name in stored]
         settings |= {"infrastructure_state_directory": str(self.folder / "state"), "__infrastructure_ip": "192.0.2.7"}
         role = {"name": "mlops.mlflow_gcp.infrastructure", "tasks_from": "certificate"}
@@ -44,7 +44,7 @@ class Issuer:
 
 
 def test_a_certificate_for_any_name_and_once(tmp_path: Path) -> None:
-    """A common name has room for 64 characters, which hostnames and the names of projects do not keep to."""
+    """A common name has at most 64 characters. Hostnames and project names may be longer."""
     issuer = Issuer(tmp_path)
     settings = {
         "infrastructure_project": "example.com:my-project-with-a-very-long-id",
@@ -59,7 +59,7 @@ def test_a_certificate_for_any_name_and_once(tmp_path: Path) -> None:
     server.verify_directly_issued_by(authority)
     names = server.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     assert names.get_values_for_type(x509.DNSName) == [HOSTNAME]
-    assert server.subject.rfc4514_string()  # clients that are strict refuse an empty one
+    assert server.subject.rfc4514_string()  # strict clients refuse an empty subject
     assert issuer(stored, **settings) == {}
 
 
@@ -74,7 +74,7 @@ def test_strict_clients_accept_what_is_issued(tmp_path: Path, hostname: str) -> 
 
 
 def test_a_certificate_that_strict_clients_refuse_is_renewed(tmp_path: Path) -> None:
-    """It was kept until its days ended, though clients with Python 3.13 refused it."""
+    """The certificate was kept until it expired, although clients with Python 3.13 refused it."""
     issuer = Issuer(tmp_path)
     stored = issuer({}, infrastructure_hostname="mlflow.example.com", **NAMED)
     old = without_identifier(stored["mlflow-certificate"], stored["mlflow-ca"])
@@ -87,7 +87,7 @@ def test_a_certificate_that_strict_clients_refuse_is_renewed(tmp_path: Path) -> 
 
 
 def without_identifier(pair: str, authority: str) -> str:
-    """The same key and certificate, signed anew without the extension that says who signed."""
+    """Sign the certificate again without the extension that identifies the issuer's key."""
     key = serialization.load_pem_private_key(authority.encode(), password=None)
     assert isinstance(key, ec.EllipticCurvePrivateKey)
     server, *rest = x509.load_pem_x509_certificates(pair.encode())
@@ -103,9 +103,9 @@ def without_identifier(pair: str, authority: str) -> str:
 
 @pytest.mark.parametrize("hostname", ["mlflow.example.com", "192.0.2.7"])
 def test_strict_clients_accept_what_the_front_end_makes_itself(tmp_path: Path, hostname: str) -> None:
-    """Made on the VM, where nginx_certificate_source is `generated`; one without the identifier is made anew."""
+    """If nginx_certificate_source is `generated`, the VM makes it. A certificate without the identifier is replaced."""
     tasks = collection(tmp_path, "nginx", ["infrastructure"]) / "nginx" / "tasks" / "certificate_generated.yml"
-    # These tests need not be root's.
+    # These tests may run without root.
     tasks.write_text(re.sub(r" +(owner|group): root\n| +notify: .*\n", "", tasks.read_text()))
     note(tmp_path, [])
     tls = tmp_path / "tls"

@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""What the roles ask of Cloud SQL: the maintenance window, the time that work may take, labels."""
+"""The requests of the roles to Cloud SQL: the maintenance window, timeouts, labels."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def defaults(role: str) -> Any:
 
 
 def overlap(first: tuple[float, float], second: tuple[float, float]) -> bool:
-    """Whether two times of the week (begin and length in hours) meet."""
+    """Return whether two periods of a week overlap. A period is a start and a length in hours."""
     return (second[0] - first[0]) % WEEK < first[1] or (first[0] - second[0]) % WEEK < second[1]
 
 
@@ -38,7 +38,7 @@ def test_the_maintenance_window_meets_neither_the_backup_nor_the_upgrade() -> No
     window = ((day - 1) * 24.0 + hour, 1.0)
     backup = float(database["infrastructure_database_backup_start_time"].split(":")[0])
     assert not any(overlap(window, (24.0 * each + backup, 4.0)) for each in range(7))
-    # The calendar counts in the time zone of the control node, which may be any.
+    # The calendar uses the time zone of the control node, which may be any time zone.
     weekday, _, time = schedule["schedule_calendar"].partition(" ")
     assert (schedule["schedule_jitter"], schedule["schedule_timeout"]) == ("15min", "3h")
     upgrade = DAYS.index(weekday) * 24.0 + float(time.split(":")[0])
@@ -60,7 +60,7 @@ def test_work_of_cloud_sql_may_take_an_hour(resource: Any) -> None:
 
 
 def sql_tasks(tasks: Any) -> Iterator[tuple[str, Any]]:
-    """Every task of a module for Cloud SQL, also in blocks: the module's name and its arguments."""
+    """Return every task of a Cloud SQL module, including tasks in blocks, with the module's name and arguments."""
     for task in tasks:
         yield from sql_tasks([*task.get("block", []), *task.get("always", [])])
         yield from ((name, value) for name, value in task.items() if name.startswith("mlops.mlflow_gcp.gcp_sql_"))

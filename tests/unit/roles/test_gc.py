@@ -46,7 +46,7 @@ class Site:
         return file
 
     def run(self, experiment: str = "0", *, deleted_days_ago: float | None = None) -> str:
-        """Log a run with an artifact, and delete it."""
+        """Log a run with an artifact, and delete the run."""
         run = self.store.create_run(experiment, "ada", 0, [], f"run-{deleted_days_ago}")
         self.write(run.info.artifact_uri)
         if deleted_days_ago is not None:
@@ -93,7 +93,7 @@ class Site:
 
 @pytest.fixture(scope="module")
 def empty(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A database with tables, which take seconds to make."""
+    """Create a database with tables once, because this takes seconds."""
     folder = tmp_path_factory.mktemp("empty")
     SqlAlchemyStore(f"sqlite:///{folder / 'mlflow.db'}", "mlflow-artifacts:/")
     return folder / "mlflow.db"
@@ -404,7 +404,7 @@ def test_a_long_report_is_cut() -> None:
 
 @pytest.fixture
 def slots(site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A machine with a server in the slot blue, whose release is this Python."""
+    """Create a VM with a server in the slot blue. The release is the Python of this process."""
     for name in ("credentials", "runtime", "state", "slots/blue"):
         (tmp_path / name).mkdir(parents=True)
     for name in ("credentials", "runtime", "state"):
@@ -493,7 +493,7 @@ class Listing:
 
 
 class Page(list[Any]):
-    """A list of objects of one page."""
+    """A page of a list of objects."""
 
     def __init__(self, blobs: list[Any], folders: set[str]) -> None:
         super().__init__(blobs)
@@ -502,7 +502,7 @@ class Page(list[Any]):
 
 @pytest.mark.parametrize("root", ["gs://bucket", "gs://bucket/mlflow"])
 def test_artifacts_in_directories_of_a_bucket_are_measured(monkeypatch: pytest.MonkeyPatch, root: str) -> None:
-    """MLflow's listing drops the first letter of each path where the store is a whole bucket."""
+    """MLflow's listing drops the first letter of each path if the store is a whole bucket."""
     below = root.removeprefix("gs://bucket").strip("/")
     names = {"10/abc/artifacts/notes/a.txt": 3, "10/abc/artifacts/notes/deep/b.txt": 4, "10/other/artifacts/c": 5}
     listing = Listing({f"{below}/{name}".lstrip("/"): size for name, size in names.items()})

@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""group_vars/all.yml lists every setting of the roles, commented out, with the default that the role really has."""
+"""group_vars/all.yml lists every variable of the roles, commented out, with its effective default."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ SETTING = re.compile(rf"# ((?:{'|'.join(ROLES)})_\w+):(?: (?P<value>[^#].*?))?(?
 
 @dataclass
 class Line:
-    """One setting as group_vars shows it. `mark` is `example`, `wired`, or empty for a plain default."""
+    """A variable in group_vars. `mark` is `example`, `wired`, or empty for a plain default."""
 
     value: Any
     mark: str
@@ -42,7 +42,7 @@ def load(path: str) -> Any:
 
 
 def shown() -> list[tuple[str, Line]]:
-    """Every commented setting. What follows it, indented behind the #, is the rest of its value."""
+    """Return every commented variable. Indented lines behind the # continue its value."""
     lines = (ROOT / "group_vars" / "all.yml").read_text(encoding="utf-8").splitlines()
     settings = []
     for number, line in enumerate(lines):
@@ -58,12 +58,12 @@ def shown() -> list[tuple[str, Line]]:
 
 
 def flat(value: Any) -> Any:
-    """Texts without regard to how YAML folded them."""
+    """Normalise the whitespace of folded YAML texts."""
     return " ".join(value.split()) if isinstance(value, str) else value
 
 
 def wiring() -> dict[str, Any]:
-    """What the playbooks set for the roles on the machine, internal names resolved."""
+    """Return the variables that the playbooks set for the roles of the VM, with internal names resolved."""
     internal = load("roles/infrastructure/vars/main.yml")
 
     def resolve(value: Any) -> Any:

@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""Hostnames as people write them become what MLflow and nginx compare with."""
+"""Hostnames are normalised to the form that MLflow and nginx compare."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from tests.unit.roles.evaluated import ROLES, evaluated, load
     ],
 )
 def test_mlflow_is_told_hosts_and_origins_in_small_letters(settings: dict[str, Any]) -> None:
-    """nginx passes the Host header on so, whatever the client wrote, and MLflow compares letter by letter."""
+    """nginx passes the Host header on in lower case, and MLflow's comparison is case-sensitive."""
     environment = load("vars/main.yml", "mlflow")["__mlflow_environment"]
     hosts = evaluated(environment["MLFLOW_SERVER_ALLOWED_HOSTS"], "mlflow", **settings)
     assert hosts == "mlflow.example.com,192.0.2.7,mlflow.example.com:443,192.0.2.7:443,localhost"
@@ -28,7 +28,7 @@ def test_mlflow_is_told_hosts_and_origins_in_small_letters(settings: dict[str, A
 
 
 def test_a_name_that_is_given_twice_is_one() -> None:
-    """nginx refuses a map that names an origin twice, and takes capital letters for no difference."""
+    """nginx refuses a map with a duplicate origin, and ignores the case."""
     settings = {
         "nginx_hostnames": ["MLflow.Example.com", "mlflow.example.com", "192.0.2.7", "192.0.2.7"],
         "ansible_facts": {"distribution": "Debian", "distribution_major_version": "13"},

@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""The deployment's lock, which lasts as long as the ansible-playbook that took it."""
+"""The lock of a deployment is held as long as the ansible-playbook process that took it."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Playbook:
         self.line = f"{ROLES / 'infrastructure' / 'files' / 'lock.py'} {lock} --purpose test\n"
 
     def take(self) -> tuple[int, dict[str, object]]:
-        """Ask for the lock; exit code and what was printed."""
+        """Request the lock; return the exit code and the output."""
         assert self.process.stdin
         assert self.process.stdout
         self.process.stdin.write(self.line)
@@ -60,7 +60,7 @@ def test_one_playbook_at_a_time(playbooks: list[Playbook], tmp_path: Path) -> No
     code, mine = first.take()
     assert (code, mine["pid"], mine["purpose"]) == (0, first.process.pid, "test")
     assert (tmp_path / "lock").stat().st_mode & 0o777 == 0o600
-    assert first.take() == (0, mine)  # its own
+    assert first.take() == (0, mine)  # the process itself
     assert second.take() == (3, {"holder": mine})
 
     first.process.send_signal(signal.SIGKILL)
@@ -72,14 +72,14 @@ def test_one_playbook_at_a_time(playbooks: list[Playbook], tmp_path: Path) -> No
 
 
 def keeper_of(lock: Path) -> int:
-    """The process that holds the lock on behalf of a playbook."""
+    """Return the process that holds the lock on behalf of a playbook."""
     running = [int(each.name) for each in Path("/proc").iterdir() if each.name.isdigit()]
     (found,) = (each for each in running if str(lock) in LOCK.command_of(each))
     return found
 
 
 def test_it_is_kept_while_an_interrupted_playbook_unwinds(playbooks: list[Playbook], tmp_path: Path) -> None:
-    """At the end of its time systemd signals the whole unit, and ansible-playbook says goodbye for a while."""
+    """On a timeout systemd signals the whole unit, and ansible-playbook needs some time to end."""
     first, second = playbooks
     _code, mine = first.take()
     keeper = keeper_of(tmp_path / "lock")

@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""A file on the machine is let be only where content, owner and mode are the role's."""
+"""A file on the VM is skipped only if its content, owner and mode match the role."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from tests.unit.roles.evaluated import ROLES, evaluated, load
 
 OWNED = {"uid": 0, "gid": 0, "mode": "0644", "isreg": True, "isdir": False}
 DIRECTORY = OWNED | {"mode": "0755", "isreg": False, "isdir": True}
-# What of a file that is as it should be has changed, and whether the task runs then.
+# A change to a correct file, and whether the task must run then.
 CHANGES = pytest.mark.parametrize(
     ("change", "installed"),
     [
@@ -33,7 +33,7 @@ CHANGES = pytest.mark.parametrize(
 
 @dataclass(frozen=True)
 class Place:
-    """Where a role installs files, after it has looked which are there."""
+    """A task file of a role that installs files after a search for existing ones."""
 
     role: str
     tasks: str
@@ -52,13 +52,13 @@ class Place:
         return evaluated(text, self.role, **around, **self.settings, **settings)
 
     def items(self, task: Any) -> list[str]:
-        """What a task is repeated for; one empty item where it is not."""
+        """Return the loop items of a task, or one empty item without a loop."""
         loop = task.get("loop", [""])
         items: list[str] = self.evaluated(loop) if isinstance(loop, str) else loop
         return items
 
     def runs(self, task: Any, found: dict[str, Any], **settings: Any) -> bool:
-        """Whether a task runs where this is all that was found."""
+        """Return whether a task runs if the search found only this file."""
         conditions = task["when"] if isinstance(task["when"], list) else [task["when"]]
         settings[f"__{self.role}_found"] = {"files": [found]}
         return all(self.evaluated("{{ " + each + " }}", **settings) for each in conditions)

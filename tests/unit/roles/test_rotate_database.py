@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""The program that prepares the database for a rotation, on a scripted server. On a real one: e2e/test_7_rotate.py."""
+"""The program that prepares the database for a rotation, on a scripted server. e2e/test_7_rotate.py uses a real one."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from tests.unit.roles.programs import load
 
 @pytest.fixture(scope="module")
 def database() -> Iterator[ModuleType]:
-    """The program, with psycopg 3 in the place of psycopg2: what it composes and catches has the same names."""
+    """Load the program with psycopg 3 instead of psycopg2. The names that it uses are the same."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(sys.modules, "psycopg2", psycopg)
         yield load("rotate", "database")
 
 
 class Clock:
-    """Time that passes only by sleeping."""
+    """A clock that only `sleep` advances."""
 
     def __init__(self) -> None:
         self.now = 0.0
@@ -41,7 +41,7 @@ class Clock:
 
 
 class Server:
-    """A cursor: tables that belong to the user, some of them in use for so many tries, and a number of other things."""
+    """A cursor. The user owns these tables and a number of other objects. Some tables are in use for some attempts."""
 
     def __init__(self, tables: dict[str, int], rest: int = 0, rights: set[tuple[str, ...]] | None = None) -> None:
         self.tables, self.rest, self.rights = tables, rest, rights or set()
@@ -77,7 +77,7 @@ class Server:
                 raise psycopg.errors.LockNotAvailable("in use")
             del self.tables[name]
         elif words[0] == "create":
-            # Since PostgreSQL 16: who makes a role may grant it, and not act as it.
+            # Since PostgreSQL 16, the creator of a role may grant the role but not act as the role.
             self.rights |= {("role", words[2]), ("mlflow", words[2], "MEMBER WITH ADMIN OPTION")}
         elif words[0] == "grant":
             self.rights |= {(words[3], words[1], right) for right in ("USAGE", "SET")}
@@ -135,7 +135,7 @@ def test_says_where_a_grant_had_no_effect(database: ModuleType, monkeypatch: pyt
 
 
 class Sessions:
-    """A server with sessions of the former user, which it does not let us end; some end at each look."""
+    """A server with sessions of the former user, which cannot be ended by us. Some end at each check."""
 
     def __init__(self, *counts: int, grant: bool = False) -> None:
         self.counts, self.grant, self.rows = list(counts), grant, [(0,)]
@@ -156,7 +156,7 @@ class Sessions:
 
 
 class Connected:
-    """In the place of Database."""
+    """A fake of Database."""
 
     def __init__(self, cursor: Sessions) -> None:
         self.session = lambda: contextlib.nullcontext(cursor)
@@ -173,7 +173,7 @@ def test_ends_sessions(database: ModuleType) -> None:
 def test_without_the_right_to_end_sessions_a_rotation_waits(
     database: ModuleType, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Google does not say that its users have pg_signal_backend."""
+    """Google does not document that its users have pg_signal_backend."""
     clock = Clock()
     monkeypatch.setattr(database.wait_idle, "__kwdefaults__", {"clock": clock, "sleep": clock.sleep})
     assert cut(database, Sessions(2, 1, 0)) == {"cut": 0, "ended": 2}
@@ -206,7 +206,7 @@ def test_a_bad_credential_is_named_and_not_shown(
 def test_connects_as_itself_unless_told_to_act_as_the_owner(
     database: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """In front of a server that refuses: what it was asked with."""
+    """Return the connection options from a server that refuses the connection."""
     asked: list[dict[str, Any]] = []
 
     def refuse(**arguments: Any) -> None:

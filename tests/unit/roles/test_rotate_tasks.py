@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""How a rotation gives encryption keys new values: in which order, and what the secrets hold then."""
+"""A rotation of encryption keys: the order of the steps, and the resulting secrets."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ FOUND = {
 
 @dataclass
 class Role:
-    """The role in a collection of its own, in which Google and the VM answer what a test says."""
+    """The role in a temporary collection with fake modules for Google and the VM."""
 
     folder: Path
     answers: list[Any] = field(default_factory=list)
@@ -45,11 +45,11 @@ class Role:
 
     @property
     def asked(self) -> list[dict[str, Any]]:
-        """What the modules were asked, in order."""
+        """Return the calls of the modules, in order."""
         return [json.loads(line) for line in (self.folder / "asked.jsonl").read_text().splitlines()]
 
     def __call__(self, *, fails: bool = False, **settings: Any) -> str:
-        """Run it; returns what was printed, on one line."""
+        """Run the role; return the output on one line."""
         stored = {name: {"payload": payload, "version": "2"} for name, payload in SECRETS.items()}
         uri = "postgresql+psycopg2://mlflow:secret@10.0.0.3/mlflow"
         answers = [
@@ -84,7 +84,7 @@ def role(tmp_path: Path) -> Role:
 
 
 def steps(role: Role) -> list[str]:
-    """What was done on the VM, in order."""
+    """Return the steps on the VM, in order."""
     names = {"encryption.py": -1, "fetch.py": 1, "reload": 1}
     commands = [call["argv"] for call in role.asked if call["module"] == "command"]
     return [
@@ -96,11 +96,11 @@ def steps(role: Role) -> list[str]:
 
 
 def test_rows_are_re_encrypted_at_the_cutover_and_after_it(role: Role) -> None:
-    """The new process cannot decrypt rows under the old key, and the old one writes such rows until it has drained."""
+    """The new process cannot decrypt rows under the old key, which the old process writes until it has drained."""
     said = role()
     assert steps(role) == [
         "encryption.py check",
-        # What an interrupted rotation left.
+        # The state after an interrupted rotation.
         "fetch.py",
         "encryption.py reencrypt",
         "fetch.py",
@@ -114,7 +114,7 @@ def test_rows_are_re_encrypted_at_the_cutover_and_after_it(role: Role) -> None:
 
 
 def test_a_new_key_comes_before_the_earlier_ones(role: Role) -> None:
-    """Rows are under the old key until they are re-encrypted, and those of a backup for good."""
+    """Rows use the old key until they are re-encrypted. Rows in a backup always use it."""
     said = role()
     stored = {call["name"]: call["payload"] for call in role.asked if call.get("payload")}
     assert set(stored) == set(SECRETS)
@@ -122,7 +122,7 @@ def test_a_new_key_comes_before_the_earlier_ones(role: Role) -> None:
         new, _, rest = stored[name].partition("\n")
         assert (rest, new in former, new in said) == (former, False, False)
     Fernet(stored["mlflow-webhook-encryption-key"].partition("\n")[0])
-    # By number: the alias of the latest version may lag.
+    # By number, because the alias of the latest version may lag.
     (fetched,) = (json.loads(call["stdin"]) for call in role.asked if "/dev/stdin" in call.get("argv", []))
     assert {item["name"]: item["version"] for item in fetched["items"]} == {
         "mlflow.webhook-encryption-key": "2",
@@ -131,7 +131,7 @@ def test_a_new_key_comes_before_the_earlier_ones(role: Role) -> None:
 
 
 def test_no_key_is_shown(role: Role, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Not where somebody looks for a fault with -vvv either: Ansible prints the items of a loop then."""
+    """With -vvv, Ansible prints the items of a loop. The keys must not appear there."""
     real = noting.quicker.ansible
     monkeypatch.setattr(noting.quicker, "ansible", lambda: {**real(), "ANSIBLE_VERBOSITY": "3"})
     said = role()
@@ -150,7 +150,7 @@ def test_unreadable_webhooks_are_disabled_where_that_is_asked_for(role: Role) ->
 
 
 def test_a_deployment_without_keys_is_told_to_run_site(role: Role) -> None:
-    """An earlier release of this collection made it. No secret is made here, and the VM is not asked."""
+    """An earlier release of this collection made it. No secret is created, and the VM is not contacted."""
     role.answers = [({"module": "gcp_secret", "name": "mlflow-crypto"}, {"payload": None, "version": None})]
     said = role(fails=True)
     assert "There is no mlflow-crypto-kek-passphrase in my-project" in said

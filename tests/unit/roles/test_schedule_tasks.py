@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""What the role schedule does to a timer that is there: the role itself, with a systemd that notes what it is asked."""
+"""The effect of the role schedule on an existing timer: the real role with a fake systemd that records its calls."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ AGO = 3 * 86400
 
 @dataclass
 class Role:
-    """The role in a collection of its own, which writes units and finds the stamp below a directory."""
+    """The role in a temporary collection. Units and the stamp file are in a temporary directory."""
 
     folder: Path
     active: bool = True
@@ -29,7 +29,7 @@ class Role:
     user: bool = False
     credentials: str = "metadata server of the VM"
     refused: str = ""
-    """What the message of a run holds that is to be refused."""
+    """Parts of the message if the run must be refused."""
 
     def __post_init__(self) -> None:
         noted = ("command", "systemd_service")
@@ -46,16 +46,16 @@ class Role:
         return self.folder / f"stamp-{UNIT}.timer"
 
     def fired_last(self, ago: float) -> None:
-        """As systemd leaves it when the timer fires."""
+        """Set the stamp file as systemd does when the timer fires."""
         self.stamp.touch()
         os.utime(self.stamp, (time.time() - ago,) * 2)
 
     def counts_from(self) -> float:
-        """Seconds since the time that systemd would count from."""
+        """Return the seconds since the time that systemd would count from."""
         return time.time() - self.stamp.stat().st_mtime
 
     def __call__(self, calendar: str, killed: str = "", *, check: bool = False, **given: bool) -> list[str | None]:
-        """Run it, to its end or to what systemd is asked for and does not do; return what it is asked for."""
+        """Run the role, or kill it at a call of systemd; return the calls."""
         show = [
             f"ActiveState={'active' if self.active else 'inactive'}",
             f"NeedDaemonReload={'yes' if self.reload else 'no'}",
@@ -97,7 +97,7 @@ def installed(tmp_path_factory: pytest.TempPathFactory) -> Role:
 
 @pytest.fixture
 def role(installed: Role) -> Iterator[Role]:
-    """A timer that waits, and fired three days ago."""
+    """Return a running timer that fired three days ago."""
     before = installed.timer.read_text()
     installed.active, installed.reload = True, False
     installed.fired_last(AGO)
@@ -106,13 +106,13 @@ def role(installed: Role) -> Iterator[Role]:
 
 
 def test_what_did_not_change_is_let_be(role: Role) -> None:
-    """It makes up for what the host slept through."""
+    """The timer makes up for times during which the host was suspended."""
     assert role("Sun 03:00") == ["started"]
     assert role.counts_from() > AGO - 1
 
 
 def test_another_calendar_counts_from_when_it_came(role: Role) -> None:
-    """Whenever the run that brings it is killed."""
+    """This holds if the run is killed at any step."""
     assert role("Mon 03:00", check=True) == ["stopped", "started"]
     assert role("Mon 03:00", killed="stopped") == ["stopped"]
     assert "Sun 03:00" in role.timer.read_text(), "it is stopped before there is a file that systemd could read"
@@ -125,7 +125,7 @@ def test_another_calendar_counts_from_when_it_came(role: Role) -> None:
 
 @pytest.mark.parametrize(("active", "reload"), [(False, False), (True, True)], ids=["stopped", "not read"])
 def test_what_a_killed_run_left_counts_from_the_next_run(role: Role, active: bool, reload: bool) -> None:
-    """The file is as it shall be, and systemd has never read it."""
+    """The file is correct, but systemd has not read it."""
     role.active, role.reload = active, reload
     assert role("Sun 03:00") == [*(["stopped"] if active else []), "started"]
     assert role.counts_from() < AGO / 2
@@ -142,7 +142,7 @@ def test_credentials_of_a_user_are_refused_before_anything_is_installed(
 
 
 def test_credentials_of_a_user_and_the_environment_of_another_host(role: Role, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The one is allowed, the other is not taken, where the variables say so."""
+    """The variables allow the credentials and exclude the environment."""
     monkeypatch.setattr(role, "user", True)
     monkeypatch.setenv("GOOGLE_CLOUD_PROJECT", "my-project")
     given = {"schedule_allow_user_credentials": True, "schedule_inherit_environment": False}

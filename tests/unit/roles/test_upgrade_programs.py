@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""What the roles upgrade and schedule run beside Ansible: the measurement, the window, the rehearsal."""
+"""Programs of the roles upgrade and schedule: the measurement, the window, the rehearsal."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def test_the_measurement_ends_with_the_stop_file(tmp_path: Path, capsys: pytest.
 
 @pytest.fixture
 def planned(monkeypatch: pytest.MonkeyPatch) -> None:
-    """systemd-analyze as Debian 13 prints, on a Sunday at 03:00 in Berlin; it is 04:30 there."""
+    """Fake the output of systemd-analyze on Debian 13, for Sunday 03:00 in Berlin. The time is 04:30 there."""
     monkeypatch.setenv("TRIGGER_UNIT", "mlflow-upgrade-x.timer")
     monkeypatch.setattr(WINDOW.time, "time", lambda: 1795318200.0)
 

@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""What a run of the role upgrade does where there is nothing newer: what an earlier one has left undone."""
+"""A run of the role upgrade without a newer release completes the steps of an interrupted run."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ LOCK = "mlflow==3.18.0 --hash=sha256:00\n"
 
 @dataclass
 class Role:
-    """The role in a collection of its own, in which Google and the machine answer what a test says."""
+    """The role in a temporary collection with fake modules for Google and the VM."""
 
     folder: Path
     serves: str = "3.18.0"
@@ -50,17 +50,17 @@ class Role:
         return self.folder / "state"
 
     def asked(self, module: str) -> list[dict[str, Any]]:
-        """What a module was asked, in order."""
+        """Return the calls of a module, in order."""
         calls = [json.loads(line) for line in (self.folder / "asked.jsonl").read_text().splitlines()]
         return [call for call in calls if call["module"] == module]
 
     def prunes(self) -> list[list[str]]:
-        """The options that the machine was asked to remove releases with."""
+        """Return the options of the prune command on the VM."""
         commands = [call["argv"] for call in self.asked("command")]
         return [words[words.index("prune") + 1 :] for words in commands if "prune" in words]
 
     def __call__(self, *, check: bool = False, **settings: Any) -> tuple[int, str]:
-        """Run it; returns how much it changed, and what was printed, on one line."""
+        """Run the role; return the number of changes, and the output on one line."""
         slot = {"version": self.serves, "release": str(self.machine / "release")}
         status = {"active": "blue", "slots": {"blue": slot}, "rolled_back": self.rolled_back, "previous": None}
         runs = [{"description": name, "status": "SUCCESSFUL"} for name in self.backups]
@@ -94,7 +94,7 @@ def role(tmp_path: Path) -> Role:
 
 
 def test_a_run_that_was_killed_after_the_switch_is_brought_to_its_end(role: Role) -> None:
-    """The release is pinned, and locked by uv: site.yml finds its lock only where this leaves it."""
+    """The release is pinned, and uv made its lock. site.yml finds the lock only in the state directory."""
     role.removed = ["3.16.0-0"]
     role.backups = [f"mlflow upgrade {number}" for number in range(4)]
     changed, said = role(mlflow_version="3.18.0", upgrade_keep_backups=3)

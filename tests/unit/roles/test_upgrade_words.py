@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""What the tasks of the roles upgrade and schedule work out and say, from what they were told."""
+"""Variables and messages of the tasks of the roles upgrade and schedule."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tests.unit.roles.evaluated import load, render
 
 
 def task(file: str, name: str) -> dict[str, Any]:
-    """A task by its name, one inside a block too."""
+    """Return a task by its name, including tasks in blocks."""
     waiting = list(load(f"tasks/{file}", "upgrade"))
     while waiting:
         each = waiting.pop(0)
@@ -42,7 +42,7 @@ def test_only_backups_that_succeeded_are_counted_as_kept() -> None:
     assert render(removal["loop"], removal["vars"], facts) == ["mlflow upgrade 4"]
 
 
-# The ground
+# The requirements of an upgrade
 
 
 @pytest.mark.parametrize(
@@ -98,7 +98,7 @@ def test_the_rehearsal_migrates_the_database_that_serves(given: dict[str, str], 
     assert f"--auth-database {used} " in render(script, load("vars/main.yml", "upgrade"), known, defaults, given)
 
 
-# The way back by hand
+# Rollback by hand
 
 
 @pytest.mark.parametrize(
@@ -166,11 +166,11 @@ def test_a_way_back_needs_the_databases_of_its_upgrade(migrated: bool, kept_by: 
     assert render(trust_as_template("{{ " + that + " }}"), facts) is possible
 
 
-# The machine's own way back
+# Automatic rollback on the VM
 
 
 def ending(result: dict[str, Any] | None, *, active: str = "blue", ready: int = 0) -> str:
-    """How the message of an upgrade that failed ends."""
+    """Return the end of the message of a failed upgrade."""
     slots = {"blue": {"version": "3.17.2"}, "green": {"version": "3.18.0"}}
     facts = {
         "__upgrade_after": {"stdout": json.dumps({"active": active, "slots": slots, "result": result})},
@@ -183,7 +183,7 @@ def ending(result: dict[str, Any] | None, *, active: str = "blue", ready: int = 
 
 
 def ended(**changes: Any) -> dict[str, Any]:
-    """How a switch ended."""
+    """Return the result of a cutover."""
     timings = {"start": 20.2, "move": 0.2, "watch": 41.4, "back": 9.0}
     nothing = {"id": "x", "ok": False, "step": "watch", "moved": False, "kept_failed": False}
     return {**nothing, "cause": "it crashed", "timings": timings, **changes}
@@ -231,7 +231,7 @@ def test_a_server_that_is_not_ready_comes_first() -> None:
     assert ending(ended(), ready=1) == words
 
 
-# What was gone back from
+# Rolled-back releases
 
 
 @pytest.mark.parametrize(
@@ -313,7 +313,7 @@ def test_another_release_is_gone_to_where_one_was_gone_back_from() -> None:
 def test_what_was_gone_back_from_is_not_forgotten_after_another_upgrade(
     now: dict[str, str], machine: dict[str, str] | None, host: dict[str, Any], written: dict[str, Any]
 ) -> None:
-    """The machine forgets it then, and 3.18.0 would be next."""
+    """The VM does not record the release any more, and 3.18.0 would be selected next."""
     keep = next(
         each
         for each in load("tasks/keep.yml", "upgrade")
@@ -389,7 +389,7 @@ def test_the_timer_finds_the_package_index_as_its_installer_did(monkeypatch: pyt
 
 
 def test_the_timer_asks_as_its_installer_did(monkeypatch: pytest.MonkeyPatch) -> None:
-    """With all variables that modules take credentials from, but for a token, which lasts an hour."""
+    """All variables with credentials of the modules are inherited, except a token, which expires after an hour."""
     options = _options.common()
     taken = {name for option in options.values() for name in option.get("fallback", (None, []))[1]}
     for name in taken:

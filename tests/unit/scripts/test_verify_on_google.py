@@ -59,10 +59,10 @@ def written(text: str, folder: Path, mask: Callable[[str], str]) -> str:
 @pytest.mark.parametrize("around", ["{}", 'password: "{}",', "see {}, and", "https://{}/x?a=1", "({}) 1 {} 2"])
 def test_nothing_that_identifies_is_written(what: str, around: str, tmp_path: Path) -> None:
     secret = SECRETS[what]
-    if what == "password":  # Known by the word before it only.
+    if what == "password":  # The mask detects a password only by the word before it.
         around = "admin_password={}"
     text = around.replace("{}", secret)
-    parts = secret.splitlines()  # Of a private key, each line is one.
+    parts = secret.splitlines()  # Each line of a private key is masked.
     unmasked, masked = (written(text, tmp_path, mask) for mask in (str, verify.Mask(KNOWN)))
     assert [part for part in parts if part not in unmasked] == []
     assert [part for part in parts if part in masked] == []
@@ -80,7 +80,7 @@ def test_one_projects_id_may_begin_with_anothers() -> None:
 
 
 class Credentials:
-    """Of a user whose quota project is another one."""
+    """Credentials of a user with a separate quota project."""
 
     token = "ya29.token-of-the-test"
     quota_project_id = OTHER
@@ -102,7 +102,7 @@ def google(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[response
 
 
 def answer(google: responses.RequestsMock, **found: Json) -> None:
-    """An empty project. Its quota project, another one, has not enabled Service Networking."""
+    """Script the responses of an empty project. The separate quota project has not enabled Service Networking."""
     disabled = {"reason": "SERVICE_DISABLED", "metadata": {"consumer": "projects/764086051850"}}
     refusal = {"code": 403, "message": f"not used in project {NUMBER} before", "details": [disabled]}
     answers: dict[str, tuple[int, Json]] = {
