@@ -70,7 +70,7 @@ def test_the_first_run_starts_one_server(site: Deployment) -> None:
     assert len(set(started.split())) == 2
 
 
-def test_the_first_run_warns_only_of_what_cannot_be_there_yet(site: Deployment) -> None:
+def test_the_first_run_warns_only_of_missing_resources(site: Deployment) -> None:
     (log,) = site.artifacts.glob(f"{FIRST_RUN}-*.log")
     warnings = re.findall(r"^\[WARNING\]: (.+)$", log.read_text(), re.MULTILINE)
     expected = (f"The Compute Engine API is not enabled in project {site.project} yet", "provided hosts list is empty")

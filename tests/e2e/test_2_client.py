@@ -95,7 +95,7 @@ print(subprocess.run([python, '-c', code], env=environment, check=True, capture_
 
 
 @pytest.mark.parametrize(("method", "route"), ROUTES)
-def test_every_route_wants_a_password(site: Deployment, method: str, route: str) -> None:
+def test_every_route_requires_a_password(site: Deployment, method: str, route: str) -> None:
     body = {"json": {}} if method == "POST" else {}
     answer = requests.request(method, site.url + route, verify=str(site.ca), timeout=30, allow_redirects=False, **body)
     assert answer.status_code == 401, f"{answer.status_code} {answer.text[:300]}"

@@ -54,7 +54,7 @@ def test_a_source_range_added_by_gcloud_is_drift_and_put_back(site: Deployment) 
     assert rule["sourceRanges"] == ["198.51.100.1/32"]
 
 
-def test_the_plan_is_empty_after_all_that(site: Deployment) -> None:
+def test_the_plan_is_empty_after_all_changes(site: Deployment) -> None:
     """The plan includes the VM, after changes with and without gcloud."""
     plan = site.playbook("site.yml", "--check", "--diff", log="plan-after-gcloud").stdout
     assert changes(plan) == {"localhost": 0, "mlflow-server": 0}

@@ -74,7 +74,7 @@ def test_postgresql_is_unreachable_from_outside_the_vpc(site: Deployment, strang
     assert "open" in site.ssh(f"timeout 5 bash -c '</dev/tcp/{address}/5432' && echo open")
 
 
-def test_mlflow_checks_whom_it_sends_the_database_password_to(site: Deployment) -> None:
+def test_mlflow_verifies_the_certificate_of_the_database(site: Deployment) -> None:
     # The launcher sets these variables for its child processes.
     environment = site.ssh("sudo sh -c 'for p in $(pgrep -u mlflow); do cat /proc/$p/environ; done'").split("\0")
     assert "sslmode=verify-ca" in "".join(line for line in environment if line.startswith("MLFLOW_BACKEND_STORE_URI="))

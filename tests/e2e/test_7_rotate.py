@@ -279,7 +279,7 @@ def test_forms_are_signed_with_the_new_key(site: Deployment, rotated: Rotation) 
     assert keys != {rotated.before["mlflow-flask-secret-key"]}
 
 
-def test_what_the_old_key_signed_is_refused(site: Deployment, rotated: Rotation) -> None:
+def test_cookies_and_tokens_of_the_old_key_are_refused(site: Deployment, rotated: Rotation) -> None:
     """The cookie of an open form and its token with a new cookie are refused. A new form works."""
     old, new = rotated.form, Form(site)
     for form, token in ((old, old.token), (old, new.token), (new, old.token)):
@@ -309,7 +309,9 @@ def test_only_the_newest_version_can_be_read(site: Deployment, rotated: Rotation
     assert len(versions) > 1
 
 
-def test_check_mode_says_what_it_would_do_and_does_nothing(site: Deployment, rotated: Rotation, tmp_path: Path) -> None:
+def test_check_mode_reports_the_rotation_and_changes_nothing(
+    site: Deployment, rotated: Rotation, tmp_path: Path
+) -> None:
     before = {name: site.secret(name) for name in SECRETS}
     serves = before["mlflow-database-uri"].partition("://")[2].partition(":")[0]
     (other,) = {"mlflow", "mlflow_alternate"} - {serves}
@@ -319,7 +321,7 @@ def test_check_mode_says_what_it_would_do_and_does_nothing(site: Deployment, rot
     assert status(site, before["mlflow-admin-password"]) == 200
 
 
-def test_a_certificate_of_somebody_elses_is_not_replaced(site: Deployment, tmp_path: Path) -> None:
+def test_an_externally_managed_certificate_is_not_replaced(site: Deployment, tmp_path: Path) -> None:
     files = {"infrastructure_certificate_file": str(site.ca), "infrastructure_certificate_key_file": str(site.ca)}
     done = play(site, tmp_path / "given.log", settings=files)
     output = (tmp_path / "given.log").read_text()

@@ -137,7 +137,7 @@ def record(site: Deployment, name: str = NAME) -> dict[str, Any]:
     return dict(json.loads(content(site, "backups", f"backups/{name}/backup.json")))
 
 
-def test_a_backup_says_what_it_has(site: Deployment, point: Point) -> None:
+def test_a_backup_reports_its_content(site: Deployment, point: Point) -> None:
     made = record(site)
     assert made["deployment"] == f"{site.project}/mlflow"
     assert made["artifacts"]["objects"] == len(point.artifacts)
@@ -167,12 +167,12 @@ def test_the_machine_cannot_read_it(site: Deployment, point: Point) -> None:
     assert said == "403"
 
 
-def test_one_that_is_there_is_left_as_it_is(site: Deployment, point: Point) -> None:
+def test_an_existing_backup_is_not_changed(site: Deployment, point: Point) -> None:
     again = site.playbook("playbooks/backup.yml", "-e", f"backup_name={NAME}", log="backup-again")
     assert changes(again.stdout)["localhost"] == 0
 
 
-def test_check_mode_says_what_it_would_do(site: Deployment, point: Point) -> None:
+def test_check_mode_reports_the_restore(site: Deployment, point: Point) -> None:
     there = objects(site, "backups"), backup_runs(site)
     plan = " ".join(site.playbook("playbooks/backup.yml", "--check", log="backup-check").stdout.split())
     assert "would be made" in plan

@@ -77,7 +77,9 @@ def marked_runs(site: Deployment) -> list[dict[str, Any]]:
     return list(found.json().get("runs", []))
 
 
-def test_a_healthy_deployment_passes_and_nothing_is_left(healthy: Deployment, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_healthy_deployment_passes_and_the_run_is_deleted(
+    healthy: Deployment, monkeypatch: pytest.MonkeyPatch
+) -> None:
     # In a time zone with an offset, where a wrong conversion of the time causes a large skew.
     monkeypatch.setitem(healthy.environment, "TZ", "Asia/Kolkata")
     code, rows, output = examine(healthy, skip=[])
@@ -250,7 +252,7 @@ def test_an_ill_is_found_and_named_with_its_remedy(
     assert re.search(rf"{len(found)} of {len(rows)} checks fail: ", output)
 
 
-def test_what_the_limits_call_too_old_is_found_and_named(healthy: Deployment) -> None:
+def test_values_beyond_the_age_limits_are_reported(healthy: Deployment) -> None:
     limits = {
         "doctor_backup_warn_hours": 0,
         "doctor_backup_fail_hours": 0,
@@ -324,7 +326,7 @@ class Osv(BaseHTTPRequestHandler):
         """Log nothing."""
 
 
-def test_known_vulnerabilities_of_what_is_installed(healthy: Deployment) -> None:
+def test_known_vulnerabilities_of_the_installed_packages(healthy: Deployment) -> None:
     with ThreadingHTTPServer(("127.0.0.1", 0), Osv) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         url = f"http://127.0.0.1:{server.server_port}"

@@ -224,7 +224,7 @@ def test_the_first_run_met_the_delays_of_google(old: Deployment) -> None:
     assert [run["type"] for run in runs] == ["AUTOMATED"], "Cloud SQL made no backup of its own"
 
 
-def test_check_says_what_it_would_do_and_does_nothing(stays_old: Deployment) -> None:
+def test_check_mode_reports_the_upgrade_and_changes_nothing(stays_old: Deployment) -> None:
     before = stays_old.ssh("ls --full-time /opt/mlflow /opt/mlflow/releases")
     output = upgrade(stays_old, "upgrade-check", "--check")
     assert f"MLflow {OLD} would be upgraded to {NEW}" in output
@@ -238,7 +238,7 @@ def test_an_index_that_cannot_be_reached(stays_old: Deployment) -> None:
     assert "upgrade_index_url" in output
 
 
-def test_a_lock_that_somebody_changed(stays_old: Deployment, tmp_path: Path) -> None:
+def test_a_lock_with_wrong_hashes(stays_old: Deployment, tmp_path: Path) -> None:
     shipped = REPO / "roles" / "mlflow" / "files" / f"requirements-{NEW}.txt"
     tampered = tmp_path / "requirements.txt"
     tampered.write_text(re.sub(r"sha256:[0-9a-f]{64}", f"sha256:{'0' * 64}", shipped.read_text()))
@@ -401,7 +401,7 @@ def test_without_a_newer_release_nothing_changes(old: Deployment) -> None:
     assert set(changes(upgrade(old, "upgrade-nothing-check", "--check")).values()) == {0}
 
 
-def test_the_site_keeps_what_the_upgrade_went_to(old: Deployment) -> None:
+def test_the_site_keeps_the_upgraded_release(old: Deployment) -> None:
     """A channel treats mlflow_version as a minimum. The user's file still contains the old version."""
     inventory = old.artifacts / "inventory"
     (inventory / "group_vars").mkdir(parents=True, exist_ok=True)
@@ -414,7 +414,7 @@ def test_the_site_keeps_what_the_upgrade_went_to(old: Deployment) -> None:
     assert changes(output)["mlflow-server"] == 0
 
 
-def test_the_way_back_says_what_it_costs_and_asks(
+def test_a_rollback_reports_lost_data_and_requires_a_confirmation(
     old: Deployment, client: MlflowClient, run_id: str, data: Data
 ) -> None:
     later = client.create_run("0").info.run_id
@@ -435,7 +435,7 @@ def test_the_way_back_says_what_it_costs_and_asks(
         client.get_run(later)
 
 
-def test_what_was_gone_back_from_is_not_gone_to_again_unasked(old: Deployment) -> None:
+def test_a_rolled_back_release_is_not_selected_again_automatically(old: Deployment) -> None:
     """The VM has a record, too. The record of this control node is moved away, as on another control node."""
     assert status(old)["rolled_back"]["version"] == NEW
     note, aside = old.state / "release.yml", old.state / "release.yml.aside"

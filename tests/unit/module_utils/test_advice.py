@@ -46,7 +46,7 @@ def test_a_token_is_not_told() -> None:
     assert "ya29.x" not in said
 
 
-def test_whom_it_acts_as() -> None:
+def test_the_acting_principal_is_named() -> None:
     said = login(AuthOptions(impersonate_service_account="target@p.iam.gserviceaccount.com"), {})
     assert "Log in with `gcloud auth application-default login`" in said
     assert "act as target@p.iam.gserviceaccount.com (impersonate_service_account)" in said
@@ -57,7 +57,7 @@ def refused(code: int, reason: str, service: str, consumer: str) -> GoogleError:
     return GoogleError(code, reason, "no", [{"reason": "SERVICE_DISABLED", "metadata": metadata}], api="iam")
 
 
-def test_what_impersonation_needs_before_anything_else() -> None:
+def test_impersonation_needs_an_enabled_api_first() -> None:
     error = refused(401, "credentials", "iamcredentials.googleapis.com", "my-project")
     said = advice(error, "my-project", AuthOptions(impersonate_service_account="x@y.iam.gserviceaccount.com"))
     assert "`gcloud services enable iamcredentials.googleapis.com --project=my-project`" in said
@@ -69,7 +69,7 @@ def test_what_impersonation_needs_before_anything_else() -> None:
     assert "--project=my-project" in said
 
 
-def test_what_to_do_about_another_quota_project(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_remedy_for_another_quota_project(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("GOOGLE_CLOUD_QUOTA_PROJECT", raising=False)
     error = refused(0, "quotaProject", "iam.googleapis.com", "7")
     assert "`gcloud auth application-default set-quota-project my-project`" in advice(error, "my-project")
@@ -81,7 +81,7 @@ def test_what_to_do_about_another_quota_project(monkeypatch: pytest.MonkeyPatch)
     assert said == "GOOGLE_CLOUD_QUOTA_PROJECT is other: unset it, or set it to my-project."
 
 
-def test_who_may_use_a_quota_project() -> None:
+def test_the_role_that_may_use_a_quota_project() -> None:
     error = refused(403, "USER_PROJECT_DENIED", "iam.googleapis.com", "other")
     said = advice(error, "my-project")
     assert "add-iam-policy-binding other --member=… --role=roles/serviceusage.serviceUsageConsumer" in said

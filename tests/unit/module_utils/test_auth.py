@@ -151,7 +151,7 @@ def test_a_workload_of_another_cloud_has_no_project_of_its_own(
 
 
 @responses.activate
-def test_who_impersonates_needs_no_role_in_the_target() -> None:
+def test_a_principal_that_impersonates_needs_no_role_in_the_target() -> None:
     target = "target@my-project.iam.gserviceaccount.com"
     url = f"{IAM}v1/projects/-/serviceAccounts/{target}:generateAccessToken"
     responses.post(url, json={"accessToken": "borrowed", "expireTime": "2099-01-01T00:00:00Z"})
@@ -163,7 +163,7 @@ def test_who_impersonates_needs_no_role_in_the_target() -> None:
 
 
 @pytest.mark.parametrize("kind", ["access_token", "service_account_file"])
-def test_what_is_missing_is_named(kind: str) -> None:
+def test_a_missing_value_is_named(kind: str) -> None:
     with pytest.raises(ValueError, match=f"auth_kind={kind} needs {kind}"):
         session(AuthOptions(kind))
 
@@ -174,7 +174,7 @@ def test_the_end_of_a_tokens_line_is_no_part_of_it() -> None:
 
 
 @pytest.mark.parametrize("token", ["ya29.secret\nsecond line", "ya29.secret and more", "ya29.secrét"])
-def test_what_is_no_token_is_refused_without_quoting_it(token: str) -> None:
+def test_an_invalid_token_is_refused_without_quoting_it(token: str) -> None:
     with pytest.raises(ValueError, match="no token has") as caught:
         session(AuthOptions("access_token", access_token=token))
     assert "ya29" not in str(caught.value)

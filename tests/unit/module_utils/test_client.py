@@ -36,7 +36,7 @@ def client(clock: FakeClock) -> Client:
         (403, "CONCURRENT_OPERATIONS_QUOTA_EXCEEDED", "Rate Limit Exceeded"),
     ],
 )
-def test_repeats_what_passes(
+def test_repeats_a_request_after_a_temporary_error(
     cloud: Cloud, client: Client, clock: FakeClock, status: int, reason: str, message: str
 ) -> None:
     for _ in range(3):
@@ -60,7 +60,7 @@ def test_repeats_what_passes(
         (501, "notImplemented", ""),
     ],
 )
-def test_does_not_repeat_what_stays(
+def test_does_not_repeat_a_request_after_a_permanent_error(
     cloud: Cloud, client: Client, clock: FakeClock, status: int, reason: str, message: str
 ) -> None:
     cloud.fails("GET", "sql", "v1/x", status, reason, message)
@@ -200,7 +200,7 @@ def test_an_answer_that_is_not_json_is_an_error(cloud: Cloud, client: Client) ->
         client.get("sql", "v1/x")
 
 
-def test_what_took_long_before_it_failed_is_repeated_all_the_same(
+def test_a_request_that_failed_late_is_repeated(
     cloud: Cloud, client: Client, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     once = client.session.request

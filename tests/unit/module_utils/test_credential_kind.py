@@ -48,7 +48,7 @@ def test_an_impersonation_depends_on_its_source(tmp_path: Path, source: str, use
     assert str(found) == f"impersonated_service_account of {file}, impersonated by {source}"
 
 
-def test_without_a_named_file_the_one_that_gcloud_writes(tmp_path: Path) -> None:
+def test_without_a_named_file_the_file_of_gcloud_is_used(tmp_path: Path) -> None:
     file = write(tmp_path / ADC, "authorized_user")
     target = {"CLOUDSDK_AUTH_IMPERSONATE_SERVICE_ACCOUNT": "deployer@my-project.iam.gserviceaccount.com"}
     found = find(target, str(tmp_path))

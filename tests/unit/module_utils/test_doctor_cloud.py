@@ -164,7 +164,7 @@ def test_a_secret_without_a_version(cloud: Cloud, google: doctor.Cloud) -> None:
     assert (row.state, row.value) == ("fail", "a has no enabled version")
 
 
-def test_an_object_is_removed_whatever_its_generation(cloud: Cloud, google: doctor.Cloud) -> None:
+def test_an_object_is_removed_at_any_generation(cloud: Cloud, google: doctor.Cloud) -> None:
     cloud.expect("DELETE", "storage", "b/bucket/o/0%2Fabc%2Fdoctor.bin", "", status=204, query={})
     google.remove_object("bucket", "0/abc/doctor.bin")
 

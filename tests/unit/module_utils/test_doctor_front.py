@@ -68,7 +68,7 @@ def test_address_answers(listener: int) -> None:
     assert re.fullmatch(rf"127\.0\.0\.1, answers on port {listener} in \d+ ms", row.value)
 
 
-def test_a_name_that_leads_to_the_address(listener: int) -> None:
+def test_a_name_that_resolves_to_the_address(listener: int) -> None:
     row = doctor.address(front(host="localhost", address="127.0.0.1", port=listener))
     assert (row.state, row.value.split(",")[0]) == ("ok", "localhost is 127.0.0.1")
 
@@ -79,7 +79,7 @@ def test_the_static_address_may_be_unknown_to_us(listener: int) -> None:
     assert "HTTP 403" in row.value
 
 
-def test_a_name_that_leads_elsewhere(listener: int) -> None:
+def test_a_name_that_resolves_to_another_address(listener: int) -> None:
     row = doctor.address(front(host="localhost", port=listener))
     assert row.state == "fail"
     assert row.remedy == "point the DNS record of localhost at 198.51.100.7"
@@ -91,7 +91,7 @@ def test_a_name_without_an_address() -> None:
     assert row.remedy == "point its DNS record at 198.51.100.7"
 
 
-def test_nobody_listens() -> None:
+def test_the_port_is_closed() -> None:
     with socket.create_server(("127.0.0.1", 0)) as once:
         port = once.getsockname()[1]
     row = doctor.address(front(host="", address="127.0.0.1", port=port))
@@ -242,7 +242,7 @@ def test_certificate_of_another_authority(shown: Callable[..., doctor.Front], tm
     assert "clients refuse it" in row.value
 
 
-def test_a_given_certificate_is_judged_by_what_this_host_trusts(
+def test_a_given_certificate_is_checked_against_the_cas_of_the_host(
     shown: Callable[..., doctor.Front], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Certificate and requests use the same CAs: those of the host, or the CA of the deployment if it has one."""
@@ -320,7 +320,7 @@ def test_sign_in(server: responses.RequestsMock) -> None:
     assert (row.state, row.value) == ("ok", "401 without a password, 200 as admin")
 
 
-def test_anybody_gets_in(server: responses.RequestsMock) -> None:
+def test_a_server_without_authentication_fails(server: responses.RequestsMock) -> None:
     signs_in(server, 200, 0)
     row = doctor.sign_in(front())
     assert (row.state, row.value) == ("fail", "anybody gets in: HTTP 200 without a password")

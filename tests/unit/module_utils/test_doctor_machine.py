@@ -142,7 +142,7 @@ def test_requests_go_elsewhere(target: str | None) -> None:
     assert (row.state, f"requests go to {target or 'no slot'}" in row.value) == ("fail", True)
 
 
-def test_what_is_wanted_does_not_serve_yet() -> None:
+def test_the_desired_release_does_not_serve_yet() -> None:
     row = doctor.server(status(wanted={"unseen": ["release", "server.json"]}))
     assert (row.state, "changed since it started: release, server.json" in row.value) == ("warn", True)
     assert "configure.yml" in row.remedy
@@ -243,7 +243,7 @@ def test_database_disk(settings: Json, held: float, state: str, growth: str) -> 
 
 
 @pytest.mark.parametrize(("stamp", "ahead"), [(100.5, 0.0), (99.0, -1.0), (104.0, 3.0)])
-def test_skew_is_what_lies_outside_the_conversation(stamp: float, ahead: float) -> None:
+def test_skew_excludes_the_duration_of_the_request(stamp: float, ahead: float) -> None:
     facts = {"clock": {"time": stamp, "synchronized": True}, "asked_at": 100.0, "answered_at": 101.0}
     assert doctor.skew(facts) == (ahead, True)
 

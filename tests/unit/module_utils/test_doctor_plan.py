@@ -32,7 +32,7 @@ def test_drift_warns() -> None:
 
 
 @pytest.mark.parametrize("what", ["firewall rule mlflow-allow-https", "IAM member", "bucket artifacts"])
-def test_an_open_door_fails(what: str) -> None:
+def test_a_public_firewall_rule_fails(what: str) -> None:
     row = doctor.drift(printed(changed("network mlflow-network", "mtu"), changed(what, "sourceRanges")), 0)
     assert row.state == "fail"
     assert f"{what} (sourceRanges)" in row.value
@@ -51,7 +51,7 @@ def test_an_open_door_fails(what: str) -> None:
         ("secret mlflow-ca", "labels.team", "warn"),
     ],
 )
-def test_what_cuts_the_service_off_or_opens_it_fails(what: str, field: str, state: str) -> None:
+def test_drift_that_blocks_or_exposes_the_service_fails(what: str, field: str, state: str) -> None:
     assert doctor.drift(printed(changed(what, field)), 0).state == state
 
 

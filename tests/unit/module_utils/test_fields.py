@@ -90,7 +90,7 @@ def test_in_a_structure_that_is_compared_whole_false_and_zero_count() -> None:
     assert same({"enabled": False}, {})
 
 
-def test_a_diff_shows_what_was_asked_about() -> None:
+def test_a_diff_shows_only_given_keys() -> None:
     assert seen({"a": 1}, {"a": 2, "server": "added"}) == {"a": 2}
     assert seen({"a": 1}, {"a": "1", "server": "added"}) == {"a": 1}
     assert seen(Map(a="1"), {"a": "1", "b": "2", "goog-x": "y"}) == {"a": "1", "b": "2"}

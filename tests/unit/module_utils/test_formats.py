@@ -23,7 +23,7 @@ def contract(api: str) -> Any:
     return json.loads((DOCUMENTS / f"{api}.json").read_text())
 
 
-def test_patterns_are_those_of_the_contract() -> None:
+def test_patterns_match_the_contract() -> None:
     document = contract("compute.v1")
     for kind in ("Address", "Disk", "Firewall", "Image", "Instance", "Network", "Subnetwork"):
         assert document["schemas"][kind]["properties"]["name"]["pattern"] == _formats.NAME
@@ -35,7 +35,7 @@ def test_patterns_are_those_of_the_contract() -> None:
     assert re.fullmatch(parameters["zone"]["pattern"], "europe-west1-b")
 
 
-def test_labels_are_those_that_secret_manager_describes() -> None:
+def test_labels_match_the_description_of_secret_manager() -> None:
     said = contract("secretmanager.v1")["schemas"]["Secret"]["properties"]["labels"]["description"]
     for part in (r"\p{Ll}\p{Lo}{0,62}", r"[\p{Ll}\p{Lo}\p{N}_-]{0,63}", "128 bytes", "64 labels"):
         assert part in said
@@ -150,12 +150,12 @@ def cases(table: dict[str, list[Any]]) -> list[Any]:
 
 
 @pytest.mark.parametrize(("kind", "value"), cases(GOOD))
-def test_what_google_takes(kind: str, value: Any) -> None:
+def test_valid_values_are_accepted(kind: str, value: Any) -> None:
     assert getattr(_formats, kind)(value) == ""
 
 
 @pytest.mark.parametrize(("kind", "value"), cases(BAD))
-def test_what_google_refuses(kind: str, value: Any) -> None:
+def test_invalid_values_are_refused(kind: str, value: Any) -> None:
     assert getattr(_formats, kind)(value) != ""
 
 

@@ -54,7 +54,7 @@ def test_long_running_operations_are_polled(cloud: Cloud, client: Client, api: s
     ("api", "operation"),
     [("compute", COMPUTE | {"status": "DONE"}), ("sql", SQL | {"status": "DONE"}), ("serviceusage", {"done": True})],
 )
-def test_what_is_done_is_not_asked_for(cloud: Cloud, client: Client, api: str, operation: dict[str, Any]) -> None:
+def test_a_finished_operation_is_not_polled(cloud: Cloud, client: Client, api: str, operation: dict[str, Any]) -> None:
     assert wait(client, api, operation) == operation
 
 

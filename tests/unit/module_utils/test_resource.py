@@ -67,7 +67,7 @@ def test_patches_first_then_each_method_with_a_fresh_fingerprint(cloud: Cloud, p
     assert play(thing, name="t", labels={"b": 2}, size=2)["changed"]
 
 
-def test_a_dropped_range_closes_the_door(cloud: Cloud, play: Play) -> None:
+def test_a_dropped_range_is_removed(cloud: Cloud, play: Play) -> None:
     cloud.get("compute", ONE, there(ranges=["0.0.0.0/0", "10.0.0.0/8", "10.1.0.0/16"]))
     cloud.mutates("PATCH", "compute", ONE, body={"ranges": ["10.1.0.0/16", "10.0.0.0/8"], "fingerprint": "f1"})
     cloud.get("compute", ONE, there(ranges=["10.1.0.0/16", "10.0.0.0/8"]))
@@ -76,7 +76,7 @@ def test_a_dropped_range_closes_the_door(cloud: Cloud, play: Play) -> None:
     assert result["diff"]["after"]["ranges"] == ["10.0.0.0/8", "10.1.0.0/16"]
 
 
-def test_what_is_not_part_of_the_creation_follows_it(cloud: Cloud, play: Play) -> None:
+def test_fields_outside_the_creation_are_set_after_it(cloud: Cloud, play: Play) -> None:
     cloud.get("compute", ONE, None)
     body = {"name": "t", "network": "projects/my-project/global/networks/n"}
     cloud.mutates("POST", "compute", ALL, body=body)
@@ -122,7 +122,7 @@ def test_a_broken_resource_is_told(cloud: Cloud, play: Play) -> None:
     assert "thing t is in state FAILED" in play(thing, fails=True, name="t")["msg"]
 
 
-def test_merges_anew_when_somebody_else_was_faster(cloud: Cloud, play: Play, clock: FakeClock) -> None:
+def test_merges_again_after_a_concurrent_change(cloud: Cloud, play: Play, clock: FakeClock) -> None:
     url = f"{ONE}/setLabels"
     cloud.get("compute", ONE, there(size="1"))
     cloud.mutates("PATCH", "compute", ONE, body={"size": "2", "fingerprint": "f1"})
@@ -145,7 +145,7 @@ def test_gives_up_on_a_conflict_that_stays(cloud: Cloud, play: Play) -> None:
     assert "Something else is changing it" in play(thing, fails=True, name="t", size=2)["msg"]
 
 
-def test_what_the_service_spells_in_its_own_way_is_sent_once(cloud: Cloud, play: Play) -> None:
+def test_a_value_that_the_service_normalises_is_sent_once(cloud: Cloud, play: Play) -> None:
     cloud.get("compute", ONE, there(ranges=["10.0.0.0/8"]))
     cloud.mutates("PATCH", "compute", ONE, body={"ranges": ["10.0.0.1/8"], "fingerprint": "f1"})
     cloud.get("compute", ONE, there(ranges=["10.0.0.0/8"]))
@@ -240,7 +240,7 @@ def test_does_not_insist_where_service_usage_may_not_be_asked(cloud: Cloud, play
         (400, "ZONE_RESOURCE_POOL_EXHAUSTED_WITH_DETAILS", "no e2 left", "choose another zone"),
     ],
 )
-def test_errors_say_what_to_do(cloud: Cloud, play: Play, status: int, reason: str, message: str, advice: str) -> None:
+def test_errors_name_the_remedy(cloud: Cloud, play: Play, status: int, reason: str, message: str, advice: str) -> None:
     cloud.get("compute", ONE, None)
     cloud.fails("POST", "compute", ALL, status, reason, message, body={"name": "t"})
     result = play(thing, fails=True, name="t")
@@ -258,7 +258,7 @@ def test_an_expired_access_token_is_told(cloud: Cloud, play: Play) -> None:
     assert result["code"] == 401
 
 
-def test_deletion_of_what_somebody_else_deletes(cloud: Cloud, play: Play) -> None:
+def test_a_concurrent_deletion_is_no_error(cloud: Cloud, play: Play) -> None:
     cloud.get("compute", ONE, there())
     cloud.fails("DELETE", "compute", ONE, 404, "notFound")
     assert play(thing, name="t", state="absent")["changed"]
@@ -289,7 +289,7 @@ def test_a_lost_answer_to_a_creation_is_waited_for_like_any_other(cloud: Cloud, 
     assert result["resource"]["status"] == "RUNNING"
 
 
-def test_a_lost_answer_to_a_creation_is_left_alone_where_nobody_waits(cloud: Cloud, play: Play) -> None:
+def test_a_lost_answer_to_a_creation_is_ignored_without_wait(cloud: Cloud, play: Play) -> None:
     cloud.get("compute", ONE, None)
     cloud.fails("POST", "compute", ALL, 503, "backendError", body={"name": "t", "size": "1"})
     cloud.fails("POST", "compute", ALL, 409, "alreadyExists", body={"name": "t", "size": "1"})
@@ -305,7 +305,9 @@ def test_a_lost_answer_to_a_creation_that_failed_is_told(cloud: Cloud, play: Pla
 
 
 @pytest.mark.parametrize("wait", [True, False])
-def test_a_plan_compares_what_is_still_on_its_way(cloud: Cloud, play: Play, clock: FakeClock, wait: bool) -> None:
+def test_a_plan_compares_a_resource_with_a_running_operation(
+    cloud: Cloud, play: Play, clock: FakeClock, wait: bool
+) -> None:
     cloud.get("compute", ONE, there(status="PROVISIONING", size="1"))
     planned = play(thing, check=True, name="t", size=2, wait=wait)
     assert planned["changed"]
@@ -317,7 +319,7 @@ def test_a_plan_compares_what_is_still_on_its_way(cloud: Cloud, play: Play, cloc
     assert not clock.sleeps
 
 
-def test_a_failure_that_is_known_at_once_is_told_where_nobody_waits(cloud: Cloud, play: Play) -> None:
+def test_an_immediate_failure_is_reported_without_wait(cloud: Cloud, play: Play) -> None:
     cloud.get("compute", ONE, None)
     failed = {"kind": "compute#operation", "status": "DONE", "error": {"errors": [{"code": "BAD", "message": "why"}]}}
     cloud.expect("POST", "compute", ALL, failed, body={"name": "t"})
@@ -348,7 +350,7 @@ def test_an_empty_variable_is_no_name(play: Play, option: str) -> None:
     assert play(thing, fails=True, **{"name": "t", option: ""})["msg"] == f"{option} must not be empty."
 
 
-def test_what_cannot_be_read_after_its_creation_is_given_up_in_time(cloud: Cloud, play: Play, clock: FakeClock) -> None:
+def test_gives_up_on_a_created_resource_that_stays_unreadable(cloud: Cloud, play: Play, clock: FakeClock) -> None:
     cloud.get("compute", ONE, None)
     cloud.mutates("POST", "compute", ALL, body={"name": "t"})
     begin = clock.time

@@ -38,9 +38,7 @@ def test_eight_workers_on_the_default_database_are_refused() -> None:
         ({"cpus": 4, "pool_size": 10, "max_overflow": 31, "max_connections": 512}, 2, 40, (10, 31)),
     ],
 )
-def test_what_is_not_given_is_computed(
-    given: dict[str, int], workers: int, threads: int, pool: tuple[int, int]
-) -> None:
+def test_missing_values_are_computed(given: dict[str, int], workers: int, threads: int, pool: tuple[int, int]) -> None:
     plan = server_plan(**given)
     assert (plan.workers, plan.threads, (plan.pool_size, plan.max_overflow)) == (workers, threads, pool)
     assert plan.fits

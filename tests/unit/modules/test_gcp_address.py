@@ -59,7 +59,7 @@ def test_an_internal_one_in_a_subnetwork(cloud: Cloud, play: Play) -> None:
     assert play(gcp_address, **WHO, **wanted)["changed"]
 
 
-def test_leaves_alone_what_is_right(cloud: Cloud, play: Play) -> None:
+def test_an_equal_resource_is_not_changed(cloud: Cloud, play: Play) -> None:
     cloud.get("compute", ONE, ADDRESS | {"status": "IN_USE"})
     result = play(gcp_address, network_tier="PREMIUM", labels={"app": "mlflow"}, **WHO)
     assert not result["changed"]
@@ -87,7 +87,7 @@ def test_replaces_labels_and_keeps_googles_own(cloud: Cloud, play: Play) -> None
         ("subnetwork", "other"),
     ],
 )
-def test_refuses_what_cannot_change(cloud: Cloud, play: Play, option: str, value: str) -> None:
+def test_refuses_to_change_an_immutable_property(cloud: Cloud, play: Play, option: str, value: str) -> None:
     cloud.get("compute", ONE, ADDRESS)
     result = play(gcp_address, check=True, fails=True, **WHO, **{option: value})
     assert f"address mlflow-address cannot change {option}" in result["msg"]

@@ -76,7 +76,7 @@ def test_creates(cloud: Cloud, play: Play) -> None:
     assert result["resource"]["projectNumber"] == "42"
 
 
-def test_leaves_alone_what_is_right(cloud: Cloud, play: Play) -> None:
+def test_an_equal_resource_is_not_changed(cloud: Cloud, play: Play) -> None:
     finds(cloud)
     result = play(gcp_bucket, **ASKED)
     assert not result["changed"]
@@ -125,7 +125,7 @@ def test_plans_without_changing(cloud: Cloud, play: Play) -> None:
     assert play(gcp_bucket, check=True, name="artifacts")["changed"]
 
 
-def test_starts_over_when_somebody_was_faster(cloud: Cloud, play: Play) -> None:
+def test_starts_over_after_a_concurrent_change(cloud: Cloud, play: Play) -> None:
     finds(cloud)
     query = {"ifMetagenerationMatch": "3"}
     body = {"labels": {"app": "mlflow", "team": None}}
@@ -144,14 +144,14 @@ def test_refuses_another_location(cloud: Cloud, play: Play) -> None:
 
 
 @pytest.mark.parametrize("state", ["present", "absent"])
-def test_never_touches_somebody_elses_bucket(cloud: Cloud, play: Play, state: str) -> None:
+def test_never_changes_a_bucket_of_another_project(cloud: Cloud, play: Play, state: str) -> None:
     finds(cloud, number="43")
     result = play(gcp_bucket, fails=True, name="artifacts", state=state)
     assert "belongs to another project (number 42; project my-project has number 43)" in result["msg"]
     assert "choose another name" in result["msg"]
 
 
-def test_knows_somebody_elses_bucket_on_a_new_project_too(cloud: Cloud, play: Play) -> None:
+def test_recognises_a_bucket_of_another_project_in_a_new_project(cloud: Cloud, play: Play) -> None:
     cloud.get("storage", ONE, {"name": "artifacts", "projectNumber": "42"})
     cloud.fails("GET", "cloudresourcemanager", f"v1/projects/{PROJECT}", 403, "SERVICE_DISABLED")
     manager = "services/cloudresourcemanager.googleapis.com"
@@ -162,7 +162,7 @@ def test_knows_somebody_elses_bucket_on_a_new_project_too(cloud: Cloud, play: Pl
 
 
 @pytest.mark.parametrize("readable", [True, False])
-def test_a_409_may_be_somebody_elses_bucket(cloud: Cloud, play: Play, readable: bool) -> None:
+def test_a_409_may_mean_a_bucket_of_another_project(cloud: Cloud, play: Play, readable: bool) -> None:
     cloud.get("storage", ONE, None)
     iam = {"uniformBucketLevelAccess": {"enabled": True}, "publicAccessPrevention": "enforced"}
     body = {"name": "artifacts", "iamConfiguration": iam}
@@ -200,7 +200,7 @@ def test_says_how_to_empty_a_bucket(cloud: Cloud, play: Play) -> None:
     assert "gcloud storage rm --recursive --all-versions 'gs://artifacts/**'" in result["msg"]
 
 
-def test_force_deletes_every_version_of_what_is_in_it(cloud: Cloud, play: Play) -> None:
+def test_force_deletes_every_version_of_every_object(cloud: Cloud, play: Play) -> None:
     finds(cloud)
     objects = [{"name": "1/model/MLmodel", "generation": "7"}, {"name": "1/model/MLmodel", "generation": "5"}]
     cloud.expect("GET", "storage", f"{ONE}/o", {"items": objects}, query={"versions": "true"})
@@ -224,7 +224,7 @@ STATED: dict[str, Any] = {
 }
 
 
-def test_a_new_bucket_has_nothing_that_keeps_clients_out(cloud: Cloud, play: Play) -> None:
+def test_a_new_bucket_has_no_settings_that_lock_clients_out(cloud: Cloud, play: Play) -> None:
     cloud.get("storage", ONE, None)
     body = {
         "name": "artifacts",
@@ -248,7 +248,9 @@ def test_a_new_bucket_has_nothing_that_keeps_clients_out(cloud: Cloud, play: Pla
         ({"ipFilter": {"mode": "Enabled"}}, {"ipFilter": {"mode": "Disabled"}}),
     ],
 )
-def test_takes_away_what_keeps_clients_out(cloud: Cloud, play: Play, has: dict[str, Any], sent: dict[str, Any]) -> None:
+def test_removes_settings_that_lock_clients_out(
+    cloud: Cloud, play: Play, has: dict[str, Any], sent: dict[str, Any]
+) -> None:
     finds(cloud, BUCKET | has)
     patches(cloud, sent)
     assert play(gcp_bucket, name="artifacts", **STATED)["changed"]

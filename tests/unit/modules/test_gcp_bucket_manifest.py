@@ -54,7 +54,7 @@ def test_an_empty_bucket_has_a_manifest_too(cloud: Cloud, play: Play) -> None:
         assert list(reader.objects()) == []
 
 
-def test_one_that_is_there_stays(cloud: Cloud, play: Play) -> None:
+def test_an_existing_manifest_is_kept(cloud: Cloud, play: Play) -> None:
     cloud.get("storage", ONE, OBJECT)
     result = run(play)
     assert not result["changed"]
@@ -84,7 +84,7 @@ def test_refuses_a_listing_out_of_order(cloud: Cloud, play: Play) -> None:
     assert "Run again" in run(play, fails=True)["msg"]
 
 
-def test_somebody_else_was_faster(cloud: Cloud, play: Play) -> None:
+def test_a_manifest_that_was_written_concurrently_is_kept(cloud: Cloud, play: Play) -> None:
     cloud.get("storage", ONE, None)
     lists(cloud, "artifacts", [A])
     url = "https://storage.googleapis.com/upload/storage/v1/b/backups/o"
@@ -101,7 +101,7 @@ def test_deletes(cloud: Cloud, play: Play) -> None:
     assert not run(play, state="absent")["changed"]
 
 
-def test_an_upload_goes_on_where_it_broke_off(cloud: Cloud, play: Play, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_interrupted_upload_is_resumed(cloud: Cloud, play: Play, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(_objects, "PIECE", 100)
     cloud.get("storage", ONE, None)
     lists(cloud, "artifacts", [A, B])

@@ -30,7 +30,7 @@ def test_creates(cloud: Cloud, play: Play) -> None:
     assert brought == [TEXT.encode()]
 
 
-def test_leaves_alone_what_is_right_and_reads_it(cloud: Cloud, play: Play) -> None:
+def test_an_equal_object_is_not_changed_and_is_returned(cloud: Cloud, play: Play) -> None:
     cloud.get("storage", ONE, OBJECT)
     downloads(cloud, "backups", NAME, "7", TEXT.encode())
     result = run(play, content=TEXT, return_content=True)
@@ -83,7 +83,7 @@ def test_lists_nothing_of_a_bucket_that_is_not_there(cloud: Cloud, play: Play) -
 
 
 @pytest.mark.parametrize("begun", [0, 4])
-def test_a_download_goes_on_where_it_broke_off(cloud: Cloud, play: Play, begun: int) -> None:
+def test_an_interrupted_download_is_resumed(cloud: Cloud, play: Play, begun: int) -> None:
     cloud.get("storage", ONE, OBJECT)
     data, ranges = TEXT.encode(), []
 

@@ -40,7 +40,7 @@ def copies(cloud: Cloud, name: str, generation: str, to: str = "artifacts") -> N
     cloud.expect("POST", "storage", path, {"done": True}, query=query | {"rewriteToken": "more"})
 
 
-def test_what_is_as_it_was_is_left_alone(cloud: Cloud, play: Play) -> None:
+def test_unchanged_objects_are_not_copied(cloud: Cloud, play: Play) -> None:
     reads(cloud, manifest([A, B]))
     has(cloud, A, B)
     cloud.get("storage", "b/artifacts", KEPT)
@@ -51,7 +51,7 @@ def test_what_is_as_it_was_is_left_alone(cloud: Cloud, play: Play) -> None:
     assert result["lost"] == []
 
 
-def test_brings_back_what_was_deleted_and_what_was_overwritten(cloud: Cloud, play: Play) -> None:
+def test_restores_deleted_and_overwritten_objects(cloud: Cloud, play: Play) -> None:
     reads(cloud, manifest([A, B]))
     now = stored("b/é", 14, b"damage")
     has(cloud, A | GONE, B | GONE, now, stored("new", 15, b"new"))
@@ -97,7 +97,7 @@ def test_a_lost_generation_stops_everything(cloud: Cloud, play: Play) -> None:
     assert "-e backup_restore_lost=skip" in message
 
 
-def test_a_lost_generation_is_left_out_where_told_to(cloud: Cloud, play: Play) -> None:
+def test_a_lost_generation_is_skipped_on_request(cloud: Cloud, play: Play) -> None:
     reads(cloud, manifest([A, B]))
     now = stored("b/é", 14, b"damage")
     has(cloud, A | GONE, now)
@@ -113,7 +113,7 @@ def test_a_lost_generation_is_left_out_where_told_to(cloud: Cloud, play: Play) -
     assert "does not have 1 of the generations" in str(result["warnings"])
 
 
-def test_one_that_is_lost_meanwhile_is_told(cloud: Cloud, play: Play) -> None:
+def test_a_generation_that_disappears_meanwhile_is_reported(cloud: Cloud, play: Play) -> None:
     reads(cloud, manifest([A, B]))
     has(cloud, A | GONE)
     cloud.get("storage", "b/artifacts", KEPT)
@@ -122,7 +122,7 @@ def test_one_that_is_lost_meanwhile_is_told(cloud: Cloud, play: Play) -> None:
     assert "1 objects differ again, such as ['a']" in run(play, fails=True, lost="skip")["msg"]
 
 
-def test_removes_what_is_not_in_the_manifest_where_told_to(cloud: Cloud, play: Play) -> None:
+def test_removes_objects_outside_the_manifest_on_request(cloud: Cloud, play: Play) -> None:
     reads(cloud, manifest([A]))
     has(cloud, A, stored("gone", 14, b"x", **GONE), stored("new", 15, b"new"), stored("newer", 16, b"new"))
     cloud.get("storage", "b/artifacts", KEPT)
@@ -168,7 +168,7 @@ def test_other_bytes_than_written_down_are_told(cloud: Cloud, play: Play) -> Non
     assert "Object a of bucket artifacts does not have the bytes" in run(play, fails=True, read_bytes=-1)["msg"]
 
 
-def test_somebody_who_goes_on_writing_is_told(cloud: Cloud, play: Play) -> None:
+def test_concurrent_writes_are_reported(cloud: Cloud, play: Play) -> None:
     reads(cloud, manifest([A]))
     has(cloud, A | GONE)
     cloud.get("storage", "b/artifacts", KEPT)

@@ -49,7 +49,7 @@ def test_creates(cloud: Cloud, play: Play) -> None:
     assert result["diff"]["after"] == {key: value for key, value in body.items() if key != "name"}
 
 
-def test_leaves_alone_what_is_right_in_another_order(cloud: Cloud, play: Play) -> None:
+def test_another_order_is_not_a_change(cloud: Cloud, play: Play) -> None:
     cloud.get("compute", ONE, RULE)
     result = play(gcp_firewall_rule, **WANTED)
     assert not result["changed"]
@@ -116,7 +116,7 @@ def test_takes_the_sources_that_are_there_where_the_task_names_none(cloud: Cloud
     assert not play(gcp_firewall_rule, **WANTED | {"source_ranges": None})["changed"]
 
 
-def test_refuses_what_cannot_change(cloud: Cloud, play: Play) -> None:
+def test_refuses_to_change_an_immutable_property(cloud: Cloud, play: Play) -> None:
     cloud.get("compute", ONE, RULE)
     result = play(gcp_firewall_rule, check=True, fails=True, **WANTED | {"network": "default"})
     assert "firewall rule mlflow-allow-ssh cannot change network" in result["msg"]
@@ -145,7 +145,7 @@ def test_replaces_a_rule_of_the_other_direction(cloud: Cloud, play: Play, check:
     assert result["diff"]["after"]["direction"] == "INGRESS"
 
 
-def test_opens_what_was_turned_into_a_denial(cloud: Cloud, play: Play) -> None:
+def test_turns_a_deny_rule_into_an_allow_rule(cloud: Cloud, play: Play) -> None:
     """A rule has entries of one kind. The request must remove the entries of the other kind."""
     rule = {key: value for key, value in RULE.items() if key != "allowed"} | {"denied": RULE["allowed"]}
     cloud.get("compute", ONE, rule)
@@ -154,7 +154,7 @@ def test_opens_what_was_turned_into_a_denial(cloud: Cloud, play: Play) -> None:
     assert play(gcp_firewall_rule, **WANTED)["changed"]
 
 
-def test_puts_back_what_takes_the_rule_out_of_effect(cloud: Cloud, play: Play) -> None:
+def test_reverts_changes_that_disable_the_rule(cloud: Cloud, play: Play) -> None:
     stated = {"disabled": False, "priority": 1000, "source_tags": [], "source_service_accounts": []}
     stated |= {"destination_ranges": [], "target_service_accounts": []}
     cloud.get("compute", ONE, RULE)

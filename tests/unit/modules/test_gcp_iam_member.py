@@ -75,7 +75,7 @@ def test_a_condition_is_a_binding_of_its_own(cloud: Cloud, play: Play) -> None:
 
 
 @pytest.mark.parametrize("spelled", [MEMBER, MEMBER.replace("mlflow-server", "MLflow-Server")])
-def test_leaves_alone_what_is_right(cloud: Cloud, play: Play, spelled: str) -> None:
+def test_an_equal_resource_is_not_changed(cloud: Cloud, play: Play, spelled: str) -> None:
     reads(cloud, policy(ours(OTHER, MEMBER)))
     result = run(play, member=spelled)
     assert not result["changed"]
@@ -90,7 +90,7 @@ def test_leaves_alone_what_is_right(cloud: Cloud, play: Play, spelled: str) -> N
         (400, "INVALID_ARGUMENT", "Service account mlflow-server@my-project.iam.gserviceaccount.com does not exist."),
     ],
 )
-def test_reads_again_what_changed_in_between_or_is_too_new(
+def test_reads_the_policy_again_after_a_conflict_or_for_a_new_member(
     cloud: Cloud, play: Play, clock: FakeClock, status: int, reason: str, message: str
 ) -> None:
     reads(cloud, policy())
@@ -152,7 +152,7 @@ def test_takes_the_member_out_and_nothing_else(cloud: Cloud, play: Play) -> None
     assert result["diff"]["after"] == {}
 
 
-def test_a_binding_of_nobody_goes(cloud: Cloud, play: Play) -> None:
+def test_a_binding_without_members_is_removed(cloud: Cloud, play: Play) -> None:
     reads(cloud, policy(ours(MEMBER)))
     reads(cloud, policy(ours(MEMBER)))
     writes(cloud, policy())
@@ -161,7 +161,7 @@ def test_a_binding_of_nobody_goes(cloud: Cloud, play: Play) -> None:
     assert not run(play, state="absent")["changed"]
 
 
-def test_somebody_took_it_out_first(cloud: Cloud, play: Play) -> None:
+def test_a_member_that_was_removed_concurrently_is_done(cloud: Cloud, play: Play) -> None:
     reads(cloud, policy(ours(MEMBER)))
     reads(cloud, policy())
     assert run(play, state="absent")["changed"]
@@ -208,7 +208,7 @@ def test_scopes(cloud: Cloud, play: Play, scope: str, resource: str, read: Any, 
     assert run(play, scope=scope, resource=resource)["changed"]
 
 
-def test_plans_for_what_is_not_there_yet(cloud: Cloud, play: Play) -> None:
+def test_plans_for_a_resource_that_does_not_exist_yet(cloud: Cloud, play: Play) -> None:
     path = f"{PROJECT}/secrets/password:getIamPolicy"
     cloud.get("secretmanager", path, None, query=gcp_iam_member._READ)
     result = run(play, check=True, scope="secret", resource="password")
@@ -216,7 +216,7 @@ def test_plans_for_what_is_not_there_yet(cloud: Cloud, play: Play) -> None:
     assert result["resource"] == {"role": ROLE, "member": MEMBER}
 
 
-def test_fails_for_what_is_not_there(cloud: Cloud, play: Play) -> None:
+def test_fails_for_a_resource_that_does_not_exist(cloud: Cloud, play: Play) -> None:
     path = f"{PROJECT}/secrets/password:getIamPolicy"
     cloud.get("secretmanager", path, None, query=gcp_iam_member._READ)
     cloud.get("secretmanager", path, None, query=gcp_iam_member._READ)
@@ -320,7 +320,7 @@ def test_a_policy_with_deleted_accounts_of_others_is_read_again_when_it_is_refus
     assert clock.sleeps
 
 
-def test_a_deleted_account_that_google_refuses_twice_is_left_out(cloud: Cloud, play: Play) -> None:
+def test_a_deleted_account_that_google_refuses_twice_is_removed(cloud: Cloud, play: Play) -> None:
     dead, alive = GONE[0], GONE[1].replace("Gone", "elsewhere")
     reads(cloud, policy(ours(dead, alive)))
     for _ in range(2):
@@ -338,7 +338,7 @@ def test_no_role_is_given_to_a_deleted_account(cloud: Cloud, play: Play) -> None
 
 
 @pytest.mark.parametrize("member", ["allUsers", "allAuthenticatedUsers"])
-def test_takes_out_those_that_stand_for_everybody(cloud: Cloud, play: Play, member: str) -> None:
+def test_removes_public_members(cloud: Cloud, play: Play, member: str) -> None:
     opened = policy(ours(MEMBER, member), {"role": "roles/viewer", "members": [member]})
     reads(cloud, opened)
     reads(cloud, opened)
@@ -350,7 +350,7 @@ def test_takes_out_those_that_stand_for_everybody(cloud: Cloud, play: Play, memb
     assert result["diff"]["after"]["publicMembers"] == "absent"
 
 
-def test_gives_a_role_and_takes_out_those_that_stand_for_everybody_at_once(cloud: Cloud, play: Play) -> None:
+def test_grants_a_role_and_removes_public_members_in_one_request(cloud: Cloud, play: Play) -> None:
     opened = policy({"role": "roles/viewer", "members": ["allUsers"]})
     reads(cloud, opened)
     reads(cloud, opened)
@@ -359,6 +359,6 @@ def test_gives_a_role_and_takes_out_those_that_stand_for_everybody_at_once(cloud
     assert run(play, public_members="absent")["changed"]
 
 
-def test_a_policy_without_public_members_is_let_be(cloud: Cloud, play: Play) -> None:
+def test_a_policy_without_public_members_is_not_changed(cloud: Cloud, play: Play) -> None:
     reads(cloud, policy(ours(MEMBER)))
     assert not run(play, public_members="absent")["changed"]

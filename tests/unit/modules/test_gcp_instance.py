@@ -184,7 +184,7 @@ def test_plans_the_creation_without_it(cloud: Cloud, play: Play, gone: dict[str,
     assert result["resource"] == BODY | {"status": "RUNNING"}
 
 
-def test_leaves_alone_what_is_right(cloud: Cloud, play: Play) -> None:
+def test_an_equal_resource_is_not_changed(cloud: Cloud, play: Play) -> None:
     finds(cloud)
     result = play(gcp_instance, **WANTED)
     assert not result["changed"]
@@ -235,7 +235,7 @@ def with_metadata(**items: str) -> dict[str, Any]:
     return INSTANCE | {"metadata": {"items": entries, "fingerprint": "metadata="}}
 
 
-def test_removes_metadata_that_was_dropped_and_keeps_what_tools_wrote(cloud: Cloud, play: Play) -> None:
+def test_removes_dropped_metadata_and_keeps_metadata_of_tools(cloud: Cloud, play: Play) -> None:
     cloud.get("compute", ONE, with_metadata(startup_script="evil", ssh_keys="ann:ssh-rsa AAAA", enable_oslogin="TRUE"))
     items = [{"key": "enable-oslogin", "value": "FALSE"}, {"key": "ssh-keys", "value": "ann:ssh-rsa AAAA"}]
     body = {"items": items, "fingerprint": "metadata="}
@@ -247,7 +247,7 @@ def test_removes_metadata_that_was_dropped_and_keeps_what_tools_wrote(cloud: Clo
     assert result["diff"]["after"] == {"metadata": {"enable-oslogin": "FALSE"}}
 
 
-def test_a_task_that_names_ssh_keys_says_who_may_log_in(cloud: Cloud, play: Play) -> None:
+def test_ssh_keys_of_a_task_replace_all_others(cloud: Cloud, play: Play) -> None:
     cloud.get("compute", ONE, with_metadata(ssh_keys="deployer:ssh-ed25519 AAAA\nmallory:ssh-rsa BBBB"))
     items = [{"key": "ssh-keys", "value": "deployer:ssh-ed25519 AAAA"}]
     cloud.mutates("POST", "compute", f"{ONE}/setMetadata", body={"items": items, "fingerprint": "metadata="})
@@ -255,7 +255,7 @@ def test_a_task_that_names_ssh_keys_says_who_may_log_in(cloud: Cloud, play: Play
     assert play(gcp_instance, metadata={"ssh-keys": "deployer:ssh-ed25519 AAAA"}, **WHO)["changed"]
 
 
-def test_the_older_name_of_ssh_keys_lets_nobody_in_either(cloud: Cloud, play: Play) -> None:
+def test_keys_in_the_legacy_metadata_entry_are_removed_too(cloud: Cloud, play: Play) -> None:
     """The guest agent also accepts keys in `sshKeys`. An entry there kept its access to the VM."""
     ours = {"enable-guest-attributes": "TRUE", "ssh-keys": "deployer:ssh-ed25519 AAAA deployer"}
     cloud.get("compute", ONE, with_metadata(**ours, sshKeys="mallory:ssh-ed25519 AAAA mallory"))
@@ -284,7 +284,7 @@ def test_ssh_keys_of_others_are_no_difference_where_the_task_names_none(cloud: C
     assert not play(gcp_instance, metadata={"enable-guest-attributes": "TRUE"}, **WHO)["changed"]
 
 
-def test_merges_anew_when_somebody_else_was_faster(cloud: Cloud, play: Play, clock: FakeClock) -> None:
+def test_merges_again_after_a_concurrent_change(cloud: Cloud, play: Play, clock: FakeClock) -> None:
     cloud.get("compute", ONE, INSTANCE)
     cloud.fails(
         "POST", "compute", f"{ONE}/setTags", 412, "conditionNotMet", body={"items": ["a"], "fingerprint": "tags="}
@@ -377,7 +377,7 @@ STOPS: list[tuple[str, Any, str, str, Any]] = [
 
 @pytest.mark.parametrize("check", [True, False])
 @pytest.mark.parametrize(("option", "value", "_method", "_action", "_body"), STOPS)
-def test_refuses_to_stop_it_unasked(
+def test_refuses_to_stop_a_vm_without_permission(
     cloud: Cloud, play: Play, option: str, value: Any, _method: str, _action: str, _body: Any, check: bool
 ) -> None:
     cloud.get("compute", ONE, INSTANCE)
@@ -434,7 +434,7 @@ def test_brings_about_the_status(cloud: Cloud, play: Play, found: str, wanted: s
     assert result["diff"]["after"] == {"status": wanted}
 
 
-def test_starts_one_that_is_just_stopping(cloud: Cloud, play: Play, clock: FakeClock) -> None:
+def test_starts_a_stopping_vm(cloud: Cloud, play: Play, clock: FakeClock) -> None:
     for status in ("STOPPING", "STOPPING", "TERMINATED"):
         cloud.get("compute", ONE, INSTANCE | {"status": status})
     cloud.mutates("POST", "compute", f"{ONE}/start")
@@ -442,7 +442,7 @@ def test_starts_one_that_is_just_stopping(cloud: Cloud, play: Play, clock: FakeC
     assert play(gcp_instance, status="RUNNING", **WHO)["changed"]
 
 
-def test_makes_anew_what_is_just_being_deleted(cloud: Cloud, play: Play, clock: FakeClock) -> None:
+def test_recreates_a_vm_that_is_being_deleted(cloud: Cloud, play: Play, clock: FakeClock) -> None:
     for status in ("STOPPING", "DEPROVISIONING"):
         cloud.get("compute", ONE, INSTANCE | {"status": status})
     cloud.get("compute", ONE, None)
@@ -582,7 +582,7 @@ def test_a_stopped_machine_publishes_nothing(cloud: Cloud, play: Play, clock: Fa
     assert not clock.sleeps
 
 
-def test_says_what_it_needs_to_create_one(cloud: Cloud, play: Play) -> None:
+def test_names_the_options_that_a_creation_needs(cloud: Cloud, play: Play) -> None:
     cloud.get("compute", ONE, None)
     result = play(gcp_instance, fails=True, wait_for_host_keys=True, **WHO)
     assert "is not there. To create it, set machine_type, boot_disk, network_interface too." in result["msg"]
@@ -591,7 +591,7 @@ def test_says_what_it_needs_to_create_one(cloud: Cloud, play: Play) -> None:
     assert "set boot_disk, network_interface too." in result["msg"]
 
 
-def test_a_plan_may_ask_for_the_host_keys_of_what_is_still_to_be_made(cloud: Cloud, play: Play) -> None:
+def test_a_plan_may_ask_for_the_host_keys_of_a_planned_vm(cloud: Cloud, play: Play) -> None:
     cloud.get("compute", ONE, None)
     assert "host_keys" not in play(gcp_instance, check=True, wait_for_host_keys=True, **WHO)
 

@@ -47,7 +47,7 @@ def test_plans_the_creation_without_it(cloud: Cloud, play: Play) -> None:
     assert result["diff"]["after"] == {"autoCreateSubnetworks": False}
 
 
-def test_leaves_alone_what_is_right(cloud: Cloud, play: Play) -> None:
+def test_an_equal_resource_is_not_changed(cloud: Cloud, play: Play) -> None:
     cloud.get("compute", ONE, NETWORK)
     result = play(gcp_network, name="mlflow-network", routing_mode="REGIONAL")
     assert not result["changed"]

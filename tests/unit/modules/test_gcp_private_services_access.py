@@ -99,7 +99,7 @@ def test_keeps_the_ranges_of_others(cloud: Cloud, play: Play) -> None:
     assert result["diff"]["after"]["connected"] is True
 
 
-def test_leaves_alone_what_is_right(cloud: Cloud, play: Play) -> None:
+def test_an_equal_resource_is_not_changed(cloud: Cloud, play: Play) -> None:
     reads(cloud, connection("theirs", "mlflow-services"), number=True)
     result = play(gcp_private_services_access, prefix_length=20, address="10.20.0.0", **WHO)
     assert not result["changed"]
@@ -132,7 +132,7 @@ def test_plans_the_connection_without_it(cloud: Cloud, play: Play) -> None:
 
 
 @pytest.mark.parametrize(("option", "value"), [("prefix_length", 16), ("address", "10.99.0.0"), ("network", "other")])
-def test_refuses_what_cannot_change(cloud: Cloud, play: Play, option: str, value: Any) -> None:
+def test_refuses_to_change_an_immutable_property(cloud: Cloud, play: Play, option: str, value: Any) -> None:
     cloud.get("compute", RANGE, ADDRESS)
     cloud.get("compute", NETWORK.replace("mlflow-network", value) if option == "network" else NETWORK, None)
     params = {"prefix_length": 20, **WHO, option: value}
@@ -192,9 +192,7 @@ def refuses_deletion(cloud: Cloud, instances: Any) -> None:
 
 
 @pytest.mark.parametrize("instances", [{}, {"items": [{"name": "x"}, database(f"{NETWORK}-of-others")]}])
-def test_removes_the_peering_where_no_database_is_left(
-    cloud: Cloud, play: Play, clock: FakeClock, instances: Any
-) -> None:
+def test_removes_the_peering_if_no_database_exists(cloud: Cloud, play: Play, clock: FakeClock, instances: Any) -> None:
     reads(cloud, connection("mlflow-services"), number=True)
     refuses_deletion(cloud, instances)
     cloud.mutates("POST", "compute", f"{NETWORK}/removePeering", body={"name": "servicenetworking-googleapis-com"})
@@ -210,7 +208,7 @@ def test_a_removed_peering_is_not_removed_again(cloud: Cloud, play: Play) -> Non
     assert play(gcp_private_services_access, state="absent", **WHO)["changed"]
 
 
-def test_a_peering_that_somebody_else_removed_meanwhile_is_done(cloud: Cloud, play: Play) -> None:
+def test_a_peering_that_was_removed_concurrently_is_done(cloud: Cloud, play: Play) -> None:
     reads(cloud, connection("mlflow-services"), number=True)
     refuses_deletion(cloud, {})
     message = "There is no peering (servicenetworking-googleapis-com) for the network."

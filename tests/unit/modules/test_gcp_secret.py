@@ -222,7 +222,7 @@ def test_returns_null_where_there_is_no_version(cloud: Cloud, play: Play, check:
 
 @pytest.mark.parametrize("check", [False, True])
 @pytest.mark.parametrize("options", [{"payload": NEW, "payload_policy": "if_absent"}, {"return_payload": True}])
-def test_does_not_replace_what_is_only_disabled(cloud: Cloud, play: Play, check: bool, options: dict[str, Any]) -> None:
+def test_does_not_replace_a_disabled_version(cloud: Cloud, play: Play, check: bool, options: dict[str, Any]) -> None:
     """The version was disabled. A new password, key or CA would lock all clients out."""
     cloud.get("secretmanager", ONE, SECRET)
     lists(cloud)
@@ -325,7 +325,7 @@ def test_tells_the_version_that_was_added(cloud: Cloud, play: Play) -> None:
 ENABLED_ONLY = {"query": {"filter": "state:ENABLED"}}
 
 
-def test_disables_what_is_older(cloud: Cloud, play: Play) -> None:
+def test_disables_older_versions(cloud: Cloud, play: Play) -> None:
     cloud.get("secretmanager", ONE, SECRET)
     versions_of(cloud, "ENABLED", "ENABLED", "DISABLED", "DESTROYED", "ENABLED", **ENABLED_ONLY)
     cloud.expect("POST", "secretmanager", f"{ONE}/versions/4:disable", body={})

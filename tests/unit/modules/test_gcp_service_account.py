@@ -57,7 +57,7 @@ def test_a_project_of_a_domain(cloud: Cloud, play: Play) -> None:
     assert result["resource"]["email"] == email
 
 
-def test_leaves_alone_what_is_right(cloud: Cloud, play: Play) -> None:
+def test_an_equal_resource_is_not_changed(cloud: Cloud, play: Play) -> None:
     cloud.get("iam", ONE, ACCOUNT)
     result = play(gcp_service_account, name="mlflow-server", display_name="MLflow", disabled=False)
     assert not result["changed"]

@@ -24,7 +24,7 @@ def reads(cloud: Cloud, states: dict[str, str]) -> None:
     cloud.get("serviceusage", f"{ALL}:batchGet", {"services": services}, query={"names": last})
 
 
-def test_enables_what_is_missing_and_waits_until_it_shows(cloud: Cloud, play: Play, clock: FakeClock) -> None:
+def test_enables_missing_services_and_waits_until_they_are_listed(cloud: Cloud, play: Play, clock: FakeClock) -> None:
     reads(cloud, {"compute": "ENABLED", "iam": "DISABLED", "sqladmin": "DISABLED"})
     ids = {"serviceIds": [host("iam"), host("sqladmin")]}
     cloud.mutates("POST", "serviceusage", f"{ALL}:batchEnable", body=ids)
@@ -91,7 +91,7 @@ def test_enables_where_even_service_usage_is_off(cloud: Cloud, play: Play) -> No
     ],
     ids=["activation", "160009"],
 )
-def test_enables_again_what_google_could_not_enable_now(cloud: Cloud, play: Play, failure: Any) -> None:
+def test_repeats_a_failed_activation(cloud: Cloud, play: Play, failure: Any) -> None:
     body = {"serviceIds": [host("compute")]}
     reads(cloud, {"compute": "DISABLED"})
     for _ in range(2):

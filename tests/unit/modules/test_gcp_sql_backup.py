@@ -36,7 +36,7 @@ def test_makes_one_and_waits(cloud: Cloud, play: Play) -> None:
     assert result["diff"]["after"] == {"description": "before", "location": "eu"}
 
 
-def test_one_that_is_there_is_enough(cloud: Cloud, play: Play) -> None:
+def test_an_existing_backup_is_used(cloud: Cloud, play: Play) -> None:
     lists(cloud, GOOD)
     result = run(play)
     assert not result["changed"]
@@ -44,7 +44,7 @@ def test_one_that_is_there_is_enough(cloud: Cloud, play: Play) -> None:
 
 
 @pytest.mark.parametrize("status", ["FAILED", "DELETED", "DELETION_PENDING", "SKIPPED"])
-def test_what_is_no_backup_does_not_count(cloud: Cloud, play: Play, status: str) -> None:
+def test_unsuccessful_backups_are_not_counted(cloud: Cloud, play: Play, status: str) -> None:
     bad = GOOD | {"status": status}
     lists(cloud, bad)
     cloud.mutates("POST", "sql", ALL, body=BODY)
@@ -61,7 +61,7 @@ def test_a_failure_is_told(cloud: Cloud, play: Play) -> None:
     assert "Failed to back the instance up" in message
 
 
-def test_waits_for_one_that_is_being_made(cloud: Cloud, play: Play, clock: FakeClock) -> None:
+def test_waits_for_a_running_backup(cloud: Cloud, play: Play, clock: FakeClock) -> None:
     running = GOOD | {"status": "RUNNING"}
     lists(cloud, running)
     cloud.get("sql", "v1/projects/my-project/operations", {"items": [{"status": "DONE"}]}, query={"instance": "db"})

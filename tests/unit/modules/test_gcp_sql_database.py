@@ -54,7 +54,7 @@ def test_fails_without_the_instance(cloud: Cloud, play: Play) -> None:
     assert "Cannot create database mlflow of Cloud SQL instance db" in run(play, fails=True)["msg"]
 
 
-def test_leaves_alone_what_is_right(cloud: Cloud, play: Play) -> None:
+def test_an_equal_resource_is_not_changed(cloud: Cloud, play: Play) -> None:
     cloud.get("sql", ONE, DATABASE)
     result = run(play, charset="UTF8", collation="en_US.UTF8")
     assert not result["changed"]

@@ -170,7 +170,7 @@ def test_is_started_without_waiting_and_waited_for_later(cloud: Cloud, play: Pla
     assert result["resource"]["state"] == "RUNNABLE"
 
 
-def test_tells_why_what_was_started_earlier_failed(cloud: Cloud, play: Play) -> None:
+def test_reports_why_an_earlier_operation_failed(cloud: Cloud, play: Play) -> None:
     running = {"kind": "sql#operation", "name": "create", "targetProject": PROJECT, "status": "RUNNING"}
     failed = {"status": "DONE", "error": {"errors": [{"code": "INTERNAL_ERROR", "message": "no range is free"}]}}
     cloud.get("sql", ONE, instance("PENDING_CREATE"))
@@ -217,7 +217,7 @@ def test_a_broken_one_without_readable_operations(cloud: Cloud, play: Play) -> N
     assert "is in state FAILED. Look at it in the console" in play(gcp_sql_instance, fails=True, **ASKED)["msg"]
 
 
-def test_says_how_to_delete_what_a_failed_creation_left(cloud: Cloud, play: Play) -> None:
+def test_says_how_to_delete_a_failed_instance(cloud: Cloud, play: Play) -> None:
     cloud.get("sql", ONE, None)
     failure = failed_operation("CREATE", "", "Failed to create subnetwork.")["error"]
     cloud.mutates("POST", "sql", ALL, body=SENT, failure=failure)
@@ -254,7 +254,7 @@ def test_a_reserved_name_that_is_told_at_once(cloud: Cloud, play: Play, clock: F
     assert not clock.sleeps
 
 
-def test_leaves_alone_what_is_right(cloud: Cloud, play: Play) -> None:
+def test_an_equal_resource_is_not_changed(cloud: Cloud, play: Play) -> None:
     # Cloud SQL increased the disk from 10 to 20 GB.
     cloud.get("sql", ONE, INSTANCE)
     result = play(gcp_sql_instance, **ASKED)
@@ -365,7 +365,7 @@ def test_says_that_it_is_stopped_where_the_task_does_not_start_it(cloud: Cloud, 
     assert f"`gcloud sql instances patch db --activation-policy=ALWAYS --project={PROJECT}`" in told
 
 
-def test_what_the_api_leaves_out_has_its_default(cloud: Cloud, play: Play) -> None:
+def test_a_missing_property_has_its_default(cloud: Cloud, play: Play) -> None:
     cloud.get("sql", ONE, INSTANCE)
     stated = {"connector_enforcement": "NOT_REQUIRED", "storage_auto_resize_limit": 0}
     stated["ip_configuration"] = {"enable_private_path_for_google_cloud_services": False}
@@ -431,7 +431,7 @@ def test_refuses_to_shrink_a_disk(cloud: Cloud, play: Play) -> None:
         ({"settings": {"data_disk_type": "PD_HDD"}}, "data_disk_type"),
     ],
 )
-def test_refuses_what_cannot_be_changed(cloud: Cloud, play: Play, asked: dict[str, Any], named: str) -> None:
+def test_refuses_to_change_an_immutable_property(cloud: Cloud, play: Play, asked: dict[str, Any], named: str) -> None:
     cloud.get("sql", ONE, INSTANCE)
     result = play(gcp_sql_instance, fails=True, check=True, name="db", **asked)
     assert named in result["msg"]
@@ -439,7 +439,7 @@ def test_refuses_what_cannot_be_changed(cloud: Cloud, play: Play, asked: dict[st
 
 
 @pytest.mark.parametrize("check", [False, True])
-def test_does_not_delete_what_is_protected(cloud: Cloud, play: Play, check: bool) -> None:
+def test_does_not_delete_a_protected_instance(cloud: Cloud, play: Play, check: bool) -> None:
     cloud.get("sql", ONE, INSTANCE)
     result = play(gcp_sql_instance, fails=True, check=check, name="db", state="absent")
     assert "delete_protected: true" in result["msg"]

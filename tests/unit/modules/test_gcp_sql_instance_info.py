@@ -83,7 +83,7 @@ def test_knows_nothing_where_the_api_is_not_enabled(cloud: Cloud, play: Play, cl
     ],
 )
 @pytest.mark.parametrize("check", [False, True])
-def test_says_how_to_start_what_should_run(
+def test_an_instance_that_does_not_run_is_reported_with_a_remedy(
     cloud: Cloud, play: Play, check: bool, instance: dict[str, Any] | None, words: list[str]
 ) -> None:
     cloud.get("sql", ONE, instance)

@@ -60,7 +60,7 @@ def test_of_another_instance_and_project(cloud: Cloud, play: Play) -> None:
         (GOOD, {"databaseVersion": "POSTGRES_16"}, "is of POSTGRES_17, and instance db is POSTGRES_16"),
     ],
 )
-def test_refuses_what_cannot_be(
+def test_refuses_invalid_arguments(
     cloud: Cloud, play: Play, backup: Json | None, instance: Json | None, word: str
 ) -> None:
     cloud.get("sql", BACKUP, backup)

@@ -138,7 +138,7 @@ def test_a_conflict_that_does_not_end_is_explained(cloud: Cloud, play: Play) -> 
     )
 
 
-def test_a_conflict_with_what_exists_is_no_reason_to_wait(cloud: Cloud, play: Play, clock: FakeClock) -> None:
+def test_a_conflict_with_an_existing_user_is_not_waited_for(cloud: Cloud, play: Play, clock: FakeClock) -> None:
     lists(cloud)
     cloud.fails("POST", "sql", ALL, 409, "invalid", "User mlflow already exists.", body=NEW | {"password": PASSWORD})
     lists(cloud, USER)
@@ -147,7 +147,7 @@ def test_a_conflict_with_what_exists_is_no_reason_to_wait(cloud: Cloud, play: Pl
 
 
 @pytest.mark.parametrize("operations", [[], [{"name": "start", "status": "RUNNING"}]])
-def test_waits_for_a_stopped_instance_only_while_something_goes_on(
+def test_waits_for_a_stopped_instance_only_while_an_operation_runs(
     cloud: Cloud, play: Play, clock: FakeClock, operations: list[dict[str, Any]]
 ) -> None:
     one, body = "v1/projects/my-project/instances/db", NEW | {"password": PASSWORD}

@@ -47,7 +47,7 @@ def test_plans_it_where_the_api_is_not_enabled_yet(cloud: Cloud, play: Play) -> 
     assert result["diff"]["before"] == {}
 
 
-def test_leaves_alone_what_is_right(cloud: Cloud, play: Play) -> None:
+def test_an_equal_resource_is_not_changed(cloud: Cloud, play: Play) -> None:
     cloud.get("compute", ONE, SUBNETWORK)
     result = play(gcp_subnetwork, **WANTED)
     assert not result["changed"]

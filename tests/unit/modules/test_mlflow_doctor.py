@@ -176,7 +176,7 @@ def deletion(web: responses.RequestsMock, run_id: str) -> responses.BaseResponse
 
 
 @pytest.mark.usefixtures("google", "reachable")
-def test_what_a_killed_doctor_left_goes_with_its_artifact(play: Play, web: responses.RequestsMock) -> None:
+def test_objects_of_a_killed_doctor_are_deleted(play: Play, web: responses.RequestsMock) -> None:
     server = fronts.Mlflow(web)
     server.add("killed", 1.0)
     left = deletion(web, "killed")
@@ -186,7 +186,7 @@ def test_what_a_killed_doctor_left_goes_with_its_artifact(play: Play, web: respo
 
 
 @pytest.mark.usefixtures("google", "reachable")
-def test_a_doctor_that_is_told_to_end_takes_away_what_it_made(
+def test_a_terminated_doctor_deletes_its_objects(
     play: Play, web: responses.RequestsMock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(fronts.Mlflow, "store", lambda *_: os.kill(os.getpid(), signal.SIGTERM))
@@ -221,7 +221,7 @@ def test_check_mode_writes_nothing(play: Play, web: responses.RequestsMock) -> N
 
 
 @pytest.mark.usefixtures("google", "no_names")
-def test_what_is_skipped_is_told(play: Play) -> None:
+def test_skipped_checks_are_reported(play: Play) -> None:
     options = {**OPTIONS, "skip": ["address", "disk"], "plan": {}, "advisories_url": "", "secrets": []}
     result = play(mlflow_doctor, **options)
     assert result["skipped"] == ["address", "disk", "advisories", "secrets", "drift"]

@@ -89,9 +89,7 @@ def uv(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
 @pytest.mark.parametrize(
     ("channel", "expected"), [("patch", "3.16.2"), ("minor", "3.18.0"), ("latest", "4.0.0"), ("pinned", "3.16.0")]
 )
-def test_a_channel_leads_to_the_newest_release_that_it_allows(
-    index: Any, run: Any, channel: str, expected: str
-) -> None:
+def test_a_channel_selects_its_newest_release(index: Any, run: Any, channel: str, expected: str) -> None:
     index("2.22.5", "3.16.0", "3.16.2", "3.16.10rc1", "3.18.0", "4.0.0", "4.1.0rc0")
     result = run(channel=channel, version="3.16.0", current="3.16.0", check=True)
     assert (result["version"], result["upgrade"]) == (expected, expected != "3.16.0")
@@ -124,7 +122,7 @@ def test_the_channel_starts_from_the_newer_of_served_and_wanted(index: Any, run:
     assert run(channel="patch", version="3.16.0", current="3.17.1")["version"] == "3.17.2"
 
 
-def test_what_is_excluded_is_passed_over_for_the_newest_of_the_others(index: Any, run: Any) -> None:
+def test_an_excluded_release_is_skipped_for_the_next_best_one(index: Any, run: Any) -> None:
     """3.18.0 was rolled back. The security fix of the deployed version is still selected."""
     index("3.17.2", "3.17.3", "3.18.0")
     result = run(channel="latest", version="3.17.2", current="3.17.2", exclude=["3.18.0"], check=True)
@@ -132,14 +130,14 @@ def test_what_is_excluded_is_passed_over_for_the_newest_of_the_others(index: Any
     assert result["passed_over"] == {"3.18.0": "excluded"}
 
 
-def test_what_comes_after_the_excluded_one_is_taken(index: Any, run: Any) -> None:
+def test_a_release_after_the_excluded_one_is_selected(index: Any, run: Any) -> None:
     index("3.17.2", "3.18.0", "3.18.1")
     result = run(channel="minor", current="3.17.2", exclude=["3.18"], check=True)
     assert (result["version"], result["passed_over"]) == ("3.18.1", {})
 
 
 @pytest.mark.parametrize("wanted", ["3.17.2", "3.18.0"])
-def test_with_nothing_but_what_is_excluded_the_served_one_stays(index: Any, run: Any, wanted: str) -> None:
+def test_the_deployed_release_stays_if_all_newer_ones_are_excluded(index: Any, run: Any, wanted: str) -> None:
     """This also applies if mlflow_version names the excluded release, which a channel treats as a minimum."""
     index("3.17.2", "3.18.0")
     result = run(
@@ -149,7 +147,7 @@ def test_with_nothing_but_what_is_excluded_the_served_one_stays(index: Any, run:
     assert result["passed_over"] == {"3.18.0": "excluded"}
 
 
-def test_what_serves_and_what_is_pinned_cannot_be_excluded(index: Any, run: Any) -> None:
+def test_deployed_and_pinned_releases_cannot_be_excluded(index: Any, run: Any) -> None:
     index("3.17.2", "3.18.0")
     assert not run(channel="latest", current="3.18.0", exclude=["3.18.0"])["upgrade"]
     assert run(channel="pinned", version="3.18.0", current="3.17.2", exclude=["3.18.0"], check=True)["upgrade"]
@@ -170,7 +168,7 @@ def test_no_newer_release_is_no_change_even_when_the_index_lost_the_one_served(i
     assert not uv
 
 
-def test_a_pinned_release_that_is_served_asks_nobody(web: responses.RequestsMock, run: Any) -> None:
+def test_a_deployed_pinned_release_needs_no_request(web: responses.RequestsMock, run: Any) -> None:
     assert not run(channel="pinned", version="3.17.2", current="3.17.2")["upgrade"]
     assert not web.calls
 
@@ -262,7 +260,7 @@ def test_an_uv_that_knows_no_index_is_told(run: Any, monkeypatch: pytest.MonkeyP
     assert "Set upgrade_index_url" in message
 
 
-def test_what_the_module_was_called_with_is_shown_without_the_password(web: responses.RequestsMock, run: Any) -> None:
+def test_the_invocation_is_shown_without_the_password(web: responses.RequestsMock, run: Any) -> None:
     url = "https://me:secret@index.example/simple"
     for package in ("mlflow", *PARTS):
         web.get(f"{url}/{package}/", body=link(package, "3.17.2"), content_type="text/html")

@@ -101,7 +101,7 @@ def test_connects_elsewhere_as_the_user_of_the_backup(rows: Any, tmp_path: Path)
 
 
 @pytest.mark.parametrize("text", [None, "not an address: secret"])
-def test_says_what_is_missing_and_no_secret(rows: Any, tmp_path: Path, text: str | None) -> None:
+def test_names_the_missing_value_and_no_secret(rows: Any, tmp_path: Path, text: str | None) -> None:
     if text:
         (tmp_path / "mlflow.database-uri").write_text(text)
     with pytest.raises(rows.RowsError) as error:

@@ -151,7 +151,7 @@ def role(tmp_path: Path) -> Role:
 CONFIRM = {"backup_restore_confirm": "my-project/mlflow"}
 
 
-def test_a_restore_that_is_run_again_neither_takes_nor_repeats_what_it_replaced(role: Role) -> None:
+def test_a_repeated_restore_keeps_the_first_backup_of_the_replaced_state(role: Role) -> None:
     role.records = [record("before-restore-old", 9), record("monday", 8)]
     said = role("restore", fails=True)
     assert "-e backup_name=monday -e backup_restore_confirm=my-project/mlflow" in said
@@ -219,7 +219,7 @@ DATABASE_BACKUPS: list[dict[str, Any]] = [
         ([record("c", 9), record("before-restore-1", 8), record("b", 7), record("before-restore-2", 6)], 1, None),
     ],
 )
-def test_what_restores_replaced_takes_no_place(
+def test_backups_of_replaced_states_are_not_counted(
     role: Role, records: list[dict[str, Any]], keep: int, gone: list[str] | None
 ) -> None:
     role.records = records
@@ -237,7 +237,7 @@ def test_what_restores_replaced_takes_no_place(
     ]
 
 
-def test_check_mode_names_what_a_real_run_deletes(role: Role) -> None:
+def test_check_mode_names_the_backups_that_a_real_run_deletes(role: Role) -> None:
     there = [record("b", 9), record("a", 8), record("before-restore-1", 7)]
     orphans = [{"description": "mlflow backup orphan"}, {"description": "mlflow backup c"}]
     backups = {"backups": [run_of(**one) for one in orphans]}
@@ -266,7 +266,7 @@ def test_check_mode_names_what_a_real_run_deletes(role: Role) -> None:
         assert planned == named(check=True)
 
 
-def test_what_a_killed_run_left_is_no_part_of_the_backup(role: Role) -> None:
+def test_objects_of_a_killed_run_are_not_part_of_the_backup(role: Role) -> None:
     role("main", backup_name="monday")
     assert role.deleted() == ["mlflow backup monday", "backups/monday/artifacts.ndjson.gz"]
     calls = [call["module"] for call in role.asked]
@@ -421,7 +421,7 @@ def test_another_deployment_s_name_is_not_taken(role: Role) -> None:
     assert "Backup monday of my-project/mlflow is there since" in role("main", backup_name="monday")
 
 
-def test_what_waits_may_take_its_time_and_what_is_lost_may_be_left_out(role: Role) -> None:
+def test_timeouts_are_passed_on_and_lost_objects_may_be_skipped(role: Role) -> None:
     role.records = [record("monday", 8)]
     counts = {"same": 1, "copied": 2, "copied_bytes": 3, "other": 4, "lost": 1}
     role.answers = [({"module": "gcp_bucket_restore", "lost": "skip"}, {"objects": counts, "lost": ["1/model.pkl"]})]

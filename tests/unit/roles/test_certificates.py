@@ -67,7 +67,7 @@ NAMED = {"infrastructure_project": "my-project", "infrastructure_name": "mlflow"
 
 
 @pytest.mark.parametrize("hostname", ["", "mlflow.example.com"])
-def test_strict_clients_accept_what_is_issued(tmp_path: Path, hostname: str) -> None:
+def test_strict_clients_accept_an_issued_certificate(tmp_path: Path, hostname: str) -> None:
     stored = Issuer(tmp_path)({}, infrastructure_hostname=hostname, **NAMED)
     pair = stored["mlflow-certificate"]
     handshake(certificates(pair), pair, (tmp_path / "state" / "ca.pem").read_text(), hostname or "192.0.2.7")
@@ -102,7 +102,7 @@ def without_identifier(pair: str, authority: str) -> str:
 
 
 @pytest.mark.parametrize("hostname", ["mlflow.example.com", "192.0.2.7"])
-def test_strict_clients_accept_what_the_front_end_makes_itself(tmp_path: Path, hostname: str) -> None:
+def test_strict_clients_accept_a_certificate_made_on_the_vm(tmp_path: Path, hostname: str) -> None:
     """If nginx_certificate_source is `generated`, the VM makes it. A certificate without the identifier is replaced."""
     tasks = collection(tmp_path, "nginx", ["infrastructure"]) / "nginx" / "tasks" / "certificate_generated.yml"
     # These tests may run without root.

@@ -32,7 +32,7 @@ def overlap(first: tuple[float, float], second: tuple[float, float]) -> bool:
     return (second[0] - first[0]) % WEEK < first[1] or (first[0] - second[0]) % WEEK < second[1]
 
 
-def test_the_maintenance_window_meets_neither_the_backup_nor_the_upgrade() -> None:
+def test_the_maintenance_window_does_not_overlap_the_backup_or_the_upgrade() -> None:
     database, schedule = defaults("infrastructure"), defaults("schedule")
     day, hour = (database[f"infrastructure_database_maintenance_{part}"] for part in ("day", "hour"))
     window = ((day - 1) * 24.0 + hour, 1.0)

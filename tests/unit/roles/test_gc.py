@@ -118,7 +118,7 @@ def test_an_age(given: str, milliseconds: int) -> None:
 
 
 @pytest.mark.parametrize("given", ["", "30", "d", "30 days", "-1d", "1.5d", "12h1d", "30d\n"])
-def test_what_is_not_an_age_is_refused(given: str) -> None:
+def test_an_invalid_age_is_refused(given: str) -> None:
     with pytest.raises(gc.GcError, match="is not an age"):
         gc.Options(older_than=given).age  # noqa: B018
 
@@ -135,7 +135,7 @@ def test_old_deleted_runs_are_purged_with_their_artifacts_and_no_others(site: Si
     assert (again.changed, again.items, again.kept, again.failed) == (False, [], [], [])
 
 
-def test_a_dry_run_names_what_would_be_purged_and_changes_nothing(site: Site) -> None:
+def test_a_dry_run_names_the_items_and_changes_nothing(site: Site) -> None:
     old, _young = site.run(deleted_days_ago=31), site.run(deleted_days_ago=29)
     before = (site.runs(), site.files(), Path(site.uri.removeprefix("sqlite:///")).read_bytes())
     report = site.purge(check=True)
@@ -300,7 +300,7 @@ def test_the_default_experiment_is_kept(site: Site) -> None:
 
 
 @pytest.mark.parametrize("kind", ["run", "model", "experiment"])
-def test_what_a_registered_model_version_is_loaded_from_is_kept(site: Site, kind: str) -> None:
+def test_the_source_of_a_registered_model_version_is_kept(site: Site, kind: str) -> None:
     experiment = site.store.create_experiment("old")
     run = site.run(experiment, deleted_days_ago=40 if kind == "run" else None)
     model = site.model(experiment, deleted_days_ago=40 if kind == "model" else None)
@@ -325,7 +325,7 @@ def test_an_old_deleted_logged_model_is_purged(site: Site) -> None:
     assert site.store.get_logged_model(young, allow_deleted=True)
 
 
-def test_only_what_is_named_is_purged(site: Site) -> None:
+def test_only_named_items_are_purged(site: Site) -> None:
     named, other = site.run(deleted_days_ago=40), site.run(deleted_days_ago=40)
     report = site.purge(run_ids=(named,))
     assert ids(report) == [named]

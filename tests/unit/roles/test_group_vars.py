@@ -106,7 +106,7 @@ def test_wired_settings_are_marked_and_shown_as_they_are_wired() -> None:
 
 
 @pytest.mark.parametrize("role", ROLES)
-def test_what_is_shown_is_the_default(role: str) -> None:
+def test_the_shown_values_are_the_defaults(role: str) -> None:
     defaults = load(f"roles/{role}/defaults/main.yml")
     plain = {name: line.value for name, line in SHOWN.items() if name.startswith(f"{role}_") and not line.mark}
     assert {name: flat(value) for name, value in plain.items()} == {name: flat(defaults[name]) for name in plain}

@@ -114,6 +114,6 @@ def test_only_a_playbook_can_hold_it(tmp_path: Path, monkeypatch: pytest.MonkeyP
         ("vi ansible-playbook.log", False),
     ],
 )
-def test_what_counts_as_ansible_playbook(words: str, is_one: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_processes_that_count_as_ansible_playbook(words: str, is_one: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(LOCK, "command_of", lambda _: words.split())
     assert LOCK.is_playbook(1) is is_one

@@ -121,7 +121,7 @@ def test_programs_are_installed_where_they_are_not_as_they_should_be(
         (NGINX, "Install the systemd drop-in that restarts nginx after a failure", "restart.conf"),
     ],
 )
-def test_what_is_made_of_templates_too(
+def test_templates_are_installed_if_they_differ(
     place: Place, name: str, template: str, change: dict[str, Any], installed: bool
 ) -> None:
     task = place.task(name)
@@ -159,7 +159,7 @@ def test_directories_too(place: Place, name: str, change: dict[str, Any], made: 
 
 
 @PLACES
-def test_every_one_of_them_is_looked_for(place: Place) -> None:
+def test_every_installed_file_is_searched_for(place: Place) -> None:
     (look,) = [task["ansible.builtin.find"] for task in place.load() if "ansible.builtin.find" in task]
     patterns = look["patterns"]
     patterns = place.evaluated(patterns) if isinstance(patterns, str) else patterns

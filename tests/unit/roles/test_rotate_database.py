@@ -107,7 +107,7 @@ def test_gives_up_on_a_table_that_is_always_in_use_and_names_it(database: Module
     assert "runs" not in server.tables
 
 
-def test_hands_over_what_is_no_table_in_less_than_a_deadlocks_time(database: ModuleType) -> None:
+def test_other_objects_are_reassigned_within_the_deadlock_timeout(database: ModuleType) -> None:
     server, clock = Server({}, rest=2), Clock()
     assert database.hand_over(server, "mlflow_owner", patience=10, clock=clock, sleep=clock.sleep) == 2
     assert server.said[-2:] == ["set statement_timeout = '900ms'", 'reassign owned by session_user to "mlflow_owner"']

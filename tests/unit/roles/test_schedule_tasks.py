@@ -105,7 +105,7 @@ def role(installed: Role) -> Iterator[Role]:
     installed.timer.write_text(before)
 
 
-def test_what_did_not_change_is_let_be(role: Role) -> None:
+def test_an_unchanged_timer_is_not_restarted(role: Role) -> None:
     """The timer makes up for times during which the host was suspended."""
     assert role("Sun 03:00") == ["started"]
     assert role.counts_from() > AGO - 1
@@ -124,7 +124,7 @@ def test_another_calendar_counts_from_when_it_came(role: Role) -> None:
 
 
 @pytest.mark.parametrize(("active", "reload"), [(False, False), (True, True)], ids=["stopped", "not read"])
-def test_what_a_killed_run_left_counts_from_the_next_run(role: Role, active: bool, reload: bool) -> None:
+def test_a_timer_of_a_killed_run_counts_from_the_next_run(role: Role, active: bool, reload: bool) -> None:
     """The file is correct, but systemd has not read it."""
     role.active, role.reload = active, reload
     assert role("Sun 03:00") == [*(["stopped"] if active else []), "started"]

@@ -113,7 +113,7 @@ def test_a_run_that_was_killed_after_the_switch_is_brought_to_its_end(role: Role
     assert role(mlflow_version="3.18.0", upgrade_keep_backups=3, check=True)[0] == 0
 
 
-def test_what_the_role_ships_or_somebody_gave_is_not_kept(role: Role) -> None:
+def test_shipped_and_given_locks_are_not_kept(role: Role) -> None:
     role.serves = role.release["version"] = "3.17.2"
     assert role(mlflow_version="3.17.2")[0] == 0
     assert role(mlflow_version="3.18.0", mlflow_requirements_file="/srv/lock.txt", check=True)[0] == 0
@@ -130,7 +130,7 @@ def test_check_mode_removes_nothing_and_says_which_backups_would_go(role: Role) 
     assert not list(role.state.iterdir())
 
 
-def test_a_build_that_a_killed_run_left_at_work_is_let_be(role: Role) -> None:
+def test_a_running_build_of_a_killed_run_is_not_removed(role: Role) -> None:
     role.builds = True
     role(mlflow_version="3.18.0", upgrade_backup=False)
     (options,) = role.prunes()
@@ -138,7 +138,7 @@ def test_a_build_that_a_killed_run_left_at_work_is_let_be(role: Role) -> None:
     assert not role.asked("gcp_sql_backup")
 
 
-def test_what_a_killed_rehearsal_made_goes_though_nobody_rehearses_again(role: Role) -> None:
+def test_resources_of_a_killed_rehearsal_are_removed_without_another_rehearsal(role: Role) -> None:
     left = role.state / "throwaway-rehearsal.json"
     left.write_text('{"instance": "mlflow-rehearsal-20261121"}')
     newer = {"version": "3.18.1", "upgrade": True, "passed_over": {}, "requirements_file": ""}
@@ -160,7 +160,7 @@ def test_what_a_killed_rehearsal_made_goes_though_nobody_rehearses_again(role: R
 
 
 @pytest.mark.parametrize("again", [False, True])
-def test_a_channel_is_told_what_was_gone_back_from(role: Role, again: bool) -> None:
+def test_a_channel_excludes_rolled_back_releases(role: Role, again: bool) -> None:
     role.serves, role.rolled_back = "3.17.2", {"version": "3.18.0", "since": "today"}
     role.release = {"version": "3.17.2", "upgrade": False, "passed_over": {"3.18.0": "excluded"}}
     _changed, said = role(mlflow_version="3.17.2", upgrade_channel="latest", upgrade_again=again)

@@ -84,7 +84,7 @@ def test_a_release_that_is_there_needs_no_room(built: dict[str, Any], needed: in
     ],
     ids=["a script on a terminal", "words besides", "no words", "pip"],
 )
-def test_the_cause_is_what_the_program_said(failed: dict[str, Any], cause: str) -> None:
+def test_the_cause_is_the_output_of_the_program(failed: dict[str, Any], cause: str) -> None:
     keep = task("upgrade.yml", "Keep the cause")
     facts = {"ansible_failed_result": failed}
     assert render(keep["ansible.builtin.set_fact"]["__upgrade_failed_cause"], keep["vars"], facts) == cause
@@ -136,7 +136,7 @@ def test_the_rehearsal_migrates_the_database_that_serves(given: dict[str, str], 
     ],
     ids=["under way", "databases back", "as before", "no answer"],
 )
-def test_a_way_back_that_failed_says_what_is_there(
+def test_a_failed_rollback_describes_the_current_state(
     code: int, told: dict[str, Any] | None, active: str, words: str
 ) -> None:
     require = task("rollback.yml", "Require that it did")
@@ -157,7 +157,7 @@ def test_a_way_back_that_failed_says_what_is_there(
     ("migrated", "kept_by", "possible"),
     [(True, "x", True), (True, "y", False), (True, None, False), (False, None, True)],
 )
-def test_a_way_back_needs_the_databases_of_its_upgrade(migrated: bool, kept_by: str | None, possible: bool) -> None:
+def test_a_rollback_needs_the_databases_of_its_upgrade(migrated: bool, kept_by: str | None, possible: bool) -> None:
     that = task("rollback.yml", "Require that the databases of then are kept")["ansible.builtin.assert"]["that"]
     facts = {
         "__upgrade_status": {"previous": {"id": "x", "migrated": migrated}},
@@ -253,7 +253,7 @@ def test_a_server_that_is_not_ready_comes_first() -> None:
         ({"version": "3.17.3"}, {"rolled_back_from": "3.17.4"}, False, False),
     ],
 )
-def test_what_was_gone_back_from_stays_whoever_knows_it(
+def test_a_rolled_back_release_is_excluded_by_either_record(
     machine: dict[str, str] | None, host: dict[str, Any], again: bool, stays: bool, release: dict[str, Any]
 ) -> None:
     facts = {
@@ -276,7 +276,7 @@ def test_of_several_the_newest_is_named() -> None:
     assert render(trust_as_template("{{ __upgrade_refused }}"), load("vars/main.yml", "upgrade"), facts) == "3.18.1"
 
 
-def test_another_release_is_gone_to_where_one_was_gone_back_from() -> None:
+def test_another_release_is_selected_after_a_rollback() -> None:
     facts = {
         "__upgrade_release": {"upgrade": True, "version": "3.17.3", "passed_over": {"3.18.0": "excluded"}},
         "__upgrade_status": {"rolled_back": {"version": "3.18.0"}},
@@ -310,7 +310,7 @@ def test_another_release_is_gone_to_where_one_was_gone_back_from() -> None:
     ],
     ids=["the machine knew", "this host knew", "gone to again", "gone back once more"],
 )
-def test_what_was_gone_back_from_is_not_forgotten_after_another_upgrade(
+def test_a_rolled_back_release_stays_excluded_after_another_upgrade(
     now: dict[str, str], machine: dict[str, str] | None, host: dict[str, Any], written: dict[str, Any]
 ) -> None:
     """The VM does not record the release any more, and 3.18.0 would be selected next."""

@@ -126,7 +126,7 @@ def report(folder: Path) -> str:
     return found.read_text()
 
 
-def test_without_a_word_it_reads_only(google: responses.RequestsMock, tmp_path: Path) -> None:
+def test_without_a_confirmation_it_only_reads(google: responses.RequestsMock, tmp_path: Path) -> None:
     answer(google)
     assert verify.main() == 0
     assert {call.request.method for call in google.calls if ":getEffectiveOrgPolicy" not in call.request.url} == {"GET"}
@@ -192,7 +192,7 @@ def test_a_deployment_lives_from_site_to_destroy(runs: Path, tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize(("fails_at", "after"), [(1, ["destroy.yml"]), (4, ["destroy.yml"]), (5, ["destroy.yml"])])
-def test_what_was_built_is_destroyed_after_a_failure(
+def test_the_deployment_is_destroyed_after_a_failure(
     runs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fails_at: int, after: list[str]
 ) -> None:
     monkeypatch.setenv("FAILS_AT", str(fails_at))
@@ -207,7 +207,7 @@ def test_a_second_run_that_changes_something_is_a_failure(runs: Path, monkeypatc
     assert playbooks(runs) == ["site.yml", "site.yml", "destroy.yml"]
 
 
-def test_a_deployment_that_exists_is_left_alone(
+def test_an_existing_deployment_is_not_changed(
     runs: Path, google: responses.RequestsMock, capsys: pytest.CaptureFixture[str]
 ) -> None:
     google.reset()
@@ -218,7 +218,7 @@ def test_a_deployment_that_exists_is_left_alone(
 
 
 @pytest.mark.parametrize("name", ["GOOGLE_CLOUD_PROJECT", "MLFLOW_GCP_SSH_SOURCE_RANGES"])
-def test_what_is_missing_is_named(
+def test_a_missing_value_is_named(
     runs: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], name: str
 ) -> None:
     monkeypatch.delenv(name)
