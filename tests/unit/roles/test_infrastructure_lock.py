@@ -90,10 +90,13 @@ def test_it_is_kept_while_an_interrupted_playbook_unwinds(playbooks: list[Playbo
 
     first.process.kill()
     first.process.wait()
+    # The keeper empties the file before it ends, and the lock is free at its end.
     deadline = time.monotonic() + 10
     while (tmp_path / "lock").read_text() and time.monotonic() < deadline:
         time.sleep(0.05)
-    assert second.take()[0] == 0
+    while (code := second.take()[0]) == 3 and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert code == 0
 
 
 def test_only_a_playbook_can_hold_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
