@@ -1,10 +1,10 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""Hold a deployment's lock for as long as the ansible-playbook that asks for it runs.
+"""Hold the lock of a deployment while the calling ansible-playbook runs.
 
-Each task of a play is a process of its own and none of them lasts, so a process of ours stays behind, holds the lock
-(flock) and watches the playbook: the lock goes with the playbook's last breath, also with SIGKILL. Prints one JSON
-document: the playbook's process, or who holds the lock. Runs on the control host.
+Each task of a play is a short-lived process. Therefore a background process holds the lock (flock), watches the
+ansible-playbook process and ends with it, even after SIGKILL. Prints one JSON document: the ansible-playbook process,
+or the holder of the lock. Runs on the control node.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ PROGRAM = "ansible-playbook"
 
 
 def command_of(process: int) -> list[str]:
-    """A process's arguments; empty when it is gone."""
+    """Return the arguments of a process, or an empty list if the process has ended."""
     try:
         return Path(f"/proc/{process}/cmdline").read_bytes().decode(errors="replace").rstrip("\0").split("\0")
     except OSError:
@@ -35,35 +35,35 @@ def command_of(process: int) -> list[str]:
 
 
 def parent_of(process: int) -> int:
-    """A process's parent; 0 when there is none."""
+    """Return the parent of a process, or 0 if there is none."""
     try:
-        # The name in parentheses may hold anything, spaces and parentheses too.
+        # The name in parentheses may contain spaces and parentheses.
         return int(Path(f"/proc/{process}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[1])
     except OSError:
         return 0
 
 
 def is_playbook(process: int) -> bool:
-    """Tell whether this is ansible-playbook, one of the processes it forks included."""
+    """Return whether a process is ansible-playbook or one of its forks."""
     words = command_of(process)
-    # An interpreter's own flags stand before the program.
+    # Flags of the interpreter precede the program.
     rest = list(itertools.dropwhile(lambda word: word.startswith("-") and word not in ("-m", "-c"), words[1:]))
     named = any(Path(word).name == PROGRAM for word in words[:1] + rest[:1])
     return named or rest[:3] == ["-m", "ansible", "playbook"]
 
 
 def find_playbook(process: int) -> int:
-    """The ansible-playbook that this process belongs to, or 0."""
+    """Return the ansible-playbook process above a process, or 0."""
     while process > 1 and not is_playbook(process):
         process = parent_of(process)
-    # A task's worker is a fork with the same arguments.
+    # The worker of a task is a fork with the same arguments.
     while process > 1 and is_playbook(parent_of(process)):
         process = parent_of(process)
     return process if process > 1 else 0
 
 
 def holder(path: Path) -> dict[str, object]:
-    """What the holder wrote about itself."""
+    """Read the holder's description of itself from the lock file."""
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
@@ -72,8 +72,8 @@ def holder(path: Path) -> dict[str, object]:
 
 
 def keep(handle: int, watched: int) -> None:
-    """Hold the lock until the watched process ends. Does not return."""
-    # systemd signals all processes of a unit whose time is up, and the playbook takes its time to end.
+    """Hold the lock until the watched process ends. Do not return."""
+    # At a time limit, systemd signals all processes of the unit, but the playbook needs some time to end.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
     os.setsid()
@@ -90,7 +90,7 @@ def keep(handle: int, watched: int) -> None:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run as a program; return its exit code: 3 when somebody else holds the lock."""
+    """Run as a program; return its exit code: 3 if another process holds the lock."""
     parser = argparse.ArgumentParser(description="Hold a lock while the calling ansible-playbook runs")
     parser.add_argument("path", type=Path)
     parser.add_argument("--purpose", default="")
@@ -103,7 +103,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        # Whoever has just taken it may not have written yet.
+        # A new holder may not have written its description yet.
         for _attempt in range(20):
             if found := holder(options.path):
                 break
@@ -120,7 +120,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         "host": socket.gethostname(),
         "since": time.strftime("%Y-%m-%d %H:%M:%S %z"),
         "purpose": options.purpose,
-        # A unit of the schedule, where it is one.
+        # The timers of the role schedule run as systemd units.
         "unit": "by systemd" if os.environ.get("INVOCATION_ID") else "by hand",
     }
     os.ftruncate(handle, 0)

@@ -148,7 +148,7 @@ def test_without_a_confirmation_it_only_reads(google: responses.RequestsMock, tm
 PLAYBOOK = """#!/bin/sh
 echo "$@" >>"$RUNS"
 count=$(wc -l <"$RUNS")
-echo "mlops.mlflow_gcp.infrastructure : Make the Cloud SQL instance as it should be - 386.54s"
+echo "mlops.mlflow_gcp.infrastructure : Create or update the Cloud SQL instance - 386.54s"
 echo "mlops.mlflow_gcp.infrastructure : Look ------------------------------------- 0.54s"
 [ "$count" != "$FAILS_AT" ] || { echo "[ERROR]: Task failed: quota of ann@example.com"; exit 2; }
 changed=3; [ "$count" != 2 ] || changed=$SECOND_CHANGES
@@ -187,7 +187,7 @@ def test_a_deployment_lives_from_site_to_destroy(runs: Path, tmp_path: Path) -> 
     assert playbooks(runs) == whole
     found = report(tmp_path)
     assert found.count("| ok |") == len(whole)
-    assert "| Build | mlops.mlflow_gcp.infrastructure : Make the Cloud SQL instance as it should be | 386.54 |" in found
+    assert "| Build | mlops.mlflow_gcp.infrastructure : Create or update the Cloud SQL instance | 386.54 |" in found
     assert "Look" not in found
 
 
