@@ -1,9 +1,9 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""What MLflow's databases hold: rows of every table, and a checksum of them that does not depend on their order.
+"""Count the rows of every table in MLflow's databases, with a checksum that does not depend on the order of the rows.
 
-Runs in a release's Python as the service's user, with the credential mlflow.database-uri; only reads. Prints one JSON
-object without secrets. With --expected it also tells what is not as it was at the time of a backup.
+Runs in the Python of a release as the user of the service, with the credential mlflow.database-uri. Only reads. Prints
+one JSON object without secrets. With --expected, the object also lists the differences from a backup.
 """
 
 from __future__ import annotations
@@ -31,18 +31,18 @@ REVISIONS = ("alembic_version", "alembic_version_auth")
 
 
 class RowsError(Exception):
-    """What went wrong, in words without secrets."""
+    """A failure whose message contains no secret."""
 
 
 def arguments_of(credentials: Path, options: argparse.Namespace) -> Json:
-    """How to connect: as the server does, but for what the options say."""
+    """Return the arguments of psycopg2: the server's own connection, changed by the options."""
     path = credentials / "mlflow.database-uri"
     if not path.exists():
         raise RowsError("credential mlflow.database-uri is missing: see systemctl status mlflow-credentials.service")
     try:
         url = make_url(path.read_text(encoding="utf-8").rstrip("\r\n"))
     except ArgumentError:
-        # The message of the original holds the whole URI.
+        # The original message contains the whole URI.
         raise RowsError("credential mlflow.database-uri is not a database URI") from None
     found: Json = url.translate_connect_args(username="user", database="dbname")
     found |= {key: value for key, value in url.query.items() if isinstance(value, str)}
@@ -51,7 +51,7 @@ def arguments_of(credentials: Path, options: argparse.Namespace) -> Json:
     found |= {"application_name": "backup", "connect_timeout": 30}
     if options.host:
         found["host"] = options.host
-    if options.user:  # at the time of the backup it may have been another one, with another owner
+    if options.user:  # the backup may have another user, with another owner role
         found["user"] = options.user
         found.pop("options", None)
         if options.session:
@@ -60,7 +60,7 @@ def arguments_of(credentials: Path, options: argparse.Namespace) -> Json:
 
 
 def look(arguments: Json, checksums: bool) -> Json:
-    """Every table of one database, as one transaction sees them."""
+    """Count the rows of every table of one database, in one transaction."""
     connection = psycopg2.connect(**arguments)
     try:
         connection.set_session(isolation_level="REPEATABLE READ", readonly=True)
@@ -69,7 +69,7 @@ def look(arguments: Json, checksums: bool) -> Json:
             names = [name for (name,) in cursor.fetchall()]
             revision, tables = None, {}
             for name in names:
-                # Each row's text as a number, and their sum: no sorting, so it is read once however large it is.
+                # A sum of the row hashes needs no sorting, so even a large table is read once.
                 query = sql.SQL(CHECKED if checksums else COUNTED).format(sql.Identifier("public", name))
                 cursor.execute(query)
                 tables[name] = list(cursor.fetchone())
@@ -82,10 +82,10 @@ def look(arguments: Json, checksums: bool) -> Json:
 
 
 def differences(expected: Json, found: Json) -> Json:
-    """What is not as it was.
+    """Compare the rows found with the rows of the backup.
 
-    `expected` has what was counted right before and right after the backup. Where both are the same, so must this be;
-    where somebody wrote in between, the number of rows must lie between them. Checksums count where both have one.
+    `expected` has the counts right before and right after the backup. If both are equal, the table must match exactly;
+    if clients wrote in between, the number of rows must lie between both. Checksums count only if both sides have one.
     """
     wrong, exact, between = [], 0, 0
     for database, was in expected["before"].items():
@@ -109,7 +109,7 @@ def differences(expected: Json, found: Json) -> Json:
 
 
 def _same(one: Any, other: Any) -> bool:
-    # Where one was counted without checksums, only the numbers can be compared.
+    # Without a checksum on one side, only the numbers of rows can be compared.
     if one and other and None in (one[1], other[1]):
         return bool(one[0] == other[0])
     return bool(one == other)
@@ -123,14 +123,14 @@ def _told(rows: Any) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run as a program; return its exit code."""
-    parser = argparse.ArgumentParser(description="What MLflow's databases hold")
+    parser = argparse.ArgumentParser(description="Count the rows of MLflow's databases")
     parser.add_argument("--auth-database", default="mlflow_auth")
     parser.add_argument("--no-checksums", action="store_true", help="only count")
-    parser.add_argument("--host", default="", help="another server than the credential's")
-    parser.add_argument("--authority", default="", help="certificate of that server's authority, PEM")
+    parser.add_argument("--host", default="", help="server instead of the server of the credential")
+    parser.add_argument("--authority", default="", help="CA certificate of that server, PEM")
     parser.add_argument("--user", default="", help="another user, with the same password")
     parser.add_argument("--session", default="", help="that user's libpq options")
-    parser.add_argument("--expected", default="", help="what was counted at the time of a backup, JSON")
+    parser.add_argument("--expected", default="", help="row counts of a backup, JSON")
     options = parser.parse_args(arguments)
     try:
         connect = arguments_of(Path(os.environ["CREDENTIALS_DIRECTORY"]), options)
