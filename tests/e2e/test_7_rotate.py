@@ -336,7 +336,8 @@ def test_killed_and_run_again(site: Deployment, rotated: Rotation, tmp_path: Pat
     old, results = site.secret("mlflow-database-uri"), dict[str, Any]()
     with clients(site, results):
         # At this time both users have passwords, the VM has the new one, and the server may use either.
-        killed = play(site, tmp_path / "killed.log", kill_at="rotate : Let MLflow take the credentials]", settings=what)
+        kill_at = "rotate : Reload MLflow with the new credentials]"
+        killed = play(site, tmp_path / "killed.log", kill_at=kill_at, settings=what)
         assert killed.returncode == -signal.SIGKILL
         middle = site.secret("mlflow-database-uri")
         rotate(site, tmp_path / "again.log", settings=what)

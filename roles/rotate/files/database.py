@@ -1,10 +1,11 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""What a rotation needs of the database: an owner that outlives users, sessions, the administrator's password.
+"""Rotate the database users and the administrator password: prepare the owner role, end sessions, set the password.
 
-Runs in the release's Python as the service's user, with the credentials mlflow.database-uri, mlflow.database-ca and
-mlflow.admin-password; the URI's user does all of it. Prints one JSON object, which never holds a secret.
-Works on PostgreSQL 13 and newer. From 16 on CREATEROLE alone gives no right to grant, so rights are looked at.
+Runs in the Python of the release as the user of the service, with the credentials mlflow.database-uri,
+mlflow.database-ca and mlflow.admin-password. Every command runs as the user of the URI. Prints one JSON object without
+secrets. Works on PostgreSQL 13 and newer. Since version 16, CREATEROLE alone does not include grants, so the program
+checks the privileges.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ from psycopg2 import errors, sql
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
-# Tables, views, sequences and what else has an owner of its own in pg_class. A column's sequence follows its table.
+# Tables, views, sequences and other relations with an owner of their own. The sequence of a column follows its table.
 LOOSE = """
 select n.nspname, c.relname
 from pg_class c join pg_namespace n on n.oid = c.relnamespace
@@ -35,14 +36,14 @@ where c.relowner = (select oid from pg_roles where rolname = session_user)
     select from pg_depend d where d.classid = 'pg_class'::regclass and d.objid = c.oid and d.deptype in ('a', 'i')))
 order by 1, 2
 """
-# Everything else that belongs to the user here: functions, types, schemas.
+# Other objects of the user in this database: functions, types, schemas.
 REST = """
 select count(*) from pg_shdepend
 where refclassid = 'pg_authid'::regclass and deptype = 'o'
   and refobjid = (select oid from pg_roles where rolname = session_user)
   and dbid = (select oid from pg_database where datname = current_database())
 """
-# Without pg_read_all_stats, address and kind of another user's session are null: then it counts as one of this machine.
+# Without pg_read_all_stats, address and type of another user's session are null. Such a session counts as local.
 SESSIONS = """
 select count(*) filter (where here), count(*) filter (where not here) from (
   select coalesce(client_addr = inet_client_addr(), true) as here from pg_stat_activity
@@ -53,30 +54,30 @@ END = """
 select count(pg_terminate_backend(pid)) from pg_stat_activity
 where usename = %s and pid <> pg_backend_pid() and coalesce(backend_type, 'client backend') = 'client backend'
 """
-# An upgrade keeps the databases of before it under such names, and a rollback serves them again.
+# Suffixes of the databases that an upgrade or a rollback keeps. A rollback can make them active again.
 KEPT = ("", "_before", "_failed")
 BUSY = (errors.LockNotAvailable, errors.QueryCanceled, errors.DeadlockDetected)
 Json = dict[str, Any]
 
 
 class RotationError(Exception):
-    """Something that a person has to put right, in words."""
+    """A failure that a person must resolve. The message contains no secret."""
 
 
 class Database:
-    """Sessions in the databases of one server, as the user of the credential."""
+    """Open sessions in the databases of one server, as the user of the credential."""
 
     def __init__(self, credentials: Path) -> None:
         self._credentials = credentials
         try:
             self._url = make_url(self.credential("mlflow.database-uri"))
         except ArgumentError:
-            # The message of the original holds the whole URI.
+            # The original message contains the whole URI.
             raise RotationError("credential mlflow.database-uri is not a database URI") from None
         self.name = str(self._url.database)
 
     def credential(self, name: str) -> str:
-        """A credential's text."""
+        """Return the text of a credential."""
         path = self._credentials / name
         if not path.exists():
             raise RotationError(f"credential {name} is missing: see systemctl status mlflow-credentials.service")
@@ -84,7 +85,7 @@ class Database:
 
     @contextmanager
     def session(self, database: str = "", *, as_owner: bool = False) -> Iterator[Any]:
-        """A session in autocommit. Without `as_owner` it acts as the user itself, not as the URI's role."""
+        """Open a session in autocommit. Without `as_owner`, it acts as the user, not as the role in the URI."""
         arguments = self._url.translate_connect_args(username="user", database="dbname")
         arguments |= {key: value for key, value in self._url.query.items() if isinstance(value, str)}
         arguments |= {"application_name": "rotate", "connect_timeout": 20}
@@ -105,19 +106,19 @@ class Database:
 
 
 def value(cursor: Any, query: Any, *parameters: Any) -> Any:
-    """The first column of the first row; None where there is none."""
+    """Return the first column of the first row, or None without rows."""
     cursor.execute(query, parameters)
     row = cursor.fetchone()
     return row[0] if row else None
 
 
 def has_role(cursor: Any, name: str) -> bool:
-    """Tell whether a role exists."""
+    """Return whether a role exists."""
     return bool(value(cursor, "select count(*) from pg_roles where rolname = %s", name))
 
 
 def may(cursor: Any, user: str, role: str, *, grant: bool = False) -> bool:
-    """Tell whether a user can act as a role, which from PostgreSQL 16 on is more than to be its member."""
+    """Return whether a user can act as a role. Since PostgreSQL 16, membership alone is not enough."""
     wanted = (
         ["USAGE", "SET"] if value(cursor, "select current_setting('server_version_num')::int") >= 160000 else ["USAGE"]
     )
@@ -127,27 +128,27 @@ def may(cursor: Any, user: str, role: str, *, grant: bool = False) -> bool:
 
 
 def missing(cursor: Any, owner: str, users: Sequence[str]) -> list[str]:
-    """What of the owner and its memberships is not there yet, in words."""
+    """List the missing parts of the owner role and its memberships, for the report."""
     if not has_role(cursor, owner):
         return [f"role {owner}", *(f"{owner} for {user}" for user in users)]
     return [f"{owner} for {user}" for user in users if has_role(cursor, user) and not may(cursor, user, owner)]
 
 
 def join(cursor: Any, owner: str, user: str) -> None:
-    """Make the owner role, and let this session's user and another one act as it."""
+    """Create the owner role, and grant it to the session user and to the other user."""
     me = value(cursor, "select session_user")
     if not has_role(cursor, owner):
         cursor.execute(sql.SQL("create role {} nologin").format(sql.Identifier(owner)))
     names = {"owner": sql.Identifier(owner), "me": sql.Identifier(me), "user": sql.Identifier(user)}
     if not may(cursor, me, owner):
-        # Not with the admin option: who made the role has it already, and cannot give it to itself.
+        # No admin option: the creator of the role has it already, and cannot grant it to itself.
         cursor.execute(sql.SQL("grant {owner} to {me}").format(**names))
     if not may(cursor, user, owner, grant=True):
-        # With it: the next rotation is that user's.
+        # With the admin option, because this user runs the next rotation.
         try:
             cursor.execute(sql.SQL("grant {owner} to {user} with admin option").format(**names))
         except errors.InvalidGrantOperation:
-            # That user is where our own right to grant comes from, and so has it.
+            # The session user got its admin option from this user, who therefore has it already.
             cursor.execute(sql.SQL("grant {owner} to {user}").format(**names))
     for name in (me, user):
         if not may(cursor, name, owner):
@@ -155,10 +156,10 @@ def join(cursor: Any, owner: str, user: str) -> None:
 
 
 def open_schema(cursor: Any, owner: str) -> None:
-    """Let the owner make tables in the schema."""
+    """Allow the owner to create tables in the schema."""
     allowed = "select has_schema_privilege(%s, 'public', 'USAGE') and has_schema_privilege(%s, 'public', 'CREATE')"
     if not value(cursor, allowed, owner, owner):
-        # Without the right to grant this is no error but a warning.
+        # Without the privilege to grant, PostgreSQL only warns. The check below finds the failure.
         cursor.execute(sql.SQL("grant usage, create on schema public to {}").format(sql.Identifier(owner)))
     if not value(cursor, allowed, owner, owner):
         database, me = value(cursor, "select current_database()"), value(cursor, "select session_user")
@@ -176,10 +177,10 @@ def hand_over(
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,
 ) -> int:
-    """Give what the session's user owns here to the owner; return how many objects.
+    """Change the owner of the session user's objects in this database; return the number of objects.
 
-    One object at a time: whoever holds one lock and waits for no other is in nobody's way for longer than the wait,
-    and can be no part of a deadlock. Both users may use the objects of both owners all the while.
+    One object at a time: with a single lock, the command delays other sessions at most for the lock timeout and cannot
+    cause a deadlock. Both users can use the objects of both owners at any time.
     """
     deadline, moved, pause = clock() + patience, 0, 0.05
     cursor.execute("set lock_timeout = '250ms'")
@@ -204,14 +205,14 @@ def hand_over(
         pause = min(pause * 2, 2.0)
     rest = int(value(cursor, REST))
     if rest:
-        # Below the second after which PostgreSQL looks for deadlocks, so that no request pays for the end of one.
+        # Less than deadlock_timeout (1 s), so that PostgreSQL never cancels a client's query because of this command.
         cursor.execute("set statement_timeout = '900ms'")
         cursor.execute(sql.SQL("reassign owned by session_user to {}").format(sql.Identifier(owner)))
     return moved + rest
 
 
 def prepare(database: Database, options: argparse.Namespace) -> Json:
-    """Make the owner, let both users act as it, and hand over what the current user owns."""
+    """Create the owner role, grant it to both users, and change the owner of the current user's objects."""
     wanted = [name + kept for name in dict.fromkeys((database.name, options.auth_database)) for kept in KEPT]
     with database.session() as cursor:
         cursor.execute("select datname from pg_database where datname = any(%s) order by 1", (wanted,))
@@ -232,7 +233,7 @@ def prepare(database: Database, options: argparse.Namespace) -> Json:
 
 
 def sessions(database: Database, options: argparse.Namespace) -> Json:
-    """Count a user's sessions: those of this machine, and others."""
+    """Count the sessions of a user, on this VM and elsewhere."""
     with database.session() as cursor:
         cursor.execute(SESSIONS, (options.user,))
         here, elsewhere = cursor.fetchone()
@@ -240,7 +241,7 @@ def sessions(database: Database, options: argparse.Namespace) -> Json:
 
 
 def cut(database: Database, options: argparse.Namespace) -> Json:
-    """End a user's sessions, or wait for their end where the server does not let this session's user end them."""
+    """End the sessions of a user. If the server does not allow this, wait for their end."""
     with database.session() as cursor:
         me = value(cursor, "select session_user")
         if me == options.user:
@@ -259,7 +260,7 @@ def wait_idle(
     clock: Callable[[], float] = time.monotonic,
     sleep: Callable[[float], None] = time.sleep,
 ) -> int:
-    """Wait until a user has no session; return how many sessions ended. The old password opens no new one."""
+    """Wait until a user has no session; return the number of ended sessions. The old password opens no new session."""
     deadline, first = clock() + patience, None
     while True:
         cursor.execute(SESSIONS, (user,))
@@ -278,10 +279,10 @@ def wait_idle(
 
 
 def administrator(database: Database, options: argparse.Namespace) -> Json:
-    """Give MLflow's administrator the credential's password.
+    """Set the password of MLflow's administrator to the credential's password.
 
-    Past MLflow, which would otherwise forget at once that it has checked the former one. Processes that have may go on
-    to accept it until they forget or end; that is the time in which clients can change over.
+    Writes to the database directly, because MLflow's API would clear its cache of verified passwords. Processes with
+    the former password in their cache accept it until the entry expires or the process ends: the overlap for clients.
     """
     from werkzeug.security import check_password_hash, generate_password_hash
 
@@ -307,14 +308,14 @@ COMMANDS: dict[str, Callable[[Database, argparse.Namespace], Json]] = {
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run as a program; return its exit code."""
-    parser = argparse.ArgumentParser(description="What a rotation needs of the database")
+    parser = argparse.ArgumentParser(description="Rotate the database users and the administrator password")
     parser.add_argument("command", choices=sorted(COMMANDS))
     parser.add_argument("--user", default="", help="the other login user")
-    parser.add_argument("--owner", default="", help="the role that owns everything")
+    parser.add_argument("--owner", default="", help="the role that owns all objects")
     parser.add_argument("--auth-database", default="mlflow_auth")
     parser.add_argument("--username", default="admin", help="MLflow's administrator")
     parser.add_argument("--patience", type=float, default=120.0, help="seconds to wait for locks or sessions")
-    parser.add_argument("--dry-run", action="store_true", help="only tell what is to be done")
+    parser.add_argument("--dry-run", action="store_true", help="only report the planned changes")
     options = parser.parse_args(arguments)
     try:
         answer = COMMANDS[options.command](Database(Path(os.environ["CREDENTIALS_DIRECTORY"])), options)
