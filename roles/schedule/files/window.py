@@ -1,9 +1,9 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""Refuse a start by the timer that comes too long after the planned time.
+"""Refuse a start by the timer that is too late after the planned time.
 
-A timer makes up at boot for what the host slept through; an upgrade in the middle of Monday morning is nobody's wish.
-A start by hand is always let through. Runs on the control host's own Python.
+At boot, a persistent timer starts the run that was missed while the host was off, for example on a Monday morning. An
+upgrade must not start then. A start by hand is always accepted. Runs with the system Python of the control node.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ GRACE = 60.0  # seconds that a start itself may take
 
 
 def analyze(*arguments: str) -> str:
-    """What systemd-analyze prints."""
+    """Return the output of systemd-analyze."""
     environment = {**os.environ, "LC_ALL": "C.UTF-8"}
     return subprocess.run(
         ["systemd-analyze", *arguments], check=True, capture_output=True, text=True, env=environment
@@ -31,7 +31,7 @@ def analyze(*arguments: str) -> str:
 
 
 def seconds(span: str) -> float:
-    """A time span of systemd."""
+    """Convert a time span of systemd to seconds."""
     found = SPAN.search(analyze("timespan", span))
     if found is None:
         raise SystemExit(f"systemd-analyze does not tell how long {span} is")
@@ -39,7 +39,7 @@ def seconds(span: str) -> float:
 
 
 def next_after(calendar: str, moment: float) -> float | None:
-    """The first planned time after a moment; None when there is none."""
+    """Return the first planned time after a moment, or None if there is none."""
     found = ELAPSE.search(analyze("calendar", f"--base-time=@{int(moment)}", calendar))
     if found is None:
         return None

@@ -398,7 +398,9 @@ def test_the_timer_asks_as_its_installer_did(monkeypatch: pytest.MonkeyPatch) ->
     found = render(variables["__schedule_environment"], variables, GIVEN)
     assert taken - found.keys() == {"CLOUDSDK_AUTH_ACCESS_TOKEN"}
     check = next(
-        each for each in load("tasks/validate.yml", "schedule") if each["name"] == "Check that the credentials last"
+        each
+        for each in load("tasks/validate.yml", "schedule")
+        if each["name"] == "Assert that the credentials are not an access token"
     )
     condition = trust_as_template("{{ " + check["ansible.builtin.assert"]["that"] + " }}")
     for kind, more, lasts in [
