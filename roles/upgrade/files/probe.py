@@ -1,11 +1,11 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""Measure from the outside how long a server does not answer.
+"""Measure the downtime of a server from the outside.
 
-Asks for one page over and over, each time on a new TLS connection as a new client would, until the stop file appears
-or the playbook that started this is gone. Downtime is the sum, over the gaps, of the time from the last good answer
-before to the first good answer after: never less than what a client saw. Prints one JSON document. Runs on the control
-host.
+Requests one page repeatedly, each time on a new TLS connection like a new client, until the stop file exists or the
+calling ansible-playbook has ended. A gap lasts from the last good answer before it to the first good answer after it.
+The downtime is the sum of all gaps, and never less than the downtime of a client. Prints one JSON document. Runs on
+the control node.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-INTERVAL = 0.1  # seconds from the beginning of one question to the next
+INTERVAL = 0.1  # seconds between the starts of two requests
 
 
 @dataclass
 class Gaps:
-    """Good and bad answers in the order in which they came."""
+    """Good and bad answers in the order of their arrival."""
 
     good: int = 0
     bad: Counter[str] = field(default_factory=Counter)
@@ -37,7 +37,7 @@ class Gaps:
     _in_gap: bool = False
 
     def answered(self, begin: float, end: float, problem: str) -> None:
-        """Take one answer; ``problem`` is empty when it was a good one."""
+        """Record one answer; ``problem`` is empty for a good answer."""
         if problem:
             self.bad[problem] += 1
             self._in_gap = self._last_good is not None
@@ -49,7 +49,7 @@ class Gaps:
         self._last_good, self._in_gap = end, False
 
     def summary(self, end: float) -> dict[str, object]:
-        """What was measured, until ``end``."""
+        """Return the measurement up to ``end``."""
         open_gap = [end - self._last_good] if self._in_gap and self._last_good is not None else []
         gaps = self.gaps + open_gap
         return {
@@ -64,14 +64,14 @@ class Gaps:
 
 
 class Front:
-    """The server's front end; asked for a page that needs no sign-in and that MLflow itself answers."""
+    """The front end of the server. Requests a page of MLflow that needs no authentication."""
 
     def __init__(self, address: str, name: str, port: int, ca: str, timeout: float) -> None:
         self.address, self.name, self.port, self.timeout = address, name, port, timeout
         self.context = ssl.create_default_context(cafile=ca or None)
 
     def ask(self) -> str:
-        """Ask once; return what was wrong, or nothing."""
+        """Send one request; return the problem, or an empty string."""
         try:
             plain = socket.create_connection((self.address, self.port), timeout=self.timeout)
             with self.context.wrap_socket(plain, server_hostname=self.name) as stream:
@@ -88,7 +88,7 @@ class Front:
 
 
 def run(ask: Callable[[], str], go_on: Callable[[], bool]) -> dict[str, object]:
-    """Ask until it is enough."""
+    """Send requests until ``go_on`` returns false."""
     gaps = Gaps()
     while go_on():
         begin = time.monotonic()
@@ -105,7 +105,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--address", required=True, help="where to connect")
     parser.add_argument("--name", required=True, help="the server's name, as in its certificate")
     parser.add_argument("--port", type=int, default=443)
-    parser.add_argument("--ca", default="", help="certificate authority; else those that this host trusts")
+    parser.add_argument("--ca", default="", help="CA certificate file; default: the CAs that this host trusts")
     parser.add_argument("--timeout", type=float, default=10.0, help="seconds for one answer")
     parser.add_argument("--stop-file", type=Path, required=True, help="its appearance ends the measurement")
     parser.add_argument("--while-process", type=int, required=True, help="so does the end of this process")

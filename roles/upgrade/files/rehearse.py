@@ -1,9 +1,9 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""Migrate a copy of the databases on another instance with a release that does not serve yet.
+"""Migrate a copy of the databases on another instance with a release that is not deployed yet.
 
-Runs as root on the machine, on Debian's Python: makes the credentials that lead to the copy, in memory, and has
-schema.py of the release use them as the server's own user would. Prints what schema.py prints.
+Runs as root on the VM, with Debian's Python. Creates the credentials for the copy in memory, and runs schema.py with
+these credentials as the user of the server. Prints the output of schema.py.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ NAME = "mlflow.database-uri"
 
 
 def elsewhere(uri: str, address: str) -> str:
-    """The same databases, user and password at another address."""
+    """Return the URI with another address, and the same databases, user and password."""
     parts = urlsplit(uri)
     user, _at, _host = parts.netloc.rpartition("@")
     return urlunsplit(parts._replace(netloc=f"{user}@{address}"))
@@ -31,7 +31,7 @@ def main() -> int:
     """Run as a program; return its exit code."""
     parser = argparse.ArgumentParser(description="Rehearse a migration")
     parser.add_argument("--address", required=True, help="of the instance that has the copy")
-    parser.add_argument("--authority", required=True, help="certificate of the authority of that instance, one line")
+    parser.add_argument("--authority", required=True, help="CA certificate of that instance, one line")
     parser.add_argument("--release", required=True, help="directory of the release")
     parser.add_argument("--auth-database", required=True)
     options = parser.parse_args()

@@ -281,7 +281,7 @@ def test_a_backup_that_fails(stays_old: Deployment) -> None:
     builds = watched_builds(stays_old)
     assert len(set().union(*builds)) > 1, builds
     assert max(map(len, builds)) == 1, builds
-    assert 'failed at "Make the backup and wait for it"' in output
+    assert 'failed at "Create the backup and wait for completion"' in output
     assert "notAuthorized" in output
     assert f"MLflow {OLD} serves, with the data as before" in output
 
@@ -289,7 +289,7 @@ def test_a_backup_that_fails(stays_old: Deployment) -> None:
 def test_a_control_host_killed_before_the_switch(stays_old: Deployment) -> None:
     run = Run(stays_old, "upgrade-killed-before", PLAYBOOK)
     try:
-        run.wait_for("TASK [mlops.mlflow_gcp.upgrade : Make the backup and wait for it]")
+        run.wait_for("TASK [mlops.mlflow_gcp.upgrade : Create the backup and wait for completion]")
         # A second run is refused while the first one exists.
         run.freeze()
         output = upgrade(stays_old, "upgrade-second", check=False)
@@ -303,7 +303,7 @@ def test_a_control_host_killed_before_the_switch(stays_old: Deployment) -> None:
 def test_a_control_host_killed_during_the_switch(stays_old: Deployment) -> None:
     run = Run(stays_old, "upgrade-killed-during", PLAYBOOK)
     try:
-        run.wait_for("TASK [mlops.mlflow_gcp.upgrade : Have the machine switch]")
+        run.wait_for("TASK [mlops.mlflow_gcp.upgrade : Start the cutover]")
         deadline = time.monotonic() + 300
         while (phase := status(stays_old)["phase"]) not in {
             "hold",
@@ -362,7 +362,7 @@ def test_a_release_that_crashes_when_it_gets_the_traffic(
     assert "upgrade_again=true" in output
     # Incomplete releases of the failed runs are removed now.
     changed = re.findall(r"^TASK \[mlops\.mlflow_gcp\.(.+)\] \**\nchanged", output, re.MULTILINE)
-    assert changed == ["upgrade : Remove releases that nobody can go back to"]
+    assert changed == ["upgrade : Remove old releases"]
 
 
 def test_the_upgrade_under_load(old: Deployment, client: MlflowClient, run_id: str, data: Data, tmp_path: Path) -> None:

@@ -50,7 +50,7 @@ def test_only_backups_that_succeeded_are_counted_as_kept() -> None:
     [({"stat": {"exists": True}}, 1024), ({"stat": {"exists": False}}, 3024), ({"skipped": True}, 3024)],
 )
 def test_a_release_that_is_there_needs_no_room(built: dict[str, Any], needed: int) -> None:
-    variables = task("preflight.yml", "Check the room on the machine's disk")["vars"]
+    variables = task("preflight.yml", "Check the free disk space of the VM")["vars"]
     facts = {"__upgrade_built": built, "__upgrade_used": {"stdout": "2000 /x"}, "upgrade_free_disk_mb": 1024}
     assert render(variables["__upgrade_needed"], variables, facts) == needed
 
@@ -85,14 +85,14 @@ def test_a_release_that_is_there_needs_no_room(built: dict[str, Any], needed: in
     ids=["a script on a terminal", "words besides", "no words", "pip"],
 )
 def test_the_cause_is_the_output_of_the_program(failed: dict[str, Any], cause: str) -> None:
-    keep = task("upgrade.yml", "Keep the cause")
+    keep = task("upgrade.yml", "Record the cause of the failure")
     facts = {"ansible_failed_result": failed}
     assert render(keep["ansible.builtin.set_fact"]["__upgrade_failed_cause"], keep["vars"], facts) == cause
 
 
 @pytest.mark.parametrize(("given", "used"), [({}, "mlflow_auth"), ({"mlflow_auth_database": "users"}, "users")])
 def test_the_rehearsal_migrates_the_database_that_serves(given: dict[str, str], used: str) -> None:
-    script = task("rehearse.yml", "Migrate it with the new release")["ansible.builtin.script"]["cmd"]
+    script = task("rehearse.yml", "Migrate the copy with the new release")["ansible.builtin.script"]["cmd"]
     known = dict.fromkeys(("__upgrade_address", "__upgrade_target", "__upgrade_authority"), "x")
     defaults = {"__upgrade_mlflow": {"mlflow_auth_database": "mlflow_auth"}}
     assert f"--auth-database {used} " in render(script, load("vars/main.yml", "upgrade"), known, defaults, given)
@@ -139,7 +139,7 @@ def test_the_rehearsal_migrates_the_database_that_serves(given: dict[str, str], 
 def test_a_failed_rollback_describes_the_current_state(
     code: int, told: dict[str, Any] | None, active: str, words: str
 ) -> None:
-    require = task("rollback.yml", "Require that it did")
+    require = task("rollback.yml", "Require a successful rollback")
     slots = {"blue": {"release": "/new", "version": "3.18.0"}, "green": {"release": "/old", "version": "3.17.2"}}
     facts = {
         "__upgrade_waited": {"rc": code, "stdout": json.dumps(told) if told else "", "stderr": "switch.py: usage."},
@@ -158,7 +158,7 @@ def test_a_failed_rollback_describes_the_current_state(
     [(True, "x", True), (True, "y", False), (True, None, False), (False, None, True)],
 )
 def test_a_rollback_needs_the_databases_of_its_upgrade(migrated: bool, kept_by: str | None, possible: bool) -> None:
-    that = task("rollback.yml", "Require that the databases of then are kept")["ansible.builtin.assert"]["that"]
+    that = task("rollback.yml", "Require the kept databases of the previous release")["ansible.builtin.assert"]["that"]
     facts = {
         "__upgrade_status": {"previous": {"id": "x", "migrated": migrated}},
         "__upgrade_counted": {"stdout": json.dumps({"upgrade": kept_by})},
@@ -178,7 +178,7 @@ def ending(result: dict[str, Any] | None, *, active: str = "blue", ready: int = 
         "__upgrade_ready": {"rc": ready, "stderr": "it is ill."},
         "__upgrade_to": "3.18.0",
     }
-    end = task("back.yml", "End with the cause")
+    end = task("back.yml", "Fail with the cause")
     return " ".join(render(trust_as_template("{{ __upgrade_end }}"), end["vars"], facts).split())
 
 
@@ -285,7 +285,7 @@ def test_another_release_is_selected_after_a_rollback() -> None:
     }
     variables = load("vars/main.yml", "upgrade")
     assert render(trust_as_template("{{ __upgrade_stays }}"), variables, facts) is False
-    asked = task("main.yml", "Find the release to go to")["mlops.mlflow_gcp.mlflow_release"]
+    asked = task("main.yml", "Select the release")["mlops.mlflow_gcp.mlflow_release"]
     assert render(asked["exclude"], variables, facts) == ["3.18.0", "3.19.0"]
     assert render(asked["exclude"], variables, facts, {"upgrade_again": True}) == []
 
@@ -347,7 +347,7 @@ def test_it_says_since_when_it_stays(machine: dict[str, str] | None, host: dict[
         "__upgrade_kept": host,
         "upgrade_again": False,
     }
-    tell = task("main.yml", "Tell that the way there was taken back")
+    tell = task("main.yml", "Report that the release was rolled back")
     message = render(tell["ansible.builtin.debug"]["msg"], load("vars/main.yml", "upgrade"), tell["vars"], facts)
     assert message == (
         f"MLflow 3.17.2 is served, and {way}. It stays until there is another release;"
