@@ -7,19 +7,10 @@ from __future__ import annotations
 import pytest
 from ansible_collections.mlops.mlflow_gcp.plugins.filter.resembling import FilterModule, resembling
 
-ROLES = [
-    "infrastructure",
-    "control_node",
-    "credentials",
-    "mlflow",
-    "nginx",
-    "doctor",
-    "upgrade",
-    "schedule",
-    "rotate",
-    "backup",
-    "gc",
-]
+from tests.unit.roles.evaluated import load
+
+# The list that the role infrastructure gives to the role settings.
+ROLES = next(iter(load("tasks/preflight.yml", "infrastructure")))["vars"]["settings_roles"]
 
 
 @pytest.mark.parametrize(
