@@ -50,7 +50,7 @@ def setting(name: str) -> str | None:
 
 
 def state_root() -> Path:
-    """Return the parent of all state directories (infrastructure_state_root)."""
+    """Return the parent of all state directories (deployment_state_root)."""
     if chosen := os.environ.get("MLFLOW_GCP_STATE_DIRECTORY"):
         return Path(chosen)
     return Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state") / "mlflow-gcp"
@@ -108,12 +108,12 @@ class Deployment:
     @property
     def url(self) -> str:
         """URL for clients: with the host name of the deployment if it has one, otherwise with the address."""
-        return f"https://{(self._is_of_settings and setting('infrastructure_hostname')) or self.address}"
+        return f"https://{(self._is_of_settings and setting('deployment_hostname')) or self.address}"
 
     @property
     def _is_of_settings(self) -> bool:
         """Whether group_vars describe this deployment. The password must not go to another deployment's host name."""
-        name, project = setting("infrastructure_name") or "mlflow", setting("infrastructure_project") or self.project
+        name, project = setting("deployment_name") or "mlflow", setting("deployment_project") or self.project
         return (self.name, self.project) == (name, project)
 
     @property
@@ -125,7 +125,7 @@ class Deployment:
 
     @property
     def state(self) -> Path:
-        """State directory of the deployment (infrastructure_state_directory)."""
+        """State directory of the deployment (deployment_state_directory)."""
         return state_root() / f"{self.project}-{self.name}"
 
     @property
@@ -227,8 +227,8 @@ def main() -> int:
     parser.add_argument("what", choices=["url", "password", "snippet", "state", "status", "summary"])
     parser.add_argument(
         "--name",
-        default=os.environ.get("NAME") or setting("infrastructure_name") or "mlflow",
-        help="name of the deployment (infrastructure_name)",
+        default=os.environ.get("NAME") or setting("deployment_name") or "mlflow",
+        help="name of the deployment (deployment_name)",
     )
     arguments = parser.parse_args()
     project = os.environ.get("GOOGLE_CLOUD_PROJECT") or os.environ.get("CLOUDSDK_CORE_PROJECT")

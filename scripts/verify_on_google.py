@@ -320,7 +320,7 @@ def playbook(step: Step, logs: Path) -> tuple[int, str]:
         "PROFILE_TASKS_TASK_OUTPUT_LIMIT": "all",
     }
     done = subprocess.run(
-        ["ansible-playbook", *step.arguments, "-e", f"infrastructure_name={NAME}"],
+        ["ansible-playbook", *step.arguments, "-e", f"deployment_name={NAME}"],
         cwd=REPOSITORY,
         env=environment,
         stdin=subprocess.DEVNULL,

@@ -69,23 +69,23 @@ _optional_bucket = formats.either("", otherwise=formats.bucket)
 
 # Checked first: other variables are computed from these, and would be malformed for the same cause.
 BASE: Mapping[str, formats.Check] = {
-    "infrastructure_project": formats.project,
-    "infrastructure_region": formats.region,
-    "infrastructure_zone": formats.zone,
-    "infrastructure_name": formats.pattern(
+    "deployment_project": formats.project,
+    "deployment_region": formats.region,
+    "deployment_zone": formats.zone,
+    "deployment_name": formats.pattern(
         r"[a-z]([a-z0-9-]{0,18}[a-z0-9])?",
         "it must begin with a lower-case letter, have at most 20 lower-case letters, digits and hyphens, and not end "
         "with a hyphen",
     ),
 }
 CHECKS: Mapping[str, formats.Check] = {
-    "infrastructure_labels": formats.labels,
+    "deployment_labels": formats.labels,
     "infrastructure_subnetwork_range": formats.subnetwork_range,
     "infrastructure_services_prefix_length": formats.integer(8, 24),
     # A firewall rule without source ranges allows all clients.
     "infrastructure_client_source_ranges": formats.each(formats.cidr, least=1),
     "infrastructure_ssh_source_ranges": formats.each(formats.cidr),
-    "infrastructure_ssh_user": formats.unix_user,
+    "deployment_ssh_user": formats.unix_user,
     "infrastructure_ssh_public_keys": formats.each(formats.public_key),
     "infrastructure_machine_type": formats.name,
     "infrastructure_image_project": formats.project,
@@ -120,7 +120,7 @@ CHECKS: Mapping[str, formats.Check] = {
     "mlflow_artifacts_destination": _destination,
 }
 # Most users set the project in the environment.
-REMEDIES = {"infrastructure_project": "Set it in group_vars/all.yml, or export GOOGLE_CLOUD_PROJECT."}
+REMEDIES = {"deployment_project": "Set it in group_vars/all.yml, or export GOOGLE_CLOUD_PROJECT."}
 REMEDY = "Correct it in group_vars/all.yml, or in the other place that sets it."
 
 
@@ -129,15 +129,15 @@ def malformed(settings: Mapping[str, Any]) -> list[str]:
     wrong = _wrong(settings, BASE)
     if not wrong:
         wrong = _wrong(settings, CHECKS)
-        zone, region = (settings.get(f"infrastructure_{name}") for name in ("zone", "region"))
+        zone, region = (settings.get(f"deployment_{name}") for name in ("zone", "region"))
         if zone and region and str(zone).rpartition("-")[0] != region:
             wrong.append(
-                f"infrastructure_zone {formats.quoted(zone)} is no zone of infrastructure_region "
+                f"deployment_zone {formats.quoted(zone)} is no zone of deployment_region "
                 f"{formats.quoted(region)}. A zone is the region and a letter, for example {region}-b."
             )
-    if not wrong and "infrastructure_labels" in settings and settings["infrastructure_labels"].get("app") != "mlflow":
+    if not wrong and "deployment_labels" in settings and settings["deployment_labels"].get("app") != "mlflow":
         wrong.append(
-            f"infrastructure_labels is {dict(settings['infrastructure_labels'])}. Keep 'app: mlflow' among them: the "
+            f"deployment_labels is {dict(settings['deployment_labels'])}. Keep 'app: mlflow' among them: the "
             "inventory finds the VM by this label."
         )
     return wrong

@@ -246,7 +246,7 @@ _BACKUP = "settings.backup_configuration."
 _IP = "settings.ip_configuration."
 RESERVED = (
     "There is no instance of this name: Google may reserve the name, as after a deletion. "
-    "Choose another name (role infrastructure: infrastructure_name), or run again later."
+    "Choose another name (role infrastructure: deployment_name), or run again later."
 )
 CREATE_CONFLICT_SECONDS = 600.0  # maximum wait of a creation for the deletion of an instance with the same name
 DEFAULTS = {

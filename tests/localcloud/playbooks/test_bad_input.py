@@ -43,26 +43,26 @@ def refused(playbook: Playbook, *arguments: str, name: str = "site") -> str:
 
 SETTINGS = {
     "malformed project": (
-        {"infrastructure_project": "My Project"},
-        ["infrastructure_project is 'My Project'", "export GOOGLE_CLOUD_PROJECT"],
+        {"deployment_project": "My Project"},
+        ["deployment_project is 'My Project'", "export GOOGLE_CLOUD_PROJECT"],
     ),
     "mistyped project": (
-        {"infrastructure_project": "mlflow-lokal"},
-        ["infrastructure_project is 'mlflow-lokal'", "no such project", "export GOOGLE_CLOUD_PROJECT"],
+        {"deployment_project": "mlflow-lokal"},
+        ["deployment_project is 'mlflow-lokal'", "no such project", "export GOOGLE_CLOUD_PROJECT"],
     ),
     "malformed values": (
         {
-            "infrastructure_zone": "us-central1-a",
+            "deployment_zone": "us-central1-a",
             "infrastructure_client_source_ranges": ["10.0.0.1/8"],
             "infrastructure_subnetwork_range": "10.128.0.0",
-            "infrastructure_labels": {"app": "mlflow", "team": "Data Science", "live": True, "Owner": "me"},
+            "deployment_labels": {"app": "mlflow", "team": "Data Science", "live": True, "Owner": "me"},
             "infrastructure_secret_locations": ["europe-west1", "Europe"],
         },
         [
-            *["infrastructure_zone 'us-central1-a'", "infrastructure_region 'europe-west1'", "example europe-west1-b"],
+            *["deployment_zone 'us-central1-a'", "deployment_region 'europe-west1'", "example europe-west1-b"],
             *["infrastructure_client_source_ranges holds '10.0.0.1/8'", "such as 10.128.0.0/20"],
             "infrastructure_subnetwork_range holds '10.128.0.0'",
-            *["infrastructure_labels holds", "'Data Science' of key 'team'", "value true of key 'live'", "key 'Owner'"],
+            *["deployment_labels holds", "'Data Science' of key 'team'", "value true of key 'live'", "key 'Owner'"],
             *["infrastructure_secret_locations holds", "'Europe'", "region"],
         ],
     ),
@@ -76,7 +76,7 @@ SETTINGS = {
     ),
     "mistyped beginning": (
         {"mlfow_version": "3.17.2", "infrastucture_name": "x"},
-        ["No role defines infrastucture_name, mlfow_version.", "Similar names: infrastructure_name, mlflow_version."],
+        ["No role defines infrastucture_name, mlfow_version.", "Similar names: deployment_name, mlflow_version."],
     ),
     "unknown setting of a role on the machine": (
         {"mlflow_worker": 3, "mlflow_admin_pasword_token": "hunter2"},
@@ -100,8 +100,8 @@ def test_bad_setting(playbook: Playbook, door: Door, case: str) -> None:
 
 def test_a_plan_refuses_what_google_would_refuse(playbook: Playbook, door: Door) -> None:
     """Check mode accepted a label with a space; the real run failed after it had created the network."""
-    said = refused(playbook, "--check", "-e", json.dumps({"infrastructure_labels": {"app": "mlflow", "Team": "x"}}))
-    assert "infrastructure_labels holds key 'Team'" in said
+    said = refused(playbook, "--check", "-e", json.dumps({"deployment_labels": {"app": "mlflow", "Team": "x"}}))
+    assert "deployment_labels holds key 'Team'" in said
     assert door.changing == []
 
 
@@ -111,7 +111,7 @@ def test_a_plan_refuses_what_google_would_refuse(playbook: Playbook, door: Door)
 def test_missing_project(playbook: Playbook, door: Door, name: str) -> None:
     del playbook.environment["GOOGLE_CLOUD_PROJECT"], playbook.environment["CLOUDSDK_CORE_PROJECT"]
     said = refused(playbook, name=name)
-    assert "infrastructure_project is " in said
+    assert "deployment_project is " in said
     assert "export GOOGLE_CLOUD_PROJECT" in said
     assert door.changing == []
 
@@ -121,7 +121,7 @@ def test_mistyped_project_where_it_is_exported(empty: Local, playbook: Playbook,
     empty.enable("compute")
     playbook.environment["GOOGLE_CLOUD_PROJECT"] = "mlflow-lokal"
     said = refused(playbook)
-    assert "infrastructure_project is 'mlflow-lokal': there is no such project" in said
+    assert "deployment_project is 'mlflow-lokal': there is no such project" in said
     assert door.changing == []
     quiet(playbook)
 
@@ -136,12 +136,12 @@ def quiet(playbook: Playbook) -> None:
 
 PLACES = {
     "zone": (
-        {"infrastructure_zone": "europe-west1-a"},
-        ["infrastructure_zone is 'europe-west1-a'", "europe-west1-b, europe-west1-c, europe-west1-d. Set them"],
+        {"deployment_zone": "europe-west1-a"},
+        ["deployment_zone is 'europe-west1-a'", "europe-west1-b, europe-west1-c, europe-west1-d. Set them"],
     ),
     "region": (
-        {"infrastructure_region": "europe-west99"},
-        ["infrastructure_region 'europe-west99'", "The regions are asia-east1", "Set them in group_vars/all.yml"],
+        {"deployment_region": "europe-west99"},
+        ["deployment_region 'europe-west99'", "The regions are asia-east1", "Set them in group_vars/all.yml"],
     ),
 }
 
@@ -157,7 +157,7 @@ def test_place_that_is_not_there(empty: Local, playbook: Playbook, door: Door, c
 
 def test_zone_that_only_an_enabled_api_can_tell(playbook: Playbook, door: Door) -> None:
     """A project without Compute Engine does not list zones: the playbook enables its APIs and changes nothing else."""
-    assert playbook.run("-e", "infrastructure_zone=europe-west1-a", playbook="site") == 2
+    assert playbook.run("-e", "deployment_zone=europe-west1-a", playbook="site") == 2
     assert all(word in ERROR.findall(playbook.output)[0] for word in PLACES["zone"][1]), playbook.output[-5000:]
     assert door.changing == [ENABLE]
     assert not playbook.state.exists()

@@ -17,7 +17,7 @@ import pytest
 from tests.localcloud.harness import Local
 from tests.localcloud.playbooks.playbook import Door, Playbook
 
-BLUE = ("-e", "infrastructure_name=blue", "-e", "infrastructure_subnetwork_range=10.144.0.0/20")
+BLUE = ("-e", "deployment_name=blue", "-e", "infrastructure_subnetwork_range=10.144.0.0/20")
 RECAP = re.compile(r"^(\S+)\s+: ok=", re.MULTILINE)
 SSH = """#!/bin/sh
 [ "$1" = -V ] || echo "$@" >>"{log}"
@@ -107,7 +107,7 @@ def test_no_playbook_of_a_missing_deployment_touches_the_other(one: World, playb
     + [("configure", "mlflow")],
 )
 def test_each_playbook_works_on_its_own_vm(two: World, playbook: str, name: str) -> None:
-    options = ["-e", f"infrastructure_name={name}", "-e", "doctor_skip=drift"]
+    options = ["-e", f"deployment_name={name}", "-e", "doctor_skip=drift"]
     two.run(playbook, "--check", *options)  # ends at an unreachable VM
     other = {"blue": "mlflow", "mlflow": "blue"}[name]
     assert two.address(f"{name}-server") in two.connections, two.playbook.output[-3000:]

@@ -12,16 +12,17 @@ from ansible_collections.mlops.mlflow_gcp.plugins.filter.malformed import BASE, 
 
 from tests.unit.roles.evaluated import ROLES, load, render
 
-ENVIRONMENT = {"infrastructure_project": "my-project", "infrastructure_ssh_source_ranges": ["203.0.113.7/32"]}
+ENVIRONMENT = {"deployment_project": "my-project", "infrastructure_ssh_source_ranges": ["203.0.113.7/32"]}
+ROLES_OF_REQUESTS = ("deployment", "infrastructure", "backup")
 # Variables that are not part of a request, or that the argument specification checks (booleans and choices).
 NOT_SENT = {
-    "infrastructure_hostname",
+    "deployment_hostname",
     "infrastructure_certificate_file",
     "infrastructure_certificate_key_file",
     "infrastructure_certificate_days",
     "infrastructure_certificate_renew_days",
-    "infrastructure_state_root",
-    "infrastructure_state_directory",
+    "deployment_state_root",
+    "deployment_state_directory",
     "infrastructure_destroy_confirm",
     "backup_keep",
     "backup_timeout_seconds",
@@ -32,7 +33,10 @@ NOT_SENT = {
 
 def settings(**changed: Any) -> dict[str, Any]:
     """Return the default variables of the roles with some changes."""
-    defaults = load("defaults/main.yml", "infrastructure") | load("defaults/main.yml", "backup") | ENVIRONMENT | changed
+    defaults = {}
+    for role in ROLES_OF_REQUESTS:
+        defaults |= load("defaults/main.yml", role)
+    defaults |= ENVIRONMENT | changed
     return {name: render(value, defaults) for name, value in defaults.items()}
 
 
@@ -43,7 +47,7 @@ def test_defaults_are_well_formed() -> None:
 
 def test_every_variable_that_is_sent_is_checked() -> None:
     """A new variable must be in CHECKS or in NOT_SENT."""
-    for role in ("infrastructure", "backup"):
+    for role in ROLES_OF_REQUESTS:
         specification = yaml.safe_load((ROLES / role / "meta" / "argument_specs.yml").read_text())
         options = specification["argument_specs"]["main"]["options"]
         free = {name for name, one in options.items() if one["type"] != "bool" and "choices" not in one}
@@ -51,15 +55,15 @@ def test_every_variable_that_is_sent_is_checked() -> None:
 
 
 CASES: dict[str, tuple[dict[str, Any], str]] = {
-    "label": ({"infrastructure_labels": {"app": "mlflow", "team": "Data Science"}}, "'Data Science' of key 'team'"),
-    "label, boolean": ({"infrastructure_labels": {"app": "mlflow", "live": True}}, "value true of key 'live'"),
-    "label, key": ({"infrastructure_labels": {"app": "mlflow", "Team": "x"}}, "holds key 'Team'"),
-    "labels, null": ({"infrastructure_labels": None}, "infrastructure_labels is null"),
-    "labels without app": ({"infrastructure_labels": {"team": "x"}}, "Keep 'app: mlflow' among them"),
-    "project": ({"infrastructure_project": "my-project\n"}, r"infrastructure_project is 'my-project\n'"),
-    "name": ({"infrastructure_name": "x" * 21}, "infrastructure_name is 'xxx"),
-    "name, boolean": ({"infrastructure_name": True}, "infrastructure_name is true"),
-    "zone": ({"infrastructure_zone": "us-central1-a"}, "for example europe-west1-b"),
+    "label": ({"deployment_labels": {"app": "mlflow", "team": "Data Science"}}, "'Data Science' of key 'team'"),
+    "label, boolean": ({"deployment_labels": {"app": "mlflow", "live": True}}, "value true of key 'live'"),
+    "label, key": ({"deployment_labels": {"app": "mlflow", "Team": "x"}}, "holds key 'Team'"),
+    "labels, null": ({"deployment_labels": None}, "deployment_labels is null"),
+    "labels without app": ({"deployment_labels": {"team": "x"}}, "Keep 'app: mlflow' among them"),
+    "project": ({"deployment_project": "my-project\n"}, r"deployment_project is 'my-project\n'"),
+    "name": ({"deployment_name": "x" * 21}, "deployment_name is 'xxx"),
+    "name, boolean": ({"deployment_name": True}, "deployment_name is true"),
+    "zone": ({"deployment_zone": "us-central1-a"}, "for example europe-west1-b"),
     "clients, none": ({"infrastructure_client_source_ranges": []}, "must have 1 item or more"),
     "clients, text": ({"infrastructure_client_source_ranges": "10.0.0.0/8"}, "must be a list"),
     "clients, IPv6": ({"infrastructure_client_source_ranges": ["::/0"]}, "holds '::/0'"),
@@ -70,7 +74,7 @@ CASES: dict[str, tuple[dict[str, Any], str]] = {
     "flags": ({"infrastructure_database_flags": {"Max": "1"}}, "holds key 'Max'"),
     "time": ({"infrastructure_database_backup_start_time": 720}, "in quotes"),
     "bucket": ({"infrastructure_bucket": "Upper"}, "infrastructure_bucket is 'Upper'"),
-    "SSH user": ({"infrastructure_ssh_user": "root"}, "other than root"),
+    "SSH user": ({"deployment_ssh_user": "root"}, "other than root"),
     "SSH key": ({"infrastructure_ssh_public_keys": ["ssh-rsa AAAA\nroot:x"]}, "no public SSH key in one line"),
     "backup": ({"backup_name": "../x"}, "backup_name is '../x'"),
     "other deployment": ({"backup_restore_from": "x"}, "backup_restore_from is 'x'"),

@@ -18,7 +18,8 @@ ROLES = next(iter(load("tasks/preflight.yml", "infrastructure")))["vars"]["setti
     [
         ("mlfow_version", "mlflow_version"),
         ("MLFLOW_workers", "mlflow_workers"),
-        ("infrastucture_name", "infrastructure_name"),
+        ("infrastucture_bucket", "infrastructure_bucket"),
+        ("deploymnt_name", "deployment_name"),
         ("ngnix_hostnames", "nginx_hostnames"),
         ("credential_items", "credentials_items"),
         ("backups_keep", "backup_keep"),

@@ -241,7 +241,7 @@ def test_says_that_a_name_may_be_reserved(
         cloud.get("sql", ONE, None)
     told = play(gcp_sql_instance, fails=True, **ASKED)["msg"]
     assert "Google may reserve the name" in told
-    assert "infrastructure_name" in told
+    assert "deployment_name" in told
     assert len(clock.sleeps) == 1
 
 

@@ -54,12 +54,15 @@ def note(folder: Path, names: Iterable[str]) -> None:
 
 
 def collection(folder: Path, role: str, others: Iterable[str] = (), *, noted: Iterable[str] = ()) -> Path:
-    """Create a collection with a copy of a role and fake builtin modules; return the directory of its roles."""
+    """Create a collection with copies of a role and its fake builtin modules; return the directory of the roles.
+
+    The role `deployment` and `others` are links to the real roles.
+    """
     roles = folder / "ansible_collections" / "mlops" / "mlflow_gcp" / "roles"
     roles.mkdir(parents=True)
     (roles.parent / "meta").symlink_to(ROOT / "meta")
     shutil.copytree(ROOT / "roles" / role, roles / role)
-    for other in others:
+    for other in ("deployment", *others):
         (roles / other).symlink_to(ROOT / "roles" / other)
     for path in (roles / role).glob("*/*.yml"):
         text = path.read_text(encoding="utf-8")

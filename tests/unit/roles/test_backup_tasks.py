@@ -132,7 +132,7 @@ class Role:
             ({"argv": "libexec/encryption.py"}, self.encryption),
             ({"argv": "mlflow-credentials/fetch.py"}, {"stdout": '{"changed": []}'}),
         ]
-        given = {"infrastructure_project": "my-project", "infrastructure_state_directory": str(self.state), **settings}
+        given = {"deployment_project": "my-project", "deployment_state_directory": str(self.state), **settings}
         role = {"name": "mlops.mlflow_gcp.backup", "tasks_from": tasks}
         done = play(self.folder, "localhost", role, answers, given, check=check)
         assert (done.returncode != 0) is fails
@@ -276,7 +276,7 @@ def test_objects_of_a_killed_run_are_not_part_of_the_backup(role: Role) -> None:
 
 def test_a_misspelt_name_is_told_before_anything_is_made(role: Role) -> None:
     role.answers = [({"module": "gcp_secret"}, {"version": None, "payload": None})]
-    said = role("main", fails=True, infrastructure_name="mlfow", backup_count_rows=False)
+    said = role("main", fails=True, deployment_name="mlfow", backup_count_rows=False)
     assert "There is no mlfow-database-uri, mlfow-database-ca" in said
     assert "in my-project: run site.yml first" in said
     assert {call["module"] for call in role.asked} == {"gcp_bucket_objects_info", "gcp_secret"}

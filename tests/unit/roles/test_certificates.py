@@ -34,7 +34,7 @@ class Issuer:
     def __call__(self, stored: dict[str, str], **settings: str) -> dict[str, str]:
         """Run the tasks with these existing secrets; return the stored secrets."""
         answers = [({"module": "gcp_secret", "name": name}, {"payload": stored[name]}) for name in stored]
-        settings |= {"infrastructure_state_directory": str(self.folder / "state"), "__infrastructure_ip": "192.0.2.7"}
+        settings |= {"deployment_state_directory": str(self.folder / "state"), "__infrastructure_ip": "192.0.2.7"}
         role = {"name": "mlops.mlflow_gcp.infrastructure", "tasks_from": "certificate"}
         nothing: tuple[dict[str, str], dict[str, Any]] = ({"module": "gcp_secret"}, {"payload": None})
         done = play(self.folder, "localhost", role, [*answers, nothing], settings, check=False)
@@ -47,11 +47,11 @@ def test_a_certificate_for_any_name_and_once(tmp_path: Path) -> None:
     """A common name has at most 64 characters. Hostnames and project names may be longer."""
     issuer = Issuer(tmp_path)
     settings = {
-        "infrastructure_project": "example.com:my-project-with-a-very-long-id",
-        "infrastructure_name": "a-name-of-20-letters",
+        "deployment_project": "example.com:my-project-with-a-very-long-id",
+        "deployment_name": "a-name-of-20-letters",
         "infrastructure_bucket": "artifacts-bucket",
         "infrastructure_backups_bucket": "backups-bucket",
-        "infrastructure_hostname": HOSTNAME,
+        "deployment_hostname": HOSTNAME,
     }
     stored = issuer({}, **settings)
     assert set(stored) == {"a-name-of-20-letters-ca", "a-name-of-20-letters-certificate"}
@@ -63,12 +63,12 @@ def test_a_certificate_for_any_name_and_once(tmp_path: Path) -> None:
     assert issuer(stored, **settings) == {}
 
 
-NAMED = {"infrastructure_project": "my-project", "infrastructure_name": "mlflow"}
+NAMED = {"deployment_project": "my-project", "deployment_name": "mlflow"}
 
 
 @pytest.mark.parametrize("hostname", ["", "mlflow.example.com"])
 def test_strict_clients_accept_an_issued_certificate(tmp_path: Path, hostname: str) -> None:
-    stored = Issuer(tmp_path)({}, infrastructure_hostname=hostname, **NAMED)
+    stored = Issuer(tmp_path)({}, deployment_hostname=hostname, **NAMED)
     pair = stored["mlflow-certificate"]
     handshake(certificates(pair), pair, (tmp_path / "state" / "ca.pem").read_text(), hostname or "192.0.2.7")
 
@@ -76,11 +76,11 @@ def test_strict_clients_accept_an_issued_certificate(tmp_path: Path, hostname: s
 def test_a_certificate_that_strict_clients_refuse_is_renewed(tmp_path: Path) -> None:
     """The certificate was kept until it expired, although clients with Python 3.13 refused it."""
     issuer = Issuer(tmp_path)
-    stored = issuer({}, infrastructure_hostname="mlflow.example.com", **NAMED)
+    stored = issuer({}, deployment_hostname="mlflow.example.com", **NAMED)
     old = without_identifier(stored["mlflow-certificate"], stored["mlflow-ca"])
     with pytest.raises(ssl.SSLCertVerificationError, match="Missing Authority Key Identifier"):
         handshake(certificates(old), old, certificates(stored["mlflow-ca"]), "mlflow.example.com")
-    renewed = issuer(stored | {"mlflow-certificate": old}, infrastructure_hostname="mlflow.example.com", **NAMED)
+    renewed = issuer(stored | {"mlflow-certificate": old}, deployment_hostname="mlflow.example.com", **NAMED)
     assert set(renewed) == {"mlflow-certificate"}
     pair = renewed["mlflow-certificate"]
     handshake(certificates(pair), pair, certificates(stored["mlflow-ca"]), "mlflow.example.com")
@@ -110,7 +110,7 @@ def test_strict_clients_accept_a_certificate_made_on_the_vm(tmp_path: Path, host
     note(tmp_path, [])
     tls = tmp_path / "tls"
     settings: dict[str, Any] = {
-        "infrastructure_project": "my-project",
+        "deployment_project": "my-project",
         "nginx_certificate_source": "generated",
         "nginx_hostnames": [hostname],
         "__nginx_tls": str(tls),

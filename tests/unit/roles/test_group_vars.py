@@ -14,6 +14,7 @@ import yaml
 
 ROOT = Path(__file__).resolve().parents[3]
 ROLES = (
+    "deployment",
     "infrastructure",
     "credentials",
     "mlflow",

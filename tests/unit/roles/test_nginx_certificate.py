@@ -170,7 +170,7 @@ def test_certificate_and_key_are_written_in_one_file(tmp_path: Path) -> None:
     (tmp_path / "chain.pem").write_bytes(PEM + AUTHORITY)
     (tmp_path / "key.pem").write_bytes(private())
     settings = {
-        "infrastructure_project": "my-project",
+        "deployment_project": "my-project",
         "nginx_certificate_source": "files",
         "nginx_certificate_file": str(tmp_path / "chain.pem"),
         "nginx_certificate_key_file": str(tmp_path / "key.pem"),

@@ -63,8 +63,8 @@ class Role:
             ({"argv": "find"}, {"stdout": ""}),
         ]
         given = {
-            "infrastructure_project": "my-project",
-            "infrastructure_state_directory": str(self.folder / "state"),
+            "deployment_project": "my-project",
+            "deployment_state_directory": str(self.folder / "state"),
             "credentials_project": "my-project",
             "credentials_items": [
                 {"name": "mlflow.webhook-encryption-key", "secret": "mlflow-webhook-encryption-key"},

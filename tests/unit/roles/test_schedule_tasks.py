@@ -72,7 +72,7 @@ class Role:
             "schedule_directory": str(self.folder),
             "schedule_playbook": "playbook.yml",
             "schedule_ansible_playbook": PLAYBOOK,
-            "infrastructure_project": "my-project",
+            "deployment_project": "my-project",
             "__schedule_units": str(self.timer.parent),
             "__schedule_configuration": str(self.folder / "configuration"),
             "__schedule_stamp": str(self.stamp),

@@ -80,7 +80,7 @@ class Role:
             *((removes | {"description": name}, {"changed": True, "backups": runs}) for name in self.backups),
             ({"module": "gcp_sql_backup"}, {"backups": runs}),
         ]
-        given = {"infrastructure_project": "my-project", "infrastructure_state_directory": str(self.state), **settings}
+        given = {"deployment_project": "my-project", "deployment_state_directory": str(self.state), **settings}
         role = {"name": "mlops.mlflow_gcp.upgrade"}
         done = play(self.folder, "mlflow-server", role, answers, given, check=check)
         assert done.returncode == 0

@@ -66,12 +66,12 @@ def test_address_is_found_on_a_later_page_and_by_its_full_name(cloud: responses.
 
 
 def test_url_is_the_host_name_if_it_is_set(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(deployment, "setting", {"infrastructure_hostname": "mlflow.example.com"}.get)
+    monkeypatch.setattr(deployment, "setting", {"deployment_hostname": "mlflow.example.com"}.get)
     assert deployment.Deployment("p", "mlflow").url == "https://mlflow.example.com"
 
 
 @pytest.mark.parametrize(
-    "other", [{}, {"infrastructure_name": "green"}, {"infrastructure_name": "blue", "infrastructure_project": "q"}]
+    "other", [{}, {"deployment_name": "green"}, {"deployment_name": "blue", "deployment_project": "q"}]
 )
 def test_the_host_name_of_another_deployment_is_not_used(
     cloud: responses.RequestsMock,
@@ -80,7 +80,7 @@ def test_the_host_name_of_another_deployment_is_not_used(
     other: dict[str, str],
 ) -> None:
     """The URL of `make NAME=blue url` was the host name of the deployment that group_vars/all.yml describes."""
-    settings = {"infrastructure_hostname": "mlflow.example.com"} | other
+    settings = {"deployment_hostname": "mlflow.example.com"} | other
     monkeypatch.setattr(deployment, "setting", settings.get)
     cloud.get(ADDRESSES, json={"items": address("blue-address")})
     assert run(monkeypatch, "url", "--name", "blue") == 0

@@ -177,7 +177,7 @@ def runs(google: responses.RequestsMock, tmp_path: Path, monkeypatch: pytest.Mon
 
 def playbooks(runs: Path) -> list[str]:
     lines = runs.read_text().splitlines()
-    assert all(line.endswith("-e infrastructure_name=verify") for line in lines)
+    assert all(line.endswith("-e deployment_name=verify") for line in lines)
     return [line.split()[0].removeprefix("playbooks/") for line in lines]
 
 
