@@ -56,7 +56,7 @@ def test_the_first_run_of_a_user_with_another_quota_project(empty: Local, playbo
     assert playbook.run() == 0, playbook.output[-5000:]
     assert empty.cloud.faults.describe()["scripted"] == []
     assert any(call["status"] == 403 for call in empty.app.calls)  # for APIs that were enabled a moment ago
-    assert "quota project" not in playbook.output
+    assert "the quota project of these credentials" not in " ".join(playbook.output.split())
 
 
 @pytest.mark.parametrize("arguments", [(), ("--check", "--diff")], ids=["run", "check"])
