@@ -9,7 +9,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ._client import GoogleError, Json
-from ._resource import RefusedError, Resource, _fail, _start
+from ._errors import RefusedError
+from ._module import fail, start
+from ._resource import Resource
 
 
 @dataclass
@@ -42,7 +44,7 @@ class Action(Resource):
 
 def run_action(kind: type[Action], **kwargs: Any) -> None:
     """Run a module. Keyword arguments such as required_if are passed to AnsibleModule."""
-    module, client = _start(kind, kind.options, **kwargs)
+    module, client = start(kind, kind.options, **kwargs)
     action = kind(client, module.params)
     action.warn = module.warn
     begun = False
@@ -51,7 +53,7 @@ def run_action(kind: type[Action], **kwargs: Any) -> None:
         begun = plan.changed and not module.check_mode
         values = plan.values | (action.carry_out(plan) if begun else {})
     except GoogleError as error:
-        _fail(module, error, action.fill(action.doing), begun, action)
+        fail(module, error, action.fill(action.doing), begun, action)
     except RefusedError as error:
         module.fail_json(msg=str(error), changed=begun)
     else:

@@ -7,12 +7,9 @@ Does not import Ansible, because the inventory plugin uses this module too.
 
 from __future__ import annotations
 
-import email.utils
 import os
 import random
-import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 try:
@@ -23,11 +20,12 @@ except ImportError:  # the module or plugin reports _auth.IMPORT_ERROR
 
 from . import _auth
 from ._errors import GoogleError, Json, details_of, error_of
+from ._retry import LONGEST_PAUSE, Clock, Deadline, Retry
 
 if TYPE_CHECKING:
     from requests import Response, Session
 
-__all__ = ["Client", "Clock", "Deadline", "GoogleError", "Json"]
+__all__ = ["Client", "Clock", "GoogleError", "Json"]
 T = TypeVar("T")
 
 # Base address of each API, in the form of gcloud's endpoint overrides: compute and storage include their version.
@@ -51,37 +49,6 @@ ENABLED_WITHIN = 300.0  # how long an API that was just enabled may still answer
 CONNECTION_ATTEMPTS = 5  # few, so that a wrong address is reported in less than two minutes
 CONNECT_TIMEOUT = 10.0
 READ_TIMEOUT = 150.0  # Compute's operations.wait answers after up to two minutes
-LONGEST_PAUSE = 32.0
-
-
-class Clock:
-    """The time. Tests replace this class."""
-
-    def now(self) -> float:
-        """Return the monotonic time in seconds."""
-        return time.monotonic()
-
-    def sleep(self, seconds: float) -> None:
-        """Wait for some seconds."""
-        time.sleep(seconds)
-
-
-@dataclass(frozen=True)
-class Deadline:
-    """A point in time, with the original number of seconds for messages."""
-
-    clock: Clock
-    seconds: float
-    end: float
-
-    @classmethod
-    def after(cls, clock: Clock, seconds: float) -> Deadline:
-        """Return the deadline ``seconds`` from now."""
-        return cls(clock, seconds, clock.now() + seconds)
-
-    def left(self) -> float:
-        """Return the remaining seconds, at least 0."""
-        return max(0.0, self.end - self.clock.now())
 
 
 class Client:
@@ -115,9 +82,9 @@ class Client:
         override = self.environ.get(f"CLOUDSDK_API_ENDPOINT_OVERRIDES_{api.upper()}")
         return (override or ENDPOINTS[api]).rstrip("/") + "/"
 
-    def pause(self, attempt: int, *, first: float = 1.0, longest: float = LONGEST_PAUSE) -> float:
-        """Return the seconds to wait after an attempt (from 0): doubling, times a random factor from 0.5 to 1."""
-        return min(longest, first * 2.0 ** min(attempt, 16)) * (0.5 + self.rand() / 2)
+    def retry(self, *, first: float = 1.0, longest: float = LONGEST_PAUSE) -> Retry:
+        """Return the attempts of a new action, which end at this client's deadline."""
+        return Retry(self.clock, lambda: self.deadline.left(), self.rand, first, longest)
 
     def get(self, api: str, path: str, params: Mapping[str, Any] | None = None) -> Json:
         """Get one resource."""
@@ -168,53 +135,31 @@ class Client:
         def once() -> Json:
             return _json(self._once(method, api, url, params=dict(params or {}), json=body), method, url, api)
 
-        return self._patiently(once, idempotent)
+        return self._retried(once, idempotent)
 
     def raw(self, method: str, api: str, url: str, **kwargs: Any) -> Response:
         """Send one request with or for bytes to a full URL, and return the response unchanged.
 
         The request is repeated as in ``request``, so ``data`` must be bytes and not a file. Raises GoogleError.
         """
-        return self._patiently(lambda: self._once(method, api, url, **kwargs), True)
+        return self._retried(lambda: self._once(method, api, url, **kwargs), True)
 
-    def _patiently(self, once: Callable[[], T], idempotent: bool) -> T:
-        begin: float | None = None
-        attempt = 0
-        while True:
-            try:
-                return once()
-            except _FailedError as failed:
-                error, at_least = failed.error, failed.retry_after
-            if error.service_disabled and self._leave_out_quota_project(error):
-                continue
-            seconds = self._patience(error, attempt, idempotent)
-            pause = max(self.pause(attempt), at_least)
-            # Count from the first failure, because the request itself may take minutes (Compute's operations.wait).
-            # If the service asks for a longer pause, try once after this pause.
-            begin = self.clock.now() if begin is None else begin
-            left = min(begin + max(seconds, pause + 1.0) - self.clock.now(), self.deadline.left())
-            attempt += 1
-            if pause >= left:
-                raise GoogleError(
-                    error.code,
-                    error.reason,
-                    f"{error.message} (gave up after {attempt} attempts)",
-                    error.details,
-                    method=error.method,
-                    url=error.url,
-                    api=error.api,
-                )
-            self.clock.sleep(pause)
+    def _retried(self, once: Callable[[], T], idempotent: bool) -> T:
+        retry = self.retry()
+        try:
+            return retry.call(once, repeat_for=lambda error: self._repeat_for(error, retry.attempts, idempotent))
+        except GoogleError as error:
+            if not retry.exhausted:
+                raise
+            raise error.gave_up(retry.attempts) from error
 
-    def _patience(self, error: GoogleError, attempt: int, idempotent: bool) -> float:
-        """Return the seconds for which a request is repeated after this error. Raise an error that is permanent."""
+    def _repeat_for(self, error: GoogleError, attempt: int, idempotent: bool) -> float:
+        """Return the seconds for which a request is repeated after this error, or 0 for a permanent error."""
         if error.operation_in_progress:
             return self.deadline.seconds
         if error.service_disabled and self._enabled(error):  # the service did nothing, so a repetition is safe
             return ENABLED_WITHIN
-        if not _worth_another(error, attempt, idempotent):
-            raise error
-        return PER_REQUEST_SECONDS
+        return PER_REQUEST_SECONDS if _is_temporary(error, attempt, idempotent) else 0.0
 
     def _enabled(self, error: GoogleError) -> bool:
         """Return whether Service Usage reports the API as enabled; the API's own servers learn of it minutes later.
@@ -233,7 +178,7 @@ class Client:
             message = (
                 f"the quota project of these credentials is {error.consumer}, in which {error.service} is not enabled"
             )
-            where = {"method": error.method, "url": error.url, "api": error.api}
+            where: dict[str, Any] = {"method": error.method, "url": error.url, "api": error.api}
             raise GoogleError(0, "quotaProject", message, error.details, **where)
         return service.get("state") == "ENABLED"
 
@@ -243,35 +188,37 @@ class Client:
         Projects that were not created with the console or gcloud have no enabled API. Only a request without a quota
         project can enable the first one.
         """
-        if error.api != "serviceusage" or self._without_quota_project:
+        if not error.service_disabled or error.api != "serviceusage" or self._without_quota_project:
             return False
         self._without_quota_project = _auth.without_quota_project(self.session)
         return self._without_quota_project is not None
 
     def _once(self, method: str, api: str, url: str, **kwargs: Any) -> Response:
+        try:
+            return self._send(method, api, url, **kwargs)
+        except GoogleError as error:
+            if not self._leave_out_quota_project(error):
+                raise
+        return self._send(method, api, url, **kwargs)
+
+    def _send(self, method: str, api: str, url: str, **kwargs: Any) -> Response:
         where: dict[str, Any] = {"method": method, "url": url, "api": api}
         read_timeout = max(1.0, min(READ_TIMEOUT, self.deadline.left()))
         session = (self._without_quota_project if api == "serviceusage" else None) or self.session
         try:
             response = session.request(method, url, timeout=(CONNECT_TIMEOUT, read_timeout), **kwargs)
         except (auth_exceptions.RefreshError, auth_exceptions.DefaultCredentialsError) as error:
-            raise _FailedError(
-                GoogleError(
-                    401,
-                    "credentials",
-                    f"Google refused the credentials: {_text(error)}",
-                    details_of(error.args[1]) if len(error.args) > 1 else (),  # the response to a failed impersonation
-                    **where,
-                )
-            ) from error
+            message = f"Google refused the credentials: {_text(error)}"
+            details = details_of(error.args[1]) if len(error.args) > 1 else ()  # the response to an impersonation
+            raise GoogleError(401, "credentials", message, details, **where) from error
         except auth_exceptions.GoogleAuthError as error:  # the token service was not reachable
-            raise _FailedError(GoogleError(0, "connection", _text(error), **where)) from error
+            raise GoogleError(0, "connection", _text(error), **where) from error
         except requests.exceptions.SSLError as error:
-            raise _FailedError(GoogleError(0, "tls", _text(error), **where)) from error
+            raise GoogleError(0, "tls", _text(error), **where) from error
         except requests.exceptions.RequestException as error:
-            raise _FailedError(GoogleError(0, "connection", _text(error), **where)) from error
+            raise GoogleError(0, "connection", _text(error), **where) from error
         if response.status_code >= 400:
-            raise _FailedError(error_of(response, **where), _retry_after(response))
+            raise error_of(response, **where)
         return response
 
 
@@ -281,22 +228,12 @@ def _json(response: Response, method: str, url: str, api: str) -> Json:
     try:
         answer = response.json()
     except ValueError as error:
-        message = f"the answer is not JSON: {response.text[:200]!r}"
-        raise _FailedError(
-            GoogleError(response.status_code, "notJson", message, method=method, url=url, api=api)
-        ) from error
+        message = f"the response is not JSON: {response.text[:200]!r}"
+        raise GoogleError(response.status_code, "notJson", message, method=method, url=url, api=api) from error
     return answer if isinstance(answer, dict) else {"items": answer}
 
 
-class _FailedError(Exception):
-    """One failed attempt, with the pause that the service asked for."""
-
-    def __init__(self, error: GoogleError, retry_after: float = 0.0) -> None:
-        super().__init__(error)
-        self.error, self.retry_after = error, retry_after
-
-
-def _worth_another(error: GoogleError, attempt: int, idempotent: bool) -> bool:
+def _is_temporary(error: GoogleError, attempt: int, idempotent: bool) -> bool:
     if error.code == 429:
         # A quota for the number of resources is permanent; a rate limit is temporary.
         return error.reason not in {"quotaExceeded", "QUOTA_EXCEEDED"} or "per minute" in error.message.lower()
@@ -311,17 +248,6 @@ def _worth_another(error: GoogleError, attempt: int, idempotent: bool) -> bool:
     if error.code == 0:
         return error.reason == "connection" and attempt + 1 < CONNECTION_ATTEMPTS
     return error.code in RETRIED_CODES
-
-
-def _retry_after(response: Response) -> float:
-    value = response.headers.get("Retry-After", "")
-    if value.isdigit():
-        return float(value)
-    try:
-        moment = email.utils.parsedate_to_datetime(value)
-    except (TypeError, ValueError):
-        return 0.0
-    return max(0.0, moment.timestamp() - time.time())
 
 
 def _text(error: Exception) -> str:

@@ -4,7 +4,9 @@
 
 from __future__ import annotations
 
+import email.utils
 import json
+import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -15,8 +17,15 @@ Json = dict[str, Any]
 _SERVICES = {"sql": "sqladmin"}  # API → another name in Service Usage
 
 
+class RefusedError(Exception):
+    """A request that a module refuses before it changes anything. The message has the remedy."""
+
+
 class GoogleError(Exception):
-    """An error of a Google service or of the connection. ``code`` is the HTTP status, or 0 without a response."""
+    """An error of a Google service or of the connection. ``code`` is the HTTP status, or 0 without a response.
+
+    ``retry_after`` is the number of seconds that the service asked to wait before the next attempt.
+    """
 
     def __init__(
         self,
@@ -28,10 +37,11 @@ class GoogleError(Exception):
         method: str = "",
         url: str = "",
         api: str = "",
+        retry_after: float = 0.0,
     ) -> None:
         super().__init__(f"{message} ({f'HTTP {code}, ' if code else ''}{reason})" if reason else message)
         self.code, self.reason, self.message, self.details = code, reason, message, tuple(details)
-        self.method, self.url, self.api = method, url, api
+        self.method, self.url, self.api, self.retry_after = method, url, api, retry_after
 
     @property
     def service_disabled(self) -> bool:
@@ -57,6 +67,12 @@ class GoogleError(Exception):
             or self.reason == "CONCURRENT_OPERATIONS_QUOTA_EXCEEDED"
         )
 
+    def gave_up(self, attempts: int) -> GoogleError:
+        """Return the error with the number of attempts in its message."""
+        message = f"{self.message} (gave up after {attempts} attempts)"
+        where: dict[str, Any] = {"method": self.method, "url": self.url, "api": self.api}
+        return GoogleError(self.code, self.reason, message, self.details, retry_after=self.retry_after, **where)
+
     def metadata(self, key: str) -> str:
         """Return a value from the error's ErrorInfo details, or an empty string."""
         for detail in self.details:
@@ -68,10 +84,11 @@ class GoogleError(Exception):
 
 def error_of(response: Response, *, method: str = "", url: str = "", api: str = "") -> GoogleError:
     """Return the error in a response."""
+    retry_after = _retry_after(response)
     envelope = _envelope(response.text)
     if not envelope:  # an HTML page of a proxy, or OAuth's {"error": "invalid_grant"}
         text = " ".join(response.text.split())[:300] or response.reason
-        return GoogleError(response.status_code, "", text, method=method, url=url, api=api)
+        return GoogleError(response.status_code, "", text, method=method, url=url, api=api, retry_after=retry_after)
     details = _details(envelope)
     old_style = [entry for entry in envelope.get("errors") or () if isinstance(entry, dict)]
     reasons = (
@@ -87,12 +104,24 @@ def error_of(response: Response, *, method: str = "", url: str = "", api: str = 
         method=method,
         url=url,
         api=api,
+        retry_after=retry_after,
     )
 
 
 def details_of(text: Any) -> list[Json]:
     """Return the error details in a text, or an empty list."""
     return _details(_envelope(str(text)))
+
+
+def _retry_after(response: Response) -> float:
+    value = response.headers.get("Retry-After", "")
+    if value.isdigit():
+        return float(value)
+    try:
+        moment = email.utils.parsedate_to_datetime(value)
+    except (TypeError, ValueError):
+        return 0.0
+    return max(0.0, moment.timestamp() - time.time())
 
 
 def _envelope(text: str) -> Json:

@@ -14,6 +14,8 @@ import unicodedata
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from ._fields import get_at
+
 Check = Callable[[Any], str]
 
 NAME = r"[a-z](?:[-a-z0-9]{0,61}[a-z0-9])?"  # Compute Engine, RFC 1035
@@ -234,6 +236,18 @@ def public_key(value: Any) -> str:
     kinds = r"(ssh-ed25519|ssh-rsa|ecdsa-sha2-nistp(256|384|521)|sk-(ssh-ed25519|ecdsa-sha2-nistp256)@openssh\.com)"
     good = isinstance(value, str) and re.fullmatch(rf"{kinds} [A-Za-z0-9+/]{{20,}}={{0,3}}( [^\x00-\x1f\x7f]*)?", value)
     return "" if good else "it is no public SSH key in one line, such as 'ssh-ed25519 AAAA… name'"
+
+
+def malformed(params: Mapping[str, Any], formats: Mapping[str, Callable[[Any], str]]) -> list[str]:
+    """Return a message for each option whose value Google would refuse."""
+    found = []
+    for option, check in formats.items():
+        value = get_at(params, option)
+        said = check(value) if value is not None else ""
+        if said:
+            simple = not isinstance(value, (list, dict))
+            found.append(f"{option} is {quoted(value)}: {said}." if simple else f"{option} holds {said}.")
+    return found
 
 
 _name_rule = (

@@ -112,7 +112,7 @@ def upload(
 def read(client: Client, bucket: str, name: str, generation: str) -> Iterator[bytes]:
     """Yield the stored bytes of one generation. Resume after a broken connection."""
     url = client.base(API) + f"{path(bucket, name)}?{urlencode({'alt': 'media', 'generation': generation})}"
-    offset, failures = 0, 0
+    offset, retry = 0, client.retry()
     while True:
         # Disable decompression, so that sizes and checksums match the object.
         headers = {"Accept-Encoding": "gzip"} | ({"Range": f"bytes={offset}-"} if offset else {})
@@ -134,10 +134,10 @@ def read(client: Client, bucket: str, name: str, generation: str) -> Iterator[by
             cause: Exception | None = None
         except (urllib3.exceptions.HTTPError, requests.exceptions.RequestException) as error:
             cause = error
-        failures = failures + 1 if offset == begun else 0
-        if failures >= ATTEMPTS:
+        if offset > begun:
+            retry = client.retry()
+        if retry.attempts + 1 >= ATTEMPTS or not retry.pause():
             raise GoogleError(0, "connection", f"the download of {name} breaks off: {cause}", api=API) from cause
-        client.clock.sleep(client.pause(failures))
 
 
 class Digest:

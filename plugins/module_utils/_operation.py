@@ -28,20 +28,21 @@ def wait(client: Client, api: str, operation: Json) -> Json:
     deadline comes first, the reason is ``deadlineExceeded``. Then the operation continues, and the next run finds its
     result.
     """
-    attempt = 0
-    while not done(api, operation):
-        if attempt or api != "compute":  # Compute's wait blocks until the end; the other APIs are polled
-            pause = client.pause(attempt, longest=2.0 if api == "compute" else 15.0)
-            if pause >= client.deadline.left():
-                raise _late(client, api, operation)
-            client.clock.sleep(pause)
-        attempt += 1
+    retry = client.retry(longest=2.0 if api == "compute" else 15.0)
+
+    def poll() -> Json:
+        # Compute's wait blocks until the end. The other APIs are polled, after a pause.
+        return _poll(client, api, operation) if retry.attempts or api == "compute" else operation
+
+    if not done(api, operation):
         try:
-            operation = _poll(client, api, operation)
+            operation = retry.call(poll, unfinished=lambda latest: not done(api, latest))
         except GoogleError as error:
-            if error.reason == "connection" and client.deadline.left() < client.pause(attempt):
+            if error.reason == "connection" and client.deadline.left() < retry.backoff(retry.attempts):
                 raise _late(client, api, operation) from error  # the deadline ended the wait; the network is fine
             raise
+    if not done(api, operation):
+        raise _late(client, api, operation)
     _raise_error(api, operation)
     return operation
 

@@ -76,7 +76,7 @@ class OfInstance:
         busy = "Another operation on the Cloud SQL instance goes on: run again when it is done."
         return why_not_running(instance or {}, str(self.params["project"])) or (busy if error.code == 409 else "")
 
-    def passes(self, error: GoogleError) -> bool:
+    def is_temporary(self, error: GoogleError) -> bool:
         """Return whether a conflict is temporary. Google reports an instance that does not run in the same way."""
         if error.operation_in_progress or not is_conflict(error):
             return error.operation_in_progress
@@ -85,11 +85,11 @@ class OfInstance:
         except GoogleError:
             return True
         if instance is None:
-            return self.passes_without_instance()
+            return self.is_temporary_without_instance()
         rests = is_stopped(instance) or instance.get("state") in BROKEN
         return not rests or any(True for operation in self.running_operations())
 
-    def passes_without_instance(self) -> bool:
+    def is_temporary_without_instance(self) -> bool:
         """Return whether a conflict is temporary although there is no instance."""
         return False
 

@@ -175,10 +175,12 @@ from urllib.parse import quote
 
 from ..module_utils import _formats
 from ..module_utils._client import GoogleError, Json
+from ..module_utils._errors import RefusedError
 from ..module_utils._fields import Field
+from ..module_utils._module import run
 from ..module_utils._objects import many
 from ..module_utils._progress import OPTION, Progress
-from ..module_utils._resource import RefusedError, Resource, run
+from ..module_utils._resource import Resource
 
 PARALLEL = 10  # deletions at a time; requests keeps this many connections
 EMPTY_ATTEMPTS = 3

@@ -76,9 +76,11 @@ from datetime import UTC, datetime
 
 from ..module_utils import _formats, _manifest, _objects
 from ..module_utils._client import Json
+from ..module_utils._errors import RefusedError
 from ..module_utils._fields import Field
+from ..module_utils._module import run
 from ..module_utils._progress import OPTION, Progress
-from ..module_utils._resource import RefusedError, Resource, run
+from ..module_utils._resource import Resource
 
 
 class BucketManifest(Resource):

@@ -69,8 +69,10 @@ from typing import Any
 
 from ..module_utils import _formats, _objects
 from ..module_utils._client import Json
+from ..module_utils._errors import RefusedError
 from ..module_utils._fields import Field
-from ..module_utils._resource import RefusedError, Resource, run
+from ..module_utils._module import run
+from ..module_utils._resource import Resource
 
 
 class BucketObject(Resource):

@@ -115,8 +115,8 @@ from typing import IO, Any
 from ..module_utils import _compare, _formats, _manifest, _objects
 from ..module_utils._action import Action, Plan, run_action
 from ..module_utils._client import GoogleError, Json
+from ..module_utils._errors import RefusedError
 from ..module_utils._progress import OPTION, Progress
-from ..module_utils._resource import RefusedError
 
 FIELDS = "name,generation,size,crc32c,md5Hash,timeDeleted"
 SHOWN = 10

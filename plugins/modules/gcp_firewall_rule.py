@@ -132,8 +132,10 @@ from collections.abc import Sequence
 
 from ..module_utils import _formats
 from ..module_utils._client import Json
+from ..module_utils._errors import RefusedError
 from ..module_utils._fields import Field
-from ..module_utils._resource import RefusedError, Resource, run
+from ..module_utils._module import run
+from ..module_utils._resource import Resource
 
 _PROTOCOLS = {
     "type": "list",

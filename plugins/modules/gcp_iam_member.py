@@ -106,6 +106,7 @@ from typing import Any
 
 from ..module_utils import _formats
 from ..module_utils._client import GoogleError, Json
+from ..module_utils._errors import RefusedError
 from ..module_utils._fields import Field
 from ..module_utils._iam import (
     DELETED,
@@ -119,7 +120,8 @@ from ..module_utils._iam import (
     revoke,
     without,
 )
-from ..module_utils._resource import VISIBLE_WITHIN, RefusedError, Resource, run
+from ..module_utils._module import run
+from ..module_utils._resource import VISIBLE_WITHIN, Resource
 
 # Scope → API, the resource of the policy, and the methods that read and write it. Versions before 3 lose conditions.
 _READ = {"options.requestedPolicyVersion": "3"}
@@ -250,9 +252,9 @@ class IamMember(Resource):
             else:
                 self.call("POST", f"{self.self_path}:setIamPolicy", {"policy": changed})
 
-        self.insist(attempt, self._passes, VISIBLE_WITHIN)
+        self.retry(attempt, self._is_temporary, VISIBLE_WITHIN)
 
-    def _passes(self, error: GoogleError) -> bool:
+    def _is_temporary(self, error: GoogleError) -> bool:
         """Return whether the error is temporary: a changed policy, or a service account that is new or just deleted."""
         if error.code == 404:
             return self.params["scope"] == "service_account"

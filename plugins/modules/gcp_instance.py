@@ -222,8 +222,10 @@ from typing import Any
 
 from ..module_utils import _formats
 from ..module_utils._client import GoogleError, Json
+from ..module_utils._errors import RefusedError
 from ..module_utils._fields import Field, Map, from_projects, same
-from ..module_utils._resource import VISIBLE_WITHIN, RefusedError, Resource, run
+from ..module_utils._module import run
+from ..module_utils._resource import VISIBLE_WITHIN, Resource
 
 TO_CREATE = ("machine_type", "boot_disk", "network_interface")
 NEED_A_STOP = ("machine_type", "service_account", "shielded_instance_config")
@@ -471,7 +473,7 @@ class Instance(Resource):
             self._refuse_to_create(missing)
         # Compute Engine does not know a new service account for a while. The response or the operation reports this.
         make = super().create
-        self.insist(lambda: make(body), lambda error: NO_ACCOUNT_YET in error.message, VISIBLE_WITHIN)
+        self.retry(lambda: make(body), lambda error: NO_ACCOUNT_YET in error.message, VISIBLE_WITHIN)
 
     def delete(self, current: Json) -> None:
         """Delete the VM with its boot disk."""
@@ -581,7 +583,7 @@ class Instance(Resource):
             (self._from_either, HOST_KEYS_SECONDS - GUEST_AGENT_SECONDS),
         ):
             try:
-                return self.insist(
+                return self.retry(
                     source, lambda error: error.code == 404 and current.get("status") == "RUNNING", seconds
                 )
             except GoogleError as error:

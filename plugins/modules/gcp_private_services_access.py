@@ -98,8 +98,10 @@ from typing import Any, TypeVar
 
 from ..module_utils import _formats
 from ..module_utils._client import GoogleError, Json
+from ..module_utils._errors import RefusedError
 from ..module_utils._fields import Field, from_projects, get_at
-from ..module_utils._resource import RefusedError, Resource, run
+from ..module_utils._module import run
+from ..module_utils._resource import Resource
 
 SERVICE = "servicenetworking.googleapis.com"
 CONNECTIONS = f"v1/services/{SERVICE}/connections"
@@ -177,7 +179,7 @@ class PrivateServicesAccess(Resource):
         return next((item for item in found if item.get("service", "").endswith(SERVICE)), None)
 
     def _with_agent(self, action: Callable[[], T]) -> T:
-        return self.insist(action, _agent_not_ready, AGENT_SECONDS)
+        return self.retry(action, _agent_not_ready, AGENT_SECONDS)
 
     def create(self, body: Json) -> None:
         """Reserve the range. A later update connects it."""
@@ -204,7 +206,7 @@ class PrivateServicesAccess(Resource):
             else:
                 self._disconnect()
         if current["range"]:
-            self.insist(lambda: super(PrivateServicesAccess, self).delete(current), _still_used, STILL_USED_SECONDS)
+            self.retry(lambda: super(PrivateServicesAccess, self).delete(current), _still_used, STILL_USED_SECONDS)
 
     def _disconnect(self) -> None:
         path, body = f"{CONNECTIONS}/{PEERING}", {"consumerNetwork": self.consumer}

@@ -115,8 +115,10 @@ from typing import Any
 from ..module_utils import _formats
 from ..module_utils._client import GoogleError, Json
 from ..module_utils._crc32c import crc32c
+from ..module_utils._errors import RefusedError
 from ..module_utils._fields import Field
-from ..module_utils._resource import RefusedError, Resource, run
+from ..module_utils._module import run
+from ..module_utils._resource import Resource
 
 PAYLOAD_LIMIT = 64 * 1024
 ANSWER_WITHIN = 120.0  # seconds in which a request without a response is repeated
@@ -294,7 +296,7 @@ class Secret(Resource):
             tried = True
             self.call("POST", f"{self.self_path}:addVersion", {"payload": payload}, idempotent=False)
 
-        self.insist(once, lambda error: error.reason == "connection" or error.code >= 500, ANSWER_WITHIN)
+        self.retry(once, lambda error: error.reason == "connection" or error.code >= 500, ANSWER_WITHIN)
 
     def _newest_enabled_holds(self, data: bytes) -> bool:
         query = {"filter": "state:ENABLED", "pageSize": 1}

@@ -61,7 +61,8 @@ from ..module_utils import _formats
 from ..module_utils._client import Json
 from ..module_utils._fields import Field
 from ..module_utils._iam import account_email
-from ..module_utils._resource import VISIBLE_WITHIN, Resource, run
+from ..module_utils._module import run
+from ..module_utils._resource import VISIBLE_WITHIN, Resource
 
 
 class ServiceAccount(Resource):
@@ -101,7 +102,7 @@ class ServiceAccount(Resource):
     def switch(self, body: Json, current: Json) -> None:
         """Disable or enable the account; some of IAM's servers may not know a new account yet."""
         path = f"{self.self_path}:{'disable' if body['disabled'] else 'enable'}"
-        self.insist(lambda: self.call("POST", path, {}), lambda error: error.code == 404, VISIBLE_WITHIN)
+        self.retry(lambda: self.call("POST", path, {}), lambda error: error.code == 404, VISIBLE_WITHIN)
 
 
 def main() -> None:

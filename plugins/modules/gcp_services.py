@@ -52,7 +52,8 @@ from typing import Any
 from ..module_utils import _formats
 from ..module_utils._client import ENABLED_WITHIN, GoogleError, Json
 from ..module_utils._fields import Field
-from ..module_utils._resource import Resource, run
+from ..module_utils._module import run
+from ..module_utils._resource import Resource
 
 BATCH = 20  # Service Usage accepts this many services in one request
 
@@ -108,7 +109,7 @@ class Services(Resource):
         """Enable the services that are not enabled yet."""
         missing = [service for service in body if current.get(service) != "ENABLED"]
         for batch in _batches(missing):
-            self.insist(partial(self._enable, batch), _passes, ENABLED_WITHIN)
+            self.retry(partial(self._enable, batch), _is_temporary, ENABLED_WITHIN)
             self.requested.update(batch)
 
     def _enable(self, batch: list[str]) -> None:
@@ -129,7 +130,7 @@ class Services(Resource):
                 self.call("POST", f"{self.fill(self.collection)}/{service}:disable", {})
 
 
-def _passes(error: GoogleError) -> bool:
+def _is_temporary(error: GoogleError) -> bool:
     """Return whether the error is temporary: a concurrent change of an API, or a fault that Google knows."""
     message = error.message.lower()
     activation = "another activation or deactivation is in progress" in message

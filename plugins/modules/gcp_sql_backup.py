@@ -91,7 +91,8 @@ from typing import Any
 from ..module_utils import _formats
 from ..module_utils._client import GoogleError, Json
 from ..module_utils._fields import Field
-from ..module_utils._resource import Resource, run
+from ..module_utils._module import run
+from ..module_utils._resource import Resource
 from ..module_utils._sql import OfInstance, timeout
 
 ANSWER_WITHIN = 120.0  # seconds in which a request without a response is repeated
@@ -153,7 +154,7 @@ class SqlBackup(OfInstance, Resource):
             return self.call("POST", self.fill(self.collection), body, idempotent=False)
 
         # An operation's error has no URL: this backup failed, and a repetition would fail too.
-        self.insist(once, lambda e: bool(e.url) and (e.reason == "connection" or e.code >= 500), ANSWER_WITHIN)
+        self.retry(once, lambda e: bool(e.url) and (e.reason == "connection" or e.code >= 500), ANSWER_WITHIN)
 
     def delete(self, current: Json) -> None:
         """Delete all backups with the description, because only the description identifies a backup."""

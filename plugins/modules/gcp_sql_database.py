@@ -62,7 +62,8 @@ resource:
 
 from ..module_utils import _formats
 from ..module_utils._fields import Field
-from ..module_utils._resource import Resource, run
+from ..module_utils._module import run
+from ..module_utils._resource import Resource
 from ..module_utils._sql import OfInstance, timeout
 
 

@@ -236,9 +236,11 @@ from typing import Any
 
 from ..module_utils import _formats
 from ..module_utils._client import GoogleError, Json
+from ..module_utils._errors import RefusedError
 from ..module_utils._fields import Field, get_at, make_link, put_at, to_api
+from ..module_utils._module import run
 from ..module_utils._options import wait
-from ..module_utils._resource import RefusedError, Resource, run
+from ..module_utils._resource import Resource
 from ..module_utils._sql import BROKEN, OfInstance, is_stopped, removal, timeout, why_failed
 
 ACTIVATION = "settings.activation_policy"
@@ -425,7 +427,7 @@ class SqlInstance(OfInstance, Resource):
             return removal(self.params["project"], self.params["name"])
         return super().explain(error)
 
-    def passes_without_instance(self) -> bool:
+    def is_temporary_without_instance(self) -> bool:
         """Return whether a creation still waits for the deletion of an instance with the same name."""
         now = self.client.clock.now()
         self.conflict_since = self.conflict_since or now

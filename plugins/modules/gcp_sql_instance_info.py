@@ -73,7 +73,7 @@ server_ca_bundle:
 
 from ..module_utils._action import Action, Plan, run_action
 from ..module_utils._client import GoogleError, Json
-from ..module_utils._resource import RefusedError
+from ..module_utils._errors import RefusedError
 from ..module_utils._sql import SITE, bundle, why_not_running
 
 

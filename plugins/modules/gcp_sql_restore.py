@@ -68,7 +68,7 @@ backup:
 from ..module_utils import _formats
 from ..module_utils._action import Action, Plan, run_action
 from ..module_utils._client import Json
-from ..module_utils._resource import RefusedError
+from ..module_utils._errors import RefusedError
 from ..module_utils._sql import OfInstance, is_stopped, timeout, why_not_running
 
 

@@ -79,8 +79,10 @@ import ipaddress
 
 from ..module_utils import _formats
 from ..module_utils._client import Json
+from ..module_utils._errors import RefusedError
 from ..module_utils._fields import Field
-from ..module_utils._resource import RefusedError, Resource, run
+from ..module_utils._module import run
+from ..module_utils._resource import Resource
 
 
 class Subnetwork(Resource):

@@ -94,12 +94,6 @@ def test_honours_a_long_retry_after_once(cloud: Cloud, client: Client, clock: Fa
     assert clock.sleeps == [200.0]
 
 
-def test_pauses_are_jittered_between_a_half_and_the_whole_and_capped(client: Client) -> None:
-    assert [client.pause(attempt) for attempt in (0, 3, 9, 5000)] == [1.0, 8.0, 32.0, 32.0]
-    client.rand = lambda: 0.0
-    assert [client.pause(attempt) for attempt in (0, 3, 9)] == [0.5, 4.0, 16.0]
-
-
 def test_gives_up_on_one_request_after_two_minutes(cloud: Cloud, client: Client, clock: FakeClock) -> None:
     for _ in range(8):
         cloud.fails("GET", "sql", "v1/x", 503, "backendError", "down")

@@ -12,7 +12,7 @@ from typing import Any
 import googleapiclient
 import pytest
 from ansible_collections.mlops.mlflow_gcp.plugins.module_utils import _formats
-from ansible_collections.mlops.mlflow_gcp.plugins.module_utils._resource import malformed
+from ansible_collections.mlops.mlflow_gcp.plugins.module_utils._formats import malformed
 
 from tests.unit.harness import Cloud, Play
 

@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 from ansible_collections.mlops.mlflow_gcp.plugins.module_utils._fields import Field
+from ansible_collections.mlops.mlflow_gcp.plugins.module_utils._module import run
 from ansible_collections.mlops.mlflow_gcp.plugins.module_utils._options import wait
-from ansible_collections.mlops.mlflow_gcp.plugins.module_utils._resource import Resource, run
+from ansible_collections.mlops.mlflow_gcp.plugins.module_utils._resource import Resource
 
 from tests.unit.harness import Cloud, FakeClock, Play
 

@@ -1,0 +1,218 @@
+# Copyright (c) 2026, the mlops.mlflow_gcp authors
+# SPDX-License-Identifier: Apache-2.0
+"""Bring one resource to its desired state: read, compare, create, update, refuse, delete.
+
+Only this file handles check mode, conflicts with other clients, and waits for a resource in transition.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from ._advice import policy
+from ._client import GoogleError, Json
+from ._diff import HIDDEN, diff_of, diff_of_deletion
+from ._errors import RefusedError
+from ._fields import merged
+from ._resource import VISIBLE_WITHIN, Resource
+
+CONFLICT_ATTEMPTS = 6
+
+
+@dataclass
+class Result:
+    """Result of a run."""
+
+    changed: bool
+    resource: Json | None
+    diff: Json
+    pending: bool = False
+    more: Json = field(default_factory=dict)
+
+
+class Convergence:
+    """Converge one resource to the desired state."""
+
+    def __init__(
+        self, resource: Resource, *, check_mode: bool = False, warn: Callable[[str], None] = lambda _: None
+    ) -> None:
+        self.resource, self.check_mode, self.warn = resource, check_mode, warn
+        self.wanted = resource.wanted()
+        self.changed = False
+        self.doing = "read"
+        self.before: Json | None = None
+        self.started = False
+
+    def converge(self, state: str) -> Result:
+        """Read, compare and change the resource. Start again after a concurrent change."""
+        retry = self.resource.client.retry()
+
+        def again(error: GoogleError) -> float:
+            return math.inf if self._is_conflict(error) and retry.attempts + 1 < CONFLICT_ATTEMPTS else 0.0
+
+        return retry.call(lambda: self._once(state), repeat_for=again)
+
+    def _is_conflict(self, error: GoogleError) -> bool:
+        return (error.code == 412 or (error.code == 409 and self.doing == "update")) and not policy(error)
+
+    def _once(self, state: str) -> Result:
+        return self._with_more(self._absent() if state == "absent" else self._present())
+
+    def _with_more(self, result: Result) -> Result:
+        planned = self.check_mode and result.changed
+        if result.resource is not None and not planned:
+            self.doing = "read"
+            result.more = self.resource.more(result.resource)
+        return result
+
+    def _read(self) -> Json | None:
+        self.doing = "read"
+        try:
+            current = self.resource.read()
+        except GoogleError as error:
+            if not (self.check_mode and error.service_disabled):
+                raise
+            # Plan for an empty project: check mode did not run the earlier task that enables the API.
+            # Use the same message for every resource, because Ansible shows identical warnings once.
+            self.warn(f"The API {error.api} is not enabled in this project yet: what it manages is planned as absent.")
+            current = None
+        if current is not None:
+            self.resource.check(current)
+        if not self.started:
+            self.started, self.before = True, current
+        return current
+
+    def _present(self) -> Result:
+        resource = self.resource
+        current = self._read()
+        if current is None:
+            return self._create()
+        if resource.is_busy(current) and not self.check_mode:  # a plan does not wait: it uses the current state
+            if not resource.wait:
+                return self._result(current, pending=True)
+            current = self.before = resource.settle(current)
+            if current is None:
+                return self._create()
+        self._refuse_broken(current)
+        return self._update(current, self.wanted)
+
+    def _create(self) -> Result:
+        resource, self.doing = self.resource, "create"
+        at_once = {option: value for option, value in self.wanted.items() if resource.fields[option].create}
+        body = {key: resource.fill(value) for key, value in resource.create_body.items()}
+        resource.check_create()
+        self.changed = True
+        if self.check_mode:
+            return self._result({**body, **self._planned()})
+        body.update(resource.document(at_once))
+        try:
+            resource.create(body)
+        except GoogleError as error:
+            if error.code != 409:
+                raise
+            # The response to the creation was lost, another client created it first, or the name is in use.
+            current = self._read()
+            if current is None:
+                self.doing = "create"
+                raise
+            if not resource.wait and resource.is_busy(current):
+                return self._result(current, pending=True)
+            return self._update(self._rested(current), self.wanted)
+        current = self._read_created()
+        if not resource.wait:
+            return self._result(current, pending=resource.is_busy(current))
+        values = {option: value for option, value in self.wanted.items() if option not in at_once}
+        return self._update(self._rested(current), values)
+
+    def _rested(self, current: Json) -> Json:
+        settled = self.resource.settle(current)
+        if settled is None:
+            raise RefusedError(f"{self.resource.title} was created, and is gone again: somebody else deletes it.")
+        self._refuse_broken(settled)
+        return settled
+
+    def _read_created(self) -> Json:
+        # For a while IAM answers 404 or 403 for a new resource.
+        current = self.resource.client.retry(longest=8.0).call(
+            self.resource.read,
+            repeat_for=lambda error: VISIBLE_WITHIN if error.code == 403 else 0.0,
+            unfinished=lambda found: found is None,
+            seconds=VISIBLE_WITHIN,
+        )
+        if current is None:
+            raise RefusedError(f"{self.resource.title} was created, but cannot be read. Run again in a minute.")
+        return current
+
+    def _update(self, current: Json, values: Mapping[str, Any]) -> Result:
+        resource = self.resource
+        touched = False
+        while True:
+            different = {option: value for option, value in values.items() if resource.differs(option, value, current)}
+            self._refuse_immutable(different, current)
+            if not different:
+                break
+            self.doing, self.changed = "update", True
+            if self.check_mode:
+                return self._result(merged(current, self._planned()))
+            # Run one method, then read again, because every method changes the fingerprint. Do not send a value twice:
+            # a service that returns another spelling of a value would cause an endless loop.
+            # The patch runs first, then the methods in the order of the fields.
+            via = min((resource.fields[option].via for option in different), key=bool)
+            group = {option: value for option, value in different.items() if resource.fields[option].via == via}
+            resource.update(group, current, via)
+            touched = True
+            values = {option: value for option, value in values.items() if option not in group}
+            latest = resource.read()
+            latest = resource.settle(latest) if resource.wait else latest
+            if latest is None:
+                raise RefusedError(f"{resource.title} was deleted by somebody else while it was updated. Run again.")
+            current = latest
+        if touched:
+            self._refuse_broken(current)
+        return self._result(current, pending=resource.is_busy(current))
+
+    def _planned(self) -> Json:
+        resource = self.resource
+        return resource.document({option: v for option, v in self.wanted.items() if not resource.hides(option)})
+
+    def _absent(self) -> Result:
+        current = self._read()
+        if current is None:
+            return Result(self.changed, None, diff_of_deletion(self.resource, self.before))
+        if self.resource.wait and not self.check_mode:
+            current = self.resource.settle(current)
+        self.doing, self.changed = "delete", True
+        if current is not None and not self.check_mode:
+            try:
+                self.resource.delete(current)
+            except GoogleError as error:
+                if error.code != 404:
+                    raise
+        return Result(True, None, diff_of_deletion(self.resource, self.before))
+
+    def _refuse_immutable(self, different: Mapping[str, Any], current: Json) -> None:
+        fixed = [option for option in different if self.resource.fields[option].immutable]
+        if not fixed:
+            return
+        lines = []
+        for option in fixed:
+            has = self.resource.has(option, current)
+            hidden = self.resource.hides(option)
+            lines.append(
+                f"{option} (it is {HIDDEN if hidden else has!r}, {HIDDEN if hidden else different[option]!r} was asked)"
+            )
+        raise RefusedError(
+            f"{self.resource.title} cannot change {' and '.join(lines)} after its creation. Set it back to "
+            f"what it is, or delete the {self.resource.kind} first (state: absent; what it holds is lost)."
+        )
+
+    def _refuse_broken(self, current: Json) -> None:
+        state = current.get(self.resource.state_key)
+        if state in self.resource.broken:
+            raise RefusedError(f"{self.resource.title} is in state {state}. {self.resource.why_broken(current)}")
+
+    def _result(self, current: Json, pending: bool = False) -> Result:
+        return Result(self.changed, current, diff_of(self.resource, self.before, self.wanted), pending)
