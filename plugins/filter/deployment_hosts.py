@@ -89,8 +89,8 @@ def deployment_hosts(
     hosts: Iterable[str], hostvars: Mapping[str, Mapping[str, Any]], *, project: str, zone: str, vm: str
 ) -> list[str]:
     """Return the hosts that are the VM."""
-    wanted = Identity(project, zone, vm)
-    return [host for host in hosts if (identity(hostvars[host]) or wanted._replace(name=host)) == wanted]
+    deployment = Identity(project, zone, vm)
+    return [host for host in hosts if (identity(hostvars[host]) or deployment._replace(name=host)) == deployment]
 
 
 class FilterModule:

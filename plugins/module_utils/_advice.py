@@ -180,9 +180,9 @@ def _quota_project(error: GoogleError, project: str, auth: AuthOptions) -> str:
 
 def _permission(error: GoogleError, project: str) -> str:
     permission = error.metadata("permission") or _found(_PERMISSION, error.message)
-    wanted = f"the permission {permission}" if permission else "a permission for this"
+    permission_text = f"the permission {permission}" if permission else "a permission for this"
     return (
-        f"The account lacks {wanted}. Grant it a role that has it: "
+        f"The account lacks {permission_text}. Grant it a role that has it: "
         f"`gcloud projects add-iam-policy-binding {project} --member=… --role=…`"
         f"{f' (https://cloud.google.com/iam/docs/permissions-reference?q={permission})' if permission else ''}. "
         "Rights given a moment ago take up to two minutes."

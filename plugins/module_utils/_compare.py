@@ -17,31 +17,31 @@ class Name:
     """A name with its entry in the manifest and its objects."""
 
     name: str
-    wanted: Json | None = None
+    desired: Json | None = None
     live: Json | None = None
     versions: list[Json] = field(default_factory=list)  # in the manifest's bucket, including the live version
 
     @property
     def same(self) -> bool:
         """Return whether the live object equals the manifest's entry."""
-        return self.wanted is not None and self.live is not None and equal(self.wanted, self.live)
+        return self.desired is not None and self.live is not None and equal(self.desired, self.live)
 
     @property
     def source(self) -> Json | None:
         """Return the version to copy: the recorded generation, or one with the same bytes, or None."""
-        wanted = self.wanted
-        if wanted is None:
+        desired = self.desired
+        if desired is None:
             return None
-        exact = (one for one in self.versions if one["generation"] == wanted["generation"])
-        return next(exact, None) or next((one for one in self.versions if equal(wanted, one)), None)
+        exact = (one for one in self.versions if one["generation"] == desired["generation"])
+        return next(exact, None) or next((one for one in self.versions if equal(desired, one)), None)
 
 
-def equal(wanted: Json, found: Json) -> bool:
+def equal(desired: Json, found: Json) -> bool:
     """Return whether two generations have the same bytes, by size and checksum."""
-    if str(wanted["size"]) != str(found["size"]):
+    if str(desired["size"]) != str(found["size"]):
         return False
-    keys = [key for key in ("md5Hash", "crc32c") if wanted.get(key) and found.get(key)]
-    return bool(keys) and all(wanted[key] == found[key] for key in keys)
+    keys = [key for key in ("md5Hash", "crc32c") if desired.get(key) and found.get(key)]
+    return bool(keys) and all(desired[key] == found[key] for key in keys)
 
 
 def walk(manifest: Iterable[Json], versions: Iterable[Json], target: Iterable[Json] | None) -> Iterator[Name]:
@@ -60,7 +60,7 @@ def walk(manifest: Iterable[Json], versions: Iterable[Json], target: Iterable[Js
         found = Name(name)
         for _name, kind, item in items:
             if kind == 0:
-                found.wanted = item
+                found.desired = item
             elif kind == 1:
                 found.versions.append(item)
                 if target is None and not item.get("timeDeleted"):

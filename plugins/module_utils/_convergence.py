@@ -40,7 +40,7 @@ class Convergence:
         self, resource: Resource, *, check_mode: bool = False, warn: Callable[[str], None] = lambda _: None
     ) -> None:
         self.resource, self.check_mode, self.warn = resource, check_mode, warn
-        self.wanted = resource.wanted()
+        self.desired = resource.desired()
         self.changed = False
         self.doing = "read"
         self.before: Json | None = None
@@ -97,11 +97,11 @@ class Convergence:
             if current is None:
                 return self._create()
         self._refuse_broken(current)
-        return self._update(current, self.wanted)
+        return self._update(current, self.desired)
 
     def _create(self) -> Result:
         resource, self.doing = self.resource, "create"
-        at_once = {option: value for option, value in self.wanted.items() if resource.fields[option].create}
+        at_once = {option: value for option, value in self.desired.items() if resource.fields[option].create}
         body = {key: resource.fill(value) for key, value in resource.create_body.items()}
         resource.check_create()
         self.changed = True
@@ -120,11 +120,11 @@ class Convergence:
                 raise
             if not resource.wait and resource.is_busy(current):
                 return self._result(current, pending=True)
-            return self._update(self._rested(current), self.wanted)
+            return self._update(self._rested(current), self.desired)
         current = self._read_created()
         if not resource.wait:
             return self._result(current, pending=resource.is_busy(current))
-        values = {option: value for option, value in self.wanted.items() if option not in at_once}
+        values = {option: value for option, value in self.desired.items() if option not in at_once}
         return self._update(self._rested(current), values)
 
     def _rested(self, current: Json) -> Json:
@@ -176,7 +176,7 @@ class Convergence:
 
     def _planned(self) -> Json:
         resource = self.resource
-        return resource.document({option: v for option, v in self.wanted.items() if not resource.hides(option)})
+        return resource.document({option: v for option, v in self.desired.items() if not resource.hides(option)})
 
     def _absent(self) -> Result:
         current = self._read()
@@ -199,7 +199,7 @@ class Convergence:
             return
         lines = []
         for option in fixed:
-            has = self.resource.has(option, current)
+            has = self.resource.current_value(option, current)
             hidden = self.resource.hides(option)
             lines.append(
                 f"{option} (it is {HIDDEN if hidden else has!r}, {HIDDEN if hidden else different[option]!r} was asked)"
@@ -215,4 +215,4 @@ class Convergence:
             raise RefusedError(f"{self.resource.title} is in state {state}. {self.resource.why_broken(current)}")
 
     def _result(self, current: Json, pending: bool = False) -> Result:
-        return Result(self.changed, current, diff_of(self.resource, self.before, self.wanted), pending)
+        return Result(self.changed, current, diff_of(self.resource, self.before, self.desired), pending)

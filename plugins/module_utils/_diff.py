@@ -29,7 +29,7 @@ def diff_of(resource: Resource, before: Json | None, desired: Mapping[str, Any])
             put_at(old, at, HIDDEN)
             put_at(new, at, HIDDEN_CHANGED if resource.differs(option, value, before) else HIDDEN)
         else:
-            part = seen(value, resource.has(option, before), unordered=field.unordered, exact=field.exact)
+            part = seen(value, resource.current_value(option, before), unordered=field.unordered, exact=field.exact)
             put_at(old, at, shown(part, unordered=field.unordered))
             put_at(new, at, shown(value, unordered=field.unordered))
     if before is None and not new:  # show a resource without options in the plan
@@ -41,7 +41,7 @@ def diff_of_deletion(resource: Resource, before: Json | None) -> Json:
     """Return the difference of a deletion."""
     old: Json = {}
     for option in resource.fields if before else ():
-        value = resource.has(option, before or {})
+        value = resource.current_value(option, before or {})
         if value is not None:
             put_at(old, resource.at(option), HIDDEN if resource.hides(option) else value)
     if before and not old:

@@ -84,7 +84,7 @@ def from_projects(value: str) -> str:
     return re.sub(r"^https?://[\w.-]*googleapis\.com/(?:[\w-]+/)*?(?=projects/)", "", value)
 
 
-def same(wanted: Any, current: Any, *, unordered: bool = False, exact: bool = False) -> bool:
+def same(desired: Any, current: Any, *, unordered: bool = False, exact: bool = False) -> bool:
     """Return whether the current value equals the desired value.
 
     None equals empty. A number equals its decimal string, because the API sends int64 as strings. Links are compared
@@ -92,17 +92,17 @@ def same(wanted: Any, current: Any, *, unordered: bool = False, exact: bool = Fa
     compared completely, so that removed entries are a difference.
     """
     if current is None:
-        return _empty(wanted) and not (exact and _says_something(wanted))
-    if isinstance(wanted, Map):
-        return isinstance(current, dict) and _own(current) == _own(wanted)
-    if isinstance(wanted, dict):
+        return _empty(desired) and not (exact and _says_something(desired))
+    if isinstance(desired, Map):
+        return isinstance(current, dict) and _own(current) == _own(desired)
+    if isinstance(desired, dict):
         if not isinstance(current, dict):
             return False
-        keys = [*wanted, *(key for key in current if exact and key not in wanted and _says_something(current[key]))]
-        return all(same(wanted.get(key), current.get(key), unordered=unordered, exact=exact) for key in keys)
-    if isinstance(wanted, list):
-        return isinstance(current, list) and _same_list(wanted, current, unordered, exact)
-    return bool(_scalar(wanted) == _scalar(current))
+        keys = [*desired, *(key for key in current if exact and key not in desired and _says_something(current[key]))]
+        return all(same(desired.get(key), current.get(key), unordered=unordered, exact=exact) for key in keys)
+    if isinstance(desired, list):
+        return isinstance(current, list) and _same_list(desired, current, unordered, exact)
+    return bool(_scalar(desired) == _scalar(current))
 
 
 def _empty(value: Any) -> bool:
@@ -117,13 +117,13 @@ def _says_something(value: Any) -> bool:
     return isinstance(value, (bool, int)) or not _empty(value)
 
 
-def _same_list(wanted: list[Any], current: list[Any], unordered: bool, exact: bool) -> bool:
+def _same_list(desired: list[Any], current: list[Any], unordered: bool, exact: bool) -> bool:
     if not unordered:
-        return len(wanted) == len(current) and all(
-            same(a, b, exact=exact) for a, b in zip(wanted, current, strict=True)
+        return len(desired) == len(current) and all(
+            same(a, b, exact=exact) for a, b in zip(desired, current, strict=True)
         )
     rest = list(current)
-    for item in _unique(wanted):
+    for item in _unique(desired):
         match = next((other for other in rest if same(item, other, unordered=True, exact=exact)), None)
         if match is None:
             return False
@@ -152,24 +152,25 @@ def _scalar(value: Any) -> Any:
     return str(value) if isinstance(value, (int, float)) else value
 
 
-def seen(wanted: Any, current: Any, *, unordered: bool = False, exact: bool = False) -> Any:
-    """Return the part of ``current`` with the keys of ``wanted``, so that a diff shows only real differences."""
-    if same(wanted, current, unordered=unordered, exact=exact):
-        return wanted
-    if isinstance(current, dict) and isinstance(wanted, Map):
-        return {key: value for key, value in current.items() if not key.startswith("goog-") or key in wanted}
-    if isinstance(current, dict) and isinstance(wanted, dict) and not exact:
-        return {key: seen(item, current.get(key), unordered=unordered) for key, item in wanted.items()}
-    if isinstance(current, list) and isinstance(wanted, list):
+def seen(desired: Any, current: Any, *, unordered: bool = False, exact: bool = False) -> Any:
+    """Return the part of ``current`` with the keys of ``desired``, so that a diff shows only real differences."""
+    if same(desired, current, unordered=unordered, exact=exact):
+        return desired
+    if isinstance(current, dict) and isinstance(desired, Map):
+        return {key: value for key, value in current.items() if not key.startswith("goog-") or key in desired}
+    if isinstance(current, dict) and isinstance(desired, dict) and not exact:
+        return {key: seen(item, current.get(key), unordered=unordered) for key, item in desired.items()}
+    if isinstance(current, list) and isinstance(desired, list):
         return [
-            next((item for item in wanted if same(item, has, unordered=unordered, exact=exact)), has) for has in current
+            next((item for item in desired if same(item, has, unordered=unordered, exact=exact)), has)
+            for has in current
         ]
     return from_projects(current) if isinstance(current, str) else current
 
 
-def shown(wanted: Any, *, unordered: bool = False) -> Any:
+def shown(desired: Any, *, unordered: bool = False) -> Any:
     """Return a desired value for the diff, with sets in a fixed order."""
-    return sorted(_unique(wanted), key=str) if unordered and isinstance(wanted, list) else wanted
+    return sorted(_unique(desired), key=str) if unordered and isinstance(desired, list) else desired
 
 
 def get_at(document: Mapping[str, Any], path: str) -> Any:
@@ -192,22 +193,22 @@ def put_at(document: Json, path: str, value: Any) -> None:
         document[last] = value
 
 
-def merged(current: Any, wanted: Any) -> Any:
-    """Return ``wanted`` merged into ``current``, for APIs that replace the fields in the update mask."""
-    if isinstance(wanted, Map):
+def merged(current: Any, desired: Any) -> Any:
+    """Return ``desired`` merged into ``current``, for APIs that replace the fields in the update mask."""
+    if isinstance(desired, Map):
         kept = {k: v for k, v in (current or {}).items() if k.startswith("goog-")}
-        return {**kept, **wanted}
-    if isinstance(wanted, dict) and isinstance(current, dict):
-        return {**current, **{key: merged(current.get(key), item) for key, item in wanted.items()}}
-    return wanted
+        return {**kept, **desired}
+    if isinstance(desired, dict) and isinstance(current, dict):
+        return {**current, **{key: merged(current.get(key), item) for key, item in desired.items()}}
+    return desired
 
 
-def merge_patch(current: Any, wanted: Any) -> Any:
-    """Return ``wanted`` as a JSON merge patch (RFC 7396). Removed keys of a map become null."""
-    if isinstance(wanted, Map):
-        gone = {key: None for key in current or {} if key not in wanted and not key.startswith("goog-")}
-        return {**wanted, **gone}
-    if isinstance(wanted, dict):
+def merge_patch(current: Any, desired: Any) -> Any:
+    """Return ``desired`` as a JSON merge patch (RFC 7396). Removed keys of a map become null."""
+    if isinstance(desired, Map):
+        gone = {key: None for key in current or {} if key not in desired and not key.startswith("goog-")}
+        return {**desired, **gone}
+    if isinstance(desired, dict):
         below = current if isinstance(current, dict) else {}
-        return {key: merge_patch(below.get(key), item) for key, item in wanted.items()}
-    return wanted
+        return {key: merge_patch(below.get(key), item) for key, item in desired.items()}
+    return desired

@@ -238,7 +238,7 @@ def public_key(value: Any) -> str:
     return "" if good else "it is no public SSH key in one line, such as 'ssh-ed25519 AAAA… name'"
 
 
-def malformed(params: Mapping[str, Any], formats: Mapping[str, Callable[[Any], str]]) -> list[str]:
+def wrong_options(params: Mapping[str, Any], formats: Mapping[str, Callable[[Any], str]]) -> list[str]:
     """Return a message for each option whose value Google would refuse."""
     found = []
     for option, check in formats.items():

@@ -32,7 +32,7 @@ def start(kind: type[Resource], options: Mapping[str, Any], **kwargs: Any) -> tu
     empty = [name for name, spec in module.argument_spec.items() if spec.get("required") and module.params[name] == ""]
     if empty:  # a variable that is set to an empty string would change the meaning of a path
         module.fail_json(msg=f"{' and '.join(empty)} must not be empty.")
-    wrong = _formats.malformed(module.params, formats)
+    wrong = _formats.wrong_options(module.params, formats)
     if wrong:
         module.fail_json(msg=" ".join(wrong))
     if _auth.IMPORT_ERROR:

@@ -41,7 +41,7 @@ def find(client: Client, bucket: str, name: str) -> Json | None:
     return client.find(API, path(bucket, name))
 
 
-def each(client: Client, bucket: str, fields: str, **query: Any) -> Iterator[Json]:
+def list_objects(client: Client, bucket: str, fields: str, **query: Any) -> Iterator[Json]:
     """Yield the objects in the order of their names, with the given ``fields``."""
     query = {"fields": f"nextPageToken,items({fields})", "maxResults": 1000, **query}
     for page in client.pages(API, f"b/{bucket}/o", query):
@@ -49,7 +49,7 @@ def each(client: Client, bucket: str, fields: str, **query: Any) -> Iterator[Jso
         yield from page.get("items") or ()
 
 
-def many(client: Client, work: Callable[[Json], None], items: Iterable[Json], parallel: int) -> None:
+def in_parallel(client: Client, work: Callable[[Json], None], items: Iterable[Json], parallel: int) -> None:
     """Run ``work`` for each item in parallel. Start no more items after a failure.
 
     The client's deadline restarts after each item. Only a few items are in memory at any time.
@@ -143,9 +143,9 @@ def read(client: Client, bucket: str, name: str, generation: str) -> Iterator[by
 class Digest:
     """Checksum of an object: MD5, or CRC-32C for a composite object, which has no MD5."""
 
-    def __init__(self, wanted: Mapping[str, Any]) -> None:
-        self.wanted = str(wanted.get("md5Hash") or wanted.get("crc32c") or "")
-        self._md5 = hashlib.md5(usedforsecurity=False) if wanted.get("md5Hash") else None
+    def __init__(self, resource: Mapping[str, Any]) -> None:
+        self.expected = str(resource.get("md5Hash") or resource.get("crc32c") or "")
+        self._md5 = hashlib.md5(usedforsecurity=False) if resource.get("md5Hash") else None
         self._crc = 0
 
     def update(self, data: bytes) -> None:
@@ -159,7 +159,7 @@ class Digest:
     def good(self) -> bool:
         """Return whether the data matches the object's checksum."""
         found = self._md5.digest() if self._md5 else self._crc.to_bytes(4, "big")
-        return base64.b64encode(found).decode() == self.wanted
+        return base64.b64encode(found).decode() == self.expected
 
 
 def slow_crc32c_extend(checksum: int, data: bytes) -> int:

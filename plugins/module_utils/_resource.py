@@ -201,7 +201,7 @@ class Resource:
 
     # Methods for the convergence loop --------------------------------------------------------------------------------
 
-    def wanted(self) -> dict[str, Any]:
+    def desired(self) -> dict[str, Any]:
         """Return the desired value of each option that the user set, in the API's form."""
         values: dict[str, Any] = {}
         for option, field in self.fields.items():
@@ -218,14 +218,14 @@ class Resource:
         """Return the option's path in the API's document."""
         return self.fields[option].at or camel(option)
 
-    def has(self, option: str, current: Json) -> Any:
-        """Return the current value of an option, in the form of ``wanted``."""
+    def current_value(self, option: str, current: Json) -> Any:
+        """Return the current value of an option, in the form of ``desired``."""
         return get_at(current, self.at(option))
 
     def differs(self, option: str, value: Any, current: Json) -> bool:
         """Return whether an option's desired value differs from the current value."""
         field = self.fields[option]
-        has = self.has(option, current)
+        has = self.current_value(option, current)
         return field.compare and not same(value, has, unordered=field.unordered, exact=field.exact)
 
     def hides(self, option: str) -> bool:

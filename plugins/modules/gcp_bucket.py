@@ -178,7 +178,7 @@ from ..module_utils._client import GoogleError, Json
 from ..module_utils._errors import RefusedError
 from ..module_utils._fields import Field
 from ..module_utils._module import run
-from ..module_utils._objects import many
+from ..module_utils._objects import in_parallel
 from ..module_utils._progress import OPTION, Progress
 from ..module_utils._resource import Resource
 
@@ -271,9 +271,9 @@ class Bucket(Resource):
         """Return the retention policy, or None for 0 seconds."""
         return {"retentionPeriod": str(seconds)} if seconds else None
 
-    def has(self, option: str, current: Json) -> Any:
+    def current_value(self, option: str, current: Json) -> Any:
         """Return the current value. The API omits the filter of a bucket that never had a filter."""
-        has = super().has(option, current)
+        has = super().current_value(option, current)
         return has or "Disabled" if option == "ip_filter_mode" else has
 
     def create(self, body: Json) -> None:
@@ -354,7 +354,7 @@ class Bucket(Resource):
         for page in self.client.pages("storage", objects, {"versions": "true"}):
             self.client.renew()
             items = page.get("items") or []
-            many(self.client, delete, items, PARALLEL if len(items) >= PARALLEL else 1)
+            in_parallel(self.client, delete, items, PARALLEL if len(items) >= PARALLEL else 1)
 
 
 def main() -> None:

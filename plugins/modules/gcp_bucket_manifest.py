@@ -130,7 +130,7 @@ class BucketManifest(Resource):
     def _objects(self) -> Iterator[Json]:
         progress = Progress(self.params["progress_file"], self.client.clock)
         progress.begin(f"Bucket {self.params['bucket']}: {{}} objects listed")
-        for item in _objects.each(self.client, self.params["bucket"], _manifest.FIELDS):
+        for item in _objects.list_objects(self.client, self.params["bucket"], _manifest.FIELDS):
             progress.step()
             yield item
 

@@ -93,7 +93,7 @@ class BucketObjects(Action):
         query = {key: value for key, value in query.items() if value}
         bucket = self.params["bucket"]
         try:
-            objects = list(_objects.each(self.client, bucket, FIELDS, **query))
+            objects = list(_objects.list_objects(self.client, bucket, FIELDS, **query))
         except GoogleError as error:
             if error.code != 404:
                 raise

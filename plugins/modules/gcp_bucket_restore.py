@@ -210,13 +210,13 @@ class BucketRestore(Action):
         examples: dict[str, list[str]] = {key: [] for key in ("same", "copied", "other", "lost")}
         target = None
         if self.params["bucket"] != self.source:
-            target = _objects.each(self.client, self.params["bucket"], FIELDS)
-        versions = _objects.each(self.client, self.source, FIELDS, versions="true")
+            target = _objects.list_objects(self.client, self.params["bucket"], FIELDS)
+        versions = _objects.list_objects(self.client, self.source, FIELDS, versions="true")
         self.progress.begin(f"Bucket {self.params['bucket']}: {{}} objects compared with the manifest")
         for found in _compare.walk(self.reader.objects(), versions, target):
             self.progress.step()
             step: Json = {"name": found.name}
-            if found.wanted is None:
+            if found.desired is None:
                 if found.live is None:  # deleted before, or only in the other bucket
                     continue
                 kind = "other"
@@ -229,7 +229,7 @@ class BucketRestore(Action):
             else:
                 kind = "copied"
                 step["copy"] = found.source["generation"]
-                counts["copied_bytes"] += int(found.wanted["size"])
+                counts["copied_bytes"] += int(found.desired["size"])
             counts[kind] += 1
             if len(examples[kind]) < SHOWN:
                 examples[kind].append(found.name)
@@ -301,7 +301,7 @@ class BucketRestore(Action):
             work(item)
             self.progress.step()
 
-        _objects.many(self.client, one, items, self.params["parallel"])
+        _objects.in_parallel(self.client, one, items, self.params["parallel"])
 
     # Looking ----------------------------------------------------------------------------------------------------------
 

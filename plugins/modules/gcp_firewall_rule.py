@@ -206,7 +206,7 @@ class FirewallRule(Resource):
         """Patch the rule, or replace the rule to change its direction."""
         if "direction" in body:  # a rule holds no data, so nothing is lost
             self.delete(current)
-            self.create({"name": self.params["name"], **self.document(self.wanted())})
+            self.create({"name": self.params["name"], **self.document(self.desired())})
             return
         for action, other in (("allowed", "denied"), ("denied", "allowed")):
             if action in body and current.get(other):  # a rule with both is refused
@@ -224,7 +224,9 @@ class FirewallRule(Resource):
 
     def _refuse_open(self, current: Json) -> None:
         # Without a source the API sets 0.0.0.0/0: an empty list would open the rule to the internet.
-        left = (self.params[key] if self.params[key] is not None else self.has(key, current) for key in _SOURCES)
+        left = (
+            self.params[key] if self.params[key] is not None else self.current_value(key, current) for key in _SOURCES
+        )
         if self.params["direction"] == "INGRESS" and not any(left):
             raise RefusedError(
                 f"{self.title} names no source, which Google reads as 0.0.0.0/0, the whole internet. Set source_ranges "

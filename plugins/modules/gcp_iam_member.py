@@ -169,7 +169,7 @@ class IamMember(Resource):
             resource = account_email(resource, params["project"])
         super().__init__(client, {**params, "resource": resource})
         self.api, self.path = _SCOPES[params["scope"]]
-        self.binding = (params["role"], params["member"], self.wanted().get("condition"))
+        self.binding = (params["role"], params["member"], self.desired().get("condition"))
         self.unwritable: set[str] = set()  # deleted accounts that Google refused to write back
         self.refused: set[str] = set()  # deleted accounts that Google named once
         self.written: list[str] = []  # deleted accounts in the policy that was sent last
@@ -191,10 +191,10 @@ class IamMember(Resource):
         there = mentioned if self.params["state"] == "absent" else granted
         if not there(policy, *self.binding):
             return None
-        wanted = self.wanted()
-        if "public_members" in wanted:
-            wanted["public_members"] = ", ".join(public(policy)) or "absent"
-        return self.document(wanted)
+        desired = self.desired()
+        if "public_members" in desired:
+            desired["public_members"] = ", ".join(public(policy)) or "absent"
+        return self.document(desired)
 
     def check_create(self) -> None:
         """Refuse to add a deleted account: Google only accepts it in a policy that already has it."""
@@ -221,7 +221,7 @@ class IamMember(Resource):
 
     def create(self, body: Json) -> None:
         """Add the member."""
-        private = "public_members" in self.wanted()
+        private = "public_members" in self.desired()
 
         def change(policy: Json) -> Json:
             changed = policy if granted(policy, *self.binding) else grant(policy, *self.binding)

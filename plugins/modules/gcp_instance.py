@@ -366,7 +366,7 @@ class Instance(Resource):
                 value[key] = self.fill("projects/{project}/") + f"{scope}/{value[key]}"
         return value
 
-    def has(self, option: str, current: Json) -> Any:
+    def current_value(self, option: str, current: Json) -> Any:
         """Return the value of an option from the nested API document."""
         if option == "status":  # only a plan sees a VM in transition
             return COMES_TO.get(current.get("status", ""), current.get("status"))
@@ -377,7 +377,7 @@ class Instance(Resource):
         if option == "boot_disk":
             disk = _boot_disk(current)
             # The image is used only at creation and taken as equal; check() compares the disk type.
-            known = self.wanted().get("boot_disk", {}) if self.params["boot_disk"] else {}
+            known = self.desired().get("boot_disk", {}) if self.params["boot_disk"] else {}
             uncompared = {key: known[key] for key in ("sourceImage", "diskType") if key in known}
             return {**uncompared, "diskSizeGb": disk.get("diskSizeGb")} if disk else None
         if option == "network_interface":
@@ -386,7 +386,7 @@ class Instance(Resource):
             return {**flat, "natIP": _first(interface.get("accessConfigs")).get("natIP")} if interface else None
         if option == "service_account":
             return _first(current.get("serviceAccounts")) or None
-        return super().has(option, current)
+        return super().current_value(option, current)
 
     def document(self, values: Mapping[str, Any]) -> Json:
         """Build the nested API document from the options."""
@@ -426,10 +426,12 @@ class Instance(Resource):
                     f"{self.title} is protected against deletion. Set delete_protected to true if it is to go."
                 )
             return
-        wanted = self.wanted()
-        self._check_disk(wanted.get("boot_disk", {}), current)
-        self._check_interface(wanted.get("network_interface", {}), current)
-        stops = [option for option in NEED_A_STOP if option in wanted and self.differs(option, wanted[option], current)]
+        desired = self.desired()
+        self._check_disk(desired.get("boot_disk", {}), current)
+        self._check_interface(desired.get("network_interface", {}), current)
+        stops = [
+            option for option in NEED_A_STOP if option in desired and self.differs(option, desired[option], current)
+        ]
         may_stop = self.params["allow_stopping_for_update"] or self.params["status"] == "TERMINATED"
         if stops and current.get("status") not in STOPPED and not may_stop:
             raise RefusedError(
@@ -438,29 +440,29 @@ class Instance(Resource):
                 "or two."
             )
 
-    def _check_disk(self, wanted: Json, current: Json) -> None:
+    def _check_disk(self, desired: Json, current: Json) -> None:
         has = _boot_disk(current)
-        if int(wanted.get("diskSizeGb") or 0) and int(has.get("diskSizeGb") or 0) > int(wanted["diskSizeGb"]):
+        if int(desired.get("diskSizeGb") or 0) and int(has.get("diskSizeGb") or 0) > int(desired["diskSizeGb"]):
             raise RefusedError(
                 f"{self.title} has a boot disk of {has['diskSizeGb']} GB, and disks do not shrink; "
-                f"{wanted['diskSizeGb']} GB were asked."
+                f"{desired['diskSizeGb']} GB were asked."
             )
-        if "diskType" in wanted and has.get("source"):
+        if "diskType" in desired and has.get("source"):
             # The instance document does not contain the disk type.
             disk_type = self.client.get("compute", from_projects(has["source"]))["type"]
-            if not same(wanted["diskType"], disk_type):
+            if not same(desired["diskType"], disk_type):
                 raise RefusedError(
                     f"{self.title} has a boot disk of type {disk_type.rpartition('/')[2]}, which cannot be "
-                    f"changed to {wanted['diskType'].rpartition('/')[2]}. Set it back, or delete the instance first "
+                    f"changed to {desired['diskType'].rpartition('/')[2]}. Set it back, or delete the instance first "
                     "(state: absent; what is on the disk is lost)."
                 )
 
-    def _check_interface(self, wanted: Json, current: Json) -> None:
-        has = self.has("network_interface", current) or {}
+    def _check_interface(self, desired: Json, current: Json) -> None:
+        has = self.current_value("network_interface", current) or {}
         for key, option in (("network", "network"), ("subnetwork", "subnetwork"), ("networkIP", "network_ip")):
-            if key in wanted and not same(wanted[key], has.get(key)):
+            if key in desired and not same(desired[key], has.get(key)):
                 raise RefusedError(
-                    f"{self.title} cannot change network_interface.{option} (it is {has.get(key)}, {wanted[key]} was "
+                    f"{self.title} cannot change network_interface.{option} (it is {has.get(key)}, {desired[key]} was "
                     "asked). Set it back, or delete the instance first (state: absent; its boot disk goes with it)."
                 )
 

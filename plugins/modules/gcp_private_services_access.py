@@ -151,9 +151,9 @@ class PrivateServicesAccess(Resource):
         """Return the network's name with the project's number, the only form that Service Networking accepts."""
         return f"projects/{self.project_number}/global/networks/{self.params['network']}"
 
-    def wanted(self) -> dict[str, Any]:
+    def desired(self) -> dict[str, Any]:
         """Return the desired values, including the connection, which has no option."""
-        return {**super().wanted(), "connected": True}
+        return {**super().desired(), "connected": True}
 
     def read(self) -> Json | None:
         """Return the range and the connection, or None if there is no range and no connection to remove."""

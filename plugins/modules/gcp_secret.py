@@ -172,14 +172,14 @@ class Secret(Resource):
         """Refuse to change the locations, and to replace a payload that is only disabled."""
         if self.params["state"] == "absent":
             return
-        wanted = self.params["locations"]
+        desired = self.params["locations"]
         has = _locations(current)
-        if wanted is not None and set(wanted) != set(has):
+        if desired is not None and set(desired) != set(has):
             raise RefusedError(
-                f"{self.title} cannot change locations after its creation (it is kept in {_told(has)}, {_told(wanted)} "
-                "was asked). Set them back. To move it, save its payload, delete the secret (`gcloud secrets delete "
-                f"{self.params['name']} --project={self.params['project']}`), run again, and add the payload as a "
-                "version."
+                f"{self.title} cannot change locations after its creation (current: {_told(has)}; desired: "
+                f"{_told(desired)}). Restore the option locations. To move the secret, save its payload, delete the "
+                f"secret (`gcloud secrets delete {self.params['name']} --project={self.params['project']}`), run "
+                "again, and add the payload as a version."
             )
         disabled = current.disabled if isinstance(current, Found) else None
         if disabled:

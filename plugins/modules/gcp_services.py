@@ -78,7 +78,7 @@ class Services(Resource):
         """Return the kind and the names."""
         return f"{self.kind} {', '.join(self.params['services'])}"
 
-    def wanted(self) -> dict[str, Any]:
+    def desired(self) -> dict[str, Any]:
         """Return the desired state of each service."""
         return {"services": dict.fromkeys(self.params["services"], "ENABLED")}
 
@@ -86,7 +86,7 @@ class Services(Resource):
         """Return the map of states, which is the document."""
         return dict(values.get("services", {}))
 
-    def has(self, option: str, current: Json) -> Any:
+    def current_value(self, option: str, current: Json) -> Any:
         """Return the state of a service from the document."""
         return current
 

@@ -138,9 +138,9 @@ class SqlBackup(OfInstance, Resource):
         return max(found, key=lambda one: int(one["id"]), default=None)
 
     def _ours(self) -> list[Json]:
-        wanted = self.params["description"]
+        desired = self.params["description"]
         # A daily backup has no description. The list contains deleted backups for a while.
-        return [one for one in self.runs if one.get("description") == wanted and one.get("status") not in GONE]
+        return [one for one in self.runs if one.get("description") == desired and one.get("status") not in GONE]
 
     def create(self, body: Json) -> None:
         """Create the backup. If a response was lost, look for a started backup before a second request."""

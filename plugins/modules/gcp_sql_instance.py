@@ -379,7 +379,7 @@ class SqlInstance(OfInstance, Resource):
         "settings.insights_config.query_insights_enabled": Field(),
     }
 
-    def wanted(self) -> dict[str, Any]:
+    def desired(self) -> dict[str, Any]:
         """Return the desired values by the fields' dotted option names."""
         values: dict[str, Any] = {}
         for option, field in self.fields.items():
@@ -441,15 +441,15 @@ class SqlInstance(OfInstance, Resource):
             told = ""
         return told or super().why_broken(current)
 
-    def has(self, option: str, current: Json) -> Any:
+    def current_value(self, option: str, current: Json) -> Any:
         """Return the current value. Accept automatic growth of the disk, and use defaults for omitted values."""
-        has = super().has(option, current)
+        has = super().current_value(option, current)
         if has is None and option in DEFAULTS:
             return DEFAULTS[option]
         if option == "settings.data_disk_size_gb" and current.get("settings", {}).get("storageAutoResize"):
-            wanted = get_at(self.params, option)
-            if wanted is not None and has is not None and int(has) > wanted:
-                return str(wanted)
+            desired = get_at(self.params, option)
+            if desired is not None and has is not None and int(has) > desired:
+                return str(desired)
         return has
 
     def check(self, current: Json) -> None:
@@ -469,7 +469,7 @@ class SqlInstance(OfInstance, Resource):
                 "make another instance and move the data."
             )
         size = get_at(self.params, "settings.data_disk_size_gb")
-        has = self.has("settings.data_disk_size_gb", current)
+        has = self.current_value("settings.data_disk_size_gb", current)
         if size is not None and has is not None and size < int(has):
             raise RefusedError(
                 f"{self.title} has a disk of {has} GB, which cannot shrink to {size} GB. "

@@ -129,9 +129,9 @@ class SqlUser(OfInstance, Resource):
             None,
         )
 
-    def has(self, option: str, current: Json) -> Any:
+    def current_value(self, option: str, current: Json) -> Any:
         """Return the current value. The API omits the type BUILT_IN."""
-        return current.get("type") or "BUILT_IN" if option == "type" else super().has(option, current)
+        return current.get("type") or "BUILT_IN" if option == "type" else super().current_value(option, current)
 
     def differs(self, option: str, value: Any, current: Json) -> bool:
         """Compare values. The password cannot be read, so ``update_password`` decides."""

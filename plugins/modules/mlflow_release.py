@@ -218,7 +218,7 @@ def default_index() -> str:
 def compile_lock(params: dict[str, Any], version: str, target: Path) -> None:
     """Write the release's locked requirements atomically."""
     source = Path(params["source"]) / "requirements.in"
-    wanted, count = OWN_LINE.subn(rf"mlflow\g<extras>=={version}", source.read_text(encoding="utf-8"))
+    requirements, count = OWN_LINE.subn(rf"mlflow\g<extras>=={version}", source.read_text(encoding="utf-8"))
     if count != 1:
         raise ReleaseError(f"{source} does not name mlflow==VERSION once. Restore it.")
     target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -233,7 +233,7 @@ def compile_lock(params: dict[str, Any], version: str, target: Path) -> None:
                 command,
                 check=False,
                 env=environment,
-                input=wanted,
+                input=requirements,
                 text=True,
                 capture_output=True,
                 timeout=COMPILE_TIMEOUT,

@@ -25,7 +25,7 @@ LINK = "projects/p/global/networks/n"
 
 
 @pytest.mark.parametrize(
-    ("wanted", "current"),
+    ("desired", "current"),
     [
         (5, "5"),
         ("5", 5),
@@ -41,12 +41,12 @@ LINK = "projects/p/global/networks/n"
         ([{"a": 1}], [{"a": 1, "server": "added"}]),
     ],
 )
-def test_same(wanted: Any, current: Any) -> None:
-    assert same(wanted, current)
+def test_same(desired: Any, current: Any) -> None:
+    assert same(desired, current)
 
 
 @pytest.mark.parametrize(
-    ("wanted", "current"),
+    ("desired", "current"),
     [
         (True, None),
         (True, "True"),
@@ -65,8 +65,8 @@ def test_same(wanted: Any, current: Any) -> None:
         ("https://example.com/projects/p", "https://example.org/projects/p"),
     ],
 )
-def test_different(wanted: Any, current: Any) -> None:
-    assert not same(wanted, current)
+def test_different(desired: Any, current: Any) -> None:
+    assert not same(desired, current)
 
 
 def test_sets() -> None:
@@ -130,6 +130,6 @@ def test_paths() -> None:
 
 def test_updates() -> None:
     current = {"a": 1, "b": {"c": 1, "d": 2}, "labels": {"x": "1", "goog-y": "2"}}
-    wanted = {"b": {"c": 3}, "labels": Map(z="1")}
-    assert merge_patch(current, wanted) == {"b": {"c": 3}, "labels": {"z": "1", "x": None}}
-    assert merged(current, wanted) == {"a": 1, "b": {"c": 3, "d": 2}, "labels": {"z": "1", "goog-y": "2"}}
+    desired = {"b": {"c": 3}, "labels": Map(z="1")}
+    assert merge_patch(current, desired) == {"b": {"c": 3}, "labels": {"z": "1", "x": None}}
+    assert merged(current, desired) == {"a": 1, "b": {"c": 3, "d": 2}, "labels": {"z": "1", "goog-y": "2"}}

@@ -12,7 +12,7 @@ from typing import Any
 import googleapiclient
 import pytest
 from ansible_collections.mlops.mlflow_gcp.plugins.module_utils import _formats
-from ansible_collections.mlops.mlflow_gcp.plugins.module_utils._formats import malformed
+from ansible_collections.mlops.mlflow_gcp.plugins.module_utils._formats import wrong_options
 
 from tests.unit.harness import Cloud, Play
 
@@ -162,7 +162,7 @@ def test_invalid_values_are_refused(kind: str, value: Any) -> None:
 def test_a_module_names_the_option_and_the_key() -> None:
     params = {"settings": {"user_labels": {"Team": "a"}}, "name": "x", "labels": None}
     formats = {"settings.user_labels": _formats.labels, "name": _formats.name, "labels": _formats.labels}
-    said = malformed(params, formats)
+    said = wrong_options(params, formats)
     assert len(said) == 1
     assert said[0].startswith("settings.user_labels holds key 'Team': a label's key")
 

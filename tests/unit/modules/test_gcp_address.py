@@ -55,8 +55,8 @@ def test_an_internal_one_in_a_subnetwork(cloud: Cloud, play: Play) -> None:
         body={"name": "mlflow-address", "addressType": "INTERNAL", "subnetwork": link, "address": "10.128.0.9"},
     )
     cloud.get("compute", ONE, ADDRESS | {"address": "10.128.0.9", "addressType": "INTERNAL", "subnetwork": link})
-    wanted = {"address_type": "INTERNAL", "subnetwork": "mlflow-subnetwork", "address": "10.128.0.9"}
-    assert play(gcp_address, **WHO, **wanted)["changed"]
+    desired = {"address_type": "INTERNAL", "subnetwork": "mlflow-subnetwork", "address": "10.128.0.9"}
+    assert play(gcp_address, **WHO, **desired)["changed"]
 
 
 def test_an_equal_resource_is_not_changed(cloud: Cloud, play: Play) -> None:

@@ -102,9 +102,9 @@ def test_removes_lifecycle_rules(cloud: Cloud, play: Play, rules: list[dict[str,
 def test_notices_a_condition_that_is_no_longer_asked_for(cloud: Cloud, play: Play) -> None:
     rule = {"action": {"type": "Delete"}, "condition": {"age": 7, "isLive": True}}
     finds(cloud, BUCKET | {"lifecycle": {"rule": [rule]}})
-    wanted = {"action": {"type": "Delete"}, "condition": {"age": 7}}
-    patches(cloud, {"lifecycle": {"rule": [wanted]}})
-    result = play(gcp_bucket, name="artifacts", lifecycle_rules=[wanted])
+    desired = {"action": {"type": "Delete"}, "condition": {"age": 7}}
+    patches(cloud, {"lifecycle": {"rule": [desired]}})
+    result = play(gcp_bucket, name="artifacts", lifecycle_rules=[desired])
     assert result["diff"]["before"]["lifecycle"] == {"rule": [rule]}
 
 

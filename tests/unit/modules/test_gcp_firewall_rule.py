@@ -23,7 +23,7 @@ RULE: dict[str, Any] = {
     "targetTags": ["mlflow-server"],
     "logConfig": {"enable": False},
 }
-WANTED: dict[str, Any] = {
+DESIRED: dict[str, Any] = {
     "name": "mlflow-allow-ssh",
     "network": "mlflow-network",
     "allowed": [{"ip_protocol": "tcp", "ports": ["22"]}],
@@ -44,14 +44,14 @@ def test_creates(cloud: Cloud, play: Play) -> None:
     }
     cloud.mutates("POST", "compute", ALL, body=body)
     cloud.get("compute", ONE, RULE)
-    result = play(gcp_firewall_rule, **WANTED)
+    result = play(gcp_firewall_rule, **DESIRED)
     assert result["changed"]
     assert result["diff"]["after"] == {key: value for key, value in body.items() if key != "name"}
 
 
 def test_another_order_is_not_a_change(cloud: Cloud, play: Play) -> None:
     cloud.get("compute", ONE, RULE)
-    result = play(gcp_firewall_rule, **WANTED)
+    result = play(gcp_firewall_rule, **DESIRED)
     assert not result["changed"]
     assert result["diff"]["before"] == result["diff"]["after"]
 
@@ -60,7 +60,7 @@ def test_closes_a_range_that_was_dropped(cloud: Cloud, play: Play) -> None:
     cloud.get("compute", ONE, RULE | {"sourceRanges": [*RULE["sourceRanges"], "0.0.0.0/0"]})
     cloud.mutates("PATCH", "compute", ONE, body={"sourceRanges": ["192.0.2.0/24", "198.51.100.1/32"]})
     cloud.get("compute", ONE, RULE)
-    result = play(gcp_firewall_rule, **WANTED)
+    result = play(gcp_firewall_rule, **DESIRED)
     assert result["changed"]
     assert "0.0.0.0/0" in result["diff"]["before"]["sourceRanges"]
     assert "0.0.0.0/0" not in result["diff"]["after"]["sourceRanges"]
@@ -70,15 +70,15 @@ def test_closes_a_port_that_was_dropped(cloud: Cloud, play: Play) -> None:
     cloud.get("compute", ONE, RULE | {"allowed": [{"IPProtocol": "tcp", "ports": ["22", "3389"]}]})
     cloud.mutates("PATCH", "compute", ONE, body={"allowed": [{"IPProtocol": "tcp", "ports": ["22"]}]})
     cloud.get("compute", ONE, RULE)
-    assert play(gcp_firewall_rule, **WANTED)["changed"]
+    assert play(gcp_firewall_rule, **DESIRED)["changed"]
 
 
 def test_sees_ports_where_all_of_a_protocol_is_meant_and_the_other_way_round(cloud: Cloud, play: Play) -> None:
     everything = [{"IPProtocol": "tcp"}]
     cloud.get("compute", ONE, RULE | {"allowed": everything})
-    assert play(gcp_firewall_rule, check=True, **WANTED)["changed"]
+    assert play(gcp_firewall_rule, check=True, **DESIRED)["changed"]
     cloud.get("compute", ONE, RULE)
-    assert play(gcp_firewall_rule, check=True, **WANTED | {"allowed": [{"ip_protocol": "tcp"}]})["changed"]
+    assert play(gcp_firewall_rule, check=True, **DESIRED | {"allowed": [{"ip_protocol": "tcp"}]})["changed"]
 
 
 @pytest.mark.parametrize(
@@ -98,7 +98,7 @@ def test_updates(cloud: Cloud, play: Play, option: str, value: Any, field: str) 
     cloud.get("compute", ONE, RULE)
     cloud.mutates("PATCH", "compute", ONE, body={field: value})
     cloud.get("compute", ONE, RULE | {field: value})
-    assert play(gcp_firewall_rule, **WANTED | {option: value})["resource"][field] == value
+    assert play(gcp_firewall_rule, **DESIRED | {option: value})["resource"][field] == value
 
 
 @pytest.mark.parametrize("now", [None, RULE])
@@ -107,18 +107,18 @@ def test_refuses_an_empty_list_of_sources_which_google_reads_as_everybody(
     cloud: Cloud, play: Play, now: Any, check: bool
 ) -> None:
     cloud.get("compute", ONE, now)
-    result = play(gcp_firewall_rule, check=check, fails=True, **WANTED | {"source_ranges": []})
+    result = play(gcp_firewall_rule, check=check, fails=True, **DESIRED | {"source_ranges": []})
     assert "the whole internet" in result["msg"]
 
 
 def test_takes_the_sources_that_are_there_where_the_task_names_none(cloud: Cloud, play: Play) -> None:
     cloud.get("compute", ONE, RULE)
-    assert not play(gcp_firewall_rule, **WANTED | {"source_ranges": None})["changed"]
+    assert not play(gcp_firewall_rule, **DESIRED | {"source_ranges": None})["changed"]
 
 
 def test_refuses_to_change_an_immutable_property(cloud: Cloud, play: Play) -> None:
     cloud.get("compute", ONE, RULE)
-    result = play(gcp_firewall_rule, check=True, fails=True, **WANTED | {"network": "default"})
+    result = play(gcp_firewall_rule, check=True, fails=True, **DESIRED | {"network": "default"})
     assert "firewall rule mlflow-allow-ssh cannot change network" in result["msg"]
 
 
@@ -139,7 +139,7 @@ def test_replaces_a_rule_of_the_other_direction(cloud: Cloud, play: Play, check:
         cloud.mutates("DELETE", "compute", ONE)
         cloud.mutates("POST", "compute", ALL, body=body)
         cloud.get("compute", ONE, RULE)
-    result = play(gcp_firewall_rule, check=check, **WANTED)
+    result = play(gcp_firewall_rule, check=check, **DESIRED)
     assert result["changed"]
     assert result["diff"]["before"]["direction"] == "EGRESS"
     assert result["diff"]["after"]["direction"] == "INGRESS"
@@ -151,20 +151,20 @@ def test_turns_a_deny_rule_into_an_allow_rule(cloud: Cloud, play: Play) -> None:
     cloud.get("compute", ONE, rule)
     cloud.mutates("PATCH", "compute", ONE, body={"allowed": [{"IPProtocol": "tcp", "ports": ["22"]}], "denied": []})
     cloud.get("compute", ONE, RULE)
-    assert play(gcp_firewall_rule, **WANTED)["changed"]
+    assert play(gcp_firewall_rule, **DESIRED)["changed"]
 
 
 def test_reverts_changes_that_disable_the_rule(cloud: Cloud, play: Play) -> None:
     stated = {"disabled": False, "priority": 1000, "source_tags": [], "source_service_accounts": []}
     stated |= {"destination_ranges": [], "target_service_accounts": []}
     cloud.get("compute", ONE, RULE)
-    assert not play(gcp_firewall_rule, **WANTED | stated)["changed"]
+    assert not play(gcp_firewall_rule, **DESIRED | stated)["changed"]
     drift = {"disabled": True, "priority": 65000, "destinationRanges": ["10.0.0.0/8"], "sourceTags": ["a"]}
     cloud.get("compute", ONE, RULE | drift)
     body = {"disabled": False, "priority": 1000, "destinationRanges": [], "sourceTags": []}
     cloud.mutates("PATCH", "compute", ONE, body=body)
     cloud.get("compute", ONE, RULE)
-    assert play(gcp_firewall_rule, **WANTED | stated)["changed"]
+    assert play(gcp_firewall_rule, **DESIRED | stated)["changed"]
 
 
 def test_deletes(cloud: Cloud, play: Play) -> None:
@@ -181,4 +181,4 @@ def test_deletes(cloud: Cloud, play: Play) -> None:
 def test_protocols_in_capitals_are_no_difference(cloud: Cloud, play: Play) -> None:
     cloud.get("compute", ONE, RULE)
     allowed = [{"ip_protocol": "TCP", "ports": ["22"]}]
-    assert not play(gcp_firewall_rule, **WANTED | {"allowed": allowed})["changed"]
+    assert not play(gcp_firewall_rule, **DESIRED | {"allowed": allowed})["changed"]

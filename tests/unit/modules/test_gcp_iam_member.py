@@ -34,8 +34,8 @@ def reads(cloud: Cloud, answer: dict[str, Any]) -> None:
     cloud.expect("POST", "cloudresourcemanager", f"{PROJECT}:getIamPolicy", answer, body=V3)
 
 
-def writes(cloud: Cloud, wanted: dict[str, Any]) -> None:
-    cloud.expect("POST", "cloudresourcemanager", f"{PROJECT}:setIamPolicy", wanted, body={"policy": wanted})
+def writes(cloud: Cloud, desired: dict[str, Any]) -> None:
+    cloud.expect("POST", "cloudresourcemanager", f"{PROJECT}:setIamPolicy", desired, body={"policy": desired})
 
 
 def run(play: Play, **params: Any) -> dict[str, Any]:
@@ -64,11 +64,11 @@ def test_joins_the_members_of_its_binding(cloud: Cloud, play: Play) -> None:
 
 def test_a_condition_is_a_binding_of_its_own(cloud: Cloud, play: Play) -> None:
     reads(cloud, policy(ours(MEMBER)))
-    wanted = policy(ours(MEMBER))
-    wanted["bindings"][1] = {**wanted["bindings"][1], "members": [OTHER, MEMBER]}
+    desired = policy(ours(MEMBER))
+    desired["bindings"][1] = {**desired["bindings"][1], "members": [OTHER, MEMBER]}
     reads(cloud, policy(ours(MEMBER)))
-    writes(cloud, wanted)
-    reads(cloud, wanted)
+    writes(cloud, desired)
+    reads(cloud, desired)
     result = run(play, condition=CONDITION)
     assert result["changed"]
     assert result["resource"]["condition"] == CONDITION
@@ -200,11 +200,11 @@ def test_a_member_that_was_removed_concurrently_is_done(cloud: Cloud, play: Play
 )
 def test_scopes(cloud: Cloud, play: Play, scope: str, resource: str, read: Any, write: Any, wrapped: bool) -> None:
     method, api, path, query = read
-    wanted = policy(ours(MEMBER))
+    desired = policy(ours(MEMBER))
     for answer in (policy(), policy()):
         cloud.expect(method, api, path, answer, query=query)
-    cloud.expect(*write, wanted, body={"policy": wanted} if wrapped else wanted)
-    cloud.expect(method, api, path, wanted, query=query)
+    cloud.expect(*write, desired, body={"policy": desired} if wrapped else desired)
+    cloud.expect(method, api, path, desired, query=query)
     assert run(play, scope=scope, resource=resource)["changed"]
 
 
@@ -241,8 +241,8 @@ def test_waits_for_a_service_account_that_is_too_new_to_have_a_policy(
     body = {"policy": {"etag": "one", "bindings": [binding], "version": 3}}
     cloud.expect("POST", "iam", f"{path}:setIamPolicy", {}, body=body)
     cloud.expect("POST", "iam", f"{path}:getIamPolicy", {"bindings": [binding]}, query=query)
-    wanted = {"scope": "service_account", "resource": "new", "role": ROLE, "member": MEMBER}
-    assert play(gcp_iam_member, **wanted)["changed"]
+    desired = {"scope": "service_account", "resource": "new", "role": ROLE, "member": MEMBER}
+    assert play(gcp_iam_member, **desired)["changed"]
     assert clock.sleeps
 
 
@@ -267,13 +267,13 @@ def reads_at(cloud: Cloud, scope: str, answer: dict[str, Any]) -> None:
         cloud.expect(method, api, path, answer, query=QUERIES.get(scope, {"options.requestedPolicyVersion": "3"}))
 
 
-def writes_at(cloud: Cloud, scope: str, wanted: dict[str, Any], refusal: str = "") -> None:
+def writes_at(cloud: Cloud, scope: str, desired: dict[str, Any], refusal: str = "") -> None:
     api, _, _, method, path = SCOPES[scope]
-    body = wanted if scope == "bucket" else {"policy": wanted}
+    body = desired if scope == "bucket" else {"policy": desired}
     if refusal:
         cloud.fails(method, api, path, 400, "INVALID_ARGUMENT", refusal, body=body)
     else:
-        cloud.expect(method, api, path, wanted, body=body)
+        cloud.expect(method, api, path, desired, body=body)
 
 
 @pytest.mark.parametrize("condition", [None, CONDITION], ids=["plain", "conditional"])
@@ -286,11 +286,11 @@ def test_replaces_a_deleted_account_of_the_same_name(
     other = {"role": "roles/viewer", "members": [*GONE, STALE]}
     binding = {"role": ROLE, "members": [*GONE, OTHER, STALE.replace("mlflow-server", "MLflow-Server")], **extra}
     stored = {"version": 3, "etag": "one", "bindings": [other, binding]}
-    wanted = stored | {"bindings": [other, binding | {"members": [*GONE, OTHER, MEMBER]}]}
+    desired = stored | {"bindings": [other, binding | {"members": [*GONE, OTHER, MEMBER]}]}
     reads_at(cloud, scope, stored)
     reads_at(cloud, scope, stored)
-    writes_at(cloud, scope, wanted)
-    reads_at(cloud, scope, wanted)
+    writes_at(cloud, scope, desired)
+    reads_at(cloud, scope, desired)
     result = run(play, scope=scope, resource=None if scope == "project" else "it", condition=condition)
     assert result["changed"]
     assert result["removed_deleted_members"] == []

@@ -52,7 +52,7 @@ INSTANCE: dict[str, Any] = {
     },
 }
 WHO = {"name": "mlflow-server", "zone": "europe-west1-b"}
-WANTED: dict[str, Any] = {
+DESIRED: dict[str, Any] = {
     **WHO,
     "machine_type": "e2-standard-2",
     "status": "RUNNING",
@@ -104,11 +104,11 @@ def test_creates(cloud: Cloud, play: Play) -> None:
     cloud.get("compute", ONE, INSTANCE | {"status": "STAGING"})
     cloud.get("compute", ONE, INSTANCE | {"status": "STAGING"})
     cloud.get("compute", ONE, INSTANCE)
-    result = play(gcp_instance, **WANTED)
+    result = play(gcp_instance, **DESIRED)
     assert result["changed"]
     assert result["resource"] == INSTANCE
     assert "host_keys" not in result
-    assert result["diff"]["after"]["metadata"] == WANTED["metadata"]
+    assert result["diff"]["after"]["metadata"] == DESIRED["metadata"]
 
 
 TOO_NEW = f"The resource '{EMAIL}' of type 'serviceAccount' was not found."
@@ -121,7 +121,7 @@ def test_waits_until_compute_knows_a_new_service_account(cloud: Cloud, play: Pla
     cloud.mutates("POST", "compute", ALL, body=BODY, failure=late)
     cloud.mutates("POST", "compute", ALL, body=BODY)
     cloud.get("compute", ONE, INSTANCE)
-    assert play(gcp_instance, **WANTED)["changed"]
+    assert play(gcp_instance, **DESIRED)["changed"]
     assert len(clock.sleeps) == 2
 
 
@@ -141,7 +141,7 @@ def test_a_policy_of_the_organisation_is_no_lost_race(
     cloud.get("compute", ONE, None)
     message = f"Constraint constraints/{constraint} violated for project 1."
     cloud.fails("POST", "compute", ALL, 412, "conditionNotMet", message, body=BODY)
-    said = play(gcp_instance, fails=True, **WANTED)["msg"]
+    said = play(gcp_instance, fails=True, **DESIRED)["msg"]
     assert message in said
     assert remedy in said
     assert "An administrator of the organisation can exempt project my-project" in said
@@ -154,7 +154,7 @@ def test_creates_a_stopped_one_by_stopping_it(cloud: Cloud, play: Play) -> None:
     cloud.get("compute", ONE, INSTANCE)
     cloud.mutates("POST", "compute", f"{ONE}/stop")
     cloud.get("compute", ONE, INSTANCE | {"status": "TERMINATED"})
-    assert play(gcp_instance, **WANTED | {"status": "TERMINATED"})["resource"]["status"] == "TERMINATED"
+    assert play(gcp_instance, **DESIRED | {"status": "TERMINATED"})["resource"]["status"] == "TERMINATED"
 
 
 def test_creates_one_without_an_external_address(cloud: Cloud, play: Play) -> None:
@@ -168,8 +168,8 @@ def test_creates_one_without_an_external_address(cloud: Cloud, play: Play) -> No
     cloud.mutates("POST", "compute", ALL, body=body)
     cloud.get("compute", ONE, INSTANCE)
     interface = {"network": "mlflow-network", "network_ip": "10.128.0.9"}
-    wanted = {"machine_type": "e2-micro", "boot_disk": {"source_image": IMAGE}, "network_interface": interface}
-    assert play(gcp_instance, **WHO, **wanted)["changed"]
+    desired = {"machine_type": "e2-micro", "boot_disk": {"source_image": IMAGE}, "network_interface": interface}
+    assert play(gcp_instance, **WHO, **desired)["changed"]
 
 
 @pytest.mark.parametrize("gone", [{}, {"enabled": False}])
@@ -178,7 +178,7 @@ def test_plans_the_creation_without_it(cloud: Cloud, play: Play, gone: dict[str,
         cloud.fails("GET", "compute", ONE, 403, "accessNotConfigured")
     else:
         cloud.get("compute", ONE, None)
-    result = play(gcp_instance, check=True, wait_for_host_keys=True, **WANTED)
+    result = play(gcp_instance, check=True, wait_for_host_keys=True, **DESIRED)
     assert result["changed"]
     assert result["diff"]["after"]["machineType"] == f"{ZONE}/machineTypes/e2-standard-2"
     assert result["resource"] == BODY | {"status": "RUNNING"}
@@ -186,15 +186,15 @@ def test_plans_the_creation_without_it(cloud: Cloud, play: Play, gone: dict[str,
 
 def test_an_equal_resource_is_not_changed(cloud: Cloud, play: Play) -> None:
     finds(cloud)
-    result = play(gcp_instance, **WANTED)
+    result = play(gcp_instance, **DESIRED)
     assert not result["changed"]
     assert result["diff"]["before"] == result["diff"]["after"]
 
 
 def test_a_newer_image_changes_nothing(cloud: Cloud, play: Play) -> None:
     finds(cloud)
-    disk = WANTED["boot_disk"] | {"source_image": IMAGE.replace("13", "14")}
-    assert not play(gcp_instance, **WANTED | {"boot_disk": disk})["changed"]
+    disk = DESIRED["boot_disk"] | {"source_image": IMAGE.replace("13", "14")}
+    assert not play(gcp_instance, **DESIRED | {"boot_disk": disk})["changed"]
 
 
 @pytest.mark.parametrize(
@@ -225,7 +225,7 @@ def test_updates(
     finds(cloud)
     cloud.mutates("POST", "compute", f"{ONE}/{action}", body=body, query=query)
     cloud.get("compute", ONE, INSTANCE)
-    result = play(gcp_instance, **WANTED | {option: value})
+    result = play(gcp_instance, **DESIRED | {option: value})
     assert result["changed"]
     assert result["diff"]["before"] != result["diff"]["after"]
 
@@ -314,7 +314,7 @@ def test_refuses_to_shrink_the_disk(cloud: Cloud, play: Play) -> None:
 
 def test_refuses_another_disk_type(cloud: Cloud, play: Play) -> None:
     finds(cloud, disk_type="pd-standard")
-    assert "of type pd-standard" in play(gcp_instance, check=True, fails=True, **WANTED)["msg"]
+    assert "of type pd-standard" in play(gcp_instance, check=True, fails=True, **DESIRED)["msg"]
 
 
 def test_replaces_the_external_address(cloud: Cloud, play: Play) -> None:
@@ -408,8 +408,8 @@ def test_starts_it_again_where_the_change_is_refused(cloud: Cloud, play: Play, s
     body = {"machineType": f"{ZONE}/machineTypes/c3-highmem-176"}
     cloud.fails("POST", "compute", f"{ONE}/setMachineType", 403, "quotaExceeded", body=body)
     cloud.mutates("POST", "compute", f"{ONE}/start")
-    wanted = {"machine_type": "c3-highmem-176", "allow_stopping_for_update": True}
-    assert play(gcp_instance, fails=True, **WHO, **wanted, **status)["reason"] == "quotaExceeded"
+    desired = {"machine_type": "c3-highmem-176", "allow_stopping_for_update": True}
+    assert play(gcp_instance, fails=True, **WHO, **desired, **status)["reason"] == "quotaExceeded"
 
 
 def test_changes_a_stopped_one_and_leaves_it_stopped(cloud: Cloud, play: Play) -> None:
@@ -422,16 +422,16 @@ def test_changes_a_stopped_one_and_leaves_it_stopped(cloud: Cloud, play: Play) -
 
 
 @pytest.mark.parametrize(
-    ("found", "wanted", "action"),
+    ("found", "desired", "action"),
     [("TERMINATED", "RUNNING", "start"), ("SUSPENDED", "RUNNING", "resume"), ("RUNNING", "TERMINATED", "stop")],
 )
-def test_brings_about_the_status(cloud: Cloud, play: Play, found: str, wanted: str, action: str) -> None:
+def test_brings_about_the_status(cloud: Cloud, play: Play, found: str, desired: str, action: str) -> None:
     cloud.get("compute", ONE, INSTANCE | {"status": found})
     cloud.mutates("POST", "compute", f"{ONE}/{action}")
-    cloud.get("compute", ONE, INSTANCE | {"status": wanted})
-    result = play(gcp_instance, status=wanted, **WHO)
+    cloud.get("compute", ONE, INSTANCE | {"status": desired})
+    result = play(gcp_instance, status=desired, **WHO)
     assert result["diff"]["before"] == {"status": found}
-    assert result["diff"]["after"] == {"status": wanted}
+    assert result["diff"]["after"] == {"status": desired}
 
 
 def test_starts_a_stopping_vm(cloud: Cloud, play: Play, clock: FakeClock) -> None:
@@ -452,7 +452,7 @@ def test_recreates_a_vm_that_is_being_deleted(cloud: Cloud, play: Play, clock: F
 
 def test_plans_an_update_without_it(cloud: Cloud, play: Play) -> None:
     finds(cloud)
-    result = play(gcp_instance, check=True, **WANTED | {"tags": ["a"], "metadata": {}})
+    result = play(gcp_instance, check=True, **DESIRED | {"tags": ["a"], "metadata": {}})
     assert result["changed"]
     assert result["resource"]["tags"]["items"] == ["a"]
 
@@ -619,7 +619,7 @@ def test_deletes_a_protected_one_only_where_that_is_said(cloud: Cloud, play: Pla
 
 
 @pytest.mark.parametrize(
-    ("found", "wanted", "changed"),
+    ("found", "desired", "changed"),
     [
         ("STAGING", "RUNNING", False),
         ("STAGING", "TERMINATED", True),
@@ -628,7 +628,7 @@ def test_deletes_a_protected_one_only_where_that_is_said(cloud: Cloud, play: Pla
     ],
 )
 def test_a_plan_knows_where_a_machine_on_its_way_is_going(
-    cloud: Cloud, play: Play, found: str, wanted: str, changed: bool
+    cloud: Cloud, play: Play, found: str, desired: str, changed: bool
 ) -> None:
     cloud.get("compute", ONE, INSTANCE | {"status": found})
-    assert play(gcp_instance, check=True, status=wanted, **WHO)["changed"] is changed
+    assert play(gcp_instance, check=True, status=desired, **WHO)["changed"] is changed

@@ -274,7 +274,7 @@ def test_refuses_to_go_back_to_automatic_replication(cloud: Cloud, play: Play) -
     replication = {"userManaged": {"replicas": [{"location": "europe-west1"}]}}
     cloud.get("secretmanager", ONE, SECRET | {"replication": replication})
     result = play(gcp_secret, fails=True, name="password", locations=[])
-    assert "it is kept in europe-west1, all locations of Google (automatic replication) was asked" in result["msg"]
+    assert "(current: europe-west1; desired: all locations of Google (automatic replication))" in result["msg"]
 
 
 def test_deletes(cloud: Cloud, play: Play) -> None:

@@ -42,8 +42,8 @@ def test_a_plan_looks_at_both(cloud: Cloud, play: Play) -> None:
 def test_of_another_instance_and_project(cloud: Cloud, play: Play) -> None:
     cloud.get("sql", "v1/projects/old/instances/their/backupRuns/100", GOOD)
     cloud.get("sql", INSTANCE, {"databaseVersion": "POSTGRES_17"})
-    wanted = body(instanceId="their", project="old")
-    cloud.mutates("POST", "sql", f"{INSTANCE}/restoreBackup", body=wanted)
+    desired = body(instanceId="their", project="old")
+    cloud.mutates("POST", "sql", f"{INSTANCE}/restoreBackup", body=desired)
     assert run(play, backup_instance="their", backup_project="old")["changed"]
 
 

@@ -21,7 +21,7 @@ SUBNETWORK: dict[str, Any] = {
     "selfLink": f"https://www.googleapis.com/compute/v1/{ONE}",
 }
 WHO = {"name": "mlflow-subnetwork", "region": "europe-west1"}
-WANTED = {**WHO, "network": "mlflow-network", "ip_cidr_range": "10.128.0.0/20", "private_ip_google_access": True}
+DESIRED = {**WHO, "network": "mlflow-network", "ip_cidr_range": "10.128.0.0/20", "private_ip_google_access": True}
 
 
 def test_creates(cloud: Cloud, play: Play) -> None:
@@ -34,7 +34,7 @@ def test_creates(cloud: Cloud, play: Play) -> None:
     }
     cloud.mutates("POST", "compute", ALL, body=body)
     cloud.get("compute", ONE, SUBNETWORK)
-    result = play(gcp_subnetwork, **WANTED)
+    result = play(gcp_subnetwork, **DESIRED)
     assert result["changed"]
     assert result["resource"] == SUBNETWORK
     assert result["diff"]["after"] == {key: body[key] for key in ("network", "ipCidrRange", "privateIpGoogleAccess")}
@@ -42,14 +42,14 @@ def test_creates(cloud: Cloud, play: Play) -> None:
 
 def test_plans_it_where_the_api_is_not_enabled_yet(cloud: Cloud, play: Play) -> None:
     cloud.fails("GET", "compute", ONE, 403, "accessNotConfigured")
-    result = play(gcp_subnetwork, check=True, **WANTED)
+    result = play(gcp_subnetwork, check=True, **DESIRED)
     assert result["changed"]
     assert result["diff"]["before"] == {}
 
 
 def test_an_equal_resource_is_not_changed(cloud: Cloud, play: Play) -> None:
     cloud.get("compute", ONE, SUBNETWORK)
-    result = play(gcp_subnetwork, **WANTED)
+    result = play(gcp_subnetwork, **DESIRED)
     assert not result["changed"]
     assert result["diff"]["before"] == result["diff"]["after"]
 
@@ -58,7 +58,7 @@ def test_closes_and_opens_the_way_to_googles_apis(cloud: Cloud, play: Play) -> N
     cloud.get("compute", ONE, SUBNETWORK)
     cloud.mutates("POST", "compute", f"{ONE}/setPrivateIpGoogleAccess", body={"privateIpGoogleAccess": False})
     cloud.get("compute", ONE, SUBNETWORK | {"privateIpGoogleAccess": False})
-    result = play(gcp_subnetwork, **WANTED | {"private_ip_google_access": False})
+    result = play(gcp_subnetwork, **DESIRED | {"private_ip_google_access": False})
     assert result["changed"]
     assert result["diff"]["before"]["privateIpGoogleAccess"] is True
     assert result["diff"]["after"]["privateIpGoogleAccess"] is False
@@ -68,26 +68,26 @@ def test_widens_the_range(cloud: Cloud, play: Play) -> None:
     cloud.get("compute", ONE, SUBNETWORK)
     cloud.mutates("POST", "compute", f"{ONE}/expandIpCidrRange", body={"ipCidrRange": "10.128.0.0/18"})
     cloud.get("compute", ONE, SUBNETWORK | {"ipCidrRange": "10.128.0.0/18"})
-    assert play(gcp_subnetwork, **WANTED | {"ip_cidr_range": "10.128.0.0/18"})["changed"]
+    assert play(gcp_subnetwork, **DESIRED | {"ip_cidr_range": "10.128.0.0/18"})["changed"]
 
 
 @pytest.mark.parametrize("asked", ["10.128.0.0/24", "10.132.0.0/20", "fd00::/64"])
 def test_refuses_any_other_range_in_the_plan_already(cloud: Cloud, play: Play, asked: str) -> None:
     cloud.get("compute", ONE, SUBNETWORK)
-    result = play(gcp_subnetwork, check=True, fails=True, **WANTED | {"ip_cidr_range": asked})
+    result = play(gcp_subnetwork, check=True, fails=True, **DESIRED | {"ip_cidr_range": asked})
     assert asked in result["msg"]
     assert not result["changed"]
 
 
 def test_refuses_to_move_it_to_another_network(cloud: Cloud, play: Play) -> None:
     cloud.get("compute", ONE, SUBNETWORK)
-    result = play(gcp_subnetwork, fails=True, **WANTED | {"network": "default"})
+    result = play(gcp_subnetwork, fails=True, **DESIRED | {"network": "default"})
     assert "subnetwork mlflow-subnetwork cannot change network" in result["msg"]
 
 
 def test_plans_an_update_without_it(cloud: Cloud, play: Play) -> None:
     cloud.get("compute", ONE, SUBNETWORK)
-    result = play(gcp_subnetwork, check=True, **WANTED | {"ip_cidr_range": "10.128.0.0/18"})
+    result = play(gcp_subnetwork, check=True, **DESIRED | {"ip_cidr_range": "10.128.0.0/18"})
     assert result["changed"]
     assert result["resource"]["ipCidrRange"] == "10.128.0.0/18"
 
