@@ -216,39 +216,22 @@ host_keys:
   sample: [ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIExample]
 """
 
-import re
-from collections.abc import Collection, Mapping
-from typing import Any
-
 from ..module_utils import _formats
-from ..module_utils._client import GoogleError, Json
+from ..module_utils._client import Json
 from ..module_utils._errors import RefusedError
-from ..module_utils._fields import Field, Map, from_projects, same
+from ..module_utils._fields import Field
+from ..module_utils._host_keys import HostKeys
+from ..module_utils._instance_document import InstanceDocument
+from ..module_utils._instance_updates import STOPPED, InstanceUpdates
 from ..module_utils._module import run
-from ..module_utils._resource import VISIBLE_WITHIN, Resource
+from ..module_utils._resource import VISIBLE_WITHIN
 
 TO_CREATE = ("machine_type", "boot_disk", "network_interface")
 NEED_A_STOP = ("machine_type", "service_account", "shielded_instance_config")
-STOPPED = ("TERMINATED", "STOPPED")
-COMES_TO = {
-    **dict.fromkeys(("PENDING", "PROVISIONING", "STAGING", "REPAIRING"), "RUNNING"),
-    **dict.fromkeys(("PENDING_STOP", "STOPPING", "STOPPED"), "TERMINATED"),
-}
-LOGIN_METADATA = frozenset({"ssh-keys", "sshKeys"})
-TOOLS_METADATA = LOGIN_METADATA | {"windows-keys", "created-by", "instance-template"}
-HOST_KEYS_SECONDS = 600.0
-GUEST_AGENT_SECONDS = 120.0  # after this time the keys of the serial console are accepted too
-GUEST_ATTRIBUTES_POLICY = "constraints/compute.disableGuestAttributesAccess"
-# Google's guest agent makes and publishes these types one at a time, unless its configuration has other host_key_types.
-HOST_KEY_TYPES = frozenset({"ecdsa-sha2-nistp256", "ssh-ed25519", "ssh-rsa"})
-# An estimate: a small VM should make one key in less time. Not measured on Google Cloud.
-BETWEEN_HOST_KEYS_SECONDS = 10.0
 NO_ACCOUNT_YET = "of type 'serviceAccount' was not found"
-NIC = "nic0"
-NAT_NAME = "External NAT"
 
 
-class Instance(Resource):
+class Instance(InstanceDocument, InstanceUpdates):
     """Manage compute.instances."""
 
     kind = "instance"
@@ -350,65 +333,6 @@ class Instance(Resource):
         "status": Field(create=False, via="set_status"),
     }
 
-    # Conversion between options and the API --------------------------------------------------------------------------
-
-    def boot_disk_links(self, value: Json) -> Json:
-        """Replace the name of the disk type by its link."""
-        if "diskType" in value and "/" not in value["diskType"]:
-            value["diskType"] = self.fill("projects/{project}/zones/{zone}/diskTypes/") + value["diskType"]
-        return value
-
-    def interface_links(self, value: Json) -> Json:
-        """Replace the names of network and subnetwork by links; the subnetwork is in the zone's region."""
-        region = self.params["zone"].rpartition("-")[0]
-        for key, scope in (("network", "global/networks"), ("subnetwork", f"regions/{region}/subnetworks")):
-            if value.get(key) and "/" not in value[key]:
-                value[key] = self.fill("projects/{project}/") + f"{scope}/{value[key]}"
-        return value
-
-    def current_value(self, option: str, current: Json) -> Any:
-        """Return the value of an option from the nested API document."""
-        if option == "status":  # only a plan sees a VM in transition
-            return COMES_TO.get(current.get("status", ""), current.get("status"))
-        if option == "metadata":
-            items = {item["key"]: item.get("value", "") for item in (current.get("metadata") or {}).get("items") or ()}
-            named = self.params["metadata"] or {}
-            return {key: value for key, value in items.items() if key in named or key not in _foreign(named)}
-        if option == "boot_disk":
-            disk = _boot_disk(current)
-            # The image is used only at creation and taken as equal; check() compares the disk type.
-            known = self.desired().get("boot_disk", {}) if self.params["boot_disk"] else {}
-            uncompared = {key: known[key] for key in ("sourceImage", "diskType") if key in known}
-            return {**uncompared, "diskSizeGb": disk.get("diskSizeGb")} if disk else None
-        if option == "network_interface":
-            interface = _first(current.get("networkInterfaces"))
-            flat = {key: interface[key] for key in ("network", "subnetwork", "networkIP") if key in interface}
-            return {**flat, "natIP": _first(interface.get("accessConfigs")).get("natIP")} if interface else None
-        if option == "service_account":
-            return _first(current.get("serviceAccounts")) or None
-        return super().current_value(option, current)
-
-    def document(self, values: Mapping[str, Any]) -> Json:
-        """Build the nested API document from the options."""
-        plain = dict(values)
-        metadata, disk = plain.pop("metadata", None), plain.pop("boot_disk", None)
-        interface, account = plain.pop("network_interface", None), plain.pop("service_account", None)
-        body = super().document(plain)
-        if metadata is not None:
-            body["metadata"] = {"items": _items(metadata)}
-        if disk is not None:
-            size = {"diskSizeGb": str(disk["diskSizeGb"])} if "diskSizeGb" in disk else {}
-            body["disks"] = [{"boot": True, "autoDelete": True, "initializeParams": {**disk, **size}}]
-        if interface is not None:
-            nat_ip = interface.get("natIP")
-            nic = {key: value for key, value in interface.items() if key != "natIP"}
-            body["networkInterfaces"] = [{**nic, "accessConfigs": [_access_config(nat_ip)]} if nat_ip else nic]
-        if account is not None:
-            body["serviceAccounts"] = [account]
-        return body
-
-    # Refusals ---------------------------------------------------------------------------------------------------------
-
     def check_create(self) -> None:
         """Require the options that a creation needs; an existing VM does not need them."""
         missing = [option for option in TO_CREATE if not self.params[option]]
@@ -422,13 +346,11 @@ class Instance(Resource):
         """Refuse changes that are impossible, or that need a stop that is not allowed."""
         if self.params["state"] == "absent":
             if current.get("deletionProtection") and not self.params["delete_protected"]:
-                raise RefusedError(
-                    f"{self.title} is protected against deletion. Set delete_protected to true if it is to go."
-                )
+                raise RefusedError(f"{self.title} has deletion protection. To delete it, set delete_protected to true.")
             return
         desired = self.desired()
-        self._check_disk(desired.get("boot_disk", {}), current)
-        self._check_interface(desired.get("network_interface", {}), current)
+        self.check_disk(desired.get("boot_disk", {}), current)
+        self.check_interface(desired.get("network_interface", {}), current)
         stops = [
             option for option in NEED_A_STOP if option in desired and self.differs(option, desired[option], current)
         ]
@@ -439,34 +361,6 @@ class Instance(Resource):
                 "(in the role infrastructure: infrastructure_instance_allow_stopping) if it may be down for a minute "
                 "or two."
             )
-
-    def _check_disk(self, desired: Json, current: Json) -> None:
-        has = _boot_disk(current)
-        if int(desired.get("diskSizeGb") or 0) and int(has.get("diskSizeGb") or 0) > int(desired["diskSizeGb"]):
-            raise RefusedError(
-                f"{self.title} has a boot disk of {has['diskSizeGb']} GB, and disks do not shrink; "
-                f"{desired['diskSizeGb']} GB were asked."
-            )
-        if "diskType" in desired and has.get("source"):
-            # The instance document does not contain the disk type.
-            disk_type = self.client.get("compute", from_projects(has["source"]))["type"]
-            if not same(desired["diskType"], disk_type):
-                raise RefusedError(
-                    f"{self.title} has a boot disk of type {disk_type.rpartition('/')[2]}, which cannot be "
-                    f"changed to {desired['diskType'].rpartition('/')[2]}. Set it back, or delete the instance first "
-                    "(state: absent; what is on the disk is lost)."
-                )
-
-    def _check_interface(self, desired: Json, current: Json) -> None:
-        has = self.current_value("network_interface", current) or {}
-        for key, option in (("network", "network"), ("subnetwork", "subnetwork"), ("networkIP", "network_ip")):
-            if key in desired and not same(desired[key], has.get(key)):
-                raise RefusedError(
-                    f"{self.title} cannot change network_interface.{option} (it is {has.get(key)}, {desired[key]} was "
-                    "asked). Set it back, or delete the instance first (state: absent; its boot disk goes with it)."
-                )
-
-    # Mutations --------------------------------------------------------------------------------------------------------
 
     def create(self, body: Json) -> None:
         """Create the VM, which starts it."""
@@ -483,169 +377,9 @@ class Instance(Resource):
             self.set_deletion_protection({"deletionProtection": False}, current)
         super().delete(current)
 
-    def _do(self, action: str, body: Json | None = None, query: Json | None = None) -> None:
-        self.call("POST", f"{self.self_path}/{action}", body, query)
-
-    def set_tags(self, body: Json, current: Json) -> None:
-        """Set the network tags."""
-        self._do("setTags", {**body["tags"], "fingerprint": (current.get("tags") or {}).get("fingerprint", "")})
-
-    def set_metadata(self, body: Json, current: Json) -> None:
-        """Set the metadata, and keep the keys of Google's tools."""
-        has = current.get("metadata") or {}
-        named = {item["key"] for item in body["metadata"]["items"]}
-        kept = [item for item in has.get("items") or () if item["key"] in _foreign(named) and item["key"] not in named]
-        self._do(
-            "setMetadata",
-            {"items": body["metadata"]["items"] + kept, "fingerprint": has.get("fingerprint", "")},
-        )
-
-    def set_deletion_protection(self, body: Json, current: Json) -> None:
-        """Set deletion protection, which is a query parameter."""
-        value = "true" if body["deletionProtection"] else "false"
-        self._do("setDeletionProtection", query={"deletionProtection": value})
-
-    def set_can_ip_forward(self, body: Json, current: Json) -> None:
-        """Set IP forwarding with an update of the whole instance: it has no method of its own."""
-        action = "RESTART" if self.params["allow_stopping_for_update"] else "REFRESH"
-        self.call("PUT", self.self_path, {**current, **body}, {"mostDisruptiveAllowedAction": action})
-
-    def set_scheduling(self, body: Json, current: Json) -> None:
-        """Replace the scheduling options."""
-        self._do("setScheduling", {**(current.get("scheduling") or {}), **body["scheduling"]})
-
-    def set_boot_disk(self, body: Json, current: Json) -> None:
-        """Grow the disk, which is the only possible change."""
-        size = body["disks"][0]["initializeParams"]["diskSizeGb"]
-        self.call("POST", from_projects(_boot_disk(current)["source"]) + "/resize", {"sizeGb": size})
-
-    def set_nat_ip(self, body: Json, current: Json) -> None:
-        """Replace the access configuration; the VM is unreachable in between."""
-        interface = _first(current.get("networkInterfaces"))
-        nic = interface.get("name", NIC)
-        for config in interface.get("accessConfigs") or ():
-            query = {"networkInterface": nic, "accessConfig": config.get("name", NAT_NAME)}
-            self._do("deleteAccessConfig", query=query)
-        for config in body["networkInterfaces"][0].get("accessConfigs", ()):
-            self._do("addAccessConfig", config, {"networkInterface": nic})
-
-    def set_machine_type(self, body: Json, current: Json) -> None:
-        """Set the machine type of a stopped VM."""
-        self._while_stopped("POST", "setMachineType", body, current)
-
-    def set_service_account(self, body: Json, current: Json) -> None:
-        """Set the service account of a stopped VM."""
-        self._while_stopped("POST", "setServiceAccount", body["serviceAccounts"][0], current)
-
-    def set_shielded_instance_config(self, body: Json, current: Json) -> None:
-        """Set the Shielded VM options of a stopped VM."""
-        self._while_stopped("PATCH", "updateShieldedInstanceConfig", body["shieldedInstanceConfig"], current)
-
-    def _while_stopped(self, method: str, action: str, body: Json, current: Json) -> None:
-        running = current.get("status") not in STOPPED
-        if running:
-            self._do("stop")
-        try:
-            self.call(method, f"{self.self_path}/{action}", body)
-        except GoogleError:  # after a refused change, for example for lack of quota, start the VM again
-            if running and self.params["status"] != "TERMINATED":
-                self._do("start")
-            raise
-        if running and not self.params["status"]:  # otherwise set_status runs last
-            self._do("start")
-
-    def set_status(self, body: Json, current: Json) -> None:
-        """Start, resume or stop the VM."""
-        if body["status"] == "TERMINATED":
-            self._do("stop")
-        else:
-            self._do("resume" if current.get("status") == "SUSPENDED" else "start")
-
-    # Host keys --------------------------------------------------------------------------------------------------------
-
     def more(self, current: Json) -> Json:
         """Return the SSH host keys, once the guest agent has published all of them."""
-        if not self.params["wait_for_host_keys"]:
-            return {}
-        keys: dict[str, str] = {}
-        while True:
-            found = self._host_keys(current)
-            if found == keys or found.keys() >= HOST_KEY_TYPES:
-                return {"host_keys": sorted(f"{kind} {key}" for kind, key in found.items())}
-            keys = found
-            self.client.clock.sleep(min(BETWEEN_HOST_KEYS_SECONDS, self.client.deadline.left()))
-
-    def _host_keys(self, current: Json) -> dict[str, str]:
-        """Return the keys that the VM has published so far, by their type. Wait for the first key.
-
-        Prefer the guest attributes: cloud-init may print keys that the guest agent replaces later.
-        """
-        for source, seconds in (
-            (self._from_guest_attributes, GUEST_AGENT_SECONDS),
-            (self._from_either, HOST_KEYS_SECONDS - GUEST_AGENT_SECONDS),
-        ):
-            try:
-                return self.retry(
-                    source, lambda error: error.code == 404 and current.get("status") == "RUNNING", seconds
-                )
-            except GoogleError as error:
-                if error.code != 404 and GUEST_ATTRIBUTES_POLICY not in error.message:
-                    raise
-        raise RefusedError(self._without_host_keys(current))
-
-    def _from_guest_attributes(self) -> dict[str, str]:
-        path, query = f"{self.self_path}/getGuestAttributes", {"queryPath": "hostkeys/"}
-        items = (self.client.get("compute", path, query).get("queryValue") or {}).get("items") or ()
-        return {item["key"]: item["value"].strip() for item in items}
-
-    def _from_either(self) -> dict[str, str]:
-        try:
-            return self._from_guest_attributes()
-        except GoogleError:
-            found = printed_host_keys(self.client.get("compute", f"{self.self_path}/serialPort").get("contents", ""))
-            if not found:
-                raise
-            return found
-
-    def _without_host_keys(self, current: Json) -> str:
-        return (
-            f"{self.title} (status {current.get('status')}) has published no SSH host keys, neither as guest "
-            "attributes nor on its serial console. It must run, have had the metadata enable-guest-attributes=TRUE "
-            "when it was created, and have Google's guest agent. The organisation policy "
-            "compute.disableGuestAttributesAccess must not be enforced. The guest agent uploads the keys on the first "
-            "boot and never repeats an upload that failed. A reboot does not help: correct the cause, delete the VM "
-            "and run again. The cause is on the serial console: `gcloud compute instances get-serial-port-output "
-            f"{self.params['name']} --zone={self.params['zone']} --project={self.params['project']}`."
-        )
-
-
-def printed_host_keys(console: str) -> dict[str, str]:
-    """Return the host keys, by their type, from the last complete block of cloud-init on the serial console."""
-    blocks = re.findall(r"-----BEGIN SSH HOST KEY KEYS-----(.*?)-----END SSH HOST KEY KEYS-----", console, re.DOTALL)
-    found = re.findall(r"((?:ssh|ecdsa)-[a-z0-9-]+) (AAAA[A-Za-z0-9+/=]+)", blocks[-1]) if blocks else []
-    return dict(found)
-
-
-def _foreign(named: Collection[str]) -> frozenset[str]:
-    """Return the metadata keys to keep. The guest agent obeys sshKeys and ssh-keys, so naming one claims both."""
-    return TOOLS_METADATA - LOGIN_METADATA if LOGIN_METADATA & set(named) else TOOLS_METADATA
-
-
-def _first(items: list[Json] | None) -> Json:
-    return items[0] if items else {}
-
-
-def _boot_disk(current: Json) -> Json:
-    disks: list[Json] = current.get("disks") or []
-    return next((disk for disk in disks if disk.get("boot")), {})
-
-
-def _items(metadata: Map) -> list[Json]:
-    return [{"key": key, "value": value} for key, value in sorted(metadata.items())]
-
-
-def _access_config(nat_ip: str) -> Json:
-    return {"type": "ONE_TO_ONE_NAT", "name": NAT_NAME, "natIP": nat_ip}
+        return {"host_keys": HostKeys(self).wait(current)} if self.params["wait_for_host_keys"] else {}
 
 
 def main() -> None:

@@ -230,35 +230,22 @@ pending:
   sample: false
 """
 
-import re
-from collections.abc import Mapping, Sequence
-from typing import Any
-
 from ..module_utils import _formats
-from ..module_utils._client import GoogleError, Json
+from ..module_utils._client import Json
 from ..module_utils._errors import RefusedError
-from ..module_utils._fields import Field, get_at, make_link, put_at, to_api
+from ..module_utils._fields import Field, get_at
 from ..module_utils._module import run
 from ..module_utils._options import wait
-from ..module_utils._resource import Resource
-from ..module_utils._sql import BROKEN, OfInstance, is_stopped, removal, timeout, why_failed
+from ..module_utils._sql import BROKEN, timeout
+from ..module_utils._sql_failures import SqlFailures
+from ..module_utils._sql_settings import SqlSettings
+from ..module_utils._sql_updates import ACTIVATION, SqlUpdates
 
-ACTIVATION = "settings.activation_policy"
 _BACKUP = "settings.backup_configuration."
 _IP = "settings.ip_configuration."
-RESERVED = (
-    "There is no instance of this name: Google may reserve the name, as after a deletion. "
-    "Choose another name (role infrastructure: deployment_name), or run again later."
-)
-CREATE_CONFLICT_SECONDS = 600.0  # maximum wait of a creation for the deletion of an instance with the same name
-DEFAULTS = {
-    "settings.connector_enforcement": "NOT_REQUIRED",
-    "settings.storage_auto_resize_limit": "0",
-    _BACKUP + "point_in_time_recovery_enabled": False,
-}
 
 
-class SqlInstance(OfInstance, Resource):
+class SqlInstance(SqlSettings, SqlUpdates, SqlFailures):
     """Manage sql.instances. Each setting is a field, so that diffs and refusals name the setting."""
 
     api = "sql"
@@ -379,158 +366,25 @@ class SqlInstance(OfInstance, Resource):
         "settings.insights_config.query_insights_enabled": Field(),
     }
 
-    def desired(self) -> dict[str, Any]:
-        """Return the desired values by the fields' dotted option names."""
-        values: dict[str, Any] = {}
-        for option, field in self.fields.items():
-            value = get_at(self.params, option)
-            if value is None:
-                continue
-            if field.convert:
-                value = getattr(self, field.convert)(value)
-            elif field.link:
-                value = make_link(value, field.link, self.params)
-            else:
-                value = to_api(value, _spec(self.options, option))
-            values[option] = value
-        return values
-
-    def flags(self, value: Mapping[str, Any]) -> list[Json]:
-        """Return a map of flags as the API's list."""
-        return [{"name": name, "value": _flag(value[name])} for name in sorted(value)]
-
-    stopped = False
-    conflict_since = 0.0
-
-    def read(self) -> Json | None:
-        """Read the instance and record whether it is stopped; its state is RUNNABLE in both cases."""
-        current = super().read()
-        self.stopped = current is not None and is_stopped(current)
-        return current
-
-    def found(self) -> Json:
-        """Return whether the instance is stopped."""
-        return {"stopped": self.stopped}
-
-    def explain(self, error: GoogleError) -> str:
-        """Explain the error if the instance does not run, its creation failed, or its name may be reserved."""
-        operations_own = error.code == 0 and error.reason not in {"connection", "tls", "deadlineExceeded"}
-        if error.code != 409 and not operations_own:
-            return super().explain(error)
-        try:
-            current = self.find_instance()
-        except GoogleError:
-            return ""
-        if current is None:
-            return RESERVED if error.code == 409 else ""
-        if operations_own and current.get("state") in self.broken:
-            return removal(self.params["project"], self.params["name"])
-        return super().explain(error)
-
-    def is_temporary_without_instance(self) -> bool:
-        """Return whether a creation still waits for the deletion of an instance with the same name."""
-        now = self.client.clock.now()
-        self.conflict_since = self.conflict_since or now
-        return now < self.conflict_since + CREATE_CONFLICT_SECONDS
-
-    def why_broken(self, current: Json) -> str:
-        """Quote the newest failed operation, because the instance document has no reason."""
-        try:
-            told = why_failed(self.operations(), self.params["project"], self.params["name"])
-        except GoogleError:
-            told = ""
-        return told or super().why_broken(current)
-
-    def current_value(self, option: str, current: Json) -> Any:
-        """Return the current value. Accept automatic growth of the disk, and use defaults for omitted values."""
-        has = super().current_value(option, current)
-        if has is None and option in DEFAULTS:
-            return DEFAULTS[option]
-        if option == "settings.data_disk_size_gb" and current.get("settings", {}).get("storageAutoResize"):
-            desired = get_at(self.params, option)
-            if desired is not None and has is not None and int(has) > desired:
-                return str(desired)
-        return has
-
     def check(self, current: Json) -> None:
         """Refuse changes that Cloud SQL cannot make, and a deletion of protected data."""
         settings = current.get("settings", {})
         if self.params["state"] == "absent":
             if settings.get("deletionProtectionEnabled") and not self.params["delete_protected"]:
                 raise RefusedError(
-                    f"{self.title} is protected from deletion. Everything in it is lost when it is deleted; "
-                    "where that is meant, set delete_protected: true."
+                    f"{self.title} has deletion protection. A deletion destroys all its data. To delete it, set "
+                    "delete_protected to true."
                 )
             return
-        version, asked = current.get("databaseVersion", ""), self.params["database_version"]
-        if asked and not _can_become(version, asked):
-            raise RefusedError(
-                f"{self.title} is {version} and cannot become {asked}. Set database_version back to {version}, or "
-                "make another instance and move the data."
-            )
-        size = get_at(self.params, "settings.data_disk_size_gb")
-        has = self.current_value("settings.data_disk_size_gb", current)
-        if size is not None and has is not None and size < int(has):
-            raise RefusedError(
-                f"{self.title} has a disk of {has} GB, which cannot shrink to {size} GB. "
-                f"Set data_disk_size_gb to {has}."
-            )
+        self.check_version(current)
+        self.check_disk(current)
 
     def check_create(self) -> None:
         """Require the options that a creation needs; an update does not need them."""
         needed = ("region", "database_version", "settings.tier")
         missing = [option for option in needed if get_at(self.params, option) is None]
         if missing:
-            raise RefusedError(f"{self.title} is not there, and {' and '.join(missing)} must be set to create it.")
-
-    def update(self, values: Mapping[str, Any], current: Json, via: str) -> None:
-        """Start a stopped instance before other changes, because it refuses most of them."""
-        if values.get(ACTIVATION) == "ALWAYS" and is_stopped(current):
-            waits, self.wait = self.wait, True  # a stopped instance does not list its content
-            self.patch({"settings": {"activationPolicy": "ALWAYS"}}, current, ())
-            self.wait = waits
-            values = {option: value for option, value in values.items() if option != ACTIVATION}
-            latest = self.settle(self.read())
-            if not values or latest is None:
-                return
-            current = latest
-        super().update(values, current, via)
-
-    def patch(self, body: Json, current: Json, paths: Sequence[str]) -> None:
-        """Send the settings with the version on which the change is based."""
-        if "settings" in body:
-            put_at(body, "settings.settingsVersion", current["settings"]["settingsVersion"])
-        self.call("PATCH", self.self_path, body)
-
-    def upgrade(self, body: Json, current: Json) -> None:
-        """Upgrade the major version, which is a separate change."""
-        self.call("PATCH", self.self_path, body)
-
-    def delete(self, current: Json) -> None:
-        """Remove the protection with a separate update, then delete; ``check`` has verified ``delete_protected``."""
-        if current.get("settings", {}).get("deletionProtectionEnabled"):
-            waits, self.wait = self.wait, True
-            self.patch({"settings": {"deletionProtectionEnabled": False}}, current, ())
-            self.wait = waits
-        super().delete(current)
-
-
-def _spec(options: Mapping[str, Any], path: str) -> Mapping[str, Any]:
-    first, *rest = path.split(".", 1)
-    spec: Mapping[str, Any] = options[first]
-    return _spec(spec["options"], rest[0]) if rest else spec
-
-
-def _flag(value: Any) -> str:
-    return ("on" if value else "off") if isinstance(value, bool) else str(value)
-
-
-def _can_become(version: str, asked: str) -> bool:
-    """Return whether Cloud SQL can upgrade in place from one version to the other."""
-    engine, *has = version.split("_")
-    other, *wants = asked.split("_")
-    numbers = [[int(part) for part in parts if re.fullmatch(r"\d+", part)] for parts in (has, wants)]
-    return engine == other and numbers[1] >= numbers[0][: len(numbers[1])]
+            raise RefusedError(f"{self.title} does not exist. To create it, set {' and '.join(missing)}.")
 
 
 def main() -> None:

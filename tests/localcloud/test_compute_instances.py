@@ -9,7 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from ansible_collections.mlops.mlflow_gcp.plugins.modules.gcp_instance import printed_host_keys
+from ansible_collections.mlops.mlflow_gcp.plugins.module_utils._host_keys import printed_host_keys
 
 from localcloud.engine.base import EngineError, MachineSpec
 from localcloud.engine.fake import FakeMachines

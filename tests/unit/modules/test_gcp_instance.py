@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from ansible_collections.mlops.mlflow_gcp.plugins.module_utils import _host_keys
 from ansible_collections.mlops.mlflow_gcp.plugins.modules import gcp_instance
 
 from tests.unit.harness import Cloud, FakeClock, Play
@@ -528,7 +529,7 @@ ssh-ed25519 AAAAcut"""
 
 def refuses(cloud: Cloud) -> None:
     """Expect a request for the host keys that the organisation policy refuses."""
-    message = f"Constraint {gcp_instance.GUEST_ATTRIBUTES_POLICY} violated for project my-project."
+    message = f"Constraint {_host_keys.GUEST_ATTRIBUTES_POLICY} violated for project my-project."
     query = {"queryPath": "hostkeys/"}
     cloud.fails("GET", "compute", KEYS, 412, "conditionNotMet", message, query=query)
 
@@ -536,7 +537,7 @@ def refuses(cloud: Cloud) -> None:
 def test_takes_the_host_keys_of_the_serial_console_where_the_uploads_were_lost(
     cloud: Cloud, play: Play, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(gcp_instance, "GUEST_AGENT_SECONDS", 0.0)
+    monkeypatch.setattr(_host_keys, "GUEST_AGENT_SECONDS", 0.0)
     cloud.get("compute", ONE, INSTANCE)
     for contents in ("booting", CONSOLE):
         publishes(cloud)
@@ -611,7 +612,7 @@ def test_deletes_a_protected_one_only_where_that_is_said(cloud: Cloud, play: Pla
     protected = INSTANCE | {"deletionProtection": True}
     cloud.get("compute", ONE, protected)
     result = play(gcp_instance, check=True, fails=True, state="absent", **WHO)
-    assert "Set delete_protected to true" in result["msg"]
+    assert "set delete_protected to true" in result["msg"]
     cloud.get("compute", ONE, protected)
     cloud.mutates("POST", "compute", f"{ONE}/setDeletionProtection", query={"deletionProtection": "false"})
     cloud.mutates("DELETE", "compute", ONE)

@@ -6,6 +6,7 @@ import copy
 from typing import Any
 
 import pytest
+from ansible_collections.mlops.mlflow_gcp.plugins.module_utils import _sql_failures
 from ansible_collections.mlops.mlflow_gcp.plugins.modules import gcp_sql_instance
 
 from tests.unit.harness import PROJECT, Cloud, FakeClock, Play
@@ -231,7 +232,7 @@ def test_says_that_a_name_may_be_reserved(
     cloud: Cloud, play: Play, clock: FakeClock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Google reserves the name of a deleted instance and answers invalidState. Waiting does not free the name."""
-    monkeypatch.setattr(gcp_sql_instance, "CREATE_CONFLICT_SECONDS", 0.5)
+    monkeypatch.setattr(_sql_failures, "CREATE_CONFLICT_SECONDS", 0.5)
     words = "The instance or operation is not in an appropriate state to handle the request."
     cloud.get("sql", ONE, None)
     for _attempt in range(2):
@@ -414,7 +415,7 @@ def test_upgrades_by_a_change_of_its_own(cloud: Cloud, play: Play) -> None:
 def test_refuses_to_go_back(cloud: Cloud, play: Play, version: str) -> None:
     cloud.get("sql", ONE, INSTANCE)
     result = play(gcp_sql_instance, fails=True, check=True, name="db", database_version=version)
-    assert f"is POSTGRES_16 and cannot become {version}" in result["msg"]
+    assert f"has version POSTGRES_16, which cannot be upgraded to {version}" in result["msg"]
 
 
 def test_refuses_to_shrink_a_disk(cloud: Cloud, play: Play) -> None:
@@ -442,7 +443,7 @@ def test_refuses_to_change_an_immutable_property(cloud: Cloud, play: Play, asked
 def test_does_not_delete_a_protected_instance(cloud: Cloud, play: Play, check: bool) -> None:
     cloud.get("sql", ONE, INSTANCE)
     result = play(gcp_sql_instance, fails=True, check=check, name="db", state="absent")
-    assert "delete_protected: true" in result["msg"]
+    assert "set delete_protected to true" in result["msg"]
 
 
 @pytest.mark.parametrize("wait", [True, False])
