@@ -8,7 +8,7 @@ DOCUMENTATION = r"""
 name: plan
 type: stdout
 short_description: Changes of a run, one JSON object a line
-version_added: 0.2.0
+version_added: 0.1.0
 description:
   - Prints a line for each changed and each failed result, and one at the end, so that a program can read the plan of a
     run in check mode. The role P(mlops.mlflow_gcp.doctor#role) finds drift with this plugin.

@@ -7,7 +7,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 name: deployment_hosts
 short_description: Inventory hosts that are one VM of Google Cloud
-version_added: 0.2.0
+version_added: 0.1.0
 description:
   - Returns the hosts whose variables identify the VM. The name of a host does not matter, because the option
     O(mlops.mlflow_gcp.gcp_instances#inventory:hostnames) may set it.

@@ -7,7 +7,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 name: key_ring
 short_description: Text of a secret that holds an encryption key and the keys before it
-version_added: 0.2.0
+version_added: 0.1.0
 description:
   - The first line is the key in use. The lines after it are earlier keys, newest first. They decrypt the rows of a
     database that was backed up before a rotation.

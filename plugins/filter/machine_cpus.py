@@ -7,7 +7,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 name: machine_cpus
 short_description: vCPUs of a Compute Engine machine type
-version_added: 0.2.0
+version_added: 0.1.0
 description:
   - Reads the number of vCPUs from the name of a predefined, shared-core or custom machine type.
 options:

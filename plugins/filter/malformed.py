@@ -7,7 +7,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 name: malformed
 short_description: Role variables whose values Google would refuse
-version_added: 0.2.0
+version_added: 0.1.0
 description:
   - Google refuses a request with a malformed value. Other resources may exist by then. This filter finds such values in
     role variables before the first change.

@@ -7,7 +7,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 name: max_connections
 short_description: Connections that a Cloud SQL instance allows
-version_added: 0.2.0
+version_added: 0.1.0
 description:
   - Returns the flag C(max_connections) of a Cloud SQL for PostgreSQL instance, or its default, which follows from the
     memory of the tier.

@@ -7,7 +7,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 name: resembling
 short_description: Variables whose prefix resembles the name of a role
-version_added: 0.2.0
+version_added: 0.1.0
 description:
   - Role variables begin with the name of the role and an underscore. No role reads a variable with a mistyped prefix.
     This filter finds such names, and the role P(mlops.mlflow_gcp.settings#role) refuses them.

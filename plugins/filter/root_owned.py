@@ -7,7 +7,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 name: root_owned
 short_description: Files and directories that only root can change and all users can read
-version_added: 0.2.0
+version_added: 0.1.0
 description:
   - Selects from the result of M(ansible.builtin.find) the files and directories with the owner and the mode that the
     roles set. With one find a role can skip the tasks for files that are installed already.

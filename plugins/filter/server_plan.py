@@ -7,7 +7,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 name: server_plan
 short_description: Workers, threads and database connections of the MLflow server
-version_added: 0.2.0
+version_added: 0.1.0
 description:
   - Computes the number of workers and connections of the MLflow server from the CPUs of its VM and from the connections
     that its database allows. Reports whether the database allows enough connections.

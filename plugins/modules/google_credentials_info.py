@@ -7,7 +7,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: google_credentials_info
 short_description: Return the kind of Google credentials that a process would use
-version_added: 0.2.0
+version_added: 0.1.0
 description:
   - Finds the credentials that Google's libraries would use on a host with a given environment, like Application Default
     Credentials, and returns their kind. Returns no secrets and sends no requests.

@@ -7,7 +7,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: mlflow_demo
 short_description: Run MLflow's own demo against a deployment
-version_added: 0.2.0
+version_added: 0.1.0
 description:
   - Runs C(mlflow demo) against a deployment. Checks that the demo's traces, runs and prompts exist, and deletes them.
   - MLflow only hides deleted items. C(mlflow gc) removes them.

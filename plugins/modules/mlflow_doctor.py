@@ -7,7 +7,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: mlflow_doctor
 short_description: Check an MLflow deployment
-version_added: 0.2.0
+version_added: 0.1.0
 description:
   - Checks a deployment from the point of view of its clients, through Google's APIs, and with facts from its VM.
   - Returns a result for each check, with its state, a value and a remedy. A check that cannot run also has a result.
