@@ -19,8 +19,8 @@ _PERMISSION = r"(?:'|\bpermission:? |\bhave )([a-z]+\.\w+\.\w+)(?:'|\b)"
 # Remedy for each constraint of an organisation policy.
 _POLICIES = {
     "gcp.resourceLocations": (
-        "An organisation policy allows resources in certain locations only. Set the location of this resource to one "
-        "that the policy allows; for secrets of the role infrastructure: infrastructure_secret_locations."
+        "An organisation policy allows resources in certain locations only. Set the location of this resource to an "
+        "allowed location; for secrets of the role infrastructure: infrastructure_secret_locations."
     ),
     "gcp.restrictServiceUsage": "An organisation policy forbids this API. Add it to the policy's allowed values.",
     "compute.trustedImageProjects": (
@@ -28,15 +28,15 @@ _POLICIES = {
         "of an allowed project (in the role infrastructure: infrastructure_image_project)."
     ),
     "compute.vmExternalIpAccess": (
-        "An organisation policy forbids external addresses, and the server is reached at one. Add this instance to the "
-        "policy's allowed values."
+        "An organisation policy forbids external addresses, which clients need to reach the server. Add this instance "
+        "to the policy's allowed values."
     ),
     "compute.requireOsLogin": (
         "An organisation policy requires OS Login. Ansible connects with an SSH key in the metadata of the VM, which "
         "OS Login ignores."
     ),
     "compute.disableGuestAttributesAccess": (
-        "An organisation policy forbids guest attributes, which the SSH host keys of the VM are read from."
+        "An organisation policy forbids guest attributes, from which Ansible reads the SSH host keys of the VM."
     ),
     "iam.disableServiceAccountKeyCreation": (
         "An organisation policy forbids keys of service accounts. Use the identity of a VM, workload identity "
@@ -57,28 +57,31 @@ def login(auth: AuthOptions, environ: Mapping[str, str] | None = None) -> str:
     environ = os.environ if environ is None else environ
     key = environ.get("GOOGLE_APPLICATION_CREDENTIALS", "")
     if auth.auth_kind == "access_token":
-        said = (
-            "They came from auth_kind access_token. Set access_token, or export CLOUDSDK_AUTH_ACCESS_TOKEN, to what "
-            "`gcloud auth print-access-token` prints; a token lives for one hour."
+        source = (
+            "The credentials are from auth_kind access_token. Set access_token, or export CLOUDSDK_AUTH_ACCESS_TOKEN, "
+            "to the output of `gcloud auth print-access-token`; a token is valid for one hour."
         )
     elif auth.auth_kind == "service_account_file":
         file = auth.service_account_file or ""
-        said = (
-            f"They came from service_account_file '{file}'{_account(file)}. "
-            "Set it, or export GCP_SERVICE_ACCOUNT_FILE, to the file of a key that is valid."
+        source = (
+            f"The credentials are from service_account_file '{file}'{_account(file)}. "
+            "Set the option, or export GCP_SERVICE_ACCOUNT_FILE, to the file of a valid key."
         )
     elif key:  # the variable takes precedence over a login with gcloud
-        said = (
-            f"They came from GOOGLE_APPLICATION_CREDENTIALS '{key}'{_account(key)}. Export the file of a key that is "
-            "valid, or unset it and log in with `gcloud auth application-default login`."
+        source = (
+            f"The credentials are from GOOGLE_APPLICATION_CREDENTIALS '{key}'{_account(key)}. Export the file of a "
+            "valid key, or unset the variable and log in with `gcloud auth application-default login`."
         )
     else:
-        said = (
-            "They came from the login of gcloud or from this machine, since neither GOOGLE_APPLICATION_CREDENTIALS nor "
-            "auth_kind (GCP_AUTH_KIND) is set. Log in with `gcloud auth application-default login`."
+        source = (
+            "The credentials are from the login of gcloud or from the control node, because neither "
+            "GOOGLE_APPLICATION_CREDENTIALS nor auth_kind (GCP_AUTH_KIND) is set. Log in with `gcloud auth "
+            "application-default login`."
         )
     target = auth.impersonate_service_account
-    return f"{said} The account must be allowed to act as {target} (impersonate_service_account)." if target else said
+    return (
+        f"{source} The account must be allowed to act as {target} (impersonate_service_account)." if target else source
+    )
 
 
 def _account(path: str) -> str:
@@ -110,28 +113,31 @@ def advice(error: GoogleError, project: str, auth: AuthOptions | None = None) ->
         exempt = f"An administrator of the organisation can exempt project {project}; {_POLICY_DOCS}."
         return f"{helps} {exempt}"
     if reason == "CONCURRENT_OPERATIONS_QUOTA_EXCEEDED":
-        return "Too many operations run in this project at the same time: run again when some have ended."
+        return "Too many operations run in this project at the same time: run again later."
     if "quota" in reason.lower() or "quota" in text.lower():
-        return f"Free some of it or ask for more: https://console.cloud.google.com/iam-admin/quotas?project={project}"
+        return f"Release unused resources or request more quota: https://console.cloud.google.com/iam-admin/quotas?project={project}"
     if code == 403:
         return _permission(error, project)
     if reason == "deadlineExceeded":
-        return "It goes on at Google: run again to pick it up, or raise the timeout option."
+        return "The operation continues at Google. Run again to wait for it, or increase the option timeout."
     if reason.startswith("ZONE_RESOURCE_POOL_EXHAUSTED"):
-        return "The zone has no such machine to spare now: run again later, or choose another zone or machine type."
+        return (
+            "The zone has no capacity for this machine type now. Run again later, or choose another zone or machine "
+            "type."
+        )
     if reason == "tls":
-        return "Check the certificate authorities this host trusts (REQUESTS_CA_BUNDLE) and any proxy in between."
+        return "Check the trusted certificate authorities of the control node (REQUESTS_CA_BUNDLE) and any proxy."
     if reason == "connection":
         return (
             f"Check the network, HTTPS_PROXY and, where it is set, CLOUDSDK_API_ENDPOINT_OVERRIDES_{error.api.upper()}"
             f"{f' ({error.url})' if error.url else ''}."
         )
     if error.operation_in_progress or code == 412 or (code == 409 and reason.lower() in {"aborted", "conflict"}):
-        return "Something else is changing it at the same time: run again when that is done."
+        return "Another client is changing the resource at the same time. Run again later."
     if code == 404:
-        return f"Check that project {project} and everything this refers to exist, and are spelled right."
+        return f"Check that project {project} and all resources that the task names exist, and check their spelling."
     if code == 429 or (code >= 500 and code != 501):
-        return "The service is busy or out of order (https://status.cloud.google.com): run again later."
+        return "The service is overloaded or has a fault (https://status.cloud.google.com). Run again later."
     return ""
 
 
@@ -146,7 +152,7 @@ def _counted_for(error: GoogleError) -> str:
 
 def _use(project: str) -> str:
     return (
-        f"The requests of this account may not count for project {project}. Grant it the role: `gcloud projects "
+        f"This account may not use project {project} as quota project. Grant the role to the account: `gcloud projects "
         f"add-iam-policy-binding {project} --member=… --role=roles/serviceusage.serviceUsageConsumer`."
     )
 
@@ -185,7 +191,7 @@ def _permission(error: GoogleError, project: str) -> str:
         f"The account lacks {permission_text}. Grant it a role that has it: "
         f"`gcloud projects add-iam-policy-binding {project} --member=… --role=…`"
         f"{f' (https://cloud.google.com/iam/docs/permissions-reference?q={permission})' if permission else ''}. "
-        "Rights given a moment ago take up to two minutes."
+        "A new role takes effect within two minutes."
     )
 
 

@@ -78,7 +78,7 @@ def _source(options: AuthOptions) -> Any:
             raise ValueError("auth_kind=access_token needs access_token")
         token = options.access_token.strip()
         if not re.fullmatch(r"[!-~]+", token):  # requests would refuse it later with a message that quotes the token
-            raise ValueError("access_token holds characters that no token has, such as spaces")
+            raise ValueError("access_token contains characters that a token cannot have, such as spaces")
         return google.oauth2.credentials.Credentials(token=token)  # type: ignore[no-untyped-call]
     if options.auth_kind == "service_account_file":
         if not options.service_account_file:

@@ -77,7 +77,7 @@ class Convergence:
                 raise
             # Plan for an empty project: check mode did not run the earlier task that enables the API.
             # Use the same message for every resource, because Ansible shows identical warnings once.
-            self.warn(f"The API {error.api} is not enabled in this project yet: what it manages is planned as absent.")
+            self.warn(f"The API {error.api} is not enabled in this project. Its resources are planned as absent.")
             current = None
         if current is not None:
             self.resource.check(current)
@@ -130,7 +130,7 @@ class Convergence:
     def _rested(self, current: Json) -> Json:
         settled = self.resource.settle(current)
         if settled is None:
-            raise RefusedError(f"{self.resource.title} was created, and is gone again: somebody else deletes it.")
+            raise RefusedError(f"Another client deleted {self.resource.title} after its creation. Run again.")
         self._refuse_broken(settled)
         return settled
 
@@ -143,7 +143,7 @@ class Convergence:
             seconds=VISIBLE_WITHIN,
         )
         if current is None:
-            raise RefusedError(f"{self.resource.title} was created, but cannot be read. Run again in a minute.")
+            raise RefusedError(f"Cannot read {self.resource.title} after its creation. Run again in a minute.")
         return current
 
     def _update(self, current: Json, values: Mapping[str, Any]) -> Result:
@@ -168,7 +168,7 @@ class Convergence:
             latest = resource.read()
             latest = resource.settle(latest) if resource.wait else latest
             if latest is None:
-                raise RefusedError(f"{resource.title} was deleted by somebody else while it was updated. Run again.")
+                raise RefusedError(f"Another client deleted {resource.title} during the update. Run again.")
             current = latest
         if touched:
             self._refuse_broken(current)
@@ -199,14 +199,12 @@ class Convergence:
             return
         lines = []
         for option in fixed:
-            has = self.resource.current_value(option, current)
-            hidden = self.resource.hides(option)
-            lines.append(
-                f"{option} (it is {HIDDEN if hidden else has!r}, {HIDDEN if hidden else different[option]!r} was asked)"
-            )
+            values = (self.resource.current_value(option, current), different[option])
+            old, new = (HIDDEN, HIDDEN) if self.resource.hides(option) else (repr(value) for value in values)
+            lines.append(f"{option} (current: {old}; desired: {new})")
         raise RefusedError(
-            f"{self.resource.title} cannot change {' and '.join(lines)} after its creation. Set it back to "
-            f"what it is, or delete the {self.resource.kind} first (state: absent; what it holds is lost)."
+            f"{self.resource.title} cannot change {' and '.join(lines)} after its creation. Restore the current value, "
+            f"or delete the {self.resource.kind} first (state: absent), which destroys its data."
         )
 
     def _refuse_broken(self, current: Json) -> None:

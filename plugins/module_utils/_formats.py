@@ -94,7 +94,7 @@ def different(check: Check) -> Check:
         if wrong := check(value):
             return wrong
         repeated = next((item for number, item in enumerate(value) if item in value[:number]), None)
-        return "" if repeated is None else f"{quoted(repeated)} stands there twice"
+        return "" if repeated is None else f"{quoted(repeated)} is repeated"
 
     return check_all
 
@@ -106,7 +106,7 @@ def mapping(key: Check, item: Check, most: int | None = None) -> Check:
         if not isinstance(value, Mapping):
             return "it must be a mapping of keys to values"
         if most is not None and len(value) > most:
-            return f"it has {len(value)} keys, and Google takes at most {most}"
+            return f"it has {len(value)} keys, and Google accepts at most {most}"
         wrong = [f"key {quoted(name)}: {said}" for name in value if (said := key(name))]
         wrong += [
             f"value {quoted(one)} of key {quoted(name)}: {said}" for name, one in value.items() if (said := item(one))
@@ -128,7 +128,7 @@ def quoted(value: Any) -> str:
 def cidr(value: Any, *, shortest: int = 0, longest: int = 32, version: int | None = 4) -> str:
     """Check a range of addresses in CIDR form whose host bits are zero."""
     kind = "IPv4 range" if version == 4 else "range"
-    rule = f"it is no {kind} in CIDR form with its host bits zero, such as 10.128.0.0/20 or 203.0.113.7/32"
+    rule = f"it is not a {kind} in CIDR form with its host bits zero, such as 10.128.0.0/20 or 203.0.113.7/32"
     if not isinstance(value, str) or not re.fullmatch(r"[0-9a-fA-F:.]+/[0-9]{1,3}", value):
         return rule
     try:
@@ -159,7 +159,7 @@ def any_range(value: Any) -> str:
     try:
         ipaddress.ip_network(value if isinstance(value, str) else "")
     except ValueError:
-        return "it is no range of addresses in CIDR form, such as 10.128.0.0/20"
+        return "it is not a range of addresses in CIDR form, such as 10.128.0.0/20"
     return ""
 
 
@@ -170,7 +170,7 @@ def bucket(value: Any) -> str:
         return _unusable(value)
     rule = (
         "a bucket name has 3 to 63 lower-case letters, digits, hyphens, underscores and dots, begins and ends with a "
-        "letter or digit, and holds neither an IP address nor 'google' nor 'goog' at its beginning"
+        "letter or digit, is not an IP address, does not contain 'google' and does not begin with 'goog'"
     )
     parts = text.split(".")
     good = re.fullmatch(r"[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]", text) and all(0 < len(part) <= 63 for part in parts)
@@ -197,9 +197,7 @@ def _label(value: Any, *, key: bool) -> str:
     if not good or len(text) > 63 or len(text.encode()) > _LABEL_BYTES:
         begin = "begins with a lower-case letter and " if key else ""
         return f"{what} {begin}has {1 if key else 0} to 63 lower-case letters, digits, hyphens and underscores"
-    return (
-        f"{what} must not begin with 'goog', which Google keeps for itself" if key and text.startswith("goog") else ""
-    )
+    return f"{what} must not begin with 'goog', which Google reserves" if key and text.startswith("goog") else ""
 
 
 def label_key(value: Any) -> str:
@@ -221,7 +219,7 @@ def member(value: Any) -> str:
         r"|(deleted:)?principal(Set)?://\S+",
         value,
     )
-    return "" if good else "it is no member, such as serviceAccount:NAME@PROJECT.iam.gserviceaccount.com"
+    return "" if good else "it is not a principal, such as serviceAccount:NAME@PROJECT.iam.gserviceaccount.com"
 
 
 def _flag_value(value: Any) -> str:
@@ -235,7 +233,7 @@ def public_key(value: Any) -> str:
     """Check one line of an authorized_keys file without options."""
     kinds = r"(ssh-ed25519|ssh-rsa|ecdsa-sha2-nistp(256|384|521)|sk-(ssh-ed25519|ecdsa-sha2-nistp256)@openssh\.com)"
     good = isinstance(value, str) and re.fullmatch(rf"{kinds} [A-Za-z0-9+/]{{20,}}={{0,3}}( [^\x00-\x1f\x7f]*)?", value)
-    return "" if good else "it is no public SSH key in one line, such as 'ssh-ed25519 AAAA… name'"
+    return "" if good else "it is not a public SSH key in one line, such as 'ssh-ed25519 AAAA… name'"
 
 
 def wrong_options(params: Mapping[str, Any], formats: Mapping[str, Callable[[Any], str]]) -> list[str]:
@@ -246,7 +244,7 @@ def wrong_options(params: Mapping[str, Any], formats: Mapping[str, Callable[[Any
         said = check(value) if value is not None else ""
         if said:
             simple = not isinstance(value, (list, dict))
-            found.append(f"{option} is {quoted(value)}: {said}." if simple else f"{option} holds {said}.")
+            found.append(f"{option} is {quoted(value)}: {said}." if simple else f"{option}: {said}.")
     return found
 
 
@@ -260,11 +258,11 @@ project = pattern(
     r"([a-z0-9.-]+:)?[a-z][a-z0-9-]{4,28}[a-z0-9]",
     "a project ID has 6 to 30 lower-case letters, digits and hyphens and begins with a letter",
 )
-project_or_number = pattern(PROJECT, "it is no project ID")
-region = pattern(r"[a-z]+-[a-z]+[0-9]+", "it is no region, such as europe-west1")
-zone = pattern(r"[a-z]+-[a-z]+[0-9]+-[a-z]", "it is no zone, such as europe-west1-b")
+project_or_number = pattern(PROJECT, "it is not a project ID")
+region = pattern(r"[a-z]+-[a-z]+[0-9]+", "it is not a region, such as europe-west1")
+zone = pattern(r"[a-z]+-[a-z]+[0-9]+-[a-z]", "it is not a zone, such as europe-west1-b")
 location = pattern(
-    r"[A-Za-z]{2,}[0-9]*(-[A-Za-z]+[0-9]+)?", "it is no location of Cloud Storage, such as europe-west1, EU or EUR4"
+    r"[A-Za-z]{2,}[0-9]*(-[A-Za-z]+[0-9]+)?", "it is not a location of Cloud Storage, such as europe-west1, EU or EUR4"
 )
 labels = mapping(label_key, label_value, MAX_LABELS)
 metadata = mapping(
@@ -278,21 +276,21 @@ account_id = pattern(
     "a service account ID has 6 to 30 lower-case letters, digits and hyphens and begins with a letter",
 )
 role = pattern(
-    r"(roles/[\w.]+|(projects|organizations)/[^/\s]+/roles/[\w.]+)", "it is no role, such as roles/logging.logWriter"
+    r"(roles/[\w.]+|(projects|organizations)/[^/\s]+/roles/[\w.]+)", "it is not a role, such as roles/logging.logWriter"
 )
-service = pattern(r"[a-z0-9-]+(\.[a-z0-9-]+)+", "it is no API, such as compute.googleapis.com")
+service = pattern(r"[a-z0-9-]+(\.[a-z0-9-]+)+", "it is not an API, such as compute.googleapis.com")
 sql_instance = pattern(
     r"[a-z](?:[-a-z0-9]{0,95}[a-z0-9])?",
     "an instance's name begins with a lower-case letter and has at most 97 lower-case letters, digits and hyphens",
 )
 sql_name = pattern(r"[^\x00-\x1f\x7f/]{1,63}", "it has 1 to 63 characters and no line break")
-sql_version = pattern(r"[A-Z][A-Z0-9_]{1,63}", "it is no version of a database, such as POSTGRES_17")
-database_version = pattern(r"POSTGRES_[0-9]+(_[0-9]+)?", "it is no version of PostgreSQL, such as POSTGRES_17")
-tier = pattern(r"db-[a-z0-9]+(-[a-zA-Z0-9]+)*", "it is no machine type of Cloud SQL, such as db-custom-1-3840")
+sql_version = pattern(r"[A-Z][A-Z0-9_]{1,63}", "it is not a version of a database, such as POSTGRES_17")
+database_version = pattern(r"POSTGRES_[0-9]+(_[0-9]+)?", "it is not a version of PostgreSQL, such as POSTGRES_17")
+tier = pattern(r"db-[a-z0-9]+(-[a-zA-Z0-9]+)*", "it is not a machine type of Cloud SQL, such as db-custom-1-3840")
 database_flags = mapping(
     pattern(r"[a-z][a-z0-9_.]*", "a flag has lower-case letters, digits, underscores and dots"), _flag_value
 )
-time_of_day = pattern(r"([01][0-9]|2[0-3]):[0-5][0-9]", "it is no time HH:MM in UTC, such as '02:00' in quotes")
+time_of_day = pattern(r"([01][0-9]|2[0-3]):[0-5][0-9]", "it is not a time HH:MM in UTC, such as '02:00' in quotes")
 unix_user = pattern(
     r"(?!root\Z)[a-z_][a-z0-9_-]{0,31}",
     "a Unix user name other than root begins with a lower-case letter or an underscore and has at most 32 of these, "

@@ -84,8 +84,8 @@ class InstanceDocument(Resource):
         has = boot_disk(current)
         if int(desired.get("diskSizeGb") or 0) and int(has.get("diskSizeGb") or 0) > int(desired["diskSizeGb"]):
             raise RefusedError(
-                f"{self.title} has a boot disk of {has['diskSizeGb']} GB, and disks do not shrink; "
-                f"{desired['diskSizeGb']} GB were asked."
+                f"{self.title} has a boot disk of {has['diskSizeGb']} GB, which cannot shrink to "
+                f"{desired['diskSizeGb']} GB. Increase boot_disk.disk_size_gb."
             )
         if "diskType" in desired and has.get("source"):
             # The instance document does not contain the disk type.
@@ -93,8 +93,8 @@ class InstanceDocument(Resource):
             if not same(desired["diskType"], disk_type):
                 raise RefusedError(
                     f"{self.title} has a boot disk of type {disk_type.rpartition('/')[2]}, which cannot be "
-                    f"changed to {desired['diskType'].rpartition('/')[2]}. Set it back, or delete the instance first "
-                    "(state: absent; what is on the disk is lost)."
+                    f"changed to {desired['diskType'].rpartition('/')[2]}. Restore boot_disk.disk_type, or delete "
+                    "the instance first (state: absent), which destroys the data on the disk."
                 )
 
     def check_interface(self, desired: Json, current: Json) -> None:
@@ -103,8 +103,9 @@ class InstanceDocument(Resource):
         for key, option in (("network", "network"), ("subnetwork", "subnetwork"), ("networkIP", "network_ip")):
             if key in desired and not same(desired[key], has.get(key)):
                 raise RefusedError(
-                    f"{self.title} cannot change network_interface.{option} (it is {has.get(key)}, {desired[key]} was "
-                    "asked). Set it back, or delete the instance first (state: absent; its boot disk goes with it)."
+                    f"{self.title} cannot change network_interface.{option} (current: {has.get(key)}; desired: "
+                    f"{desired[key]}). Restore the current value, or delete the instance first (state: absent), which "
+                    "deletes its boot disk."
                 )
 
 

@@ -67,7 +67,7 @@ class Reader:
         except (OSError, EOFError, ValueError, zlib.error) as error:
             raise ManifestError(f"it cannot be read: {error}") from error
         if not isinstance(first, dict) or first.get("format") != FORMAT:
-            raise ManifestError(f"its first line does not say {FORMAT}")
+            raise ManifestError(f"its first line does not have the format {FORMAT}")
         self.header = first
         return self
 
@@ -87,11 +87,13 @@ class Reader:
                     size += int(item["size"])
                     yield item
         except (OSError, EOFError, ValueError, KeyError, TypeError, zlib.error) as error:
-            raise ManifestError(f"it breaks off after {count} objects: {error}") from error
+            raise ManifestError(f"it ends after {count} objects: {error}") from error
         found: dict[str, Any] = {"objects": count, "bytes": size, "sha256": digest.hexdigest()}
         for key, value in found.items():
             if self.header.get(key) != value:
-                raise ManifestError(f"its first line speaks of {key} {self.header.get(key)}, but it has {value}")
+                raise ManifestError(
+                    f"its first line records {key} {self.header.get(key)}, but the other lines have {value}"
+                )
 
     def _at_start(self) -> IO[bytes]:
         self._file.seek(0)

@@ -106,7 +106,7 @@ def upload(
             return dict(answer.json())
         came = int(answer.headers["Range"].rsplit("-", 1)[1]) + 1 if answer.headers.get("Range") else 0
         start, stuck = came, 0 if came > start else stuck + 1
-    raise GoogleError(0, "connection", f"the upload of {resource['name']} gets no further than {start} bytes", api=API)
+    raise GoogleError(0, "connection", f"the upload of {resource['name']} stopped at {start} bytes", api=API)
 
 
 def read(client: Client, bucket: str, name: str, generation: str) -> Iterator[bytes]:
@@ -137,7 +137,7 @@ def read(client: Client, bucket: str, name: str, generation: str) -> Iterator[by
         if offset > begun:
             retry = client.retry()
         if retry.attempts + 1 >= ATTEMPTS or not retry.pause():
-            raise GoogleError(0, "connection", f"the download of {name} breaks off: {cause}", api=API) from cause
+            raise GoogleError(0, "connection", f"the download of {name} was interrupted: {cause}", api=API) from cause
 
 
 class Digest:

@@ -99,7 +99,7 @@ class Resource:
 
     def why_broken(self, current: Json) -> str:
         """Return the cause of a broken state and the remedy, in separate sentences."""
-        return "Look at it in the console, or delete it (state: absent) and run again."
+        return f"Inspect the {self.kind} in the console, or delete it (state: absent) and run again."
 
     def is_temporary(self, error: GoogleError) -> bool:
         """Return whether the error of a mutation is temporary. Then the mutation is repeated until the deadline."""
@@ -195,7 +195,7 @@ class Resource:
             unfinished=lambda found: found is not None and self.is_busy(found),
         )
         if latest is not None and self.is_busy(latest):
-            message = f"it is still {latest.get(self.state_key)} after {self.client.deadline.seconds:.0f} s"
+            message = f"the state is still {latest.get(self.state_key)} after {self.client.deadline.seconds:.0f} s"
             raise GoogleError(0, "deadlineExceeded", message, api=self.api)
         return latest
 

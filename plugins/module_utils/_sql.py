@@ -40,8 +40,8 @@ def why_not_running(instance: Mapping[str, Any], project: str) -> str:
         )
     if state not in {None, "RUNNABLE"}:
         return (
-            f"Cloud SQL instance {name} is in state {state}, not RUNNABLE. MAINTENANCE and PENDING_CREATE pass by "
-            f"themselves: run again later. Otherwise look at it: "
+            f"Cloud SQL instance {name} is in state {state}, not RUNNABLE. MAINTENANCE and PENDING_CREATE are "
+            f"temporary: run again later. Otherwise inspect the instance: "
             f"https://console.cloud.google.com/sql/instances/{name}/overview?project={project}"
         )
     return ""
@@ -73,7 +73,7 @@ class OfInstance:
             instance = self.find_instance()
         except GoogleError:
             return ""
-        busy = "Another operation on the Cloud SQL instance goes on: run again when it is done."
+        busy = "Another operation of the Cloud SQL instance is running. Run again later."
         return why_not_running(instance or {}, str(self.params["project"])) or (busy if error.code == 409 else "")
 
     def is_temporary(self, error: GoogleError) -> bool:
@@ -111,7 +111,7 @@ def why_failed(operations: Iterable[Json], project: str, name: str) -> str:
         return ""
     kind, errors = newest.get("operationType", ""), newest["error"].get("errors") or [{}]
     told = "; ".join(f"{error.get('message', '')} ({error.get('code', '')})" for error in errors)
-    remedy = removal(project, name) if kind == "CREATE" else "It may hold data. Look at it in the console."
+    remedy = removal(project, name) if kind == "CREATE" else "The instance may contain data. Inspect it in the console."
     return f"Its operation {kind} of {newest.get('insertTime', '')} failed: {told} {remedy}"
 
 
@@ -119,7 +119,7 @@ def removal(project: str, name: str) -> str:
     """Return the remedy for an instance whose creation failed."""
     arguments = f"project={project} name={name} state=absent delete_protected=true"
     return (
-        "The instance was not created and holds no data. Remove the cause, delete the instance with "
+        "The instance was not created and contains no data. Remove the cause, delete the instance with "
         f"`ansible localhost -m mlops.mlflow_gcp.gcp_sql_instance -a '{arguments}'`, and run again."
     )
 

@@ -9,7 +9,7 @@ from ._resource import Resource
 from ._sql import OfInstance, removal, why_failed
 
 RESERVED = (
-    "There is no instance of this name: Google may reserve the name, as after a deletion. "
+    "No instance has this name. Google may reserve the name, for example after a deletion. "
     "Choose another name (role infrastructure: infrastructure_name), or run again later."
 )
 CREATE_CONFLICT_SECONDS = 600.0  # maximum wait of a creation for the deletion of an instance with the same name

@@ -289,8 +289,8 @@ class Bucket(Resource):
             if error.code != 403 or error.service_disabled:
                 raise
             raise RefusedError(
-                f"{self.title} is there, but this account may not look at it: {error}. Either it belongs to somebody "
-                "else (bucket names are shared by everybody on Google Cloud: choose another name), or the account "
+                f"{self.title} exists, but this account may not read it: {error}. Either the bucket belongs to another "
+                "project (bucket names are global in Google Cloud: choose another name), or the account "
                 f"lacks the permission storage.buckets.get in project {self.params['project']} (role "
                 "roles/storage.admin has it)."
             ) from error
@@ -312,7 +312,7 @@ class Bucket(Resource):
         if str(current.get("projectNumber")) != self.project_number:
             raise RefusedError(
                 f"{self.title} belongs to another project (number {current.get('projectNumber')}; project "
-                f"{self.params['project']} has number {self.project_number}). Bucket names are shared by everybody on "
+                f"{self.params['project']} has number {self.project_number}). Bucket names are global in "
                 "Google Cloud: choose another name."
             )
 
@@ -331,7 +331,7 @@ class Bucket(Resource):
                 if attempts:  # another client wrote an object in the meantime
                     continue
                 raise RefusedError(
-                    f"{self.title} cannot be deleted: {error} Look at what is in it, and empty it first with "
+                    f"Cannot delete {self.title}: {error} Check the objects in the bucket, and delete them first with "
                     f"`gcloud storage rm --recursive --all-versions 'gs://{self.params['name']}/**'`, or set force."
                 ) from error
             return

@@ -104,9 +104,11 @@ class BucketManifest(Resource):
         return _objects.path(self.params["manifest_bucket"], self.params["name"])
 
     def check_create(self) -> None:
-        """Refuse a bucket without versioning, because its old generations are not kept."""
+        """Refuse a manifest in the bucket that it records."""
         if self.params["bucket"] == self.params["manifest_bucket"]:
-            raise RefusedError(f"{self.title} would be in the bucket that it writes down. Set another manifest_bucket.")
+            raise RefusedError(
+                f"Cannot create {self.title} in the bucket that it records. Set another manifest_bucket."
+            )
 
     def create(self, body: Json) -> None:
         """Write the list to a temporary file, then upload the file if the name is still free."""
@@ -115,7 +117,7 @@ class BucketManifest(Resource):
             try:
                 header |= _manifest.write(lines, self._objects())
             except _manifest.ManifestError as error:
-                raise RefusedError(f"Cannot write down bucket {header['bucket']}: {error}. Run again.") from error
+                raise RefusedError(f"Cannot record bucket {header['bucket']}: {error}. Run again.") from error
             whole.write(_manifest.head(header))
             lines.seek(0)
             shutil.copyfileobj(lines, whole)

@@ -108,7 +108,7 @@ class BucketObject(Resource):
     def check_create(self) -> None:
         """Require content to create the object."""
         if self.params["content"] is None:
-            raise RefusedError(f"{self.title} is not there. Set content to create it.")
+            raise RefusedError(f"{self.title} does not exist. To create it, set content.")
 
     def create(self, body: Json) -> None:
         """Write the object if its name is still free."""

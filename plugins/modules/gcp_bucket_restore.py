@@ -126,7 +126,7 @@ class BucketRestore(Action):
     """Restore storage.objects from a manifest."""
 
     api = "storage"
-    doing = "bring bucket {bucket} back to manifest {manifest}"
+    doing = "restore bucket {bucket} from manifest {manifest}"
     formats = {"bucket": _formats.bucket, "manifest_bucket": _formats.bucket, "manifest": _formats.object_name}
     options = {
         "bucket": {"type": "str", "required": True},
@@ -150,7 +150,7 @@ class BucketRestore(Action):
         self.title_of_manifest = f"gs://{self.params['manifest_bucket']}/{self.params['manifest']}"
         bucket = self.client.find(self.api, f"b/{self.params['bucket']}")
         if bucket is None:
-            raise RefusedError(f"Bucket {self.params['bucket']} is not there. Make it first.")
+            raise RefusedError(f"Bucket {self.params['bucket']} does not exist. Create it first.")
         self.reader = _manifest.Reader(self._fetch())
         try:
             with_head = self.reader.__enter__()
@@ -159,7 +159,7 @@ class BucketRestore(Action):
             counts, examples = self.compare(self.steps)
         except _manifest.ManifestError as error:
             raise RefusedError(
-                f"Manifest {self.title_of_manifest} is damaged: {error}. Take another backup's; nothing was changed."
+                f"Manifest {self.title_of_manifest} is damaged: {error}. Nothing was changed. Use another backup."
             ) from error
         if counts["lost"]:
             self._tell_lost(counts, examples)
@@ -189,9 +189,9 @@ class BucketRestore(Action):
         if counts["copied"] or lost:
             names = [*examples["copied"], *lost]
             raise RefusedError(
-                f"Bucket {self.params['bucket']} was brought back to manifest {self.title_of_manifest}, but then "
-                f"{counts['copied'] + len(lost)} objects differ again, such as {names[:3]}: someone writes there. "
-                "Stop the server and run again."
+                f"Bucket {self.params['bucket']} was restored from manifest {self.title_of_manifest}, but then "
+                f"{counts['copied'] + len(lost)} objects changed again, such as {names[:3]}. Another client writes to "
+                "the bucket. Stop the server and run again."
             )
         read = self.compare_bytes() if self.params["read_bytes"] else {}
         return {"objects": plan.values["objects"] | read}
@@ -201,7 +201,7 @@ class BucketRestore(Action):
         for file in self.files:
             file.close()
 
-    # Comparing --------------------------------------------------------------------------------------------------------
+    # Comparison -------------------------------------------------------------------------------------------------------
 
     def compare(self, steps: IO[bytes] | None) -> tuple[dict[str, int], dict[str, list[str]]]:
         """Count equal and different objects, and write the needed steps as lines into ``steps``."""
@@ -263,8 +263,8 @@ class BucketRestore(Action):
                     digest.update(data)
             if not live or not digest.good():
                 raise RefusedError(
-                    f"Object {item['name']} of bucket {self.params['bucket']} does not have the bytes that manifest "
-                    f"{self.title_of_manifest} speaks of."
+                    f"Object {item['name']} of bucket {self.params['bucket']} differs from its checksum in manifest "
+                    f"{self.title_of_manifest}."
                 )
             with lock:
                 total["read"] += 1
@@ -273,7 +273,7 @@ class BucketRestore(Action):
         self._many("read and compared", check, some())
         return total
 
-    # Doing ------------------------------------------------------------------------------------------------------------
+    # Steps ------------------------------------------------------------------------------------------------------------
 
     def _step(self, step: Json) -> None:
         bucket, name = self.params["bucket"], step["name"]
@@ -303,7 +303,7 @@ class BucketRestore(Action):
 
         _objects.in_parallel(self.client, one, items, self.params["parallel"])
 
-    # Looking ----------------------------------------------------------------------------------------------------------
+    # Manifest ---------------------------------------------------------------------------------------------------------
 
     def _temporary(self) -> IO[bytes]:
         self.files.append(tempfile.TemporaryFile())  # noqa: SIM115 - closed by leave
@@ -313,27 +313,27 @@ class BucketRestore(Action):
         bucket, name = self.params["manifest_bucket"], self.params["manifest"]
         found = _objects.find(self.client, bucket, name)
         if found is None:
-            raise RefusedError(f"There is no manifest {self.title_of_manifest}.")
+            raise RefusedError(f"Cannot find manifest {self.title_of_manifest}.")
         file, digest = self._temporary(), _objects.Digest(found)
         for data in _objects.read(self.client, bucket, name, found["generation"]):
             file.write(data)
             digest.update(data)
         if not digest.good():
-            raise RefusedError(f"Manifest {self.title_of_manifest} arrived damaged: its checksum is wrong. Run again.")
+            raise RefusedError(f"The download of manifest {self.title_of_manifest} has a wrong checksum. Run again.")
         return file
 
     def _tell_lost(self, counts: Json, examples: Json) -> None:
         message = (
-            f"Bucket {self.source} does not have {counts['lost']} of the generations of manifest "
-            f"{self.title_of_manifest} any more, such as {examples['lost'][:3]}."
+            f"Bucket {self.source} no longer has {counts['lost']} of the generations in manifest "
+            f"{self.title_of_manifest}, such as {examples['lost'][:3]}."
         )
         if self.params["lost"] == "skip":
-            self.warn(f"{message} They are left out.")
+            self.warn(f"{message} These objects are skipped.")
             return
         raise RefusedError(
-            f"{message} Nothing was changed. Take a younger backup; what the lifecycle rules deleted a few days ago may"
-            " still be soft-deleted: `gcloud storage restore --help`, and then run again. To bring back all the others:"
-            " lost=skip, with the role backup -e backup_restore_lost=skip."
+            f"{message} Nothing was changed. Use a more recent backup. Objects that lifecycle rules deleted recently "
+            "may still be soft-deleted: restore them (`gcloud storage restore --help`) and run again. To restore "
+            "all other objects, set lost to skip (role backup: -e backup_restore_lost=skip)."
         )
 
     def _warn_of_age(self, counts: Json) -> None:
@@ -348,9 +348,9 @@ class BucketRestore(Action):
         time = datetime.fromisoformat(self.reader.header["time"])
         if kept is not None and datetime.now(UTC) - time > timedelta(days=kept):
             self.warn(
-                f"Manifest {self.title_of_manifest} is of {self.reader.header['time']}, and bucket {self.source} keeps "
-                f"what is overwritten or deleted for {kept} days."
-                + ("" if counts["lost"] else " All that is needed is still there today.")
+                f"Manifest {self.title_of_manifest} was recorded at {self.reader.header['time']}. Bucket {self.source} "
+                f"deletes noncurrent versions after {kept} days."
+                + ("" if counts["lost"] else " All recorded generations still exist.")
             )
 
 

@@ -229,9 +229,9 @@ class FirewallRule(Resource):
         )
         if self.params["direction"] == "INGRESS" and not any(left):
             raise RefusedError(
-                f"{self.title} names no source, which Google reads as 0.0.0.0/0, the whole internet. Set source_ranges "
-                "(to 0.0.0.0/0 if you mean it), source_tags or source_service_accounts, or remove the rule "
-                "(state: absent)."
+                f"{self.title} has no source, which Google reads as 0.0.0.0/0, the whole internet. Set source_ranges "
+                "(0.0.0.0/0 opens the rule to the internet), source_tags or source_service_accounts, or delete the "
+                "rule (state: absent)."
             )
 
 

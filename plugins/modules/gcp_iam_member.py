@@ -200,8 +200,8 @@ class IamMember(Resource):
         """Refuse to add a deleted account: Google only accepts it in a policy that already has it."""
         if self.params["member"].startswith(DELETED):
             raise RefusedError(
-                f"member '{self.params['member']}' is a deleted account, which no role can be given to. "
-                "Name the account itself, such as serviceAccount:mlflow-server@my-project.iam.gserviceaccount.com."
+                f"Cannot grant a role to member '{self.params['member']}', which is a deleted account. "
+                "Set an existing account, such as serviceAccount:mlflow-server@my-project.iam.gserviceaccount.com."
             )
 
     def found(self) -> Json:

@@ -340,7 +340,7 @@ class Instance(InstanceDocument, InstanceUpdates):
             self._refuse_to_create(missing)
 
     def _refuse_to_create(self, missing: list[str]) -> None:
-        raise RefusedError(f"{self.title} is not there. To create it, set {', '.join(missing)} too.")
+        raise RefusedError(f"{self.title} does not exist. To create it, also set {', '.join(missing)}.")
 
     def check(self, current: Json) -> None:
         """Refuse changes that are impossible, or that need a stop that is not allowed."""
@@ -357,9 +357,9 @@ class Instance(InstanceDocument, InstanceUpdates):
         may_stop = self.params["allow_stopping_for_update"] or self.params["status"] == "TERMINATED"
         if stops and current.get("status") not in STOPPED and not may_stop:
             raise RefusedError(
-                f"{self.title} must be stopped to change {' and '.join(stops)}. Set allow_stopping_for_update to true "
-                "(in the role infrastructure: infrastructure_instance_allow_stopping) if it may be down for a minute "
-                "or two."
+                f"{self.title} must be stopped to change {' and '.join(stops)}, which takes one or two minutes. "
+                "To allow this, set allow_stopping_for_update to true (role infrastructure: "
+                "infrastructure_instance_allow_stopping)."
             )
 
     def create(self, body: Json) -> None:

@@ -186,7 +186,7 @@ class Secret(Resource):
             raise RefusedError(
                 f"{self.title} has no enabled version, and version {disabled} is disabled. Enable it: `gcloud secrets "
                 f"versions enable {disabled} --secret={self.params['name']} --project={self.params['project']}`. If "
-                "its payload is not needed any more, destroy the version instead, or add another."
+                "its payload is no longer needed, destroy the version instead, or add another version."
             )
 
     def differs(self, option: str, value: Any, current: Json) -> bool:
@@ -257,8 +257,8 @@ class Secret(Resource):
         size = len(payload.encode())
         if not 0 < size <= PAYLOAD_LIMIT:
             raise RefusedError(
-                f"The payload of {self.title} has {size} bytes; Secret Manager takes from 1 to {PAYLOAD_LIMIT}. "
-                "Keep larger things in a bucket."
+                f"The payload of {self.title} has {size} bytes; Secret Manager accepts from 1 to {PAYLOAD_LIMIT}. "
+                "Store larger data in a bucket."
             )
 
     def _access(self, version: str) -> bytes:
@@ -266,7 +266,7 @@ class Secret(Resource):
         payload = self.client.get(self.api, f"{self.self_path}/versions/{number}:access")["payload"]
         data = base64.b64decode(payload.get("data", ""))
         if "dataCrc32c" in payload and int(payload["dataCrc32c"]) != crc32c(data):
-            message = f"version {number} arrived damaged: its checksum is wrong. Run again."
+            message = f"the payload of version {number} has a wrong checksum. Run again."
             raise GoogleError(0, "dataLoss", message, api=self.api)
         return data
 
@@ -275,7 +275,7 @@ class Secret(Resource):
             return data.decode()
         except UnicodeDecodeError as error:
             raise RefusedError(
-                f"{self.title} holds no UTF-8 text, which is all that return_payload can give."
+                f"The payload of {self.title} is not UTF-8 text. return_payload supports only text."
             ) from error
 
     def create(self, body: Json) -> None:

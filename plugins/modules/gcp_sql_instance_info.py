@@ -95,7 +95,7 @@ class SqlInstanceInfo(Action):
         if self.params["require_running"]:
             if instance is None:
                 raise RefusedError(
-                    f"There is no Cloud SQL instance {name} in project {project}. Create it with {SITE}."
+                    f"Cannot find Cloud SQL instance {name} in project {project}. Create it with {SITE}."
                 )
             told = why_not_running(instance, project)
             if told:

@@ -102,19 +102,20 @@ class SqlRestore(OfInstance, Action):
         backup = self.client.find(self.api, where)
         title = "backup {backupRunId} of Cloud SQL instance {project}/{instanceId}".format(**self.source)
         if backup is None:
-            raise RefusedError(f"There is no {title}. The module gcp_sql_backup lists what there is in its backups.")
+            raise RefusedError(f"Cannot find {title}. The module gcp_sql_backup returns the existing backups.")
         if backup.get("status") != "SUCCESSFUL":
-            raise RefusedError(f"The {title} is {backup.get('status')}, not SUCCESSFUL: it cannot be restored.")
+            raise RefusedError(f"Cannot restore {title}: its status is {backup.get('status')}, not SUCCESSFUL.")
         instance = self.client.get(self.api, self.self_path)
         versions = backup.get("databaseVersion"), instance.get("databaseVersion")
         if versions[0] and versions[0] != versions[1]:
             raise RefusedError(
-                f"The {title} is of {versions[0]}, and instance {self.params['instance']} is {versions[1]}. "
-                f"Restore it into an instance of {versions[0]}, and upgrade that one."
+                f"The {title} has version {versions[0]}, but instance {self.params['instance']} has version "
+                f"{versions[1]}. Restore the backup into an instance of version {versions[0]}, then upgrade "
+                "that instance."
             )
         if is_stopped(instance):
             raise RefusedError(why_not_running(instance, self.params["project"]))
-        return Plan(True, {"backup": backup}, {"data": "as it is now"}, {"data": f"as at {backup.get('startTime')}"})
+        return Plan(True, {"backup": backup}, {"data": "current"}, {"data": f"from {backup.get('startTime')}"})
 
     def carry_out(self, plan: Plan) -> Json:
         """Restore the backup and wait for the operation."""

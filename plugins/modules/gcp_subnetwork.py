@@ -113,18 +113,18 @@ class Subnetwork(Resource):
 
     def check(self, current: Json) -> None:
         """Refuse any other range than a wider one."""
-        asked = self.params["ip_cidr_range"]
-        if self.params["state"] == "absent" or not asked or asked == current.get("ipCidrRange"):
+        desired = self.params["ip_cidr_range"]
+        if self.params["state"] == "absent" or not desired or desired == current.get("ipCidrRange"):
             return
         try:
-            wider = ipaddress.ip_network(current["ipCidrRange"]).subnet_of(ipaddress.ip_network(asked))  # type: ignore[arg-type]
+            wider = ipaddress.ip_network(current["ipCidrRange"]).subnet_of(ipaddress.ip_network(desired))  # type: ignore[arg-type]
         except (TypeError, ValueError) as error:
-            raise RefusedError(f"{self.title} cannot get ip_cidr_range {asked}: {error}.") from error
+            raise RefusedError(f"{self.title} cannot get ip_cidr_range {desired}: {error}.") from error
         if not wider:
             raise RefusedError(
                 f"{self.title} has ip_cidr_range {current['ipCidrRange']}, which can only be replaced by a wider range "
-                f"that contains it; {asked} does not. Set it back, or delete the subnetwork first (state: absent; no "
-                "machine may be left in it)."
+                f"that contains it; {desired} does not. Restore ip_cidr_range, or delete the subnetwork first (state: "
+                "absent), which must have no VMs."
             )
 
     def expand(self, body: Json, current: Json) -> None:

@@ -40,7 +40,7 @@ def test_secrets_are_where_the_organisation_allows_them(empty: Local, playbook: 
     assert playbook.run() == 2
     said = " ".join(playbook.output.split())
     assert "infrastructure_secret_locations is []" in said
-    assert "it is kept in europe-west1, all locations of Google (automatic replication) was asked" in said
+    assert "(current: europe-west1; desired: all locations of Google (automatic replication))" in said
     recap = RECAP.search(playbook.output)
     assert recap
     assert recap[2] == "0"

@@ -75,7 +75,7 @@ CASES: dict[str, tuple[dict[str, Any], str]] = {
     "time": ({"infrastructure_database_backup_start_time": 720}, "in quotes"),
     "bucket": ({"infrastructure_bucket": "Upper"}, "infrastructure_bucket is 'Upper'"),
     "SSH user": ({"deployment_ssh_user": "root"}, "other than root"),
-    "SSH key": ({"infrastructure_ssh_public_keys": ["ssh-rsa AAAA\nroot:x"]}, "no public SSH key in one line"),
+    "SSH key": ({"infrastructure_ssh_public_keys": ["ssh-rsa AAAA\nroot:x"]}, "not a public SSH key in one line"),
     "backup": ({"backup_name": "../x"}, "backup_name is '../x'"),
     "other deployment": ({"backup_restore_from": "x"}, "backup_restore_from is 'x'"),
     "secret": ({"credentials_items": [{"name": "a.b", "secret": "x\n"}]}, r"value 'x\n' of secret"),

@@ -22,7 +22,7 @@ def key(tmp_path: Path) -> str:
 def test_a_key_in_the_environment_goes_before_a_login(key: str) -> None:
     said = login(AuthOptions(), {"GOOGLE_APPLICATION_CREDENTIALS": key})
     assert f"GOOGLE_APPLICATION_CREDENTIALS '{key}' (account deployer@p.iam.gserviceaccount.com)" in said
-    assert "unset it and log in with `gcloud auth application-default login`" in said
+    assert "unset the variable and log in with `gcloud auth application-default login`" in said
     assert "hidden" not in said
 
 
@@ -89,7 +89,7 @@ def test_the_role_that_may_use_a_quota_project() -> None:
 
 def test_too_many_operations_at_once_need_no_larger_quota() -> None:
     error = GoogleError(403, "CONCURRENT_OPERATIONS_QUOTA_EXCEEDED", "Rate Limit Exceeded", api="compute")
-    assert "run again when some have ended" in advice(error, "my-project")
+    assert "run again later" in advice(error, "my-project")
 
 
 def test_an_api_that_the_organisation_forbids_is_no_missing_permission() -> None:

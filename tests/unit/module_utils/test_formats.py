@@ -66,7 +66,7 @@ LABELS: dict[str, tuple[Any, str]] = {
     "long value": ({"k": "v" * 64}, "of key 'k'"),
     "bytes": ({"k": "é" * 63}, ""),
     "more than 128 bytes": ({"k": "チ" * 43}, "of key 'k'"),
-    "kept by Google": ({"goog-team": "a"}, "Google keeps for itself"),
+    "kept by Google": ({"goog-team": "a"}, "Google reserves"),
     "too many": ({f"k{n}": "v" for n in range(65)}, "65 keys"),
     "text": ("app=mlflow", "must be a mapping"),
 }
@@ -164,7 +164,7 @@ def test_a_module_names_the_option_and_the_key() -> None:
     formats = {"settings.user_labels": _formats.labels, "name": _formats.name, "labels": _formats.labels}
     said = wrong_options(params, formats)
     assert len(said) == 1
-    assert said[0].startswith("settings.user_labels holds key 'Team': a label's key")
+    assert said[0].startswith("settings.user_labels: key 'Team': a label's key")
 
 
 @pytest.mark.usefixtures("cloud")
@@ -173,5 +173,5 @@ def test_a_module_refuses_a_malformed_value_before_any_request(cloud: Cloud, pla
     from ansible_collections.mlops.mlflow_gcp.plugins.modules import gcp_secret
 
     result = play(gcp_secret, check=check, fails=True, name="one", labels={"team": "Data Science"})
-    assert "labels holds value 'Data Science' of key 'team'" in result["msg"]
+    assert "labels: value 'Data Science' of key 'team'" in result["msg"]
     assert cloud.requests == []

@@ -114,7 +114,7 @@ def test_the_wait_for_a_state_has_a_deadline(cloud: Cloud, play: Play, clock: Fa
         cloud.get("compute", ONE, there(status="PROVISIONING"))
     result = play(thing, fails=True, name="t", timeout=6)
     assert "still PROVISIONING after 6 s" in result["msg"]
-    assert "run again" in result["msg"]
+    assert "Run again" in result["msg"]
     assert sum(clock.sleeps) < 6
 
 
@@ -143,7 +143,7 @@ def test_gives_up_on_a_conflict_that_stays(cloud: Cloud, play: Play) -> None:
     for _ in range(6):
         cloud.get("compute", ONE, there(size="1"))
         cloud.fails("PATCH", "compute", ONE, 412, "conditionNotMet", body={"size": "2", "fingerprint": "f1"})
-    assert "Something else is changing it" in play(thing, fails=True, name="t", size=2)["msg"]
+    assert "Another client is changing the resource" in play(thing, fails=True, name="t", size=2)["msg"]
 
 
 def test_a_value_that_the_service_normalises_is_sent_once(cloud: Cloud, play: Play) -> None:
@@ -237,7 +237,7 @@ def test_does_not_insist_where_service_usage_may_not_be_asked(cloud: Cloud, play
     [
         (403, "QUOTA_EXCEEDED", "Quota 'CPUS' exceeded", "iam-admin/quotas?project=my-project"),
         (403, "BILLING_DISABLED", "no billing", "billing/linkedaccount?project=my-project"),
-        (404, "notFound", "network not found", "everything this refers to exist"),
+        (404, "notFound", "network not found", "all resources that the task names exist"),
         (400, "ZONE_RESOURCE_POOL_EXHAUSTED_WITH_DETAILS", "no e2 left", "choose another zone"),
     ],
 )
@@ -254,7 +254,7 @@ def test_an_expired_access_token_is_told(cloud: Cloud, play: Play) -> None:
     cloud.fails("GET", "compute", ONE, 401, "authError", "Invalid Credentials")
     result = play(thing, fails=True, name="t")
     assert "Google refused the credentials" in result["msg"]
-    assert "They came from auth_kind access_token" in result["msg"]
+    assert "The credentials are from auth_kind access_token" in result["msg"]
     assert "gcloud auth print-access-token" in result["msg"]
     assert result["code"] == 401
 
@@ -358,5 +358,5 @@ def test_gives_up_on_a_created_resource_that_stays_unreadable(cloud: Cloud, play
     for _ in range(4):
         cloud.get("compute", ONE, None)
     cloud.script.assert_all_requests_are_fired = False
-    assert "cannot be read" in play(thing, fails=True, name="t", timeout=6)["msg"]
+    assert "Cannot read thing t after its creation" in play(thing, fails=True, name="t", timeout=6)["msg"]
     assert clock.time - begin < 6

@@ -140,7 +140,7 @@ def test_starts_over_after_a_concurrent_change(cloud: Cloud, play: Play) -> None
 def test_refuses_another_location(cloud: Cloud, play: Play) -> None:
     finds(cloud)
     result = play(gcp_bucket, fails=True, name="artifacts", location="us-east1")
-    assert "cannot change location (it is 'EUROPE-WEST1', 'US-EAST1' was asked)" in result["msg"]
+    assert "cannot change location (current: 'EUROPE-WEST1'; desired: 'US-EAST1')" in result["msg"]
 
 
 @pytest.mark.parametrize("state", ["present", "absent"])
@@ -172,7 +172,7 @@ def test_a_409_may_mean_a_bucket_of_another_project(cloud: Cloud, play: Play, re
     else:
         cloud.fails("GET", "storage", ONE, 403, "forbidden", "x does not have storage.buckets.get access")
     result = play(gcp_bucket, fails=True, name="artifacts")
-    assert ("belongs to another project" if readable else "belongs to somebody else") in result["msg"]
+    assert "belongs to another project" in result["msg"]
 
 
 def test_a_409_may_be_our_own_request_that_came_through(cloud: Cloud, play: Play) -> None:

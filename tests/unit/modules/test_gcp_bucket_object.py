@@ -54,7 +54,7 @@ def test_a_plan_writes_nothing(cloud: Cloud, play: Play) -> None:
 
 def test_needs_something_to_write(cloud: Cloud, play: Play) -> None:
     cloud.get("storage", ONE, None)
-    assert "Set content" in run(play, fails=True)["msg"]
+    assert "To create it, set content" in run(play, fails=True)["msg"]
 
 
 def test_deletes(cloud: Cloud, play: Play) -> None:

@@ -132,7 +132,7 @@ def test_waits_until_compute_knows_a_new_service_account(cloud: Cloud, play: Pla
         ("compute.vmExternalIpAccess", "Add this instance to the policy's allowed values"),
         ("compute.trustedImageProjects", "infrastructure_image_project"),
         ("compute.requireOsLogin", "Ansible connects with an SSH key in the metadata"),
-        ("gcp.resourceLocations", "one that the policy allows"),
+        ("gcp.resourceLocations", "Set the location of this resource to an allowed location"),
         ("compute.requireShieldedVm", "The organisation policy compute.requireShieldedVm forbids this"),
     ],
 )
@@ -310,7 +310,7 @@ def test_grows_the_disk(cloud: Cloud, play: Play) -> None:
 def test_refuses_to_shrink_the_disk(cloud: Cloud, play: Play) -> None:
     cloud.get("compute", ONE, INSTANCE)
     result = play(gcp_instance, check=True, fails=True, boot_disk={"disk_size_gb": 20}, **WHO)
-    assert "disks do not shrink" in result["msg"]
+    assert "cannot shrink to 20 GB" in result["msg"]
 
 
 def test_refuses_another_disk_type(cloud: Cloud, play: Play) -> None:
@@ -448,7 +448,7 @@ def test_recreates_a_vm_that_is_being_deleted(cloud: Cloud, play: Play, clock: F
         cloud.get("compute", ONE, INSTANCE | {"status": status})
     cloud.get("compute", ONE, None)
     result = play(gcp_instance, fails=True, status="RUNNING", **WHO)
-    assert "is not there" in result["msg"]
+    assert "does not exist" in result["msg"]
 
 
 def test_plans_an_update_without_it(cloud: Cloud, play: Play) -> None:
@@ -586,10 +586,10 @@ def test_a_stopped_machine_publishes_nothing(cloud: Cloud, play: Play, clock: Fa
 def test_names_the_options_that_a_creation_needs(cloud: Cloud, play: Play) -> None:
     cloud.get("compute", ONE, None)
     result = play(gcp_instance, fails=True, wait_for_host_keys=True, **WHO)
-    assert "is not there. To create it, set machine_type, boot_disk, network_interface too." in result["msg"]
+    assert "does not exist. To create it, also set machine_type, boot_disk, network_interface." in result["msg"]
     cloud.get("compute", ONE, None)
     result = play(gcp_instance, check=True, fails=True, machine_type="e2-micro", **WHO)
-    assert "set boot_disk, network_interface too." in result["msg"]
+    assert "also set boot_disk, network_interface." in result["msg"]
 
 
 def test_a_plan_may_ask_for_the_host_keys_of_a_planned_vm(cloud: Cloud, play: Play) -> None:

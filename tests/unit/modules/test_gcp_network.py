@@ -75,7 +75,9 @@ def test_plans_the_update_without_it(cloud: Cloud, play: Play) -> None:
 def test_refuses_to_change_the_mode(cloud: Cloud, play: Play) -> None:
     cloud.get("compute", ONE, NETWORK | {"autoCreateSubnetworks": True})
     result = play(gcp_network, fails=True, check=True, name="mlflow-network")
-    assert "network mlflow-network cannot change auto_create_subnetworks (it is True, False was asked)" in result["msg"]
+    assert (
+        "network mlflow-network cannot change auto_create_subnetworks (current: True; desired: False)" in result["msg"]
+    )
     assert "state: absent" in result["msg"]
 
 

@@ -226,7 +226,7 @@ def test_tells_a_damaged_payload(cloud: Cloud, play: Play) -> None:
     lists(cloud, 3)
     accesses(cloud, 3, OLD, dataCrc32c="1")
     result = play(gcp_secret, fails=True, name="password", return_payload=True)
-    assert "checksum is wrong" in result["msg"]
+    assert "wrong checksum" in result["msg"]
     holds_no_secret(result)
 
 

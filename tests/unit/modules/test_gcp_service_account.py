@@ -40,7 +40,10 @@ def test_gives_up_after_a_while(cloud: Cloud, play: Play, clock: FakeClock, monk
     cloud.expect("POST", "iam", ALL, ACCOUNT, body={"accountId": "mlflow-server", "serviceAccount": {}})
     cloud.get("iam", ONE, None)
     cloud.get("iam", ONE, None)
-    assert "cannot be read" in play(gcp_service_account, fails=True, name="mlflow-server")["msg"]
+    assert (
+        "after its creation. Run again in a minute"
+        in play(gcp_service_account, fails=True, name="mlflow-server")["msg"]
+    )
 
 
 def test_a_plan_knows_the_address(cloud: Cloud, play: Play) -> None:

@@ -208,14 +208,17 @@ def test_does_not_advise_to_delete_an_instance_that_failed_later(cloud: Cloud, p
     told = play(gcp_sql_instance, fails=True, **ASKED)["msg"]
     assert "MAINTENANCE of 2026-11-02T10:00:00Z failed: out of luck" in told
     assert "state=absent" not in told
-    assert "may hold data" in told
+    assert "may contain data" in told
 
 
 def test_a_broken_one_without_readable_operations(cloud: Cloud, play: Play) -> None:
     cloud.get("sql", ONE, instance("FAILED"))
     path = f"v1/projects/{PROJECT}/operations"
     cloud.fails("GET", "sql", path, 403, "forbidden", query={"instance": "db"})
-    assert "is in state FAILED. Look at it in the console" in play(gcp_sql_instance, fails=True, **ASKED)["msg"]
+    assert (
+        "is in state FAILED. Inspect the Cloud SQL instance in the console"
+        in play(gcp_sql_instance, fails=True, **ASKED)["msg"]
+    )
 
 
 def test_says_how_to_delete_a_failed_instance(cloud: Cloud, play: Play) -> None:

@@ -69,7 +69,7 @@ def test_knows_nothing_where_the_api_is_not_enabled(cloud: Cloud, play: Play, cl
 @pytest.mark.parametrize(
     ("instance", "words"),
     [
-        (None, ["There is no Cloud SQL instance db in project my-project", "ansible-playbook site.yml"]),
+        (None, ["Cannot find Cloud SQL instance db in project my-project", "ansible-playbook site.yml"]),
         (
             INSTANCE | {"settings": {"activationPolicy": "NEVER"}},
             [

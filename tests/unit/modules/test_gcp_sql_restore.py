@@ -50,14 +50,14 @@ def test_of_another_instance_and_project(cloud: Cloud, play: Play) -> None:
 @pytest.mark.parametrize(
     ("backup", "instance", "word"),
     [
-        (None, None, "There is no backup 100 of Cloud SQL instance my-project/db"),
-        (GOOD | {"status": "FAILED"}, None, "is FAILED, not SUCCESSFUL"),
+        (None, None, "Cannot find backup 100 of Cloud SQL instance my-project/db"),
+        (GOOD | {"status": "FAILED"}, None, "its status is FAILED, not SUCCESSFUL"),
         (
             GOOD,
             {"name": "db", "databaseVersion": "POSTGRES_17", "settings": {"activationPolicy": "NEVER"}},
             "gcloud sql instances patch db --activation-policy=ALWAYS",
         ),
-        (GOOD, {"databaseVersion": "POSTGRES_16"}, "is of POSTGRES_17, and instance db is POSTGRES_16"),
+        (GOOD, {"databaseVersion": "POSTGRES_16"}, "has version POSTGRES_17, but instance db has version POSTGRES_16"),
     ],
 )
 def test_refuses_invalid_arguments(

@@ -94,7 +94,7 @@ def test_an_error_does_not_tell_the_password(cloud: Cloud, play: Play, message: 
 
 def test_refuses_another_type(cloud: Cloud, play: Play) -> None:
     lists(cloud, USER)
-    assert "cannot change type (it is 'BUILT_IN'" in run(play, fails=True, check=True, type="CLOUD_IAM_USER")["msg"]
+    assert "cannot change type (current: 'BUILT_IN'" in run(play, fails=True, check=True, type="CLOUD_IAM_USER")["msg"]
 
 
 def test_deletes(cloud: Cloud, play: Play) -> None:
@@ -133,7 +133,7 @@ def test_a_conflict_that_does_not_end_is_explained(cloud: Cloud, play: Play) -> 
     lists(cloud)
     cloud.get("sql", one, RUNS)
     assert (
-        "Another operation on the Cloud SQL instance goes on"
+        "Another operation of the Cloud SQL instance is running"
         in run(play, fails=True, password=PASSWORD, timeout=1)["msg"]
     )
 
