@@ -89,3 +89,33 @@ options:
     type: bool
     default: true
 """
+
+    # List these fragments before mlops.mlflow_gcp.gcp, whose values they replace.
+
+    INFO = r"""
+attributes:
+  check_mode:
+    description: Changes nothing.
+    support: full
+  diff_mode:
+    description: Changes nothing.
+    support: none
+"""
+
+    SQL = r"""
+options:
+  timeout:
+    description:
+      - Maximum number of seconds, including repeated requests and waits for long-running operations.
+    type: int
+    default: 3600
+"""
+
+    PROGRESS = r"""
+options:
+  progress_file:
+    description:
+      - File to which the module writes its progress.
+      - The task's action plugin sets this option and prints the progress every ten seconds.
+    type: path
+"""

@@ -15,6 +15,7 @@ description:
 author:
   - the mlops.mlflow_gcp authors (@mlops)
 extends_documentation_fragment:
+  - mlops.mlflow_gcp.gcp.progress
   - mlops.mlflow_gcp.gcp
   - mlops.mlflow_gcp.gcp.state
 options:
@@ -126,11 +127,6 @@ options:
       - The time limit O(timeout) restarts after each deleted object.
     type: bool
     default: false
-  progress_file:
-    description:
-      - File to which the module writes its progress.
-      - The task's action plugin sets this option and prints the progress every ten seconds.
-    type: path
 """
 
 EXAMPLES = r"""

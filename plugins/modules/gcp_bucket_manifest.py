@@ -19,6 +19,7 @@ description:
 author:
   - the mlops.mlflow_gcp authors (@mlops)
 extends_documentation_fragment:
+  - mlops.mlflow_gcp.gcp.progress
   - mlops.mlflow_gcp.gcp
   - mlops.mlflow_gcp.gcp.state
 options:
@@ -34,11 +35,6 @@ options:
     description: Name of the manifest, such as V(backups/monday/artifacts.ndjson.gz).
     type: str
     required: true
-  progress_file:
-    description:
-      - File to which the module writes its progress.
-      - The task's action plugin sets this option and prints the progress every ten seconds.
-    type: path
 """
 
 EXAMPLES = r"""

@@ -14,6 +14,7 @@ description:
 author:
   - the mlops.mlflow_gcp authors (@mlops)
 extends_documentation_fragment:
+  - mlops.mlflow_gcp.gcp.info
   - mlops.mlflow_gcp.gcp
 options:
   bucket:
@@ -32,13 +33,6 @@ options:
     description: Whether to read each object and return it as C(content).
     type: bool
     default: false
-attributes:
-  check_mode:
-    description: Changes nothing.
-    support: full
-  diff_mode:
-    description: Changes nothing.
-    support: none
 """
 
 EXAMPLES = r"""

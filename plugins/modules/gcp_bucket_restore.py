@@ -19,6 +19,7 @@ description:
 author:
   - the mlops.mlflow_gcp authors (@mlops)
 extends_documentation_fragment:
+  - mlops.mlflow_gcp.gcp.progress
   - mlops.mlflow_gcp.gcp
 options:
   bucket:
@@ -59,11 +60,6 @@ options:
     description: Number of objects that are copied, deleted or read at a time.
     type: int
     default: 8
-  progress_file:
-    description:
-      - File to which the module writes its progress.
-      - The task's action plugin sets this option and prints the progress every ten seconds.
-    type: path
 """
 
 EXAMPLES = r"""

@@ -14,13 +14,10 @@ description:
 author:
   - the mlops.mlflow_gcp authors (@mlops)
 extends_documentation_fragment:
+  - mlops.mlflow_gcp.gcp.sql
   - mlops.mlflow_gcp.gcp
   - mlops.mlflow_gcp.gcp.state
 options:
-  timeout:
-    description: Maximum number of seconds, including repeated requests and waits for long-running operations.
-    type: int
-    default: 3600
   instance:
     description: Name of the instance.
     type: str

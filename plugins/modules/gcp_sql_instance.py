@@ -20,6 +20,7 @@ description:
 author:
   - the mlops.mlflow_gcp authors (@mlops)
 extends_documentation_fragment:
+  - mlops.mlflow_gcp.gcp.sql
   - mlops.mlflow_gcp.gcp
   - mlops.mlflow_gcp.gcp.state
   - mlops.mlflow_gcp.gcp.wait
@@ -39,10 +40,6 @@ options:
       - A higher version upgrades the instance in place. The instance is down during the upgrade. A lower version is
         refused.
     type: str
-  timeout:
-    description: Maximum number of seconds, including repeated requests and waits for long-running operations.
-    type: int
-    default: 3600
   delete_protected:
     description: Whether O(state=absent) may delete an instance with deletion protection.
     type: bool

@@ -17,12 +17,9 @@ description:
 author:
   - the mlops.mlflow_gcp authors (@mlops)
 extends_documentation_fragment:
+  - mlops.mlflow_gcp.gcp.sql
   - mlops.mlflow_gcp.gcp
 options:
-  timeout:
-    description: Maximum number of seconds, including repeated requests and waits for long-running operations.
-    type: int
-    default: 3600
   instance:
     description: The instance whose content is replaced. It must exist, run, and have the version of the backup.
     type: str

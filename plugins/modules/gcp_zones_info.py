@@ -13,14 +13,8 @@ description:
 author:
   - the mlops.mlflow_gcp authors (@mlops)
 extends_documentation_fragment:
+  - mlops.mlflow_gcp.gcp.info
   - mlops.mlflow_gcp.gcp
-attributes:
-  check_mode:
-    description: Changes nothing.
-    support: full
-  diff_mode:
-    description: Changes nothing.
-    support: none
 """
 
 EXAMPLES = r"""

@@ -15,6 +15,8 @@ description:
     for a timer.
 author:
   - the mlops.mlflow_gcp authors (@mlops)
+extends_documentation_fragment:
+  - mlops.mlflow_gcp.gcp.info
 options:
   environment:
     description:
@@ -26,13 +28,6 @@ options:
     description: Home directory of the user who runs the process.
     type: path
     required: true
-attributes:
-  check_mode:
-    description: Changes nothing.
-    support: full
-  diff_mode:
-    description: Changes nothing.
-    support: none
 """
 
 EXAMPLES = r"""

@@ -190,8 +190,8 @@ def find_uv() -> str:
     found = str(beside) if beside.exists() else shutil.which("uv")
     if not found:
         raise ReleaseError(
-            f"uv, which knows the package index and locks what a release needs, is neither beside {sys.executable} nor "
-            "in PATH. Install it (pip install uv), or give upgrade_index_url and mlflow_requirements_file."
+            f"Cannot find uv, which locks the requirements of a release, next to {sys.executable} or in PATH. Install "
+            "uv (pip install uv), or set upgrade_index_url and mlflow_requirements_file."
         )
     return found
 
