@@ -19,6 +19,7 @@ from ._client import Client, GoogleError, Json
 from ._fields import Field, camel, get_at, make_link, merge_patch, merged, put_at, same, to_api
 
 T = TypeVar("T")
+ANSWER_WITHIN = 120.0  # seconds for which a request without a response is repeated
 VISIBLE_WITHIN = 90.0  # seconds for which a new IAM resource may be invisible
 
 
@@ -174,6 +175,23 @@ class Resource:
         """Run ``action``. Repeat it for at most ``seconds`` after errors that ``is_temporary`` accepts."""
         retry = self.client.retry(first=2.0, longest=15.0)
         return retry.call(action, repeat_for=lambda error: seconds if is_temporary(error) else 0.0)
+
+    def send_once(self, send: Callable[[], Any], has_arrived: Callable[[], bool]) -> None:
+        """Send a request that must not run twice. After a lost response, repeat it only if it did not arrive."""
+        sent = False
+
+        def attempt() -> None:
+            nonlocal sent
+            if sent and has_arrived():
+                return
+            sent = True
+            send()
+
+        # The error of an operation has no URL: the request arrived, and a repetition would fail too.
+        def is_lost(error: GoogleError) -> bool:
+            return bool(error.url) and (error.reason == "connection" or error.code >= 500)
+
+        self.retry(attempt, is_lost, ANSWER_WITHIN)
 
     def int64(self, value: int) -> str:
         """Return a number as a string, as the API sends int64. Use ``Field(convert="int64")``."""

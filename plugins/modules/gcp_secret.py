@@ -121,7 +121,6 @@ from ..module_utils._module import run
 from ..module_utils._resource import Resource
 
 PAYLOAD_LIMIT = 64 * 1024
-ANSWER_WITHIN = 120.0  # seconds in which a request without a response is repeated
 
 
 class Found(dict[str, Any]):
@@ -287,18 +286,13 @@ class Secret(Resource):
         """Add a version. If a response was lost, look for the version before another is added."""
         data = body["payload"].encode()
         payload = {"data": base64.b64encode(data).decode(), "dataCrc32c": str(crc32c(data))}
-        tried = False
+        path = f"{self.self_path}:addVersion"
+        self.send_once(
+            lambda: self.call("POST", path, {"payload": payload}, idempotent=False),
+            lambda: self._newest_enabled_is(data),
+        )
 
-        def once() -> None:
-            nonlocal tried
-            if tried and self._newest_enabled_holds(data):
-                return
-            tried = True
-            self.call("POST", f"{self.self_path}:addVersion", {"payload": payload}, idempotent=False)
-
-        self.retry(once, lambda error: error.reason == "connection" or error.code >= 500, ANSWER_WITHIN)
-
-    def _newest_enabled_holds(self, data: bytes) -> bool:
+    def _newest_enabled_is(self, data: bytes) -> bool:
         query = {"filter": "state:ENABLED", "pageSize": 1}
         newest = next(self.client.items(self.api, f"{self.self_path}/versions", "versions", query), None)
         return newest is not None and self._access(newest["name"]) == data

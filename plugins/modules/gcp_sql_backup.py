@@ -83,8 +83,6 @@ backups:
   elements: dict
 """
 
-from typing import Any
-
 from ..module_utils import _formats
 from ..module_utils._client import GoogleError, Json
 from ..module_utils._fields import Field
@@ -92,7 +90,6 @@ from ..module_utils._module import run
 from ..module_utils._resource import Resource
 from ..module_utils._sql import OfInstance, timeout
 
-ANSWER_WITHIN = 120.0  # seconds in which a request without a response is repeated
 BUSY = ("ENQUEUED", "OVERDUE", "RUNNING")
 GONE = ("DELETED", "DELETION_PENDING")
 
@@ -141,17 +138,8 @@ class SqlBackup(OfInstance, Resource):
 
     def create(self, body: Json) -> None:
         """Create the backup. If a response was lost, look for a started backup before a second request."""
-        tried = False
-
-        def once() -> Any:
-            nonlocal tried
-            if tried and self.read() is not None:
-                return None
-            tried = True
-            return self.call("POST", self.fill(self.collection), body, idempotent=False)
-
-        # An operation's error has no URL: this backup failed, and a repetition would fail too.
-        self.retry(once, lambda e: bool(e.url) and (e.reason == "connection" or e.code >= 500), ANSWER_WITHIN)
+        path = self.fill(self.collection)
+        self.send_once(lambda: self.call("POST", path, body, idempotent=False), lambda: self.read() is not None)
 
     def delete(self, current: Json) -> None:
         """Delete all backups with the description, because only the description identifies a backup."""
