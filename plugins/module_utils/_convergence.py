@@ -44,7 +44,6 @@ class Convergence:
         self.changed = False
         self.doing = "read"
         self.before: Json | None = None
-        self.started = False
 
     def converge(self, state: str) -> Result:
         """Read, compare and change the resource. Start again after a concurrent change."""
@@ -81,8 +80,8 @@ class Convergence:
             current = None
         if current is not None:
             self.resource.check(current)
-        if not self.started:
-            self.started, self.before = True, current
+        if not self.changed:
+            self.before = current
         return current
 
     def _present(self) -> Result:
@@ -154,7 +153,7 @@ class Convergence:
             self._refuse_immutable(different, current)
             if not different:
                 break
-            self.doing, self.changed = "update", True
+            self.doing, changed_before, self.changed = "update", self.changed, True
             if self.check_mode:
                 return self._result(merged(current, self._planned()))
             # Run one method, then read again, because every method changes the fingerprint. Do not send a value twice:
@@ -162,7 +161,12 @@ class Convergence:
             # The patch runs first, then the methods in the order of the fields.
             via = min((resource.fields[option].via for option in different), key=bool)
             group = {option: value for option, value in different.items() if resource.fields[option].via == via}
-            resource.update(group, current, via)
+            try:
+                resource.update(group, current, via)
+            except GoogleError as error:
+                if self._is_conflict(error):  # nothing was changed; another client may have made the same change
+                    self.changed = changed_before
+                raise
             touched = True
             values = {option: value for option, value in values.items() if option not in group}
             latest = resource.read()

@@ -139,6 +139,15 @@ def test_merges_again_after_a_concurrent_change(cloud: Cloud, play: Play, clock:
     assert len(clock.sleeps) == 2
 
 
+def test_a_change_that_another_client_made_first_is_not_reported(cloud: Cloud, play: Play) -> None:
+    cloud.get("compute", ONE, there(size="1"))
+    cloud.fails("PATCH", "compute", ONE, 412, "conditionNotMet", body={"size": "2", "fingerprint": "f1"})
+    cloud.get("compute", ONE, there(size="2", fingerprint="f2"))
+    result = play(thing, name="t", size=2)
+    assert not result["changed"]
+    assert result["diff"]["before"] == result["diff"]["after"] == {"size": "2"}
+
+
 def test_gives_up_on_a_conflict_that_stays(cloud: Cloud, play: Play) -> None:
     for _ in range(6):
         cloud.get("compute", ONE, there(size="1"))

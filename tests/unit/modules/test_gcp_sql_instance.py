@@ -393,6 +393,25 @@ def test_another_change_in_between_is_read_and_merged_anew(cloud: Cloud, play: P
     assert play(gcp_sql_instance, name="db", settings={"tier": "db-custom-2-7680"})["changed"]
 
 
+def test_deletion_protection_is_set_without_a_wait(cloud: Cloud, play: Play, clock: FakeClock) -> None:
+    unprotected = instance(deletionProtectionEnabled=False)
+    body = {"settings": {"deletionProtectionEnabled": True, "settingsVersion": "7"}}
+    cloud.get("sql", ONE, unprotected)
+    cloud.expect("PATCH", "sql", ONE, {"kind": "sql#operation", "name": "o", "status": "PENDING"}, body=body)
+    cloud.get("sql", ONE, unprotected)
+    asked = {"settings": {"deletion_protection_enabled": True}, "wait": False}
+    assert play(gcp_sql_instance, name="db", **asked)["changed"]
+    assert not clock.sleeps
+
+    # The next run meets the running operation, and finds its result afterwards.
+    cloud.get("sql", ONE, unprotected)
+    cloud.fails("PATCH", "sql", ONE, 409, "operationInProgress", body=body)
+    cloud.fails("PATCH", "sql", ONE, 412, "staleData", body=body)
+    cloud.get("sql", ONE, instance(settingsVersion="8", deletionProtectionEnabled=True))
+    assert not play(gcp_sql_instance, name="db", **asked)["changed"]
+    assert len(clock.sleeps) == 2
+
+
 def test_waits_for_its_turn(cloud: Cloud, play: Play, clock: FakeClock) -> None:
     body = {"settings": {"tier": "db-custom-2-7680", "settingsVersion": "7"}}
     cloud.get("sql", ONE, INSTANCE)
