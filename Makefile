@@ -113,6 +113,10 @@ lock: installed ## compile requirements.lock from pyproject.toml
 docs: installed ## write the reference of all plugins and roles as text to artifacts/docs
 	@scripts/docs.sh
 
+.PHONY: role-docs
+role-docs: installed ## write the tables of role variables in roles/*/README.md
+	@python scripts/role_docs.py
+
 .PHONY: dist
 dist: installed ## build the artifact of the collection in dist/
 	ansible-galaxy collection build --force --output-path dist .

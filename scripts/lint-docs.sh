@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Check that ansible-doc renders every module, filter, inventory plugin and role.
+# Check that ansible-doc renders every module, filter, inventory plugin and role, and that the tables of role variables are current.
 # shellcheck source=scripts/common.sh
 . "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
@@ -16,6 +16,8 @@ for module in "${modules[@]}"; do
   [[ ${module##*.} == gcp_* ]] || continue
   grep -q "^    - ${module##*.}$" meta/runtime.yml || fail "meta/runtime.yml: ${module##*.} is missing in action_groups.gcp. Add it"
 done
+
+python scripts/role_docs.py --check
 
 ansible-doc -t module "${modules[@]}" >/dev/null
 [ ${#inventories[@]} -eq 0 ] || ansible-doc -t inventory "${inventories[@]}" >/dev/null
