@@ -253,7 +253,7 @@ def authority(path: str, own: bool, now: float, warn_days: float, fail_days: flo
     except (OSError, ValueError) as error:
         return fail("authority", f"{path}: {one_line(error)}", f"{SITE} reads it from Secret Manager")
     days, left = _days(found, now)
-    remedy = "make another authority and hand its certificate to the clients: docs/operations.md, A new authority"
+    remedy = "make another authority and hand its certificate to the clients: docs/operations/certificate-authority.md"
     lacks = _lacks(found)
     value = left + (f"; clients with Python 3.13 refuse it: it lacks {', '.join(lacks)}" if lacks else "")
     return graded("authority", value, (bool(lacks) or days < warn_days, days < fail_days), remedy)

@@ -144,7 +144,7 @@ def stored_secrets(facts: Mapping[str, Any]) -> Row:
             "add the keys that encrypted them to the secrets of this deployment, then run site.yml; or"
             " enter the gateway's API keys again and run"
             " `ansible-playbook playbooks/rotate.yml -e rotate_what=webhook_encryption_key"
-            " -e rotate_unreadable_webhooks=disabled`: docs/operations.md, Stored secrets"
+            " -e rotate_unreadable_webhooks=disabled`: docs/operations/stored-secrets.md"
         )
         return fail("encryption", f"{value}; no key decrypts {', '.join(unreadable)}", remedy)
     if earlier:

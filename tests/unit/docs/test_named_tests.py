@@ -13,7 +13,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[3]
 # `tests/…/test_x.py`, with or without `::test_y`. `…::test_z` is another test of the previous file.
 NAMED = re.compile(r"`((?:tests|molecule)/[\w/.]+\.(?:py|yml)|…)(?:::(\w+))?`")
-PAGES = sorted(path for path in (ROOT / "docs").glob("*.md") if NAMED.search(path.read_text()))
+PAGES = sorted(path for path in (ROOT / "docs").rglob("*.md") if NAMED.search(path.read_text()))
 
 
 def named(text: str) -> Iterator[tuple[str, str]]:
