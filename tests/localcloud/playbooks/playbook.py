@@ -74,6 +74,7 @@ class Playbook:
     def __init__(self, local: Local, door: Door, folder: pathlib.Path) -> None:
         self._door = door
         self.state = folder / "state"
+        self.directory = REPOSITORY
         self._log = folder / "playbook.log"
         path = f"{pathlib.Path(sys.executable).parent}:{os.environ['PATH']}"
         self.environment = {
@@ -90,11 +91,11 @@ class Playbook:
         `kill_at` is the number of a changing call, or a pattern of its method and path ("DELETE */networks/n").
         """
         self._door.run, self._door.kill_at, self._door.changing = uuid.uuid4().hex, kill_at, []
-        command = ["ansible-playbook", f"playbooks/{playbook}.yml", *arguments]
+        command = ["ansible-playbook", self.path(playbook), *arguments]
         with self._log.open("wb") as log:
             return subprocess.run(
                 command,
-                cwd=REPOSITORY,
+                cwd=self.directory,
                 env=self.environment | {_MARK: self._door.run},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -102,6 +103,10 @@ class Playbook:
                 timeout=600,
                 check=False,
             ).returncode
+
+    def path(self, playbook: str) -> str:
+        """Return the path of a playbook for ansible-playbook."""
+        return f"playbooks/{playbook}.yml"
 
     @property
     def output(self) -> str:
