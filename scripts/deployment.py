@@ -146,7 +146,7 @@ def credentials(project: str) -> Any:
     if token := os.environ.get("CLOUDSDK_AUTH_ACCESS_TOKEN"):
         return google.oauth2.credentials.Credentials(token=token)  # type: ignore[no-untyped-call]
     found, _ = google.auth.default(scopes=[SCOPE])
-    # A user's file may name any project as the one that requests count for, as gcloud happened to be set up.
+    # gcloud may have written another quota project into the user's file.
     if isinstance(found, google.oauth2.credentials.Credentials) and not os.environ.get("GOOGLE_CLOUD_QUOTA_PROJECT"):
         return found.with_quota_project(project)
     return found

@@ -76,7 +76,7 @@ class VerifyError(Exception):
 
 
 class Mask:
-    """Masks secrets and all that identifies a person, a project or a network."""
+    """Masks secrets, and names of persons, projects and networks."""
 
     patterns = (
         (re.compile(r"-----BEGIN [^-]+-----.*?-----END [^-]+-----", re.DOTALL), "SECRET"),

@@ -57,7 +57,7 @@ def consumer(empty: Local, door: Door, tmp_path: pathlib.Path) -> Consumer:
     project = Consumer(empty, door, tmp_path)
     project.galaxy("build", "--output-path", str(tmp_path), cwd=REPOSITORY)
     (artifact,) = tmp_path.glob("*.tar.gz")
-    project.galaxy("install", "--offline", str(artifact))
+    project.galaxy("install", str(artifact))
     return project
 
 
