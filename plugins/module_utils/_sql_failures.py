@@ -10,7 +10,7 @@ from ._sql import OfInstance, removal, why_failed
 
 RESERVED = (
     "No instance has this name. Google may reserve the name, for example after a deletion. "
-    "Choose another name (role infrastructure: infrastructure_name), or run again later."
+    "Choose another name (role deployment: deployment_name), or run again later."
 )
 CREATE_CONFLICT_SECONDS = 600.0  # maximum wait of a creation for the deletion of an instance with the same name
 

@@ -86,7 +86,7 @@ def test_a_healthy_deployment_passes_and_the_run_is_deleted(
     assert code == 0, output[-3000:]
     assert ill(rows) == set()
     assert {name for name, row in rows.items() if row["state"] == "warn"} <= KNOWN, rows
-    assert re.fullmatch(r"20 MB, checksum equal, \d+ MB/s up, \d+ MB/s down", rows["artifact"]["value"])
+    assert re.fullmatch(r"20 MB, content equal, \d+ MB/s up, \d+ MB/s down", rows["artifact"]["value"])
     assert len(rows) == 21  # all but the advisories
     assert all(row["remedy"] == "" for row in rows.values() if row["state"] == "ok")
     assert changes(output) == {"localhost": 0, "mlflow-server": 0}
