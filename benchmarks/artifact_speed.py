@@ -31,7 +31,9 @@ from typing import ClassVar
 REPOSITORY = Path(__file__).parents[1]
 sys.path.insert(0, str(REPOSITORY / "collections"))
 
-from ansible_collections.mlops.mlflow_gcp.plugins.module_utils import _doctor_front as doctor  # noqa: E402
+from ansible_collections.mlops.mlflow_gcp.plugins.module_utils._doctor.artifact import MEGABYTE, artifact  # noqa: E402
+from ansible_collections.mlops.mlflow_gcp.plugins.module_utils._doctor.endpoint import Endpoint  # noqa: E402
+from ansible_collections.mlops.mlflow_gcp.plugins.module_utils._doctor.run import TemporaryRun  # noqa: E402
 from cryptography import x509  # noqa: E402
 from cryptography.hazmat.primitives import hashes, serialization  # noqa: E402
 from cryptography.hazmat.primitives.asymmetric import ec  # noqa: E402
@@ -125,11 +127,11 @@ def running(certificate: Path) -> Iterator[int]:
 
 def doctor_speed(port: int, certificate: Path, megabytes: int) -> float:
     """Return the upload speed in MB/s that the doctor's check reports."""
-    client = doctor.Front(f"{HOST}:{port}", HOST, str(certificate), "admin", "password")
-    row = doctor.artifact(client, doctor.Traces("run", "mlflow-artifacts:/0/run/artifacts", "0"), megabytes)
-    found = re.search(r"(\d+) MB/s up", row.value)
+    client = Endpoint(f"{HOST}:{port}", HOST, str(certificate), "admin", "password")
+    result = artifact(client, TemporaryRun("run", "mlflow-artifacts:/0/run/artifacts", "0"), megabytes)
+    found = re.search(r"(\d+) MB/s up", result.value)
     if not found:
-        raise SystemExit(f"error: the check reports no speed: {row}")
+        raise SystemExit(f"error: the check reports no speed: {result}")
     return float(found.group(1))
 
 
@@ -140,7 +142,7 @@ def client_speed(port: int, file: Path) -> float:
     repository = HttpArtifactRepository(f"https://{HOST}:{port}/api/2.0/mlflow-artifacts/artifacts/0/run/artifacts")
     begin = time.monotonic()
     repository.log_artifact(str(file))
-    return file.stat().st_size / doctor.MEGABYTE / (time.monotonic() - begin)
+    return file.stat().st_size / MEGABYTE / (time.monotonic() - begin)
 
 
 def measure(megabytes: int, rounds: int) -> str:
@@ -148,7 +150,7 @@ def measure(megabytes: int, rounds: int) -> str:
     with tempfile.TemporaryDirectory() as folder:
         certificate, file = Path(folder) / "server.pem", Path(folder) / "artifact.bin"
         self_signed(certificate)
-        file.write_bytes(os.urandom(megabytes * doctor.MEGABYTE))
+        file.write_bytes(os.urandom(megabytes * MEGABYTE))
         os.environ |= {
             "MLFLOW_TRACKING_SERVER_CERT_PATH": str(certificate),
             "MLFLOW_TRACKING_USERNAME": "admin",

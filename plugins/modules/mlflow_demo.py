@@ -30,7 +30,7 @@ options:
     description: DNS name that clients use. If empty, they use the static address.
     type: str
     default: ''
-  authority:
+  ca_file:
     description: Path of the CA certificate that clients trust. If empty, the CAs of the control node are used.
     type: path
     default: ''
@@ -64,7 +64,7 @@ EXAMPLES = r"""
     project: my-project
     name: mlflow
     region: europe-west1
-    authority: /home/me/.local/state/mlflow-gcp/my-project-mlflow/ca.pem
+    ca_file: /home/me/.local/state/mlflow-gcp/my-project-mlflow/ca.pem
     python: /tmp/client/bin/python
     program: demo.py
 """
@@ -72,32 +72,32 @@ EXAMPLES = r"""
 RETURN = r"""
 version:
   description: Version of the MLflow client that ran the demo.
-  returned: when it ran
+  returned: when the demo ran
   type: str
   sample: 3.17.2
 seconds:
   description: Duration of the demo.
-  returned: when it ran
+  returned: when the demo ran
   type: float
   sample: 31.4
 before:
   description: Number of the demo's items before the demo.
-  returned: when it ran
+  returned: when the demo ran
   type: dict
   sample: {experiments: 0, traces: 0, runs: 0, prompts: 0}
 made:
   description: Number of the demo's items after the demo.
-  returned: when it ran
+  returned: when the demo ran
   type: dict
   sample: {experiments: 1, traces: 60, runs: 3, prompts: 4}
-left:
-  description: Number of the demo's items after the deletion. Absent if nothing was deleted.
-  returned: when it was deleted
+remaining:
+  description: Number of the demo's items after the deletion.
+  returned: if the demo's data was deleted
   type: dict
   sample: {experiments: 0, traces: 0, runs: 0, prompts: 0}
 kept:
   description: Whether the data is kept, because O(keep) is set or because demo data existed before.
-  returned: when it ran
+  returned: when the demo ran
   type: bool
   sample: false
 """
@@ -111,14 +111,14 @@ from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 from ..module_utils import _auth, _options
 from ..module_utils._advice import login
 from ..module_utils._client import Client
-from ..module_utils._doctor_cloud import Cloud
-from ..module_utils._doctor_rows import UnexaminedError, one_line
+from ..module_utils._doctor.cloud import Cloud
+from ..module_utils._doctor.results import NotCheckedError, one_line
 
 OPTIONS = {
     "name": {"type": "str", "required": True},
     "region": {"type": "str", "required": True},
     "hostname": {"type": "str", "default": ""},
-    "authority": {"type": "path", "default": ""},
+    "ca_file": {"type": "path", "default": ""},
     "username": {"type": "str", "default": "admin"},
     "python": {"type": "path", "required": True},
     "program": {"type": "path", "required": True},
@@ -129,8 +129,8 @@ OPTIONS = {
 # The remaining time is for counting and deleting the demo's items.
 DEMO_PART = 2 / 3
 CLEAN_UP = (
-    "Where something of it is left, delete the experiment 'MLflow Demo' and the prompts 'mlflow-demo.…' in the browser;"
-    " another run would take them for data that stays."
+    "If data of the demo remains, delete the experiment 'MLflow Demo' and the prompts 'mlflow-demo.…' in the browser."
+    " Otherwise the next run keeps this data as existing data."
 )
 
 
@@ -144,10 +144,10 @@ def environment(cloud: Cloud, params: dict[str, str]) -> dict[str, str]:
         "MLFLOW_DISABLE_TELEMETRY": "true",
         "DO_NOT_TRACK": "true",
     }
-    if params["authority"]:
-        known["MLFLOW_TRACKING_SERVER_CERT_PATH"] = params["authority"]
+    if params["ca_file"]:
+        known["MLFLOW_TRACKING_SERVER_CERT_PATH"] = params["ca_file"]
         # The demo's first request checks that the server is available. It does not use MLflow's TLS settings.
-        known["REQUESTS_CA_BUNDLE"] = params["authority"]
+        known["REQUESTS_CA_BUNDLE"] = params["ca_file"]
     own = {name: value for name, value in os.environ.items() if not name.startswith("MLFLOW_")}
     return own | known
 
@@ -172,10 +172,10 @@ def main() -> None:
         session = _auth.session(auth, params["project"])
         client = Client(session, project=params["project"], timeout=float(params["timeout"]))
         known = environment(Cloud(client, params["project"], params["region"], "", auth), params)
-    except UnexaminedError as error:
-        module.fail_json(msg=f"Cannot find the deployment: {error} {error.remedy}")
+    except NotCheckedError as error:
+        module.fail_json(msg=f"Cannot find the deployment {params['name']}: {error}. {error.remedy}")
     except Exception as error:  # google-auth raises its own errors, OSError and ValueError
-        module.fail_json(msg=f"No usable Google credentials: {one_line(error)} {login(auth)}")
+        module.fail_json(msg=f"Cannot use the Google credentials: {one_line(error)} {login(auth)}")
     seconds = str(params["timeout"] * DEMO_PART)
     argv = [params["python"], params["program"], seconds, *(["keep"] if params["keep"] else [])]
     try:
@@ -190,14 +190,14 @@ def main() -> None:
         )
         answer = json.loads(done.stdout.splitlines()[-1]) if done.returncode == 0 else {}
     except (OSError, ValueError, IndexError, subprocess.TimeoutExpired) as error:
-        module.fail_json(msg=f"The demo could not be run: {type(error).__name__}: {one_line(error)}. {CLEAN_UP}")
+        module.fail_json(msg=f"Cannot run the demo: {type(error).__name__}: {one_line(error)}. {CLEAN_UP}")
     if not answer:
-        module.fail_json(msg=f"The demo could not be run: {one_line(done.stderr[-1000:], 1000)}. {CLEAN_UP}")
+        module.fail_json(msg=f"Cannot run the demo: {one_line(done.stderr[-1000:], 1000)}. {CLEAN_UP}")
     if answer["rc"]:
-        told = one_line(answer["output"], 2000)
+        output = one_line(answer["output"], 2000)
         module.fail_json(
-            msg=f"mlflow demo ended with {answer['rc']}: {told}. {CLEAN_UP}",
-            **{key: answer[key] for key in ("before", "made", "left") if key in answer},
+            msg=f"mlflow demo ended with exit code {answer['rc']}: {output}. {CLEAN_UP}",
+            **{key: answer[key] for key in ("before", "made", "remaining") if key in answer},
         )
     module.exit_json(changed=answer["kept"] and answer["made"] != answer["before"], **answer)
 

@@ -37,7 +37,7 @@ options:
     description: DNS name that clients use. If empty, they use the static address.
     type: str
     default: ''
-  authority:
+  ca_file:
     description: Path of the CA certificate that clients trust. If empty, the CAs of the control node are used.
     type: path
     default: ''
@@ -45,7 +45,7 @@ options:
     description: Name of the administrator.
     type: str
     default: admin
-  artifacts:
+  artifact_store:
     description: Artifact store of the server, such as V(gs://my-bucket).
     type: str
     default: ''
@@ -78,8 +78,8 @@ options:
     suboptions:
       certificate_warn_days: {description: Remaining days of the server's certificate, type: int, required: true}
       certificate_fail_days: {description: Remaining days of the server's certificate, type: int, required: true}
-      authority_warn_days: {description: Remaining days of the CA's certificate, type: int, required: true}
-      authority_fail_days: {description: Remaining days of the CA's certificate, type: int, required: true}
+      ca_warn_days: {description: Remaining days of the CA's certificate, type: int, required: true}
+      ca_fail_days: {description: Remaining days of the CA's certificate, type: int, required: true}
       clock_warn_seconds: {description: Difference between the clocks in seconds, type: int, required: true}
       clock_fail_seconds: {description: Difference between the clocks in seconds, type: int, required: true}
       disk_warn_percent: {description: Used part of a disk, type: float, required: true}
@@ -89,7 +89,7 @@ options:
       backup_warn_hours: {description: Age of the newest backup, type: float, required: true}
       backup_fail_hours: {description: Age of the newest backup, type: float, required: true}
       secret_warn_days: {description: Age of a secret, type: int, required: true}
-  machine:
+  vm_facts:
     description:
       - The facts that the role's program collected on the VM, and the time of the request.
       - If the program failed, C(error) with the reason instead.
@@ -120,11 +120,11 @@ EXAMPLES = r"""
     name: mlflow
     region: europe-west1
     zone: europe-west1-b
-    authority: /home/me/.local/state/mlflow-gcp/my-project-mlflow/ca.pem
+    ca_file: /home/me/.local/state/mlflow-gcp/my-project-mlflow/ca.pem
     limits: "{{ my_limits }}"
-    machine:
-      error: nobody looked
-  register: examined
+    vm_facts:
+      error: the facts of the VM were not collected
+  register: doctor
 """
 
 RETURN = r"""
@@ -134,7 +134,7 @@ checks:
   type: list
   elements: dict
   sample:
-    - {name: sign-in, state: ok, value: '401 without a password, 200 as admin', remedy: ''}
+    - {name: authentication, state: ok, value: '401 without a password, 200 as admin', remedy: ''}
 counts:
   description: Number of check results in each state.
   returned: success
@@ -151,7 +151,7 @@ table:
   returned: success
   type: str
   sample: |-
-    sign-in  ok    401 without a password, 200 as admin
+    authentication  ok    401 without a password, 200 as admin
     1 ok, 0 warn, 0 fail
 """
 
@@ -162,16 +162,16 @@ from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 
 from ..module_utils import _auth, _options
 from ..module_utils._client import Client
-from ..module_utils._doctor_examination import API_SECONDS, IMPORT_ERROR, NAMES, Examination
-from ..module_utils._doctor_rows import counts, table
+from ..module_utils._doctor.checks import API_SECONDS, IMPORT_ERROR, NAMES, Checks
+from ..module_utils._doctor.results import counts, table
 
 LIMITS = {
     **dict.fromkeys(
         (
             "certificate_warn_days",
             "certificate_fail_days",
-            "authority_warn_days",
-            "authority_fail_days",
+            "ca_warn_days",
+            "ca_fail_days",
             "clock_warn_seconds",
             "clock_fail_seconds",
             "secret_warn_days",
@@ -195,9 +195,9 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "region": {"type": "str", "required": True},
     "zone": {"type": "str", "required": True},
     "hostname": {"type": "str", "default": ""},
-    "authority": {"type": "path", "default": ""},
+    "ca_file": {"type": "path", "default": ""},
     "username": {"type": "str", "default": "admin"},
-    "artifacts": {"type": "str", "default": ""},
+    "artifact_store": {"type": "str", "default": ""},
     "secrets": {"type": "list", "elements": "str", "default": [], "no_log": False},
     "minimum_version": {"type": "str", "default": ""},
     "advisories_url": {"type": "str", "default": ""},
@@ -209,7 +209,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
         # These options are numbers. The word "secret" in a name would make Ansible expect a secret value.
         "options": {name: {"type": kind, "required": True, "no_log": False} for name, kind in LIMITS.items()},
     },
-    "machine": {"type": "dict", "default": {}},
+    "vm_facts": {"type": "dict", "default": {}},
     "plan": {"type": "dict", "default": {}},
     "skip": {"type": "list", "elements": "str", "default": []},
 }
@@ -233,9 +233,9 @@ def main() -> None:
         ],
     )
     if unknown := sorted(set(module.params["skip"]) - set(NAMES)):
-        module.fail_json(msg=f"skip: {', '.join(unknown)} is no check. The checks are: {', '.join(NAMES)}.")
-    if missing := _auth.IMPORT_ERROR or IMPORT_ERROR:
-        module.fail_json(msg=missing_required_lib("google-auth, requests and cryptography"), exception=missing)
+        module.fail_json(msg=f"skip: unknown check {', '.join(unknown)}. Known checks: {', '.join(NAMES)}.")
+    if IMPORT_ERROR:
+        module.fail_json(msg=missing_required_lib("google-auth, requests and cryptography"), exception=IMPORT_ERROR)
     session: list[Any] = []
     project = module.params["project"]
 
@@ -245,14 +245,14 @@ def main() -> None:
             session.append(_auth.session(_auth.AuthOptions.of(module.params), project))
         return Client(session[0], project=project, timeout=min(API_SECONDS, float(module.params["timeout"])))
 
-    examination = Examination(module.params, client, check_mode=module.check_mode)
-    rows = examination.rows()
+    checks = Checks(module.params, client, check_mode=module.check_mode)
+    results = checks.results()
     module.exit_json(
         changed=False,
-        checks=[row.document() for row in rows],
-        counts=counts(rows),
-        skipped=examination.skipped,
-        table=table(rows),
+        checks=[result.document() for result in results],
+        counts=counts(results),
+        skipped=checks.skipped,
+        table=table(results),
     )
 
 

@@ -26,10 +26,12 @@ KNOWN = {"clock"}
 # Slow checks, which most tests skip.
 SLOW = ["run", "artifact", "drift"]
 
-Rows = dict[str, dict[str, Any]]
+Results = dict[str, dict[str, Any]]
 
 
-def examine(site: Deployment, *, skip: list[str] = SLOW, check: bool = False, **settings: Any) -> tuple[int, Rows, str]:
+def run_doctor(
+    site: Deployment, *, skip: list[str] = SLOW, check: bool = False, **settings: Any
+) -> tuple[int, Results, str]:
     """Run the doctor; return the exit code, the check results and the output."""
     output = site.artifacts / "doctor.json"
     output.unlink(missing_ok=True)
@@ -45,11 +47,11 @@ def examine(site: Deployment, *, skip: list[str] = SLOW, check: bool = False, **
     done = site.playbook(*arguments, check=False, log="doctor")
     assert output.exists(), done.stdout[-3000:]
     document = json.loads(output.read_text())
-    return done.returncode, {row["name"]: row for row in document["checks"]}, done.stdout
+    return done.returncode, {each["name"]: each for each in document["checks"]}, done.stdout
 
 
-def ill(rows: Rows) -> set[str]:
-    return {name for name, row in rows.items() if row["state"] == "fail"}
+def failed(results: Results) -> set[str]:
+    return {name for name, result in results.items() if result["state"] == "fail"}
 
 
 @pytest.fixture(scope="module")
@@ -82,13 +84,13 @@ def test_a_healthy_deployment_passes_and_the_run_is_deleted(
 ) -> None:
     # In a time zone with an offset, where a wrong conversion of the time causes a large skew.
     monkeypatch.setitem(healthy.environment, "TZ", "Asia/Kolkata")
-    code, rows, output = examine(healthy, skip=[])
+    code, results, output = run_doctor(healthy, skip=[])
     assert code == 0, output[-3000:]
-    assert ill(rows) == set()
-    assert {name for name, row in rows.items() if row["state"] == "warn"} <= KNOWN, rows
-    assert re.fullmatch(r"20 MB, content equal, \d+ MB/s up, \d+ MB/s down", rows["artifact"]["value"])
-    assert len(rows) == 21  # all but the advisories
-    assert all(row["remedy"] == "" for row in rows.values() if row["state"] == "ok")
+    assert failed(results) == set()
+    assert {name for name, result in results.items() if result["state"] == "warn"} <= KNOWN, results
+    assert re.fullmatch(r"20 MB, content equal, \d+ MB/s up, \d+ MB/s down", results["artifact"]["value"])
+    assert len(results) == 21  # all but the advisories
+    assert all(each["remedy"] == "" for each in results.values() if each["state"] == "ok")
     assert changes(output) == {"localhost": 0, "mlflow-server": 0}
     assert {run["info"]["lifecycle_stage"] for run in marked_runs(healthy)} == {"deleted"}
     # The artifact is deleted, too. The lifecycle rule of the bucket removes its noncurrent version.
@@ -98,7 +100,7 @@ def test_a_healthy_deployment_passes_and_the_run_is_deleted(
     assert healthy.admin[1] not in output
 
 
-def test_the_table_is_for_people_and_warnings_count_by_choice(healthy: Deployment) -> None:
+def test_the_table_and_the_exit_code_with_warnings(healthy: Deployment) -> None:
     settings = {
         "doctor_skip": SLOW,
         "doctor_fail_on": "warn",
@@ -106,7 +108,7 @@ def test_the_table_is_for_people_and_warnings_count_by_choice(healthy: Deploymen
         "doctor_secret_warn_days": 0,
     }
     done = healthy.playbook("playbooks/doctor.yml", "-e", json.dumps(settings), check=False, log="doctor-table")
-    assert re.search(r"^ +sign-in +ok +401 without a password, 200 as admin$", done.stdout, re.MULTILINE)
+    assert re.search(r"^ +authentication +ok +401 without a password, 200 as admin$", done.stdout, re.MULTILINE)
     assert re.search(
         r"^ +secrets +WARN [^>]* h old\n +-> ansible-playbook playbooks/rotate.yml$", done.stdout, re.MULTILINE
     )
@@ -117,9 +119,9 @@ def test_the_table_is_for_people_and_warnings_count_by_choice(healthy: Deploymen
 
 def test_check_mode_writes_nothing(healthy: Deployment) -> None:
     before = len(marked_runs(healthy))
-    code, rows, output = examine(healthy, skip=["drift"], check=True)
+    code, results, output = run_doctor(healthy, skip=["drift"], check=True)
     assert code == 0, output[-3000:]
-    assert not {"run", "artifact"} & set(rows)
+    assert not {"run", "artifact"} & set(results)
     assert len(marked_runs(healthy)) == before
     assert changes(output) == {"localhost": 0, "mlflow-server": 0}
 
@@ -149,7 +151,7 @@ def disk_full(site: Deployment) -> Iterator[None]:
 
 
 @contextmanager
-def door_open(site: Deployment) -> Iterator[None]:
+def firewall_open(site: Deployment) -> Iterator[None]:
     rule = RULE.format(project=site.project)
     before = site.call("GET", "compute", rule)["sourceRanges"]
     change(site, rule, {"sourceRanges": [*before, "192.0.2.0/24"]})
@@ -211,8 +213,8 @@ def other_schema(site: Deployment) -> Iterator[None]:
     ("injected", "settings", "skip", "found", "value", "remedy"),
     [
         pytest.param(
-            *(server_stopped, {}, ["drift"], {"server", "units", "sign-in", "run", "artifact"}),
-            *("no slot serves", "systemctl start mlflow.service"),
+            *(server_stopped, {}, ["drift"], {"server", "units", "authentication", "run", "artifact"}),
+            *("no slot is active", "systemctl start mlflow.service"),
             id="server",
         ),
         pytest.param(
@@ -221,18 +223,18 @@ def other_schema(site: Deployment) -> Iterator[None]:
             id="disk",
         ),
         pytest.param(
-            *(door_open, {}, ["run", "artifact"], {"drift"}),
+            *(firewall_open, {}, ["run", "artifact"], {"drift"}),
             *("1 differ: firewall rule mlflow-allow-https (sourceRanges)", "site.yml --check --diff"),
             id="drift",
         ),
         pytest.param(
             *(other_schema, {}, SLOW, {"schema"}),
-            *("tracking 0123456789ab where the release has", "playbooks/restore.yml"),
+            *("tracking 0123456789ab, but the release has", "playbooks/restore.yml"),
             id="schema",
         ),
     ],
 )
-def test_an_ill_is_found_and_named_with_its_remedy(
+def test_a_failure_is_reported_with_its_remedy(
     healthy: Deployment,
     injected: Callable[[Deployment], AbstractContextManager[None]],
     settings: dict[str, Any],
@@ -244,12 +246,12 @@ def test_an_ill_is_found_and_named_with_its_remedy(
 ) -> None:
     name = request.node.callspec.id
     with injected(healthy):
-        code, rows, output = examine(healthy, skip=skip, **settings)
-    assert ill(rows) == found, output[-3000:]
-    assert value in rows[name]["value"]
-    assert remedy in rows[name]["remedy"]
+        code, results, output = run_doctor(healthy, skip=skip, **settings)
+    assert failed(results) == found, output[-3000:]
+    assert value in results[name]["value"]
+    assert remedy in results[name]["remedy"]
     assert code == 2
-    assert re.search(rf"{len(found)} of {len(rows)} checks fail: ", output)
+    assert re.search(rf"{len(found)} of {len(results)} checks fail: ", output)
 
 
 def test_values_beyond_the_age_limits_are_reported(healthy: Deployment) -> None:
@@ -258,45 +260,45 @@ def test_values_beyond_the_age_limits_are_reported(healthy: Deployment) -> None:
         "doctor_backup_fail_hours": 0,
         "doctor_certificate_warn_days": 500,
         "doctor_certificate_fail_days": 400,
-        "doctor_authority_warn_days": 4000,
-        "doctor_authority_fail_days": 3700,
+        "doctor_ca_warn_days": 4000,
+        "doctor_ca_fail_days": 3700,
         "doctor_secret_warn_days": 0,
         "mlflow_minimum_version": "99.0.0",
     }
-    code, rows, output = examine(healthy, **limits)
+    code, results, output = run_doctor(healthy, **limits)
     assert code == 2
-    assert ill(rows) == {"backups", "certificate", "authority", "release"}, output[-3000:]
-    assert rows["secrets"]["state"] == "warn"
+    assert failed(results) == {"backups", "certificate", "ca", "release"}, output[-3000:]
+    assert results["secrets"]["state"] == "warn"
     for name, value, remedy in [
         ("backups", "h old", "playbooks/backup.yml"),
         ("certificate", "days left", "infrastructure_certificate_renew_days=500"),
-        ("authority", "days left", "hand its certificate to the clients"),
+        ("ca", "days left", "give its certificate to all clients"),
         ("release", "older than 99.0.0", "playbooks/upgrade.yml"),
         ("secrets", "mlflow-admin-password", "playbooks/rotate.yml"),
     ]:
-        assert value in rows[name]["value"]
-        assert remedy in rows[name]["remedy"]
+        assert value in results[name]["value"]
+        assert remedy in results[name]["remedy"]
 
 
-def test_a_machine_that_is_off_leaves_the_rest_examined(healthy: Deployment) -> None:
-    machine = f"projects/{healthy.project}/zones/europe-west1-b"
+def test_the_other_checks_run_while_the_vm_is_stopped(healthy: Deployment) -> None:
+    zone = f"projects/{healthy.project}/zones/europe-west1-b"
 
     def act(verb: str) -> None:
-        operation = healthy.call("POST", "compute", f"{machine}/instances/mlflow-server/{verb}")
-        while healthy.call("POST", "compute", f"{machine}/operations/{operation['name']}/wait")["status"] != "DONE":
+        operation = healthy.call("POST", "compute", f"{zone}/instances/mlflow-server/{verb}")
+        while healthy.call("POST", "compute", f"{zone}/operations/{operation['name']}/wait")["status"] != "DONE":
             pass
 
     act("stop")
     try:
-        code, rows, output = examine(healthy, skip=["drift"])
+        code, results, output = run_doctor(healthy, skip=["drift"])
     finally:
         act("start")
         healthy.wait_until_serving()
     assert code == 2
-    assert rows["machine"]["value"] == "mlflow-server is TERMINATED"
-    assert "gcloud compute instances start mlflow-server" in rows["machine"]["remedy"]
-    assert {"address", "machine", "run", "artifact", "server", "disk", "schema"} <= ill(rows), output[-3000:]
-    assert {rows[name]["state"] for name in ("authority", "database", "backups", "secrets")} == {"ok"}
+    assert results["vm"]["value"] == "mlflow-server is TERMINATED"
+    assert "gcloud compute instances start mlflow-server" in results["vm"]["remedy"]
+    assert {"address", "vm", "run", "artifact", "server", "disk", "schema"} <= failed(results), output[-3000:]
+    assert {results[name]["state"] for name in ("ca", "database", "backups", "secrets")} == {"ok"}
 
 
 class Osv(BaseHTTPRequestHandler):
@@ -331,12 +333,14 @@ def test_known_vulnerabilities_of_the_installed_packages(healthy: Deployment) ->
         threading.Thread(target=server.serve_forever, daemon=True).start()
         url = f"http://127.0.0.1:{server.server_port}"
         try:
-            code, rows, _ = examine(healthy, doctor_advisories_url=url)
-            _, accepted, _ = examine(healthy, doctor_advisories_url=url, doctor_advisories_accepted=["CVE-2026-4711"])
+            code, results, _ = run_doctor(healthy, doctor_advisories_url=url)
+            _, accepted, _ = run_doctor(
+                healthy, doctor_advisories_url=url, doctor_advisories_accepted=["CVE-2026-4711"]
+            )
         finally:
             server.shutdown()
-    assert (code, ill(rows)) == (2, {"advisories"})
-    assert "CVE-2026-4711 (mlflow, high)" in rows["advisories"]["value"]
+    assert (code, failed(results)) == (2, {"advisories"})
+    assert "CVE-2026-4711 (mlflow, high)" in results["advisories"]["value"]
     assert {"mlflow", "flask", "sqlalchemy", "uvicorn"} <= set(Osv.asked)
     assert accepted["advisories"]["state"] == "ok"
 

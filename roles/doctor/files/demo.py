@@ -33,7 +33,7 @@ def found(client: mlflow.MlflowClient) -> dict[str, int]:
     return counted | {"experiments": 1, "traces": len(traces), "runs": len(runs)}
 
 
-def take_away(client: mlflow.MlflowClient) -> None:
+def delete_demo(client: mlflow.MlflowClient) -> None:
     """Delete the objects of the demo with its own functions, then its experiment."""
     for name in demo_registry.list_generators():
         try:
@@ -55,7 +55,7 @@ def demo(seconds: float) -> dict[str, Any]:
         code, said = done.returncode, done.stdout + done.stderr
     except subprocess.TimeoutExpired as error:
         code = 124
-        said = (error.stdout or b"") + (error.stderr or b"") + f"\nnot done after {seconds:.0f} s".encode()
+        said = (error.stdout or b"") + (error.stderr or b"") + f"\nstopped after {seconds:.0f} s".encode()
     output = said.decode(errors="replace")[-2000:]
     return {"rc": code, "output": output, "seconds": round(time.monotonic() - begin, 1)}
 
@@ -72,9 +72,9 @@ def main() -> int:
     finally:
         # After an error too: the next run would keep the objects of an incomplete demo as objects of a user.
         if not kept:
-            take_away(client)
+            delete_demo(client)
     if not kept:
-        answer["left"] = found(client)
+        answer["remaining"] = found(client)
     print(json.dumps(answer))
     return 0
 

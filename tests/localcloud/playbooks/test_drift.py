@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pytest
-from ansible_collections.mlops.mlflow_gcp.plugins.module_utils._doctor_plan import drift
+from ansible_collections.mlops.mlflow_gcp.plugins.module_utils._doctor.drift import drift
 
 from tests.localcloud.harness import Local, Session
 from tests.localcloud.playbooks.playbook import Door, Playbook
@@ -276,9 +276,9 @@ def test_what_somebody_changed_is_seen_and_put_back(deployment: Deployment) -> N
     found, printed = plan(deployment.playbook)
     assert found == {what: fields for what, (_, fields) in DRIFT.items()}
     assert deployment.documents() == flipped
-    row = drift(printed, 0)
-    assert row.state == "fail"
-    assert f"{len(DRIFT)} differ" in row.value
+    result = drift(printed, 0)
+    assert result.state == "fail"
+    assert f"{len(DRIFT)} differ" in result.value
 
     assert deployment.playbook.to_the_end() >= len(DRIFT)
     assert deployment.documents() == before

@@ -40,19 +40,19 @@ def program(options: Json, answer: Json, last: str = "") -> None:
 
 
 def test_the_demo_has_less_time_than_the_module(play: Play, options: Json) -> None:
-    program(options, {"rc": 0, "kept": False, "before": NOTHING, "made": MADE, "left": NOTHING})
+    program(options, {"rc": 0, "kept": False, "before": NOTHING, "made": MADE, "remaining": NOTHING})
     result = play(mlflow_demo, **options)
     assert result["version"] == "60.0"
     assert result["changed"] is False
 
 
 def test_a_demo_that_fails_says_how_to_clean_up(play: Play, options: Json) -> None:
-    answer = {"rc": 1, "output": "no room", "kept": False, "before": NOTHING, "made": MADE, "left": NOTHING}
+    answer = {"rc": 1, "output": "no room", "kept": False, "before": NOTHING, "made": MADE, "remaining": NOTHING}
     program(options, answer)
     result = play(mlflow_demo, **options, fails=True)
-    assert result["msg"].startswith("mlflow demo ended with 1: no room. ")
+    assert result["msg"].startswith("mlflow demo ended with exit code 1: no room. ")
     assert "delete the experiment 'MLflow Demo'" in result["msg"]
-    assert result["left"] == NOTHING
+    assert result["remaining"] == NOTHING
     assert PASSWORD not in json.dumps(result)
 
 

@@ -15,11 +15,11 @@ from typing import Any
 
 import pytest
 import responses
-from ansible_collections.mlops.mlflow_gcp.plugins.module_utils._doctor_examination import NAMES
+from ansible_collections.mlops.mlflow_gcp.plugins.module_utils._doctor.checks import NAMES
 from ansible_collections.mlops.mlflow_gcp.plugins.modules import mlflow_doctor
 
 from tests.unit.harness import PROJECT, Json, Play
-from tests.unit.module_utils import test_doctor_front as fronts
+from tests.unit.module_utils._doctor.harness import Mlflow
 
 PASSWORD = "the-password-of-the-test"
 GOOGLE = r"https://\w+\.googleapis\.com/.*"
@@ -28,7 +28,7 @@ OPTIONS: Json = {
     "region": "europe-west1",
     "zone": "europe-west1-b",
     "hostname": "mlflow.example.com",
-    "artifacts": f"gs://{PROJECT}-mlflow-artifacts",
+    "artifact_store": f"gs://{PROJECT}-mlflow-artifacts",
     "secrets": ["mlflow-admin-password"],
     "minimum_version": "3.16.0",
     "advisories_url": "https://osv.example.com",
@@ -36,8 +36,8 @@ OPTIONS: Json = {
     "limits": {
         "certificate_warn_days": 30,
         "certificate_fail_days": 7,
-        "authority_warn_days": 180,
-        "authority_fail_days": 30,
+        "ca_warn_days": 180,
+        "ca_fail_days": 30,
         "clock_warn_seconds": 5,
         "clock_fail_seconds": 60,
         "disk_warn_percent": 80,
@@ -48,7 +48,7 @@ OPTIONS: Json = {
         "backup_fail_hours": 72,
         "secret_warn_days": 365,
     },
-    "machine": {
+    "vm_facts": {
         "clock": {"time": 100.0, "synchronized": True},
         "asked_at": 100.0,
         "answered_at": 101.0,
@@ -97,11 +97,11 @@ def google(web: responses.RequestsMock) -> None:
 
 
 def states(result: Json) -> dict[str, str]:
-    return {row["name"]: row["state"] for row in result["checks"]}
+    return {each["name"]: each["state"] for each in result["checks"]}
 
 
-def rows(result: Json) -> dict[str, Json]:
-    return {row["name"]: row for row in result["checks"]}
+def by_name(result: Json) -> dict[str, Json]:
+    return {each["name"]: each for each in result["checks"]}
 
 
 @pytest.fixture
@@ -113,39 +113,39 @@ def no_names(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("google", "no_names")
-def test_when_the_server_is_down_the_rest_is_examined(play: Play) -> None:
+def test_the_other_checks_run_if_the_server_is_down(play: Play) -> None:
     result = play(mlflow_doctor, **OPTIONS)
     found = states(result)
     assert list(found) == list(NAMES)
     down = {name for name, state in found.items() if state == "fail"}
-    assert down == {"address", "certificate", "sign-in", "run", "artifact"}
+    assert down == {"address", "certificate", "authentication", "run", "artifact"}
     assert found["clock"] == "warn"
-    assert rows(result)["sign-in"]["value"] == "not examined: nothing answers"
-    assert rows(result)["artifact"]["remedy"] == "see the row address"
+    assert by_name(result)["authentication"]["value"] == "not checked: the deployment accepts no connection"
+    assert by_name(result)["artifact"]["remedy"] == "see the check address"
     assert result["counts"] == {"ok": 16, "warn": 1, "fail": 5}
     assert result["changed"] is False
-    assert "artifact       FAIL  not examined: nothing answers" in result["table"]
+    assert "artifact        FAIL  not checked: the deployment accepts no connection" in result["table"]
 
 
 @pytest.mark.usefixtures("no_names")
-def test_when_nothing_can_be_asked_every_row_says_why(play: Play, web: responses.RequestsMock) -> None:
+def test_every_check_result_has_the_cause_if_all_requests_fail(play: Play, web: responses.RequestsMock) -> None:
     refused = {"error": {"code": 403, "message": "no rights", "errors": [{"reason": "forbidden"}]}}
     web.add(responses.GET, re.compile(GOOGLE), status=403, json=refused)
-    machine = {"error": "the inventory has no running machine mlflow-server"}
-    result = play(mlflow_doctor, **{**OPTIONS, "machine": machine, "plan": {"stdout": "boom", "rc": 4}})
-    found = rows(result)
+    facts = {"error": "the inventory has no running VM mlflow-server"}
+    result = play(mlflow_doctor, **{**OPTIONS, "vm_facts": facts, "plan": {"stdout": "boom", "rc": 4}})
+    found = by_name(result)
     assert list(found) == list(NAMES)
-    assert {row["state"] for name, row in found.items() if name != "authority"} == {"warn", "fail"}
-    assert all(row["remedy"] for row in found.values() if row["state"] != "ok")
+    assert {each["state"] for name, each in found.items() if name != "ca"} == {"warn", "fail"}
+    assert all(each["remedy"] for each in found.values() if each["state"] != "ok")
     assert "no rights" in found["backups"]["value"]
-    assert found["disk"]["value"] == "not examined: nobody could look at the machine"
+    assert found["disk"]["value"] == "not checked: the facts of the VM cannot be read"
     assert "exit code 4: boom" in found["drift"]["value"]
 
 
 @pytest.mark.usefixtures("no_names")
-def test_without_credentials_every_row_says_why(play: Play, web: responses.RequestsMock) -> None:
+def test_every_check_result_has_the_cause_without_credentials(play: Play, web: responses.RequestsMock) -> None:
     result = play(mlflow_doctor, **OPTIONS, auth_kind="service_account_file", service_account_file="/none.json")
-    assert "/none.json" in rows(result)["database"]["value"]
+    assert "/none.json" in by_name(result)["database"]["value"]
     assert states(result)["disk"] == "ok"
 
 
@@ -158,8 +158,8 @@ def reachable(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("google", "reachable")
-def test_run_and_artifact_are_gone_afterwards(play: Play, web: responses.RequestsMock) -> None:
-    server = fronts.Mlflow(web)
+def test_the_run_and_the_artifact_are_deleted(play: Play, web: responses.RequestsMock) -> None:
+    server = Mlflow(web)
     result = play(mlflow_doctor, **OPTIONS)
     found = states(result)
     assert (found["run"], found["artifact"]) == ("ok", "ok")
@@ -177,7 +177,7 @@ def deletion(web: responses.RequestsMock, run_id: str) -> responses.BaseResponse
 
 @pytest.mark.usefixtures("google", "reachable")
 def test_objects_of_a_killed_doctor_are_deleted(play: Play, web: responses.RequestsMock) -> None:
-    server = fronts.Mlflow(web)
+    server = Mlflow(web)
     server.add("killed", 1.0)
     left = deletion(web, "killed")
     assert states(play(mlflow_doctor, **OPTIONS))["artifact"] == "ok"
@@ -189,8 +189,8 @@ def test_objects_of_a_killed_doctor_are_deleted(play: Play, web: responses.Reque
 def test_a_terminated_doctor_deletes_its_objects(
     play: Play, web: responses.RequestsMock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(fronts.Mlflow, "store", lambda *_: os.kill(os.getpid(), signal.SIGTERM))
-    server = fronts.Mlflow(web)
+    monkeypatch.setattr(Mlflow, "store", lambda *_: os.kill(os.getpid(), signal.SIGTERM))
+    server = Mlflow(web)
     own = deletion(web, "abc")
     before = signal.getsignal(signal.SIGTERM)
     try:
@@ -203,17 +203,17 @@ def test_a_terminated_doctor_deletes_its_objects(
 
 
 @pytest.mark.usefixtures("google", "reachable")
-def test_a_run_that_stays_is_told(play: Play, web: responses.RequestsMock) -> None:
-    server = fronts.Mlflow(web)
+def test_a_run_that_cannot_be_deleted_is_reported(play: Play, web: responses.RequestsMock) -> None:
+    server = Mlflow(web)
     server.broken = "runs/delete"
     result = play(mlflow_doctor, **OPTIONS)
-    assert "runs/delete: HTTP 500" in rows(result)["run"]["value"]
+    assert "runs/delete: HTTP 500" in by_name(result)["run"]["value"]
     assert states(result)["run"] == "fail"
 
 
 @pytest.mark.usefixtures("google", "reachable")
 def test_check_mode_writes_nothing(play: Play, web: responses.RequestsMock) -> None:
-    server = fronts.Mlflow(web)
+    server = Mlflow(web)
     result = play(mlflow_doctor, check=True, **OPTIONS)
     assert result["skipped"] == ["run", "artifact"]
     assert not {"run", "artifact"} & set(states(result))
@@ -230,4 +230,4 @@ def test_skipped_checks_are_reported(play: Play) -> None:
 
 def test_a_check_that_does_not_exist(play: Play) -> None:
     result = play(mlflow_doctor, **{**OPTIONS, "skip": ["disc"]}, fails=True)
-    assert result["msg"].startswith("skip: disc is no check. The checks are: address, certificate")
+    assert result["msg"].startswith("skip: unknown check disc. Known checks: address, certificate, ca")

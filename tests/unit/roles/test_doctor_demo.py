@@ -23,23 +23,23 @@ class Server:
 
     def __init__(self, program: ModuleType, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         self.program, self.python, self.monkeypatch = program, folder / "python", monkeypatch
-        self.there, self.taken_away = dict(NOTHING), False
+        self.there, self.deleted = dict(NOTHING), False
         self.fills("exit 0")
         monkeypatch.setenv("MLFLOW_TRACKING_URI", "https://mlflow.example.com")
         monkeypatch.setattr(sys, "executable", str(self.python))
         monkeypatch.setattr(program, "found", self.found)
-        monkeypatch.setattr(program, "take_away", self.take_away)
+        monkeypatch.setattr(program, "delete_demo", self.delete_demo)
 
     def fills(self, script: str) -> None:
         self.python.write_text(f"#!/bin/sh\n{script}\n")
         self.python.chmod(0o755)
 
     def found(self, _client: Any) -> dict[str, int]:
-        seen, self.there = self.there, dict(NOTHING) if self.taken_away else dict(MADE)
+        seen, self.there = self.there, dict(NOTHING) if self.deleted else dict(MADE)
         return seen
 
-    def take_away(self, _client: Any) -> None:
-        self.taken_away, self.there = True, dict(NOTHING)
+    def delete_demo(self, _client: Any) -> None:
+        self.deleted, self.there = True, dict(NOTHING)
 
     def run(self, *arguments: str) -> None:
         self.monkeypatch.setattr(sys, "argv", ["demo.py", *arguments])
@@ -65,7 +65,7 @@ def test_a_demo_is_read_back_and_deleted(server: Server, capsys: pytest.CaptureF
     server.run("60")
     answer = json.loads(capsys.readouterr().out)
     assert (answer["rc"], answer["kept"]) == (0, False)
-    assert [answer[name] for name in ("before", "made", "left")] == [NOTHING, MADE, NOTHING]
+    assert [answer[name] for name in ("before", "made", "remaining")] == [NOTHING, MADE, NOTHING]
 
 
 def test_a_demo_that_exceeds_its_timeout_is_deleted(server: Server, capsys: pytest.CaptureFixture[str]) -> None:
@@ -73,8 +73,8 @@ def test_a_demo_that_exceeds_its_timeout_is_deleted(server: Server, capsys: pyte
     server.run("3")
     answer = json.loads(capsys.readouterr().out)
     assert answer["rc"] == 124
-    assert answer["output"] == "begun\n\nnot done after 3 s"
-    assert server.taken_away
+    assert answer["output"] == "begun\n\nstopped after 3 s"
+    assert server.deleted
 
 
 def test_a_demo_that_cannot_be_read_back_is_deleted(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -82,7 +82,7 @@ def test_a_demo_that_cannot_be_read_back_is_deleted(server: Server, monkeypatch:
     monkeypatch.setattr(server.program, "found", lambda _client: next(answers))
     with pytest.raises(StopIteration):
         server.run("60")
-    assert server.taken_away
+    assert server.deleted
 
 
 @pytest.mark.parametrize(("there", "arguments"), [(NOTHING, ["keep"]), (MADE, [])])
@@ -93,5 +93,5 @@ def test_requested_or_earlier_objects_are_kept(
     server.fills("exit 3")
     server.run("60", *arguments)
     answer = json.loads(capsys.readouterr().out)
-    assert (answer["rc"], answer["kept"], "left" in answer) == (3, True, False)
-    assert not server.taken_away
+    assert (answer["rc"], answer["kept"], "remaining" in answer) == (3, True, False)
+    assert not server.deleted

@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""Results of the doctor's checks: name, state, value and remedy, and their table."""
+"""Results of the checks: name, state, value and remedy, and their table."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ WIDTH = 132
 
 
 @dataclass(frozen=True)
-class Row:
+class CheckResult:
     """Result of one check. ``remedy`` is empty if the state is ok."""
 
     name: str
@@ -27,7 +27,7 @@ class Row:
         return asdict(self)
 
 
-class UnexaminedError(Exception):
+class NotCheckedError(Exception):
     """A check could not run. The message is the reason. ``remedy`` replaces the check's own remedy."""
 
     def __init__(self, reason: str, remedy: str = "", state: str = FAIL) -> None:
@@ -35,35 +35,35 @@ class UnexaminedError(Exception):
         self.remedy, self.state = remedy, state
 
 
-def ok(name: str, value: str) -> Row:
+def ok(name: str, value: str) -> CheckResult:
     """Return a result without a problem."""
-    return Row(name, OK, value)
+    return CheckResult(name, OK, value)
 
 
-def warn(name: str, value: str, remedy: str) -> Row:
+def warn(name: str, value: str, remedy: str) -> CheckResult:
     """Return a result with a problem that has not broken anything yet."""
-    return Row(name, WARN, value, remedy)
+    return CheckResult(name, WARN, value, remedy)
 
 
-def fail(name: str, value: str, remedy: str) -> Row:
+def fail(name: str, value: str, remedy: str) -> CheckResult:
     """Return a result with a failure, present or imminent."""
-    return Row(name, FAIL, value, remedy)
+    return CheckResult(name, FAIL, value, remedy)
 
 
-def graded(name: str, value: str, bad: tuple[bool, bool], remedy: str) -> Row:
-    """Return a result by two limits. ``bad`` has two flags: the limit to warn and the limit to fail are exceeded."""
-    state = FAIL if bad[1] else WARN if bad[0] else OK
-    return Row(name, state, value, remedy if state != OK else "")
+def graded(name: str, value: str, exceeded: tuple[bool, bool], remedy: str) -> CheckResult:
+    """Return a result by two limits. ``exceeded`` has a flag for the limit to warn and for the limit to fail."""
+    state = FAIL if exceeded[1] else WARN if exceeded[0] else OK
+    return CheckResult(name, state, value, remedy if state != OK else "")
 
 
-def guarded(name: str, check: Callable[[], Row], remedy: str) -> Row:
+def guarded(name: str, check: Callable[[], CheckResult], remedy: str) -> CheckResult:
     """Return the check's result. An error of the check is also a result, so that the other checks still run."""
     try:
         return check()
-    except UnexaminedError as error:
-        return Row(name, error.state, f"not examined: {error}", error.remedy or remedy)
+    except NotCheckedError as error:
+        return CheckResult(name, error.state, f"not checked: {error}", error.remedy or remedy)
     except Exception as error:
-        return fail(name, f"not examined: {type(error).__name__}: {one_line(error)}", remedy)
+        return fail(name, f"not checked: {type(error).__name__}: {one_line(error)}", remedy)
 
 
 def one_line(text: object, longest: int = 300) -> str:
@@ -72,28 +72,28 @@ def one_line(text: object, longest: int = 300) -> str:
     return flat if len(flat) <= longest else flat[: longest - 1] + "…"
 
 
-def counts(rows: Iterable[Row]) -> dict[str, int]:
+def counts(results: Iterable[CheckResult]) -> dict[str, int]:
     """Return the number of results in each state."""
     found = {OK: 0, WARN: 0, FAIL: 0}
-    for row in rows:
-        found[row.state] += 1
+    for result in results:
+        found[result.state] += 1
     return found
 
 
-def table(rows: Sequence[Row], width: int = WIDTH) -> str:
+def table(results: Sequence[CheckResult], width: int = WIDTH) -> str:
     """Return the results as text for people, with problems in capitals and remedies on separate lines."""
-    first = max((len(row.name) for row in rows), default=0) + 2
+    first = max((len(result.name) for result in results), default=0) + 2
     room = max(40, width - first - 6)
     lines = []
-    for row in rows:
-        state = row.state if row.state == OK else row.state.upper()
-        head, *rest = _wrapped(row.value, room) or [""]
-        lines.append(f"{row.name:<{first}}{state:<6}{head}".rstrip())
+    for result in results:
+        state = result.state if result.state == OK else result.state.upper()
+        head, *rest = _wrapped(result.value, room) or [""]
+        lines.append(f"{result.name:<{first}}{state:<6}{head}".rstrip())
         lines += [" " * (first + 6) + line for line in rest]
-        if row.remedy:
-            remedy = _wrapped(row.remedy, room - 3)
+        if result.remedy:
+            remedy = _wrapped(result.remedy, room - 3)
             lines += [" " * (first + 6) + ("-> " if n == 0 else "   ") + line for n, line in enumerate(remedy)]
-    found = counts(rows)
+    found = counts(results)
     return "\n".join([*lines, f"{found[OK]} ok, {found[WARN]} warn, {found[FAIL]} fail"])
 
 

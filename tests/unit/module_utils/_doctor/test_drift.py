@@ -8,8 +8,8 @@ import json
 from typing import Any
 
 import pytest
-from ansible_collections.mlops.mlflow_gcp.plugins.module_utils import _doctor_plan as doctor
-from ansible_collections.mlops.mlflow_gcp.plugins.module_utils._doctor_rows import UnexaminedError
+from ansible_collections.mlops.mlflow_gcp.plugins.module_utils._doctor.drift import drift
+from ansible_collections.mlops.mlflow_gcp.plugins.module_utils._doctor.results import NotCheckedError
 
 
 def printed(*entries: dict[str, Any], end: bool = True) -> str:
@@ -22,20 +22,20 @@ def changed(what: str, *fields: str, task: str = "Make it so") -> dict[str, Any]
 
 
 def test_no_drift() -> None:
-    assert doctor.drift(printed(), 0).state == "ok"
+    assert drift(printed(), 0).state == "ok"
 
 
 def test_drift_warns() -> None:
-    row = doctor.drift(printed(changed("network mlflow-network", "mtu"), changed("", task="Save the file")), 0)
-    assert (row.state, row.value) == ("warn", "2 differ: network mlflow-network (mtu); Save the file")
-    assert "site.yml --check --diff" in row.remedy
+    result = drift(printed(changed("network mlflow-network", "mtu"), changed("", task="Save the file")), 0)
+    assert (result.state, result.value) == ("warn", "2 differ: network mlflow-network (mtu); Save the file")
+    assert "site.yml --check --diff" in result.remedy
 
 
 @pytest.mark.parametrize("what", ["firewall rule mlflow-allow-https", "IAM member", "bucket artifacts"])
 def test_a_public_firewall_rule_fails(what: str) -> None:
-    row = doctor.drift(printed(changed("network mlflow-network", "mtu"), changed(what, "sourceRanges")), 0)
-    assert row.state == "fail"
-    assert f"{what} (sourceRanges)" in row.value
+    result = drift(printed(changed("network mlflow-network", "mtu"), changed(what, "sourceRanges")), 0)
+    assert result.state == "fail"
+    assert f"{what} (sourceRanges)" in result.value
 
 
 @pytest.mark.parametrize(
@@ -52,7 +52,7 @@ def test_a_public_firewall_rule_fails(what: str) -> None:
     ],
 )
 def test_drift_that_blocks_or_exposes_the_service_fails(what: str, field: str, state: str) -> None:
-    assert doctor.drift(printed(changed(what, field)), 0).state == state
+    assert drift(printed(changed(what, field)), 0).state == state
 
 
 @pytest.mark.parametrize(
@@ -64,10 +64,10 @@ def test_drift_that_blocks_or_exposes_the_service_fails(what: str, field: str, s
             "Create the network: HTTP 403",
         ),
         ("ERROR! no such playbook", 1, "exit code 1: ERROR! no such playbook"),
-        ("", 0, "nothing was printed"),
+        ("", 0, "no output"),
         (printed(end=False), 0, "exit code 0"),
     ],
 )
-def test_a_plan_that_does_not_come_to_its_end(output: str, code: int, reason: str) -> None:
-    with pytest.raises(UnexaminedError, match=reason):
-        doctor.drift(output, code)
+def test_a_plan_without_an_end(output: str, code: int, reason: str) -> None:
+    with pytest.raises(NotCheckedError, match=reason):
+        drift(output, code)

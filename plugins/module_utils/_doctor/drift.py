@@ -8,7 +8,8 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from ._doctor_rows import Row, UnexaminedError, fail, ok, one_line, warn
+from .remedies import SITE
+from .results import CheckResult, NotCheckedError, fail, ok, one_line, warn
 
 Json = dict[str, Any]
 # Resources that control access. Drift in them is urgent. Kind of resource → fields; an empty tuple means all fields.
@@ -22,25 +23,24 @@ URGENT: Mapping[str, tuple[str, ...]] = {
     "instance": ("status", "tags", "metadata", "networkInterface", "serviceAccount", "canIpForward", "missing"),
     "Cloud SQL instance": ("settings.activationPolicy", "settings.connectorEnforcement", "settings.ipConfiguration"),
 }
-SITE = "ansible-playbook site.yml"
 
 
-def drift(printed: str, code: int) -> Row:
+def drift(printed: str, code: int) -> CheckResult:
     """Check that the infrastructure matches the role variables."""
     entries = [_entry(line) for line in printed.splitlines() if line.startswith("{")]
     failures = [entry for entry in entries if entry.get("event") == "failed"]
     if failures:
-        told = f"{failures[0].get('task')}: {one_line(failures[0].get('msg', ''), 200)}"
-        raise UnexaminedError(f"the plan ends at {told}", f"{SITE} --check --diff")
+        cause = f"{failures[0].get('task')}: {one_line(failures[0].get('msg', ''), 200)}"
+        raise NotCheckedError(f"the plan failed at the task {cause}", f"{SITE} --check --diff")
     if code != 0 or not any(entry.get("event") == "end" for entry in entries):
-        told = one_line(printed[-300:]) or "nothing was printed"
-        raise UnexaminedError(f"the plan ends with exit code {code}: {told}", f"{SITE} --check --diff")
+        output = one_line(printed[-300:]) or "no output"
+        raise NotCheckedError(f"the plan ended with exit code {code}: {output}", f"{SITE} --check --diff")
     changes = [entry for entry in entries if entry.get("event") == "changed"]
     if not changes:
-        return ok("drift", "the infrastructure is as the settings have it")
-    names = list(dict.fromkeys(_told(change) for change in changes))
+        return ok("drift", "the infrastructure matches the role variables")
+    names = list(dict.fromkeys(_name(change) for change in changes))
     value = f"{len(names)} differ: {'; '.join(names[:8])}{'; …' if len(names) > 8 else ''}"
-    remedy = f"see what differs: {SITE} --check --diff; put it back: {SITE}"
+    remedy = f"show the differences: {SITE} --check --diff; revert the differences: {SITE}"
     return (fail if any(map(_urgent, changes)) else warn)("drift", value, remedy)
 
 
@@ -60,7 +60,7 @@ def _urgent(change: Json) -> bool:
     return False
 
 
-def _told(change: Json) -> str:
+def _name(change: Json) -> str:
     what = str(change.get("what") or change.get("task"))
     fields = ", ".join(change.get("fields") or ())
     return f"{what} ({fields})" if fields else what

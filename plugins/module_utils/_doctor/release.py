@@ -10,7 +10,8 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from ._doctor_rows import Row, UnexaminedError, fail, ok, one_line, warn
+from .remedies import UPGRADE
+from .results import CheckResult, NotCheckedError, fail, ok, one_line, warn
 
 with suppress(ImportError):  # reported by the module
     import requests
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from requests import Session
 
 Json = dict[str, Any]
-UPGRADE = "ansible-playbook playbooks/upgrade.yml"
 BATCH = 500  # OSV accepts 1,000 queries in a request
 DETAILED = 60  # maximum number of advisories whose severity is requested
 SERIOUS = ("HIGH", "CRITICAL")
@@ -32,10 +32,10 @@ def numbers(version: str) -> tuple[int, ...]:
     return tuple(int(part) for part in match.group().split(".")) if match else ()
 
 
-def release(version: str, minimum: str) -> Row:
+def release(version: str, minimum: str) -> CheckResult:
     """Check the release against the oldest release that may be exposed."""
     if not numbers(version):
-        raise UnexaminedError(f"the version of the release is not known ({version or 'empty'})", UPGRADE)
+        raise NotCheckedError(f"the version of the release is unknown ({version or 'empty'})", UPGRADE)
     if numbers(version) < numbers(minimum):
         return fail("release", f"MLflow {version} is older than {minimum} (mlflow_minimum_version)", UPGRADE)
     return ok("release", f"MLflow {version}" + (f", {minimum} or newer" if minimum else ""))
@@ -43,20 +43,20 @@ def release(version: str, minimum: str) -> Row:
 
 def advisories(
     session: Session, url: str, packages: Mapping[str, str], accepted: Sequence[str], remedy: str = UPGRADE
-) -> Row:
+) -> CheckResult:
     """Check the release's packages with an OSV service (https://google.github.io/osv.dev/api/)."""
     try:
         found = _query(session, url, packages)
         details = {key: _detail(session, url, key) for key in sorted(found)[:DETAILED]}
     except requests.exceptions.RequestException as error:
-        raise UnexaminedError(
+        raise NotCheckedError(
             f"{url} does not answer ({type(error).__name__})",
-            "run it where the service can be reached, set doctor_advisories_url to a mirror, or to '' to skip this",
+            "run the doctor where the service is reachable, set doctor_advisories_url to a mirror, or to '' to skip",
             "warn",
         ) from error
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        reason = f"{url} answers in another form: {type(error).__name__}: {one_line(error, 120)}"
-        raise UnexaminedError(reason, "set doctor_advisories_url to an OSV service", "warn") from error
+        reason = f"{url} sent an unexpected response: {type(error).__name__}: {one_line(error, 120)}"
+        raise NotCheckedError(reason, "set doctor_advisories_url to the URL of an OSV service", "warn") from error
     open_ones = {
         key: names
         for key, names in found.items()
@@ -68,14 +68,14 @@ def advisories(
         return ok("advisories", f"{len(packages)} packages, no known vulnerability{known}")
     serious = [key for key in open_ones if details.get(key, {}).get("severity") in SERIOUS]
     shown = sorted(open_ones, key=lambda key: (key not in serious, key))[:8]
-    told = ", ".join(_told(key, open_ones[key], details.get(key, {})) for key in shown)
+    listed = ", ".join(_summary(key, open_ones[key], details.get(key, {})) for key in shown)
     more = f", and {len(open_ones) - len(shown)} more" if len(open_ones) > len(shown) else ""
-    value = f"{len(open_ones)} in {len(packages)} packages ({len(serious)} high or critical): {told}{more}"
-    remedy = f"{remedy}; what does not concern you goes into doctor_advisories_accepted"
+    value = f"{len(open_ones)} in {len(packages)} packages ({len(serious)} high or critical): {listed}{more}"
+    remedy = f"{remedy}; add advisories that do not affect you to doctor_advisories_accepted"
     return fail("advisories", value, remedy) if serious else warn("advisories", value, remedy)
 
 
-def _told(key: str, names: Sequence[str], detail: Json) -> str:
+def _summary(key: str, names: Sequence[str], detail: Json) -> str:
     cve = next((alias for alias in detail.get("aliases", []) if alias.startswith("CVE-")), key)
     severity = f", {str(detail['severity']).lower()}" if detail.get("severity") else ""
     return f"{cve} ({', '.join(names)}{severity})"

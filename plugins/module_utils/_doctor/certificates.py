@@ -1,0 +1,115 @@
+# Copyright (c) 2026, the mlops.mlflow_gcp authors
+# SPDX-License-Identifier: Apache-2.0
+"""Check the certificate of the server, and the certificate of the deployment's own CA."""
+
+from __future__ import annotations
+
+import math
+import socket
+import ssl
+from datetime import UTC, datetime
+from pathlib import Path
+
+from .endpoint import CONNECT_SECONDS, Endpoint
+from .remedies import LOGS, SITE
+from .results import CheckResult, NotCheckedError, fail, graded, ok, one_line
+
+try:
+    from cryptography import x509
+
+    IMPORT_ERROR: str | None = None
+except ImportError as error:  # reported by the module
+    IMPORT_ERROR = str(error)
+
+DAY = 86400.0
+STRICT = "clients with Python 3.13 refuse the certificate"
+
+
+def certificate(endpoint: Endpoint, warn_days: float, fail_days: float) -> CheckResult:
+    """Check that clients accept the certificate chain, and for how long."""
+    remedy = (
+        f"renew the certificate: {SITE} -e infrastructure_certificate_renew_days={max(math.ceil(warn_days), 1)}"
+        if endpoint.ca_file
+        else f"set infrastructure_certificate_file to a newer certificate, then run {SITE}. If a private CA issued the"
+        " certificate, the file in REQUESTS_CA_BUNDLE must contain that CA, on this control node and on every client"
+    )
+    try:
+        directory = Path(endpoint.trusted).is_dir()
+        trusted = ssl.create_default_context(
+            cafile=None if directory else endpoint.trusted, capath=endpoint.trusted if directory else None
+        )
+    except (OSError, ssl.SSLError) as error:
+        download = f"download the CA certificate: {SITE}"
+        cure = download if endpoint.ca_file else "set REQUESTS_CA_BUNDLE to an existing file"
+        return fail("certificate", f"{endpoint.trusted} cannot be read: {error}", cure)
+    strict = ""
+    try:
+        try:
+            # Python 3.13 verifies strictly by default. The running Python may be older.
+            trusted.verify_flags |= ssl.VERIFY_X509_STRICT
+            found = _certificate(endpoint, trusted)
+        except ssl.SSLCertVerificationError as error:
+            strict = error.verify_message
+            trusted.verify_flags &= ~ssl.VERIFY_X509_STRICT
+            found = _certificate(endpoint, trusted)
+    except ssl.SSLCertVerificationError as error:
+        shown = _refused(endpoint)
+        return fail("certificate", f"clients refuse the certificate: {error.verify_message}{shown}", remedy)
+    except OSError as error:
+        raise NotCheckedError(f"no TLS connection: {one_line(error)}", LOGS) from error
+    days, left = _days(found, endpoint.now())
+    value = f"trusted, {left}" + (f"; {STRICT}: {strict}" if strict else "")
+    return graded("certificate", value, (bool(strict) or days < warn_days, days < fail_days), remedy)
+
+
+def _certificate(endpoint: Endpoint, context: ssl.SSLContext) -> x509.Certificate:
+    with (
+        socket.create_connection((endpoint.target, endpoint.port), timeout=CONNECT_SECONDS) as plain,
+        context.wrap_socket(plain, server_hostname=endpoint.target) as tls,
+    ):
+        return x509.load_der_x509_certificate(tls.getpeercert(binary_form=True) or b"")
+
+
+def _refused(endpoint: Endpoint) -> str:
+    """Return the subject and the remaining days of a certificate that clients refuse."""
+    unverified = ssl.create_default_context()
+    unverified.check_hostname, unverified.verify_mode = False, ssl.CERT_NONE  # this connection sends no data
+    try:
+        found = _certificate(endpoint, unverified)
+        return f" ({found.subject.rfc4514_string()}, {_days(found, endpoint.now())[1]})"
+    except (OSError, ValueError):
+        return ""
+
+
+def _days(certificate: x509.Certificate, now: float) -> tuple[float, str]:
+    # cryptography before version 42 has no not_valid_after_utc.
+    end = getattr(certificate, "not_valid_after_utc", None) or certificate.not_valid_after.replace(tzinfo=UTC)
+    days = (end.timestamp() - now) / DAY
+    return days, f"{math.floor(days)} days left (until {datetime.fromtimestamp(end.timestamp(), UTC):%Y-%m-%d})"
+
+
+def ca(path: str, now: float, warn_days: float, fail_days: float) -> CheckResult:
+    """Check the deployment's own CA certificate, in the file that clients use. Without a path there is none."""
+    if not path:
+        return ok("ca", "the deployment has no CA of its own (infrastructure_certificate_file is set)")
+    try:
+        found = x509.load_pem_x509_certificate(Path(path).read_bytes())
+    except (OSError, ValueError) as error:
+        return fail("ca", f"{path}: {one_line(error)}", f"download the CA certificate: {SITE}")
+    days, left = _days(found, now)
+    remedy = "create a new CA and give its certificate to all clients: docs/operations/certificate-authority.md"
+    missing = _missing_extensions(found)
+    value = left + (f"; {STRICT}: missing {', '.join(missing)}" if missing else "")
+    return graded("ca", value, (bool(missing) or days < warn_days, days < fail_days), remedy)
+
+
+def _missing_extensions(certificate: x509.Certificate) -> list[str]:
+    """Return the missing extensions that ssl.VERIFY_X509_STRICT requires of a CA (RFC 5280, 4.2.1)."""
+    found = {type(each.value): each for each in certificate.extensions}
+    constraints, usage = found.get(x509.BasicConstraints), found.get(x509.KeyUsage)
+    required = {
+        "critical Basic Constraints": constraints is not None and constraints.critical,
+        "Key Usage keyCertSign": usage is not None and usage.value.key_cert_sign,
+        "Subject Key Identifier": x509.SubjectKeyIdentifier in found,
+    }
+    return [name for name, present in required.items() if not present]

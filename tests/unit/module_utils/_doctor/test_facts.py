@@ -1,0 +1,44 @@
+# Copyright (c) 2026, the mlops.mlflow_gcp authors
+# SPDX-License-Identifier: Apache-2.0
+"""Checks without the facts of the VM, or without a part of the facts."""
+
+from __future__ import annotations
+
+import pytest
+from ansible_collections.mlops.mlflow_gcp.plugins.module_utils._doctor import database, server, vm
+from ansible_collections.mlops.mlflow_gcp.plugins.module_utils._doctor.results import NotCheckedError
+
+NO_FACTS = {"error": "Permission denied (publickey)"}
+CHECKS = {
+    "disk": lambda facts: vm.disk(facts, 80, 90),
+    "units": vm.units,
+    "server": server.server,
+    "schema": server.schema,
+    "encryption": server.encryption,
+    "connections": lambda facts: database.connections(facts, 70, 90),
+    "database-disk": lambda facts: database.database_disk(facts, {}, 80, 90),
+}
+PARTS = {
+    "disk": "disks",
+    "units": "units",
+    "server": "switch",
+    "schema": "heads",
+    "encryption": "encryption",
+    "connections": "size",
+    "database-disk": "size",
+}
+
+
+@pytest.mark.parametrize("name", CHECKS)
+def test_no_facts(name: str) -> None:
+    with pytest.raises(NotCheckedError, match="the facts of the VM cannot be read") as error:
+        CHECKS[name](NO_FACTS)
+    assert error.value.remedy == "see the check vm"
+
+
+@pytest.mark.parametrize("name", CHECKS)
+def test_a_missing_part(name: str) -> None:
+    with pytest.raises(NotCheckedError, match=r"schema\.py ended with 1"):
+        CHECKS[name]({PARTS[name]: {"error": "schema.py ended with 1"}})
+    with pytest.raises(NotCheckedError, match="reported nothing"):
+        CHECKS[name]({})
