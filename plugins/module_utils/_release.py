@@ -124,10 +124,10 @@ class Index:
         try:
             response = self.session.get(address, headers={"Accept": ACCEPT}, timeout=self.timeout)
         except requests.RequestException as error:
-            said = str(error).replace(self.url, self.shown)
-            raise self._failed(package, f"no answer ({type(error).__name__}: {said})") from error
+            cause = str(error).replace(self.url, self.shown)
+            raise self._failed(package, f"no response ({type(error).__name__}: {cause})") from error
         if response.status_code == 404:
-            raise self._failed(package, "HTTP 404: it has no such package")
+            raise self._failed(package, "HTTP 404, the package does not exist")
         if not response.ok:
             raise self._failed(package, f"HTTP {response.status_code}: {' '.join(response.text.split())[:200]}")
         return self._parse(package, response)
@@ -139,21 +139,21 @@ class Index:
                 page: dict[str, Any] = response.json()
                 form, files = page["meta"]["api-version"], [_json_file(each) for each in page["files"]]
             except (ValueError, KeyError, TypeError) as error:
-                raise self._failed(package, f"JSON that is not of PEP 691 ({error!r})") from error
+                raise self._failed(package, f"JSON that does not conform to PEP 691 ({error!r})") from error
         elif kind in {"text/html", "application/vnd.pypi.simple.v1+html"}:
             anchors = Anchors()
             anchors.feed(response.text)
             form, files = anchors.format, anchors.files
         else:
-            raise self._failed(package, f"a page of type '{kind}', which is no simple index")
+            raise self._failed(package, f"a page of type '{kind}', which is not a simple index")
         if str(form).split(".", maxsplit=1)[0] != "1":
-            raise self._failed(package, f"a page of format {form}; only 1.x is known")
+            raise self._failed(package, f"a page of format {form}, only 1.x is supported")
         return files
 
-    def _failed(self, package: str, said: str) -> ReleaseError:
+    def _failed(self, package: str, cause: str) -> ReleaseError:
         return ReleaseError(
-            f"The package index {self.shown} was asked for {package}: {said}. Nothing was changed. "
-            "See that this host reaches it (proxy, certificates, credentials), or set upgrade_index_url to another one."
+            f"Cannot read {package} from the package index {self.shown}: {cause}. Nothing was changed. Make the index"
+            " reachable from this control node (proxy, certificates, credentials), or set upgrade_index_url."
         )
 
 
@@ -233,9 +233,9 @@ def choose(asked: Asked, index: Index) -> tuple[Version, dict[str, str]]:
     if asked.current and (asked.current == asked.base or EXCLUDED in passed.values()):
         return asked.current, passed
     raise ReleaseError(
-        f"The package index {index.shown} has no release of {PACKAGE} for the channel {asked.channel} from "
-        f"{asked.base or asked.minimum} on that could be installed"
-        + (f" (passed over: {_list(passed)})" if passed else "")
+        f"The package index {index.shown} has no installable release of {PACKAGE} for the channel {asked.channel},"
+        f" {asked.base or asked.minimum} or newer"
+        + (f" (skipped: {_list(passed)})" if passed else "")
         + ". Choose another upgrade_channel or mlflow_version."
     )
 
@@ -243,19 +243,18 @@ def choose(asked: Asked, index: Index) -> tuple[Version, dict[str, str]]:
 def _pinned(asked: Asked, index: Index, page: Callable[[str], Mapping[Version, str]]) -> Version:
     version = asked.version
     if version is None:
-        raise ReleaseError("The channel is pinned and no version is given. Set mlflow_version.")
+        raise ReleaseError("The channel is pinned, but mlflow_version is empty. Set mlflow_version.")
     if version == asked.current:
         return version
     if asked.minimum and version < asked.minimum:
         raise ReleaseError(
-            f"mlflow_version {version} is older than mlflow_minimum_version {asked.minimum}, which nothing goes below."
-            " Set a newer mlflow_version."
+            f"mlflow_version {version} is older than mlflow_minimum_version {asked.minimum}. Set a newer version."
         )
     if asked.current and version < asked.current:
         raise ReleaseError(
-            f"MLflow {asked.current} is served and mlflow_version is {version}: MLflow cannot take its database back to"
-            f" an older schema. Set mlflow_version to {asked.current} or newer; playbooks/rollback.yml goes back to the"
-            " release before the last upgrade, with the data of that time."
+            f"Cannot replace MLflow {asked.current} by the older {version} (mlflow_version): MLflow cannot migrate its"
+            f" database to an older schema. Set mlflow_version to {asked.current} or newer. To return to the release"
+            " before the last upgrade, with the data of that time, run playbooks/rollback.yml."
         )
     why = obstacle(version, page(PACKAGE).get(version, "missing"), page)
     if why:

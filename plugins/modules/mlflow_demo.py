@@ -175,7 +175,7 @@ def main() -> None:
     except NotCheckedError as error:
         module.fail_json(msg=f"Cannot find the deployment {params['name']}: {error}. {error.remedy}")
     except Exception as error:  # google-auth raises its own errors, OSError and ValueError
-        module.fail_json(msg=f"Cannot use the Google credentials: {one_line(error)} {login(auth)}")
+        module.fail_json(msg=f"Cannot use the Google credentials: {one_line(error)}. {login(auth)}")
     seconds = str(params["timeout"] * DEMO_PART)
     argv = [params["python"], params["program"], seconds, *(["keep"] if params["keep"] else [])]
     try:

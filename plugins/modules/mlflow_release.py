@@ -165,8 +165,8 @@ COMPILE = (
     *("--no-emit-find-links", "--no-header", "--no-config", "--only-binary", ":all:"),
 )
 COMPILE_TIMEOUT = 600  # seconds
-TELL_INDEX = ("pip", "compile", "--quiet", "--no-header", "--emit-index-url", "-")
-TELL_INDEX_TIMEOUT = 60  # seconds
+SHOW_INDEX = ("pip", "compile", "--quiet", "--no-header", "--emit-index-url", "-")
+SHOW_INDEX_TIMEOUT = 60  # seconds
 OWN_LINE = re.compile(r"^mlflow(?P<extras>\[[a-z,]+\])?==\S+", re.MULTILINE)
 
 
@@ -175,7 +175,9 @@ def parse(option: str, value: str | None) -> _release.Version | None:
     try:
         return _release.Version(value) if value else None
     except _release.InvalidVersion as error:
-        raise ReleaseError(f"{option} is '{value}', which is no version. Give one such as 3.17.2.") from error
+        raise ReleaseError(
+            f"{option} is '{value}', which is not a version. Set {option} to a version such as 3.17.2."
+        ) from error
 
 
 def locks(path: Path, version: str) -> bool:
@@ -199,20 +201,18 @@ def find_uv() -> str:
 def default_index() -> str:
     """Return the index that uv uses on this host. Empty requirements cause no request to the index."""
     done = subprocess.run(
-        [find_uv(), *TELL_INDEX],
+        [find_uv(), *SHOW_INDEX],
         check=False,
         input="",
         text=True,
         capture_output=True,
-        timeout=TELL_INDEX_TIMEOUT,
+        timeout=SHOW_INDEX_TIMEOUT,
     )
     for line in done.stdout.splitlines():
         option, _space, url = line.partition(" ")
         if option == "--index-url":
             return url
-    raise ReleaseError(
-        f"uv does not tell this host's package index: {done.stderr.strip()[-300:]} Set upgrade_index_url."
-    )
+    raise ReleaseError(f"uv does not report its package index: {done.stderr.strip()[-300:]} Set upgrade_index_url.")
 
 
 def compile_lock(params: dict[str, Any], version: str, target: Path) -> None:
@@ -220,7 +220,9 @@ def compile_lock(params: dict[str, Any], version: str, target: Path) -> None:
     source = Path(params["source"]) / "requirements.in"
     requirements, count = OWN_LINE.subn(rf"mlflow\g<extras>=={version}", source.read_text(encoding="utf-8"))
     if count != 1:
-        raise ReleaseError(f"{source} does not name mlflow==VERSION once. Restore it.")
+        raise ReleaseError(
+            f"{source} must contain mlflow==VERSION once. It contains {count} such lines. Restore the file."
+        )
     target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     shown = _release.without_password(params["index_url"])
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=".lock-") as scratch:
@@ -238,13 +240,13 @@ def compile_lock(params: dict[str, Any], version: str, target: Path) -> None:
                 capture_output=True,
                 timeout=COMPILE_TIMEOUT,
             )
-            said = (done.stderr or done.stdout).replace(params["index_url"], shown).strip()
+            output = (done.stderr or done.stdout).replace(params["index_url"], shown).strip()
         except subprocess.TimeoutExpired:
-            done, said = None, f"not done after {COMPILE_TIMEOUT} seconds"
+            done, output = None, f"stopped after {COMPILE_TIMEOUT} seconds."
         if done is None or done.returncode != 0 or not locks(made, version):
             raise ReleaseError(
-                f"uv could not lock MLflow {version} from the package index {shown}: {said[-1500:]} Nothing changed."
-                " Try again, set upgrade_index_url, or lock it by hand (roles/mlflow/README.md)."
+                f"uv cannot lock MLflow {version} from the package index {shown}: {output[-1500:]} Nothing was changed."
+                " Run the playbook again, set upgrade_index_url, or lock the release yourself (roles/mlflow/README.md)."
             )
         made.chmod(0o644)
         made.replace(target)
@@ -258,7 +260,7 @@ def find_lock(params: dict[str, Any], version: str) -> tuple[str, Path]:
         if not locks(Path(given), version):
             raise ReleaseError(
                 f"{given} (mlflow_requirements_file) does not lock mlflow=={version} with hashes. "
-                "Lock that release (roles/mlflow/README.md), or leave the setting empty."
+                "Lock that release (roles/mlflow/README.md), or leave mlflow_requirements_file empty."
             )
         return "given", Path(given)
     if locks(shipped, version):
@@ -308,7 +310,7 @@ def main() -> None:
     except ReleaseError as error:
         module.fail_json(msg=str(error))
     except OSError as error:
-        module.fail_json(msg=f"{error.filename or module.params['directory']}: {error.strerror or error}.")
+        module.fail_json(msg=f"Cannot write {error.filename or module.params['directory']}: {error.strerror or error}.")
     module.exit_json(**result)
 
 

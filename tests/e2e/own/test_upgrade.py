@@ -234,7 +234,7 @@ def test_check_mode_reports_the_upgrade_and_changes_nothing(stays_old: Deploymen
 def test_an_index_that_cannot_be_reached(stays_old: Deployment) -> None:
     unreachable = ["-e", "upgrade_channel=latest", "-e", "upgrade_index_url=http://127.0.0.1:9/simple"]
     output = upgrade(stays_old, "upgrade-index", *unreachable, check=False)
-    assert "The package index http://127.0.0.1:9/simple was asked for mlflow: no answer" in output
+    assert "Cannot read mlflow from the package index http://127.0.0.1:9/simple: no response" in output
     assert "upgrade_index_url" in output
 
 

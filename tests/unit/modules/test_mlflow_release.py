@@ -61,7 +61,7 @@ def run(play: Play, tmp_path: Path) -> Any:
     """Return a function that runs the module with a role that ships the lock of 3.17.2."""
     source = tmp_path / "files"
     source.mkdir()
-    (source / "requirements.in").write_text("# what it needs\nmlflow[auth]==3.17.2\nuvloop\n")
+    (source / "requirements.in").write_text("# requirements\nmlflow[auth]==3.17.2\nuvloop\n")
     (source / "requirements-3.17.2.txt").write_text(LOCK.format("3.17.2"))
 
     def start(**params: Any) -> dict[str, Any]:
@@ -101,7 +101,7 @@ def test_versions_are_numbers_not_texts(index: Any, run: Any) -> None:
     assert run(channel="latest", current="3.9.0", check=True)["version"] == "3.10.0"
 
 
-def test_yanked_releases_and_those_with_missing_parts_are_passed_over_by_name(index: Any, run: Any) -> None:
+def test_yanked_and_incomplete_releases_are_skipped_with_the_reason(index: Any, run: Any) -> None:
     index(
         *("3.17.1", "3.17.2", "3.18.0", "3.18.1", "3.18.2"),
         skinny=("3.17.1", "3.17.2", "3.18.1", "3.18.2"),
@@ -160,7 +160,7 @@ def test_mlflow_2_has_no_tracing_part(web: responses.RequestsMock, run: Any) -> 
     assert run(channel="minor", current="2.22.0", check=True)["version"] == "2.22.5"
 
 
-def test_no_newer_release_is_no_change_even_when_the_index_lost_the_one_served(index: Any, run: Any, uv: Any) -> None:
+def test_no_newer_release_is_no_change_if_the_index_lost_the_deployed_release(index: Any, run: Any, uv: Any) -> None:
     index("3.16.0")
     result = run(channel="minor", current="3.17.0")
     assert (result["version"], result["upgrade"], result["changed"]) == ("3.17.0", False, False)
@@ -173,7 +173,7 @@ def test_a_deployed_pinned_release_needs_no_request(web: responses.RequestsMock,
     assert not web.calls
 
 
-def test_json_is_read_too(web: responses.RequestsMock, run: Any) -> None:
+def test_a_json_index(web: responses.RequestsMock, run: Any) -> None:
     for package in ("mlflow", *PARTS):
         stem = package.replace("-", "_")
         files = [
@@ -190,59 +190,59 @@ def test_json_is_read_too(web: responses.RequestsMock, run: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("options", "said"),
+    ("options", "parts"),
     [
         ({"version": "3.18.0", "current": "3.17.2"}, ["3.18.0", "mlflow-skinny 3.18.0 is missing", "mlflow_version"]),
         ({"version": "3.18.1", "current": "3.17.2"}, ["3.18.1", "yanked: broken", "mlflow_version"]),
         ({"version": "9.9.9", "current": "3.17.2"}, ["mlflow 9.9.9 is missing", "mlflow_version"]),
-        ({"version": "3.16.0", "current": "3.17.2"}, ["3.17.2 is served", "rollback.yml"]),
+        ({"version": "3.16.0", "current": "3.17.2"}, ["replace MLflow 3.17.2 by the older 3.16.0", "rollback.yml"]),
         ({"version": "2.22.5", "minimum": "3.16.0"}, ["mlflow_minimum_version 3.16.0"]),
         ({"version": "three", "current": "3.17.2"}, ["version is 'three'"]),
         ({"current": "3.17.2"}, ["Set mlflow_version"]),
     ],
 )
-def test_a_pinned_release_that_cannot_be_is_refused(
-    index: Any, run: Any, options: dict[str, str], said: list[str]
+def test_a_pinned_release_that_cannot_be_deployed_is_refused(
+    index: Any, run: Any, options: dict[str, str], parts: list[str]
 ) -> None:
     index("2.22.5", "3.16.0", "3.17.2", "3.18.0", "3.18.1", skinny=("3.18.1",), **{"3_18_1": {"yanked": "broken"}})
     message = run(channel="pinned", fails=True, **options)["msg"]
-    assert all(each in message for each in said), message
+    assert all(each in message for each in parts), message
 
 
 def test_nothing_below_the_minimum_is_chosen(index: Any, run: Any) -> None:
     index("2.22.4", "2.22.5", "3.16.0")
     message = run(channel="patch", version="2.22.4", minimum="3.16.0", fails=True)["msg"]
-    assert "channel patch from 2.22.4 on" in message
+    assert "channel patch, 2.22.4 or newer" in message
     assert "upgrade_channel" in message
 
 
 @pytest.mark.parametrize(
-    ("answer", "said"),
+    ("response", "cause"),
     [
-        ({"status": 404}, "HTTP 404: it has no such package"),
+        ({"status": 404}, "HTTP 404, the package does not exist"),
         ({"status": 403, "body": "no\nentry"}, "HTTP 403: no entry"),
         ({"status": 503, "body": "later"}, "HTTP 503: later"),
-        ({"body": requests.ConnectionError("refused")}, "no answer (ConnectionError: refused"),
+        ({"body": requests.ConnectionError("refused")}, "no response (ConnectionError: refused"),
         ({"body": "{}", "content_type": "application/json"}, "type 'application/json'"),
         ({"body": "{}", "content_type": "application/vnd.pypi.simple.v1+json"}, "no"),
         ({"body": '<meta name="pypi:repository-version" content="2.0">', "content_type": "text/html"}, "format 2.0"),
     ],
 )
-def test_an_index_that_does_not_answer_is_named_without_its_password(
-    web: responses.RequestsMock, run: Any, monkeypatch: pytest.MonkeyPatch, answer: dict[str, Any], said: str
+def test_a_failing_index_is_named_without_its_password(
+    web: responses.RequestsMock, run: Any, monkeypatch: pytest.MonkeyPatch, response: dict[str, Any], cause: str
 ) -> None:
     monkeypatch.setattr(_release, "ATTEMPTS", 1)
-    web.get("https://me:secret@index.example/simple/mlflow/", **answer)
-    web.get(f"{INDEX}/mlflow/", **answer)
+    web.get("https://me:secret@index.example/simple/mlflow/", **response)
+    web.get(f"{INDEX}/mlflow/", **response)
     result = run(channel="latest", current="3.17.2", index_url="https://me:secret@index.example/simple/", fails=True)
     message = result["msg"]
-    assert "https://***@index.example/simple was asked for mlflow" in message
-    assert said in message
+    assert "Cannot read mlflow from the package index https://***@index.example/simple: " in message
+    assert cause in message
     assert "upgrade_index_url" in message
     assert "secret" not in message
 
 
-def test_without_an_index_uvs_own_is_asked(
+def test_the_default_index_is_the_index_of_uv(
     web: responses.RequestsMock, run: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("UV_DEFAULT_INDEX", INDEX)
@@ -252,7 +252,7 @@ def test_without_an_index_uvs_own_is_asked(
     assert run(channel="latest", current="3.17.1", index_url="")["version"] == "3.17.2"
 
 
-def test_an_uv_that_knows_no_index_is_told(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_uv_without_an_index_is_reported(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     done = subprocess.CompletedProcess([], 2, "", "error: uv.toml is malformed")
     monkeypatch.setattr(mlflow_release.subprocess, "run", lambda *_command, **_options: done)
     message = run(channel="latest", current="3.17.1", index_url="", fails=True)["msg"]
@@ -269,7 +269,7 @@ def test_the_invocation_is_shown_without_the_password(web: responses.RequestsMoc
     assert "secret" not in str(result)
 
 
-def test_an_index_that_stumbles_is_asked_again(
+def test_a_failed_request_to_the_index_is_repeated(
     web: responses.RequestsMock, run: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(_release.Retry, "sleep", lambda *_: None)
@@ -292,7 +292,7 @@ def test_a_release_that_is_not_shipped_is_locked_once(index: Any, run: Any, uv: 
     assert stat.S_IMODE(lock.parent.stat().st_mode) == 0o700
     assert list(lock.parent.iterdir()) == [lock]
     ((command, options),) = uv
-    assert options["input"] == "# what it needs\nmlflow[auth]==3.16.1\nuvloop\n"
+    assert options["input"] == "# requirements\nmlflow[auth]==3.16.1\nuvloop\n"
     assert {"--universal", "--generate-hashes", "--only-binary"} < set(command)
     assert INDEX not in command
     assert options["env"]["UV_DEFAULT_INDEX"] == INDEX
@@ -302,7 +302,7 @@ def test_a_release_that_is_not_shipped_is_locked_once(index: Any, run: Any, uv: 
     assert len(uv) == 1
 
 
-def test_half_a_lock_is_made_anew(index: Any, run: Any, uv: list[Any], tmp_path: Path) -> None:
+def test_an_incomplete_lock_is_replaced(index: Any, run: Any, uv: list[Any], tmp_path: Path) -> None:
     index("3.16.1")
     lock = tmp_path / "kept" / "requirements-3.16.1.txt"
     lock.parent.mkdir()
@@ -311,7 +311,7 @@ def test_half_a_lock_is_made_anew(index: Any, run: Any, uv: list[Any], tmp_path:
     assert lock.read_text() == LOCK.format("3.16.1")
 
 
-def test_a_lock_that_fails_leaves_nothing(
+def test_a_failed_lock_leaves_no_file(
     web: responses.RequestsMock, run: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     url = "https://me:secret@index.example/simple"
@@ -324,20 +324,22 @@ def test_a_lock_that_fails_leaves_nothing(
 
     monkeypatch.setattr(mlflow_release.subprocess, "run", fails)
     message = run(channel="latest", current="3.16.0", index_url=url, fails=True)["msg"]
-    assert "uv could not lock MLflow 3.16.1" in message
+    assert "uv cannot lock MLflow 3.16.1" in message
     assert "cannot reach https://***@index.example/simple" in message
     assert "secret" not in message
     assert list((tmp_path / "kept").iterdir()) == []
 
 
-def test_without_uv_the_remedy_is_said(index: Any, run: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_without_uv_the_message_has_a_remedy(
+    index: Any, run: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     index("3.16.1")
     monkeypatch.setattr(mlflow_release.sys, "executable", str(tmp_path / "python"))
     monkeypatch.setenv("PATH", str(tmp_path))
     assert "pip install uv" in run(channel="latest", current="3.16.0", fails=True)["msg"]
 
 
-def test_a_lock_of_ones_own_is_used_for_the_pinned_release_alone(index: Any, run: Any, tmp_path: Path) -> None:
+def test_a_given_lock_is_used_for_the_pinned_release_only(index: Any, run: Any, tmp_path: Path) -> None:
     index("3.16.1", "3.17.2")
     own = tmp_path / "own.txt"
     own.write_text(LOCK.format("3.17.2"))
@@ -351,7 +353,7 @@ def test_a_lock_of_ones_own_is_used_for_the_pinned_release_alone(index: Any, run
     assert "does not lock mlflow==3.17.2" in message
 
 
-def test_uv_itself_takes_these_arguments(tmp_path: Path) -> None:
+def test_uv_accepts_these_arguments(tmp_path: Path) -> None:
     """The installed uv accepts the command line. An empty directory replaces the index."""
     found = mlflow_release.find_uv()
     command = [found, *mlflow_release.COMPILE, "--no-index", "--python-version", "3.11", "-", "--output-file"]
