@@ -45,12 +45,12 @@ def far_from_utc(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 @pytest.mark.parametrize(
     ("name", "fact"),
     [
-        ("Record the start time of the examination", "__doctor_asked_at"),
-        ("Record the end time of the examination", "__doctor_answered_at"),
+        ("Record the start time of the request", "__doctor_asked_at"),
+        ("Record the end time of the request", "__doctor_answered_at"),
     ],
 )
 def test_the_time_of_the_control_node_is_correct_in_any_time_zone(name: str, fact: str) -> None:
-    expression = task("machine.yml", name)["ansible.builtin.set_fact"][fact]
+    expression = task("collect_facts.yml", name)["ansible.builtin.set_fact"][fact]
     assert float(evaluated(expression)) == pytest.approx(time.time(), abs=60)
 
 
@@ -60,7 +60,7 @@ def test_the_time_of_the_control_node_is_correct_in_any_time_zone(name: str, fac
 )
 def test_a_path_is_absolute(path: str, taken: bool) -> None:
     """A relative path would be relative to the playbook, not to the directory of the user."""
-    check = task("validate.yml", "Check the paths")
+    check = task("validate.yml", "Assert that the paths are absolute")
     for entry in check["loop"]:
         item = {"name": entry["name"], "value": path, "example": entry["example"]}
         assert evaluated("{{ " + check["ansible.builtin.assert"]["that"] + " }}", item=item) is taken
