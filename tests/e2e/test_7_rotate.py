@@ -357,7 +357,7 @@ def trusts(site: Deployment, authority: Path) -> bool:
 
 
 def test_another_authority_comes_before_its_certificate(site: Deployment, rotated: Rotation, tmp_path: Path) -> None:
-    """Follow docs/operations/certificate-authority.md: clients receive the new CA before the server uses its certificate."""
+    """Follow docs/operations/certificate-authority.md: clients get the new CA first."""
     old, both = tmp_path / "old.pem", tmp_path / "both.pem"
     old.write_bytes(site.ca.read_bytes())
     site.gcloud("secrets", "delete", "mlflow-ca")
