@@ -72,15 +72,18 @@ SETTINGS = {
     ),
     "unknown setting": (
         {"infrastructure_machine_typ": "e2-small"},
-        ['infrastructure_machine_typ: "e2-small"', "Correct the spelling", "infrastructure_machine_type,"],
+        ["Unknown role variable infrastructure_machine_typ.", "Did you mean infrastructure_machine_type?"],
     ),
     "mistyped beginning": (
-        {"mlfow_version": "3.17.2", "infrastucture_name": "x"},
-        ["No role defines infrastucture_name, mlfow_version.", "Similar names: deployment_name, mlflow_version."],
+        {"mlfow_version": "3.17.2", "deploymnt_name": "x"},
+        [
+            *["Unknown role variable deploymnt_name.", "Did you mean deployment_name?"],
+            *["Unknown role variable mlfow_version.", "Did you mean mlflow_version?"],
+        ],
     ),
     "unknown setting of a role on the machine": (
-        {"mlflow_worker": 3, "mlflow_admin_pasword_token": "hunter2"},
-        ["mlflow_worker: 3", "mlflow_admin_pasword_token: (hidden)", "Correct the spelling", "mlflow_workers"],
+        {"mlflow_worker": "hunter2"},
+        ["Unknown role variable mlflow_worker.", "Did you mean mlflow_workers?"],
     ),
     "key without certificate": (
         {"infrastructure_certificate_key_file": "/nowhere/key.pem"},

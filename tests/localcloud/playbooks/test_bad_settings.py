@@ -195,7 +195,7 @@ def test_good_values_are_not_in_the_way(
         "mlflow_database_pool_size": 9,
         "mlflow_database_max_overflow": 5,
         "credentials_items": [{"name": "mlflow.database-uri", "secret": "{{ deployment_name }}-database-uri"}],
-        "mlflow_artifacts_destination": "gs://{{ infrastructure_bucket }}/here",
+        "mlflow_artifacts_destination": "gs://{{ mlflow_deployment.bucket.name }}/here",
     }
     assert run(playbook, inventory, "provision", settings) == -signal.SIGKILL, playbook.output[-3000:]
     assert len(door.killed_at) == 1

@@ -37,6 +37,8 @@ def settings(**changed: Any) -> dict[str, Any]:
     for role in ROLES_OF_REQUESTS:
         defaults |= load("defaults/main.yml", role)
     defaults |= ENVIRONMENT | changed
+    region = render(defaults["deployment_region"], defaults)
+    defaults["mlflow_deployment"] = {"bucket_prefix": "my-project-mlflow", "region": str(region)}
     return {name: render(value, defaults) for name, value in defaults.items()}
 
 

@@ -47,8 +47,10 @@ def note(folder: Path, names: Iterable[str]) -> None:
     """Create fake modules with these names in the collection below `folder`."""
     actions = folder / "ansible_collections" / "mlops" / "mlflow_gcp" / "plugins" / "action"
     actions.mkdir(parents=True)
-    for kind in ("filter", "module_utils"):
+    for kind in ("filter", "module_utils", "plugin_utils"):
         (actions.parent / kind).symlink_to(ROOT / "plugins" / kind)
+    for name in ("mlflow_deployment", "role_variables"):
+        (actions / f"{name}.py").symlink_to(ROOT / "plugins" / "action" / f"{name}.py")
     for name in names:
         (actions / f"{name}.py").write_text(ACTION.format(folder=str(folder), name=name))
 
@@ -56,13 +58,16 @@ def note(folder: Path, names: Iterable[str]) -> None:
 def collection(folder: Path, role: str, others: Iterable[str] = (), *, noted: Iterable[str] = ()) -> Path:
     """Create a collection with copies of a role and its fake builtin modules; return the directory of the roles.
 
-    The role `deployment` and `others` are links to the real roles.
+    The role `deployment` finds no VM: no task asks Google for one or adds a host to the inventory.
     """
     roles = folder / "ansible_collections" / "mlops" / "mlflow_gcp" / "roles"
     roles.mkdir(parents=True)
     (roles.parent / "meta").symlink_to(ROOT / "meta")
     shutil.copytree(ROOT / "roles" / role, roles / role)
-    for other in ("deployment", *others):
+    shutil.copytree(ROOT / "roles" / "deployment", roles / "deployment")
+    for name in ("access", "inventory"):
+        (roles / "deployment" / "tasks" / f"{name}.yml").write_text("[]\n")
+    for other in others:
         (roles / other).symlink_to(ROOT / "roles" / other)
     for path in (roles / role).glob("*/*.yml"):
         text = path.read_text(encoding="utf-8")
@@ -80,8 +85,7 @@ def play(
     (folder / "hosts").write_text(f"localhost {local}\nmlflow-server {local}\n")
     (folder / "answers.json").write_text(json.dumps(answers))
     (folder / "asked.jsonl").write_text("")
-    names = {"name": "mlops.mlflow_gcp.infrastructure", "tasks_from": "names", "public": True}
-    tasks = [{"include_role": names}, {"include_role": role}]
+    tasks = [{"include_role": {"name": "mlops.mlflow_gcp.deployment"}}, {"include_role": role}]
     (folder / "play.yml").write_text(json.dumps([{"hosts": hosts, "gather_facts": False, "tasks": tasks}]))
     command = [PLAYBOOK, "-i", "hosts", "play.yml", "-e", json.dumps(settings), *(["--check"] if check else [])]
     environment = {key: value for key, value in os.environ.items() if not key.startswith("ANSIBLE_")}

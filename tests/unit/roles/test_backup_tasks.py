@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -56,16 +55,7 @@ class Role:
     encryption: dict[str, Any] = field(default_factory=lambda: encrypted())
 
     def __post_init__(self) -> None:
-        others = ("settings", "credentials", "mlflow", "nginx")
-        roles = collection(self.folder, "backup", others, noted=("command", "systemd_service"))
-        for kind in ("defaults", "files", "meta", "vars"):
-            shutil.copytree(ROOT / "roles" / "infrastructure" / kind, roles / "infrastructure" / kind)
-        tasks = roles / "infrastructure" / "tasks"
-        tasks.mkdir()
-        for name in ("backups_bucket.yml", "lock.yml", "names.yml"):
-            shutil.copy(ROOT / "roles" / "infrastructure" / "tasks" / name, tasks)
-        for name in ("access.yml", "inventory.yml"):
-            (tasks / name).write_text("[]\n")
+        collection(self.folder, "backup", ["infrastructure"], noted=("command", "systemd_service"))
         real = (path.stem for path in (ROOT / "plugins" / "modules").glob("gcp_*.py"))
         note(self.folder, (*real, "command", "systemd_service"))
         self.state.mkdir()

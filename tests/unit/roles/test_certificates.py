@@ -34,7 +34,10 @@ class Issuer:
     def __call__(self, stored: dict[str, str], **settings: str) -> dict[str, str]:
         """Run the tasks with these existing secrets; return the stored secrets."""
         answers = [({"module": "gcp_secret", "name": name}, {"payload": stored[name]}) for name in stored]
-        settings |= {"deployment_state_directory": str(self.folder / "state"), "__infrastructure_ip": "192.0.2.7"}
+        settings |= {
+            "deployment_state_directory": str(self.folder / "state"),
+            "infrastructure_certificate_address": "192.0.2.7",
+        }
         role = {"name": "mlops.mlflow_gcp.infrastructure", "tasks_from": "certificate"}
         nothing: tuple[dict[str, str], dict[str, Any]] = ({"module": "gcp_secret"}, {"payload": None})
         done = play(self.folder, "localhost", role, [*answers, nothing], settings, check=False)
@@ -104,7 +107,7 @@ def without_identifier(pair: str, authority: str) -> str:
 @pytest.mark.parametrize("hostname", ["mlflow.example.com", "192.0.2.7"])
 def test_strict_clients_accept_a_certificate_made_on_the_vm(tmp_path: Path, hostname: str) -> None:
     """If nginx_certificate_source is `generated`, the VM makes it. A certificate without the identifier is replaced."""
-    tasks = collection(tmp_path, "nginx", ["infrastructure"]) / "nginx" / "tasks" / "certificate_generated.yml"
+    tasks = collection(tmp_path, "nginx") / "nginx" / "tasks" / "certificate_generated.yml"
     # These tests may run without root.
     tasks.write_text(re.sub(r" +(owner|group): root\n| +notify: .*\n", "", tasks.read_text()))
     note(tmp_path, [])

@@ -14,7 +14,7 @@ from tests.unit.roles.evaluated import ROLES, evaluated, load
 @pytest.mark.parametrize(
     "settings",
     [
-        {"mlflow_hostnames": [], "nginx_hostnames": ["MLflow.Example.com", "192.0.2.7"]},
+        {"mlflow_deployment": {"server": {"hostnames": ["MLflow.Example.com", "192.0.2.7"]}}},
         {"mlflow_hostnames": ["MLflow.Example.com", "192.0.2.7"]},
     ],
 )

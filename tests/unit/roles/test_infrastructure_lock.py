@@ -17,7 +17,7 @@ import pytest
 
 from tests.unit.roles.programs import ROLES, load
 
-LOCK = load("infrastructure", "lock")
+LOCK = load("deployment", "lock")
 
 
 class Playbook:
@@ -34,7 +34,7 @@ class Playbook:
         self.process = subprocess.Popen(
             [sys.executable, str(program)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
         )
-        self.line = f"{ROLES / 'infrastructure' / 'files' / 'lock.py'} {lock} --purpose test\n"
+        self.line = f"{ROLES / 'deployment' / 'files' / 'lock.py'} {lock} --purpose test\n"
 
     def take(self) -> tuple[int, dict[str, object]]:
         """Request the lock; return the exit code and the output."""

@@ -124,7 +124,9 @@ def output(folder: Path) -> dict[str, Any]:
     given = {"certificate": "nginx_certificate_file", "key": "nginx_certificate_key_file"}
     role = {"name": "mlops.mlflow_gcp.nginx", "tasks_from": "validate_certificate"}
     checks = {"hosts": "cases", "gather_facts": False, "become": True}
-    checks["tasks"] = [{"include_role": role, "vars": {"__nginx_given": given}}]
+    checks["tasks"] = [
+        {"include_role": role, "vars": {f"nginx_validated_{part}": name for part, name in given.items()}}
+    ]
     (folder / "play.yml").write_text(json.dumps([checks]))
     environment = {key: value for key, value in os.environ.items() if not key.startswith("ANSIBLE_")}
     environment |= {
@@ -165,7 +167,7 @@ def test_output_contains_no_private_key(output: dict[str, Any]) -> None:
 
 def test_certificate_and_key_are_written_in_one_file(tmp_path: Path) -> None:
     """With two files, a killed run could leave a key and a certificate that do not match."""
-    collection(tmp_path, "nginx", ["infrastructure"], noted=["copy"])
+    collection(tmp_path, "nginx", noted=["copy"])
     note(tmp_path, ["copy"])
     (tmp_path / "chain.pem").write_bytes(PEM + AUTHORITY)
     (tmp_path / "key.pem").write_bytes(private())

@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ import pytest
 from cryptography.fernet import Fernet
 
 from tests.unit.roles import noting
-from tests.unit.roles.noting import ROOT, collection, note, play
+from tests.unit.roles.noting import collection, note, play
 
 RINGS = ["webhook_encryption_key", "crypto_kek_passphrase"]
 SECRETS = {"mlflow-webhook-encryption-key": "old webhook key", "mlflow-crypto-kek-passphrase": "old\nolder"}
@@ -33,14 +32,7 @@ class Role:
     answers: list[Any] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        others = ("settings", "credentials", "mlflow", "nginx")
-        roles = collection(self.folder, "rotate", others, noted=("command", "systemd_service"))
-        for kind in ("defaults", "files", "meta", "vars"):
-            shutil.copytree(ROOT / "roles" / "infrastructure" / kind, roles / "infrastructure" / kind)
-        tasks = roles / "infrastructure" / "tasks"
-        tasks.mkdir()
-        for name in ("deployment.yml", "names.yml"):
-            shutil.copy(ROOT / "roles" / "infrastructure" / "tasks" / name, tasks / name)
+        collection(self.folder, "rotate", noted=("command", "systemd_service"))
         note(self.folder, ("gcp_secret", "gcp_sql_user", "command", "systemd_service"))
 
     @property

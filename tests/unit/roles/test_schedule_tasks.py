@@ -33,7 +33,7 @@ class Role:
 
     def __post_init__(self) -> None:
         noted = ("command", "systemd_service")
-        collection(self.folder, "schedule", ("infrastructure", "settings"), noted=noted)
+        collection(self.folder, "schedule", noted=noted)
         note(self.folder, (*noted, "google_credentials_info"))
         (self.folder / "playbook.yml").touch()
 

@@ -31,7 +31,7 @@ class Role:
     backups: list[str] = field(default_factory=list)
 
     def __post_init__(self) -> None:
-        roles = collection(self.folder, "upgrade", ("infrastructure", "mlflow", "settings"), noted=["command"])
+        roles = collection(self.folder, "upgrade", ("infrastructure", "mlflow"), noted=["command"])
         for path in (*(roles / "upgrade" / "tasks").iterdir(), roles / "upgrade" / "vars" / "main.yml"):
             text = path.read_text(encoding="utf-8").replace("/opt/mlflow/", f"{self.machine}/")
             path.write_text(text, encoding="utf-8")

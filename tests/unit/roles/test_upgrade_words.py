@@ -12,7 +12,7 @@ import yaml
 from ansible.template import trust_as_template
 from ansible_collections.mlops.mlflow_gcp.plugins.module_utils import _options
 
-from tests.unit.roles.evaluated import load, render
+from tests.unit.roles.evaluated import described, load, render
 
 
 def task(file: str, name: str) -> dict[str, Any]:
@@ -94,8 +94,8 @@ def test_the_cause_is_the_output_of_the_program(failed: dict[str, Any], cause: s
 def test_the_rehearsal_migrates_the_database_that_serves(given: dict[str, str], used: str) -> None:
     script = task("rehearse.yml", "Migrate the copy with the new release")["ansible.builtin.script"]["cmd"]
     known = dict.fromkeys(("__upgrade_address", "__upgrade_target", "__upgrade_authority"), "x")
-    defaults = {"__upgrade_mlflow": {"mlflow_auth_database": "mlflow_auth"}}
-    assert f"--auth-database {used} " in render(script, load("vars/main.yml", "upgrade"), known, defaults, given)
+    fact = {"mlflow_deployment": described(**given)}
+    assert f"--auth-database {used} " in render(script, load("vars/main.yml", "upgrade"), known, fact)
 
 
 # Rollback by hand
@@ -414,7 +414,7 @@ def test_the_timer_asks_as_its_installer_did(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_a_schedule_is_removed_without_asking_the_cloud() -> None:
-    (asks,) = load("../playbooks/schedule_upgrade.yml", "")[0]["tasks"]
+    _describes, asks = load("../playbooks/schedule_upgrade.yml", "")[0]["tasks"]
     assert asks["ansible.builtin.import_role"]["tasks_from"] == "preflight"
     states = [({}, True), ({"schedule_state": "present"}, True), ({"schedule_state": "absent"}, False)]
     assert [render(trust_as_template("{{ " + asks["when"] + " }}"), given) for given, _ in states] == [

@@ -1,0 +1,34 @@
+#!/usr/bin/python
+# Copyright (c) 2026, the mlops.mlflow_gcp authors
+# SPDX-License-Identifier: Apache-2.0
+"""Documentation of the action plugin of this name."""
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: role_variables
+short_description: Refuse mistyped names of role variables
+version_added: 0.2.0
+description:
+  - Fails if a variable of the play resembles a role variable of this collection but is none. No role would read it.
+  - Any other variable is accepted. Names that begin with an underscore or with C(ansible_) are not compared.
+  - Two names are similar if C(difflib.get_close_matches) of Python returns them with a cutoff of 0.87.
+attributes:
+  check_mode:
+    description: Can run in check_mode and return changed status without modifying the target.
+    support: full
+  diff_mode:
+    description: Returns details on what has changed (or possibly needs changing in check_mode), when in diff mode.
+    support: none
+notes:
+  - Runs on the control node and needs no connection to the host.
+author:
+  - the mlops.mlflow_gcp authors (@mlops)
+"""
+
+EXAMPLES = r"""
+- name: Refuse mistyped role variables
+  mlops.mlflow_gcp.role_variables:
+"""
+
+RETURN = r""" # """

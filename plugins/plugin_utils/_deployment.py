@@ -1,0 +1,273 @@
+# Copyright (c) 2026, the mlops.mlflow_gcp authors
+# SPDX-License-Identifier: Apache-2.0
+"""Compute the fact ``mlflow_deployment`` from the role variables.
+
+This is the only place that knows the names of a deployment's resources and the role variables that several roles need.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+from ansible_collections.mlops.mlflow_gcp.plugins.filter.malformed import BASE, CHECKS
+from ansible_collections.mlops.mlflow_gcp.plugins.filter.max_connections import max_connections
+from ansible_collections.mlops.mlflow_gcp.plugins.module_utils._server_plan import machine_cpus
+from ansible_collections.mlops.mlflow_gcp.plugins.plugin_utils._role_variables import RoleVariables
+
+Fact = dict[str, Any]
+SERVICES = (
+    "cloudresourcemanager.googleapis.com",
+    "compute.googleapis.com",
+    "iam.googleapis.com",
+    "secretmanager.googleapis.com",
+    "servicenetworking.googleapis.com",
+    "sqladmin.googleapis.com",
+    "storage.googleapis.com",
+)
+# Secret ID after the prefix, for each secret. The order is that of the creation.
+SECRETS = {
+    "database_uri": "database-uri",
+    "database_ca": "database-ca",
+    "admin_password": "admin-password",
+    "flask_secret_key": "flask-secret-key",
+    # Keys of the secrets that MLflow stores in its database. The first line is the key in use, earlier keys follow.
+    "webhook_encryption_key": "webhook-encryption-key",
+    "crypto_kek_passphrase": "crypto-kek-passphrase",
+    "certificate": "certificate",
+    # The VM may not read the CA key.
+    "ca": "ca",
+}
+ENCRYPTION_SECRETS = ("webhook_encryption_key", "crypto_kek_passphrase")
+# A rotation swaps the users. After the first rotation, the owner role owns all objects.
+DATABASE_USERS = ("mlflow", "mlflow_alternate")
+
+
+@dataclass(frozen=True)
+class Release:
+    """A release of MLflow: the desired one, or the one that an upgrade recorded."""
+
+    version: str
+    requirements_file: str = ""
+
+
+def effective_release(
+    desired: Release,
+    recorded: Release | None,
+    *,
+    pinned: bool,
+    shipped: Sequence[str],
+) -> Release:
+    """Return the release that the server gets.
+
+    Unless the release is pinned, the release of the last upgrade replaces an older desired release. The lock file of
+    the last upgrade also belongs to the desired release, if neither the user nor the collection has a lock file for it.
+    """
+    if recorded is None:
+        return desired
+    if not pinned and _order(recorded.version) > _order(desired.version):
+        return recorded
+    locked = desired.requirements_file or desired.version in shipped
+    return recorded if recorded.version == desired.version and not locked else desired
+
+
+def _order(version: str) -> tuple[Any, ...]:
+    """Return a sort key. A release candidate precedes its release, a post-release follows."""
+    numbers, kind, number = [], "", "0"
+    for part in version.replace("rc", ".rc.").replace("post", ".post.").split("."):
+        if part in ("rc", "post"):
+            kind = part
+        elif part and kind:
+            number = part
+        elif part:
+            numbers.append(int(part) if part.isdecimal() else 0)
+    return (*numbers, {"rc": -1, "": 0, "post": 1}[kind], int(number) if number.isdecimal() else 0)
+
+
+def shipped_releases(directory: Path) -> list[str]:
+    """Return the releases whose lock files the collection ships."""
+    return sorted(path.stem.removeprefix("requirements-") for path in directory.glob("requirements-*.txt"))
+
+
+def read_record(directory: Path) -> Fact:
+    """Return the record of the last upgrade or rollback in a state directory, or an empty dict."""
+    try:
+        record = yaml.safe_load((directory / "release.yml").read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    return record if isinstance(record, dict) else {}
+
+
+def identity(settings: Mapping[str, Any]) -> Fact:
+    """Return the part of the fact that follows from the variables of the role `deployment`."""
+    project, name = settings["deployment_project"], settings["deployment_name"]
+    region, zone = settings["deployment_region"], settings["deployment_zone"]
+    state = settings["deployment_state_directory"]
+    vm, control_node = f"{name}-server", f"{name}-control"
+    secrets = {key: f"{name}-{suffix}" for key, suffix in SECRETS.items()}
+    return {
+        "id": f"{project}/{name}",
+        "project": project,
+        "name": name,
+        "region": region,
+        "zone": zone,
+        "labels": settings["deployment_labels"],
+        "hostname": settings["deployment_hostname"],
+        "services": list(SERVICES),
+        # The ID of a project of a domain contains a colon, which no bucket name may contain.
+        "bucket_prefix": f"{project.replace(':', '-')}-{name}",
+        "network": {
+            "name": f"{name}-network",
+            "link": f"projects/{project}/global/networks/{name}-network",
+            "subnetwork": f"{name}-subnetwork",
+            "subnetwork_link": f"projects/{project}/regions/{region}/subnetworks/{name}-subnetwork",
+            "services_range": f"{name}-services",
+            "address": f"{name}-address",
+            "tag": vm,
+        },
+        "vm": {
+            "name": vm,
+            "path": f"{project}/{zone}/{vm}",
+            "service_account": vm,
+            "service_account_email": f"{vm}@{project}.iam.gserviceaccount.com",
+        },
+        "control_node": {
+            "name": control_node,
+            "service_account_email": f"{control_node}@{project}.iam.gserviceaccount.com",
+        },
+        "ssh": {
+            "user": settings["deployment_ssh_user"],
+            "key_file": f"{state}/ssh/id_ed25519",
+            "known_hosts_file": f"{state}/ssh/known_hosts",
+        },
+        "database": {
+            "instance": f"{name}-database",
+            "name": "mlflow",
+            "auth_name": "mlflow_auth",
+            "users": list(DATABASE_USERS),
+            "owner": "mlflow_owner",
+        },
+        "secrets": secrets,
+        "vm_secrets": [secret for key, secret in secrets.items() if key != "ca"],
+        "encryption_secrets": [secrets[key] for key in ENCRYPTION_SECRETS],
+        "credential_items": [
+            {"name": f"{'nginx' if key == 'certificate' else 'mlflow'}.{SECRETS[key]}", "secret": secret}
+            for key, secret in secrets.items()
+            if key != "ca"
+        ],
+        "state": {
+            "directory": state,
+            "ca_file": f"{state}/ca.pem",
+            "release_file": f"{state}/release.yml",
+            "releases_directory": f"{state}/releases",
+            # One file for each rehearsal or drill, with the names of its temporary resources.
+            "temporary_prefix": f"{state}/throwaway-",
+        },
+    }
+
+
+def resources(settings: Mapping[str, Any], base: Mapping[str, Any]) -> Fact:
+    """Return the fact with the properties of the resources, which are variables of the role `infrastructure`."""
+    flags, tier = settings["infrastructure_database_flags"], settings["infrastructure_database_tier"]
+    machine_type = settings["infrastructure_machine_type"]
+    return {
+        **base,
+        "bucket": {
+            "name": settings["infrastructure_bucket"],
+            "versioning": bool(settings["infrastructure_bucket_versioning"]),
+            "location": settings["infrastructure_bucket_location"],
+        },
+        "backups_bucket": settings["infrastructure_backups_bucket"],
+        "certificate": {"file": settings["infrastructure_certificate_file"]},
+        "vm": base["vm"]
+        | {
+            "machine_type": machine_type,
+            "cpus": machine_cpus(machine_type),
+            "image": "projects/{}/global/images/family/{}".format(
+                settings["infrastructure_image_project"], settings["infrastructure_image_family"]
+            ),
+            "boot_disk_type": settings["infrastructure_boot_disk_type"],
+        },
+        "ssh": base["ssh"]
+        | {
+            "public_keys": settings["infrastructure_ssh_public_keys"],
+            "source_ranges": settings["infrastructure_ssh_source_ranges"],
+        },
+        "database": base["database"]
+        | {
+            "version": settings["infrastructure_database_version"],
+            "edition": settings["infrastructure_database_edition"],
+            "tier": tier,
+            "flags": flags,
+            "max_connections": max_connections(flags, tier),
+        },
+    }
+
+
+def server(settings: Mapping[str, Any]) -> Fact:
+    """Return the part of the fact that follows from the roles of the VM."""
+    return {
+        "credentials_source": settings["credentials_source"],
+        "credentials_project": settings["credentials_project"],
+        "credential_items": settings["credentials_items"],
+        "admin_username": settings["mlflow_admin_username"],
+        "auth_database": settings["mlflow_auth_database"],
+        "auth_cache_ttl_seconds": int(settings["mlflow_auth_cache_ttl_seconds"]),
+        "artifacts_destination": settings["mlflow_artifacts_destination"],
+        "drain_timeout": int(settings["mlflow_drain_timeout"]),
+        "minimum_version": settings["mlflow_minimum_version"],
+        "keep_releases": int(settings["mlflow_keep_releases"]),
+        "pip_arguments": settings["mlflow_pip_arguments"],
+        "hostnames": settings["nginx_hostnames"],
+    }
+
+
+def release(settings: Mapping[str, Any], *, shipped_in: Path, state: Path, explicit: bool) -> Fact:
+    """Return the desired, the recorded and the effective release.
+
+    `explicit` means that the version was given on the command line, which always decides.
+    """
+    record = read_record(state)
+    shipped = shipped_releases(shipped_in)
+    desired = Release(str(settings["mlflow_version"]), settings["mlflow_requirements_file"])
+    recorded = Release(str(record["version"]), f"{state}/{record['requirements']}") if record else None
+    pinned = explicit or settings["upgrade_channel"] == "pinned"
+    effective = effective_release(desired, recorded, pinned=pinned, shipped=shipped)
+    return {
+        "version": effective.version,
+        "requirements_file": effective.requirements_file,
+        "desired_version": desired.version,
+        "recorded": record,
+        "source": "recorded" if effective != desired else "desired",
+        "shipped": shipped,
+        "shipped_directory": str(shipped_in),
+    }
+
+
+def describe(settings: RoleVariables, *, roles: Path, explicit: bool, check: Callable[[Iterable[str]], object]) -> Fact:
+    """Return the fact, except for what depends on the inventory.
+
+    `check` raises an exception if one of these role variables is malformed. Each step may use the names of the step
+    before.
+    """
+    names = set(settings)
+    check(BASE)
+    fact = identity(settings)
+    settings.add("mlflow_deployment", fact)
+    of_resources = [name for name in (*BASE, *CHECKS) if name.startswith(("deployment_", "infrastructure_"))]
+    check(of_resources)
+    fact = resources(settings, fact)
+    settings.add("mlflow_deployment", fact)
+    check(name for name in CHECKS if name in names and name not in of_resources)
+    return fact | {
+        "server": server(settings),
+        "release": release(
+            settings,
+            shipped_in=roles / "mlflow" / "files",
+            state=Path(fact["state"]["directory"]).expanduser(),
+            explicit=explicit,
+        ),
+    }
