@@ -97,7 +97,7 @@ options:
     default: {}
   plan:
     description:
-      - Output (C(stdout)) and exit code (C(rc)) of the infrastructure's plan.
+      - Registered result of the command that printed the plan of the infrastructure.
       - If empty, drift is not checked.
     type: dict
     default: {}

@@ -180,7 +180,8 @@ class Checks:
         days = self.limits["secret_warn_days"]
         yield from self._one("secrets", lambda: secret_ages(self.cloud(), self.params["secrets"], self.now, days))
         plan = self.params["plan"]
-        yield from self._one("drift", lambda: drift(str(plan.get("stdout", "")), int(plan.get("rc", 1))))
+        output = str(plan.get("stdout") or plan.get("stderr") or plan.get("msg") or "")
+        yield from self._one("drift", lambda: drift(output, int(plan.get("rc", 1))))
 
     def _of_release(self) -> Iterator[CheckResult]:
         """Check the deployed release and its packages."""

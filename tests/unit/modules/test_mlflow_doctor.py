@@ -228,6 +228,13 @@ def test_skipped_checks_are_reported(play: Play) -> None:
     assert set(states(result)) == set(NAMES) - set(result["skipped"])
 
 
+@pytest.mark.usefixtures("google", "no_names")
+def test_a_plan_that_exceeds_its_timeout_is_reported(play: Play) -> None:
+    result = play(mlflow_doctor, **{**OPTIONS, "plan": {"failed": True, "msg": "Timed out after 600 second(s)."}})
+    drift = by_name(result)["drift"]
+    assert drift["value"] == "not checked: the plan ended with exit code 1: Timed out after 600 second(s)."
+
+
 def test_a_check_that_does_not_exist(play: Play) -> None:
     result = play(mlflow_doctor, **{**OPTIONS, "skip": ["disc"]}, fails=True)
     assert result["msg"].startswith("skip: unknown check disc. Known checks: address, certificate, ca")
