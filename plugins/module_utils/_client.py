@@ -77,6 +77,10 @@ class Client:
         """Restart the deadline. Then ``timeout`` applies to each step of a long task instead of to the whole task."""
         self.deadline = Deadline.after(self.clock, self.deadline.seconds)
 
+    def seconds_left(self) -> float:
+        """Return the seconds until the current deadline, which ``renew`` replaces."""
+        return self.deadline.left()
+
     def base(self, api: str) -> str:
         """Return the API's base address, which ends with a slash."""
         override = self.environ.get(f"CLOUDSDK_API_ENDPOINT_OVERRIDES_{api.upper()}")
@@ -84,7 +88,7 @@ class Client:
 
     def retry(self, *, first: float = 1.0, longest: float = LONGEST_PAUSE) -> Retry:
         """Return the attempts of a new action, which end at this client's deadline."""
-        return Retry(self.clock, lambda: self.deadline.left(), self.rand, first, longest)
+        return Retry(self.clock, self.seconds_left, self.rand, first, longest)
 
     def get(self, api: str, path: str, params: Mapping[str, Any] | None = None) -> Json:
         """Get one resource."""
