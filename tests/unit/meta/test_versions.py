@@ -73,3 +73,15 @@ def test_the_modules_document_the_python_version_of_the_project() -> None:
     required = yaml.safe_load(ModuleDocFragment.DOCUMENTATION)["requirements"]
     python = next(Requirement(text) for text in required if text.startswith("python"))
     assert python.specifier == SpecifierSet(PROJECT["requires-python"])
+
+
+def test_the_readme_states_the_tested_versions() -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    stated = re.search(r"\*\*Tested versions:\*\* ansible-core ([0-9.]+) and Python ([0-9.]+)", text)
+    assert stated
+    ansible, python = stated.groups()
+    required = SpecifierSet(document("meta/runtime.yml")["requires_ansible"])
+    following = ".".join([ansible.split(".")[0], str(int(ansible.split(".")[1]) + 1)])
+    assert Version(ansible) in required
+    assert Version(following) not in required
+    assert PROJECT["requires-python"] == f">={python}"
