@@ -405,8 +405,7 @@ def test_the_site_keeps_the_upgraded_release(old: Deployment) -> None:
     """A channel treats mlflow_version as a minimum. The user's file still contains the old version."""
     inventory = old.artifacts / "inventory"
     (inventory / "group_vars").mkdir(parents=True, exist_ok=True)
-    for name in ("mlflow.gcp.yml", "group_vars/mlflow.yml"):
-        (inventory / name).write_text((REPO / "inventory" / name).read_text())
+    (inventory / "mlflow.gcp.yml").write_text((REPO / "inventory" / "mlflow.gcp.yml").read_text())
     settings = {"mlflow_version": OLD, "mlflow_requirements_file": str(LOCK), "upgrade_channel": "latest"}
     (inventory / "group_vars" / "all.yml").write_text(yaml.safe_dump(settings))
     output = old.playbook("playbooks/configure.yml", "-i", str(inventory), log="configure").stdout

@@ -114,7 +114,6 @@ def inventory(tmp_path: pathlib.Path) -> pathlib.Path:
     folder = tmp_path / "inventory"
     (folder / "group_vars").mkdir(parents=True)
     shutil.copy(REPOSITORY / "inventory" / "mlflow.gcp.yml", folder)
-    shutil.copy(REPOSITORY / "group_vars" / "mlflow.yml", folder / "group_vars")
     return folder
 
 

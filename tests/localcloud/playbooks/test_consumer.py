@@ -25,6 +25,22 @@ def files() -> dict[str, str]:
     return dict(FILE.findall(section))
 
 
+# Shows the connection to the VM without connecting.
+CONNECTION = """
+- hosts: localhost
+  gather_facts: false
+  tasks:
+    - ansible.builtin.include_role:
+        name: mlops.mlflow_gcp.infrastructure
+        tasks_from: inventory
+- hosts: mlflow_deployment
+  gather_facts: false
+  tasks:
+    - ansible.builtin.debug:
+        msg: "{{ ansible_user }} {{ ansible_host }} {{ ansible_ssh_private_key_file }} {{ ansible_ssh_common_args }}"
+"""
+
+
 class Consumer(Playbook):
     """A project with nothing but the files of the README, and a home directory with the installed collection."""
 
@@ -76,3 +92,8 @@ def test_the_project_plans_and_creates_the_resources(consumer: Consumer, door: D
     assert "mlflow-server" in consumer.output
     assert door.changing == []
     assert consumer.to_the_end(*inventory, playbook="mlops.mlflow_gcp.provision") > 0
+    (consumer.directory / "connection.yml").write_text(CONNECTION)
+    assert consumer.run(*inventory, playbook="connection.yml") == 0, consumer.output
+    ssh = consumer.state / "mlflow-local-mlflow" / "ssh"
+    assert "deployer 198.51.100." in consumer.output
+    assert f"{ssh}/id_ed25519 -o UserKnownHostsFile={ssh}/known_hosts " in consumer.output
