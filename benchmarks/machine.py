@@ -15,7 +15,8 @@ from typing import Any
 
 from benchmarks import rows
 
-SWITCH = ("/usr/bin/python3", "/opt/mlflow/libexec/switch.py")
+PROGRAM = "/usr/local/bin/mlflowctl"
+CUTOVER = (PROGRAM, "cutover")
 JOURNAL = "/var/lib/mlflow-switch/journal.json"
 ARTIFACTS = "/srv/mlflow-artifacts"
 # Only the filled artifacts: the running server also writes files.
@@ -57,8 +58,8 @@ class Machine:
         return self.shell(f"ls -d /opt/mlflow/releases/{version}-*")
 
     def status(self) -> dict[str, Any]:
-        """Return the status of switch.py."""
-        document: dict[str, Any] = json.loads(self.run(*SWITCH, "status"))
+        """Return the status of the deployment."""
+        document: dict[str, Any] = json.loads(self.run(PROGRAM, "status"))
         return document
 
     def serving(self) -> str:
@@ -69,19 +70,19 @@ class Machine:
     def ask(self, version: str, *options: str) -> str:
         """Select a release and start the cutover to it; return the ID of the cutover."""
         self.run("ln", "-sfn", self.release(version), "/opt/mlflow/current")
-        return str(json.loads(self.run(*SWITCH, "upgrade", *options))["id"])
+        return str(json.loads(self.run(*CUTOVER, "upgrade", *options))["id"])
 
     def wait(self, what: str, name: str, timeout: float = 180) -> dict[str, Any]:
         """Wait for a cutover; return its status."""
-        answer = self.run(*SWITCH, "wait", "--for", what, "--id", name, "--timeout", str(timeout), check=False)
+        answer = self.run(*CUTOVER, "wait", "--for", what, "--id", name, "--timeout", str(timeout), check=False)
         document: dict[str, Any] = json.loads(answer)
         return document
 
     def upgrade(self, version: str, *, watch: int = 3) -> dict[str, Any]:
         """Perform a complete cutover, with the approval that the control node gives."""
-        name = self.ask(version, "--go-timeout", "60", "--watch", str(watch))
+        name = self.ask(version, "--approval-timeout", "60", "--watch", str(watch))
         if self.wait("ready", name).get("step") == "ready":
-            self.run(*SWITCH, "go")
+            self.run(*CUTOVER, "approve")
         return self.wait("done", name)
 
     def at_step(self, step: str, command: str) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 import requests
 
 from benchmarks.background import Target, background
-from benchmarks.machine import SWITCH, Machine
+from benchmarks.machine import CUTOVER, Machine
 from benchmarks.probe import PATH
 
 # Allowed difference in seconds of reported and measured downtime: the probe's interval, and slow answers after it.
@@ -88,7 +88,7 @@ def switches(machine: Machine, target: Target, count: int, *, clients: int = 2, 
         end = time.monotonic() + limit
         while len(taken) < count and time.monotonic() < end:
             started = time.monotonic()
-            machine.run(*SWITCH, "reload")
+            machine.run(*CUTOVER, "reload")
             taken.append(time.monotonic() - started)
         seen = probe.report()
         told = load.report()

@@ -11,7 +11,7 @@ from typing import Any
 
 import requests
 
-# Runs `switch.py status` on the container.
+# Runs `mlflowctl status` on the container.
 Status = Callable[[], dict[str, Any]]
 
 

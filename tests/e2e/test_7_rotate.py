@@ -292,7 +292,7 @@ def test_cookies_and_tokens_of_the_old_key_are_refused(site: Deployment, rotated
 def test_stored_secrets_are_under_the_new_keys(site: Deployment, rotated: Rotation) -> None:
     """Every process can list a webhook with a secret, and no row needs a former key."""
     assert {admin(site, "GET", WEBHOOKS).status_code for _ in range(20)} == {200}
-    found = json.loads(site.ssh("sudo python3 /opt/mlflow/libexec/encryption.py check"))
+    found = json.loads(site.ssh("sudo mlflowctl run-job stored-secrets check"))
     assert found["webhooks"] == {"current": 1, "earlier": [], "unreadable": []}
     assert (found["gateway"]["earlier"], found["gateway"]["unreadable"]) == ([], [])
     environment = site.ssh("sudo sh -c 'for p in $(pgrep -u mlflow); do cat /proc/$p/environ; done'").split("\0")

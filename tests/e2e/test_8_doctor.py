@@ -188,7 +188,7 @@ done
 def let_every_worker_answer(site: Deployment) -> None:
     """Make every worker read the schema with its first search, because it does not read the schema again."""
     for _ in range(60):
-        site.ssh("sudo python3 /opt/mlflow/libexec/ready.py")
+        site.ssh("sudo mlflowctl ready")
         answered = site.ssh(ANSWERED).split()
         if answered.count("yes") == len(answered) > 0:
             return

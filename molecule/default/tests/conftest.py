@@ -43,7 +43,7 @@ def status(host: Host) -> Status:
     """Return a function that reads the status of the slots."""
 
     def ask() -> dict[str, Any]:
-        document: dict[str, Any] = json.loads(host.check_output("python3 /opt/mlflow/libexec/switch.py status"))
+        document: dict[str, Any] = json.loads(host.check_output("/usr/local/bin/mlflowctl status"))
         return document
 
     return ask

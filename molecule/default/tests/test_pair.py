@@ -22,8 +22,8 @@ from mlflow_server import Server, Status
 from testinfra.host import Host
 
 API = "/api/2.0/mlflow"
-SWITCH = "python3 /opt/mlflow/libexec/switch.py"
-READY = "python3 /opt/mlflow/libexec/ready.py --artifacts --timeout 240"
+PROGRAM = "/usr/local/bin/mlflowctl"
+READY = f"{PROGRAM} ready --artifacts --timeout 240"
 WANTED = "/etc/mlflow/server.json"
 
 
@@ -120,7 +120,7 @@ def wanted(host: Host, name: str, value: object) -> Iterator[None]:
         yield
     finally:
         host.check_output("printf %%s %s > " + WANTED, before)
-        host.check_output(f"{SWITCH} reload --needed")
+        host.check_output(f"{PROGRAM} cutover reload --needed")
 
 
 def workers(host: Host) -> int:
@@ -143,7 +143,7 @@ def test_a_changed_setting_needs_a_cutover(host: Host, server: Server, status: S
 
 def test_no_cutover_without_a_change(host: Host, status: Status) -> None:
     before = status()["active"]
-    assert "Nothing to do" in host.check_output(f"{SWITCH} reload --needed")
+    assert json.loads(host.check_output(f"{PROGRAM} cutover reload --needed")) == {"changed": False}
     assert status()["active"] == before
 
 
@@ -212,8 +212,8 @@ def test_old_releases_are_removed(host: Host, status: Status) -> None:
         directory = f"/opt/mlflow/releases/3.16.{number}-old"
         host.check_output(f"mkdir -p {directory}/lib && echo 3.16.{number} > {directory}/.complete")
         host.check_output(f"touch -d '200{number}-01-01' {directory}/.complete")
-    assert json.loads(host.check_output(f"{SWITCH} prune --keep 1")) == {"removed": ["3.16.0-old"]}
-    assert json.loads(host.check_output(f"{SWITCH} prune --keep 0")) == {"removed": ["3.16.1-old"]}
+    assert json.loads(host.check_output(f"{PROGRAM} prune --keep 1")) == {"removed": ["3.16.0-old"], "changed": True}
+    assert json.loads(host.check_output(f"{PROGRAM} prune --keep 0")) == {"removed": ["3.16.1-old"], "changed": True}
     assert host.file(status()["wanted"]["release"]).exists
 
 

@@ -19,7 +19,7 @@ from mlflow_server import Server, Status
 from testinfra.host import Host
 
 MACHINE = "mlflow-molecule-default"
-READY = "python3 /opt/mlflow/libexec/ready.py --artifacts --timeout 240"
+READY = "/usr/local/bin/mlflowctl ready --artifacts --timeout 240"
 
 
 @pytest.mark.parametrize("name", ["mlflow", "nginx"])
@@ -42,7 +42,7 @@ def test_is_ready(host: Host) -> None:
 def test_readiness_fails_without_the_database(host: Host) -> None:
     host.check_output("systemctl stop postgresql@17-main")
     try:
-        answer = host.run("python3 /opt/mlflow/libexec/ready.py --timeout 0")
+        answer = host.run("/usr/local/bin/mlflowctl ready --timeout 0")
     finally:
         host.check_output("systemctl start postgresql@17-main")
     assert answer.rc == 1
@@ -107,7 +107,7 @@ def test_no_secret_is_exposed(host: Host, secrets: dict[str, str], unit: str) ->
         "journal": "journalctl --no-pager -o cat",
         "environment": f"cat /proc/$(systemctl show -P MainPID {unit})/environ | tr '\\0' '\\n'",
         "world readable files": (
-            "find /opt/mlflow/libexec /opt/mlflow/slots /etc /run /var/lib/mlflow* /srv -xdev -type f -perm -o+r"
+            "find /opt/mlflow/programs /opt/mlflow/slots /etc /run /var/lib/mlflow* /srv -xdev -type f -perm -o+r"
             " -exec cat {} + 2>/dev/null | tr -cd '[:print:]\\n'"
         ),
     }
@@ -147,7 +147,7 @@ def test_restarts_after_a_kill(host: Host, server: Server, unit: str, victim: st
     assert set(answers) == {200, 503}
     assert host.run(READY).rc == 0
     assert host.check_output(f"systemctl show -P MainPID {unit}") != main
-    assert len(host.check_output("pgrep -u mlflow -f launch.py").split()) == 1, "an orphaned process exists"
+    assert len(host.check_output("pgrep -u mlflow -f /bin/python.*launch").split()) == 1, "an orphaned process exists"
 
 
 def test_password_follows_the_credential(host: Host, server: Server, secrets: dict[str, str]) -> None:
@@ -168,10 +168,10 @@ def test_missing_credential_is_named(host: Host, unit: str) -> None:
     file = "/etc/credstore/mlflow.flask-secret-key"
     host.check_output(f"mv {file} /root/aside")
     try:
-        failed = host.run("python3 /opt/mlflow/libexec/switch.py reload")
+        failed = host.run("/usr/local/bin/mlflowctl cutover reload")
         assert failed.rc == 1
         assert "credential mlflow.flask-secret-key is missing" in failed.stderr
-        assert host.run("python3 /opt/mlflow/libexec/ready.py --timeout 0").rc == 0, "the old server still runs"
+        assert host.run("/usr/local/bin/mlflowctl ready --timeout 0").rc == 0, "the old server still runs"
         host.check_output("systemctl restart mlflow")
         deadline = time.monotonic() + 240
         while "credential mlflow.flask-secret-key is missing" not in host.check_output(

@@ -16,8 +16,8 @@ from mlflow_server import Server
 from testinfra.host import Host
 
 WEBHOOKS = "/api/2.0/mlflow/webhooks"
-PROGRAM = "python3 /opt/mlflow/libexec/encryption.py"
-READY = "python3 /opt/mlflow/libexec/ready.py --timeout 240"
+PROGRAM = "/usr/local/bin/mlflowctl run-job"
+READY = "/usr/local/bin/mlflowctl ready --timeout 240"
 STORE = "/etc/credstore/mlflow."
 KEYS = ("webhook-encryption-key", "crypto-kek-passphrase")
 
@@ -72,7 +72,7 @@ def statuses(server: Server, times: int = 20) -> list[int]:
 
 
 def found(host: Host, command: str = "check") -> dict[str, Any]:
-    document: dict[str, Any] = json.loads(host.check_output(f"{PROGRAM} {command}"))
+    document: dict[str, Any] = json.loads(host.check_output(f"{PROGRAM} stored-secrets {command}"))
     return document
 
 
@@ -111,7 +111,7 @@ def test_a_rotation_re_encrypts_at_the_cutover(
     try:
         for name, key in new.items():
             host.check_output(f"printf '%%s\\n%%s' %s %s > {STORE}{name}", key, secrets[f"mlflow.{name}"])
-        host.check_output(f"{PROGRAM} reencrypt --after-cutover")
+        host.check_output(f"{PROGRAM} --after-cutover stored-secrets reencrypt")
         host.check_output("systemctl reload mlflow")
         assert statuses(server) == [200] * 20
         assert found(host, "reencrypt")["changed"] is False
@@ -152,5 +152,5 @@ def test_a_webhook_that_no_key_decrypts_can_be_disabled(server: Server, host: Ho
 
 
 def test_the_programs_output_holds_no_key(host: Host, secrets: dict[str, str], webhook: str) -> None:
-    text = host.check_output(f"{PROGRAM} check") + host.check_output("journalctl --no-pager -o cat")
+    text = host.check_output(f"{PROGRAM} stored-secrets check") + host.check_output("journalctl --no-pager -o cat")
     assert not [name for name in KEYS if secrets[f"mlflow.{name}"] in text]

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Kill copy, restore and forget at each of their statements, and check the resulting state.
 
-Runs in the virtual environment of a release: kill_schema.py SCHEMA.PY AUTH_DATABASE, with CREDENTIALS_DIRECTORY. The
+Runs in the virtual environment of a release: kill_schema.py PROGRAM AUTH_DATABASE, with CREDENTIALS_DIRECTORY. The
 credential names the databases. Each command is killed before every statement that changes something. It is also killed
 during every slow statement, which PostgreSQL then continues without a client.
 Prints a line for each command. Exits with 1 if a state is wrong.
@@ -11,7 +11,6 @@ Prints a line for each command. Exits with 1 if a state is wrong.
 from __future__ import annotations
 
 import contextlib
-import importlib.util
 import os
 import signal
 import sys
@@ -20,22 +19,14 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+sys.path.insert(0, sys.argv[1])
 
-def load(path: str) -> Any:
-    """Import the program under test from its file."""
-    spec = importlib.util.spec_from_file_location("schema", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["schema"] = module
-    spec.loader.exec_module(module)
-    return module
+from mlflowctl import cli, database_uri
+from mlflowctl.schema import names, server
 
-
-schema = load(sys.argv[1])
 # Copy small databases by files, like large ones. This takes a tenth of the time.
-schema.LARGE = 0
-databases = schema.read_databases(Path(os.environ["CREDENTIALS_DIRECTORY"]), sys.argv[2])
+server.LARGE = 0
+databases = database_uri.read(Path(os.environ["CREDENTIALS_DIRECTORY"]), sys.argv[2])
 NAMES = databases.names
 ID = "now"
 NEVER = 1000
@@ -43,7 +34,7 @@ NEVER = 1000
 
 def die_at(point: int, *, sent: bool) -> None:
     """Make this process kill itself at its n-th statement."""
-    original, seen = schema.Server.run, 0
+    original, seen = server.Server.run, 0
 
     def run(self: Any, statement: Any, values: Sequence[object] = ()) -> Any:
         nonlocal seen
@@ -65,7 +56,7 @@ def die_at(point: int, *, sent: bool) -> None:
         seen += 1
         return original(self, statement, values)
 
-    schema.Server.run = run
+    server.Server.run = run
 
 
 def child(arguments: Sequence[str], point: int, *, sent: bool) -> bool:
@@ -75,7 +66,7 @@ def child(arguments: Sequence[str], point: int, *, sent: bool) -> bool:
         die_at(point, sent=sent)
         os.close(1)
         os.open(os.devnull, os.O_WRONLY)
-        code = schema.main([*arguments, "--auth-database", NAMES[-1]])
+        code = cli.main(["schema", *arguments, "--auth-database", NAMES[-1]])
         os._exit(code)
     _, status = os.waitpid(pid, 0)
     if not os.WIFSIGNALED(status):
@@ -147,7 +138,7 @@ def copy_dies(point: int, *, sent: bool) -> bool:
     died = child(["copy", "--id", ID], point, sent=sent)
     if point % 2:
         command("copy", "--id", ID)
-        expect("old", [schema.before(name) for name in NAMES])
+        expect("old", [names.before(name) for name in NAMES])
         for name in NAMES:
             write(name, "new")
     command("restore", "--id", ID)
@@ -164,8 +155,8 @@ def restore_dies(point: int, *, sent: bool) -> bool:
     command("restore", "--id", ID, *keep)
     expect("old")
     if keep:
-        expect("new", [schema.failed(name) for name in NAMES])
-    assert existing() == set(NAMES) | ({schema.failed(name) for name in NAMES} if keep else set())
+        expect("new", [names.failed(name) for name in NAMES])
+    assert existing() == set(NAMES) | ({names.failed(name) for name in NAMES} if keep else set())
     return died
 
 

@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""schema.py: copy and restore of the databases, also killed at each statement."""
+"""The schema jobs: copy and restore of the databases, also killed at each statement."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ import pytest
 from benchmarks.machine import Machine
 
 KILLER = Path(__file__).parents[1] / "files" / "kill_schema.py"
-SCHEMA = "/opt/mlflow/libexec/schema.py"
+PROGRAM = "/opt/mlflow/program"
 CREDENTIALS = "/run/killed"
+NAMES = ("--auth-database", "killed_auth")
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -28,10 +29,10 @@ def _credentials(machine: Machine) -> None:
 
 
 def schema(machine: Machine, *arguments: str) -> dict[str, Any]:
-    """Run a command of schema.py on the databases of this test."""
+    """Run a schema command on the databases of this test."""
     python = f"{machine.release('3.17.2')}/bin/python"
     environment = ("runuser", "-u", "mlflow", "--", "env", f"CREDENTIALS_DIRECTORY={CREDENTIALS}")
-    answer = machine.run(*environment, python, "-I", SCHEMA, *arguments, "--auth-database", "killed_auth", check=False)
+    answer = machine.run(*environment, python, "-I", PROGRAM, "schema", *arguments, *NAMES, check=False)
     document: dict[str, Any] = json.loads(answer)
     return document
 
@@ -40,7 +41,7 @@ def test_killed_at_each_statement(machine: Machine) -> None:
     """A restore after each kill gives the old data, and a copy never loses the original."""
     python = f"{machine.release('3.17.2')}/bin/python"
     environment = ("runuser", "-u", "mlflow", "--", "env", f"CREDENTIALS_DIRECTORY={CREDENTIALS}")
-    told = machine.run(*environment, python, "-I", "-", SCHEMA, "killed_auth", given=KILLER.read_text())
+    told = machine.run(*environment, python, "-I", "-", PROGRAM, "killed_auth", given=KILLER.read_text())
     print(told)
     points = {line.split(":")[0]: int(line.split()[1]) for line in told.splitlines()}
     assert points["copy_dies"] >= 10
@@ -75,7 +76,10 @@ def test_older_release_refuses_to_migrate(machine: Machine) -> None:
     machine.sql("killed", "CREATE TABLE alembic_version AS SELECT 'fromthefuture' AS version_num;")
     machine.sql("killed", "GRANT SELECT ON alembic_version TO mlflow;")
     assert schema(machine, "heads")["tracking"]["known"] is False
-    assert "does not know the database's revision" in schema(machine, "migrate")["error"]
+    python = f"{machine.release('3.17.2')}/bin/python"
+    as_server = f"runuser -u mlflow -- env CREDENTIALS_DIRECTORY={CREDENTIALS}"
+    command = f"{as_server} {python} -I {PROGRAM} schema migrate {' '.join(NAMES)}"
+    assert "does not know the database's revision" in machine.shell(f"{command} 2>&1 || true")
 
 
 def test_unreachable_database_is_reported(machine: Machine) -> None:

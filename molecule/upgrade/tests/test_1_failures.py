@@ -16,7 +16,7 @@ import pytest
 import requests
 
 from benchmarks.background import Target
-from benchmarks.machine import SWITCH, Machine, Original
+from benchmarks.machine import CUTOVER, PROGRAM, Machine, Original
 from benchmarks.planted import crash
 
 OLD, NEW = "2.22.5", "3.17.2"
@@ -88,7 +88,7 @@ def ends_as_before(machine: Machine, target: Target, original: Original) -> Iter
     assert [slot["running"] for name, slot in status["slots"].items() if name != status["active"]] == [False]
     assert machine.databases() - {"mlflow_failed", "mlflow_auth_failed"} == before
     assert original.changed() == {}
-    machine.run("python3", "/opt/mlflow/libexec/ready.py", "--artifacts", "--timeout", "10")
+    machine.run(PROGRAM, "ready", "--artifacts", "--timeout", "10")
 
 
 @pytest.fixture(autouse=True)
@@ -117,14 +117,14 @@ def test_smoke_test_fails(machine: Machine) -> None:
 def test_migration_that_does_not_end(machine: Machine) -> None:
     """The VM itself ends the migration."""
     with machine.planted(NEW, HANG):
-        result = machine.wait("done", machine.ask(NEW, "--timeout", "60", "--go-timeout", "60"))
+        result = machine.wait("done", machine.ask(NEW, "--timeout", "60", "--approval-timeout", "60"))
     assert (result["ok"], result["step"], result["code"]) == (False, "migrate", 1)
     assert "the 60 s that an upgrade may take (upgrade_timeout_seconds)" in result["cause"]
 
 
 def test_approval_is_missing(machine: Machine) -> None:
     """The control node was killed and cannot send `go`."""
-    result = machine.wait("done", machine.ask(NEW, "--go-timeout", "2", "--watch", "3"))
+    result = machine.wait("done", machine.ask(NEW, "--approval-timeout", "2", "--watch", "3"))
     assert (result["ok"], result["step"], result["moved"]) == (False, "ready", False)
     assert "no approval from the control node" in result["cause"]
 
@@ -133,9 +133,9 @@ def test_new_version_crashes_after_it_got_the_traffic(machine: Machine, target: 
     """Rows that the new version accepted are kept in the databases NAME_failed."""
     # The crash comes late enough for a client to write a row.
     with machine.planted(NEW, crash(after=30)):
-        name = machine.ask(NEW, "--go-timeout", "60", "--watch", "60")
+        name = machine.ask(NEW, "--approval-timeout", "60", "--watch", "60")
         assert machine.wait("ready", name)["step"] == "ready"
-        machine.run(*SWITCH, "go")
+        machine.run(*CUTOVER, "approve")
         deadline = time.monotonic() + 20
         while version(target) != NEW:
             assert time.monotonic() < deadline
@@ -153,10 +153,10 @@ def test_new_version_crashes_after_it_got_the_traffic(machine: Machine, target: 
 @pytest.mark.parametrize("step", ["migrate", "watch"])
 def test_switch_is_killed(machine: Machine, step: str) -> None:
     """Kill all processes of the job with SIGKILL."""
-    name = machine.ask(NEW, "--go-timeout", "60", "--watch", "30")
+    name = machine.ask(NEW, "--approval-timeout", "60", "--watch", "30")
     if step == "watch":
         assert machine.wait("ready", name)["step"] == "ready"
-        machine.run(*SWITCH, "go")
+        machine.run(*CUTOVER, "approve")
     machine.at_step(step, "systemctl kill --kill-whom=all --signal=SIGKILL mlflow-switch.service")
     result = machine.wait("done", name)
     assert (result["ok"], result["step"], result["moved"]) == (False, step, step == "watch")
@@ -164,9 +164,9 @@ def test_switch_is_killed(machine: Machine, step: str) -> None:
 
 def test_power_cut(machine: Machine) -> None:
     """Cut the power during the migration. After the boot the old version is active."""
-    name = machine.ask(NEW, "--go-timeout", "60")
+    name = machine.ask(NEW, "--approval-timeout", "60")
     machine.at_step("migrate", "sleep 0.5")
     machine.power_cut()
     result = machine.wait("done", name)
     assert (result["ok"], result["step"]) == (False, "migrate")
-    machine.run("python3", "/opt/mlflow/libexec/ready.py", "--timeout", "60")
+    machine.run(PROGRAM, "ready", "--timeout", "60")

@@ -11,7 +11,7 @@ from collections.abc import Callable
 import pytest
 
 from benchmarks.background import Target, background
-from benchmarks.machine import SWITCH, Machine, Original
+from benchmarks.machine import CUTOVER, Machine, Original
 from benchmarks.measure import TOLERANCE, switches, upgrade
 
 OLD, NEW = "2.22.5", "3.17.2"
@@ -51,14 +51,14 @@ def test_switches_under_load(machine: Machine, target: Target, record_property: 
 
 def test_same_release_again_changes_nothing(machine: Machine) -> None:
     before = machine.status()
-    assert "Nothing to do" in machine.run(*SWITCH, "reload", "--needed")
+    assert json.loads(machine.run(*CUTOVER, "reload", "--needed")) == {"changed": False}
     assert machine.status() == before
 
 
 def test_rollback_by_hand(machine: Machine, target: Target, original: Original) -> None:
     """Roll back to the old release and its databases. Newer rows are kept in NAME_failed."""
     with background("load", target, 300, "--clients", "2") as load:
-        result = json.loads(machine.run(*SWITCH, "rollback"))
+        result = json.loads(machine.run(*CUTOVER, "rollback"))
         report = load.report()
     assert (result["ok"], result["kind"]) == (True, "rollback")
     assert machine.serving() == OLD

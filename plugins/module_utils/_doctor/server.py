@@ -11,7 +11,7 @@ from .facts import part
 from .remedies import CONFIGURE, UPGRADE
 from .results import CheckResult, fail, ok, one_line, warn
 
-STATUS = "python3 /opt/mlflow/libexec/switch.py status"
+STATUS = "mlflowctl status"
 
 
 def server(facts: Mapping[str, Any]) -> CheckResult:

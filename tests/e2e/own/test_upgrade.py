@@ -40,7 +40,7 @@ from tests.e2e.own.google import GOOGLE, calls, record, recorded
 OLD, NEW = "2.22.5", "3.17.2"
 LOCK = REPO / "molecule" / "upgrade" / f"requirements-{OLD}.txt"
 PLAYBOOK = "playbooks/upgrade.yml"
-SWITCH = "sudo python3 /opt/mlflow/libexec/switch.py"
+PROGRAM = "sudo mlflowctl"
 # Pattern of the process that builds a release.
 BUILD = yaml.safe_load((REPO / "roles" / "mlflow" / "vars" / "main.yml").read_text())["__mlflow_build"]
 # Short values keep the tests short. The VM waits this long for a killed control node.
@@ -103,7 +103,7 @@ def upgrade(deployment: Deployment, log: str, *arguments: str, check: bool = Tru
 
 def status(deployment: Deployment) -> dict[str, Any]:
     """Return the status of the slots on the VM."""
-    found: dict[str, Any] = json.loads(deployment.ssh(f"{SWITCH} status"))
+    found: dict[str, Any] = json.loads(deployment.ssh(f"{PROGRAM} status"))
     return found
 
 
@@ -199,7 +199,7 @@ def stays_old(old: Deployment, client: MlflowClient, run_id: str, tmp_path: Path
     assert serving(old) == OLD
     assert client.get_run(run_id).data.metrics == {"accuracy": 0.75}
     assert Path(client.download_artifacts(run_id, "note.txt", str(tmp_path))).read_text() == "from 2.22"
-    heads = json.loads(old.ssh(f"{SWITCH} schema heads"))
+    heads = json.loads(old.ssh(f"{PROGRAM} run-job schema heads"))
     assert all(each["database"] == each["code"] for each in heads.values()), heads
     client.log_metric(client.create_run("0").info.run_id, "still", 1)
     assert not (old.state / "release.yml").exists()
@@ -319,8 +319,8 @@ def test_a_control_host_killed_during_the_switch(stays_old: Deployment) -> None:
     finally:
         run.kill()
     # The VM continues without the control node until it waits for the approval, which does not arrive.
-    stays_old.ssh(f"{SWITCH} wait --for done --timeout 110", check=False)
-    stays_old.ssh(f"{SWITCH} wait --for done --timeout 110", check=False)
+    stays_old.ssh(f"{PROGRAM} cutover wait --timeout 110", check=False)
+    stays_old.ssh(f"{PROGRAM} cutover wait --timeout 110", check=False)
     result = status(stays_old)["result"]
     assert (result["ok"], result["step"]) == (False, "ready")
     assert "no approval from the control node" in result["cause"]

@@ -40,7 +40,7 @@ def record(name: str, day: int, deployment: str = "my-project/mlflow") -> dict[s
 def encrypted(**unreadable: list[str]) -> dict[str, Any]:
     """Return the program's output about the secrets that MLflow stores."""
     kinds = {kind: {"unreadable": unreadable.get(kind, [])} for kind in ("webhooks", "gateway")}
-    return {"rc": 0, "stdout": json.dumps({**kinds, "changed": True}), "stderr": ""}
+    return {"rc": 0, "result": {**kinds, "changed": True}}
 
 
 @dataclass
@@ -57,7 +57,7 @@ class Role:
     def __post_init__(self) -> None:
         collection(self.folder, "backup", ["infrastructure"], noted=("command", "systemd_service"))
         real = (path.stem for path in (ROOT / "plugins" / "modules").glob("gcp_*.py"))
-        note(self.folder, (*real, "command", "systemd_service"))
+        note(self.folder, (*real, "mlflowctl", "command", "systemd_service"))
         self.state.mkdir()
 
     @property
@@ -118,8 +118,8 @@ class Role:
             ({"module": "gcp_sql_user"}, {"resource": {}}),
             ({"argv": "mlflow-switch.service"}, {"stdout": "inactive"}),
             ({"argv": "InactiveEnterTimestamp"}, {"stdout": self.server}),
-            ({"argv": "--auth-database"}, {"stdout": json.dumps(self.rows)}),
-            ({"argv": "libexec/encryption.py"}, self.encryption),
+            ({"command": "count-rows"}, {"rc": 0, "result": self.rows}),
+            ({"command": "stored-secrets"}, self.encryption),
             ({"argv": "mlflow-credentials/fetch.py"}, {"stdout": '{"changed": []}'}),
         ]
         given = {"deployment_project": "my-project", "deployment_state_directory": str(self.state), **settings}
@@ -303,7 +303,7 @@ def test_a_deployment_without_encryption_keys_can_be_backed_up(role: Role) -> No
             "No key of my-project/mlflow decrypts these stored secrets: ci (w-1), openai (s-1)",
         ),
         (
-            {"rc": 1, "stdout": "", "stderr": "credential mlflow.crypto-kek-passphrase is missing or empty."},
+            {"rc": 1, "result": {}, "msg": "credential mlflow.crypto-kek-passphrase is missing or empty."},
             "Stored secrets were not re-encrypted: credential mlflow.crypto-kek-passphrase is missing or empty.",
         ),
     ],
@@ -319,7 +319,7 @@ def test_a_restore_re_encrypts_stored_secrets_before_the_server_starts(
     calls = [json.dumps(call) for call in role.asked]
     stop, at, start = (
         next(number for number, call in enumerate(calls) if word in call)
-        for word in ('"stopped"', "encryption.py", '"started"')
+        for word in ('"stopped"', "reencrypt", '"started"')
     )
     assert stop < at < start
     assert "is back at" in said
@@ -339,12 +339,12 @@ def test_other_rows_are_served_only_where_accepted(role: Role) -> None:
 
 def test_a_backup_that_does_not_know_its_schema_is_migrated_where_told_to(role: Role) -> None:
     role.records = [record("monday", 8) | {"rows": {"before": {}, "after": {}}, "release": {"version": ""}}]
-    role.answers = [({"argv": "ready.py"}, {"failed": True, "msg": "it does not answer"})]
+    role.answers = [({"command": "ready"}, {"failed": True, "msg": "it does not answer"})]
     assert "add -e backup_restore_migrate=true" in role("restore", fails=True, backup_name="monday", **CONFIRM)
-    assert not [call for call in role.asked if "migrate" in call.get("argv", [])]
+    assert not [call for call in role.asked if "migrate" in call.get("command", [])]
     role.answers = []
     role("restore", backup_name="monday", backup_restore_migrate=True, **CONFIRM)
-    assert [call for call in role.asked if "migrate" in call.get("argv", [])]
+    assert [call for call in role.asked if "migrate" in call.get("command", [])]
 
 
 def test_another_deployment_s_bucket_is_told_and_no_other_is_pruned(role: Role) -> None:

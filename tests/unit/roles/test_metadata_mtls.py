@@ -5,8 +5,9 @@
 from __future__ import annotations
 
 import pytest
+from mlflowctl.job_unit import SANDBOX
 
-from tests.unit.roles.evaluated import ROLES, load
+from tests.unit.roles.evaluated import ROLES
 
 SETTING = "Environment=GCE_METADATA_MTLS_MODE=none"
 
@@ -19,5 +20,5 @@ def test_units_of_templates(template: str) -> None:
     assert SETTING in service.splitlines()
 
 
-def test_units_of_the_purge() -> None:
-    assert SETTING in load("vars/main.yml", "gc")["__gc_service"]
+def test_units_of_jobs() -> None:
+    assert SETTING in SANDBOX

@@ -16,7 +16,7 @@ import pytest
 from tests.unit.roles import evaluated
 
 PAGE = Path(__file__).parents[3] / "docs" / "decisions" / "0019-security-settings-of-mlflow.md"
-LAUNCHER = evaluated.ROLES / "mlflow" / "files" / "launch.py"
+LAUNCHER = evaluated.ROLES / "mlflowctl" / "files" / "mlflowctl" / "launch.py"
 NAME = re.compile(r"_?MLFLOW_[A-Z0-9_]+")
 WORDS = re.compile(
     "KEY|SECRET|PASS|TOKEN|CREDENTIAL|KEK|CRYPT|SALT|AUTH|INSECURE|TLS|SSL|CERT|TRUST|PICKLE|ALLOW|PRIVATE|CORS|ORIGIN"

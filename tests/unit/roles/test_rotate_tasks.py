@@ -33,7 +33,7 @@ class Role:
 
     def __post_init__(self) -> None:
         collection(self.folder, "rotate", noted=("command", "systemd_service"))
-        note(self.folder, ("gcp_secret", "gcp_sql_user", "command", "systemd_service"))
+        note(self.folder, ("gcp_secret", "gcp_sql_user", "mlflowctl", "command", "systemd_service"))
 
     @property
     def asked(self) -> list[dict[str, Any]]:
@@ -49,7 +49,7 @@ class Role:
             ({"module": "gcp_secret", "older_versions": "disabled"}, {"version": "2"}),
             *(({"module": "gcp_secret", "name": name}, answer) for name, answer in stored.items()),
             ({"module": "gcp_secret"}, {"payload": uri, "version": "1"}),
-            ({"argv": "encryption.py"}, {"stdout": json.dumps(FOUND)}),
+            ({"command": "stored-secrets"}, {"rc": 0, "result": FOUND}),
             ({"argv": "fetch.py"}, {"stdout": '{"changed": ["mlflow.webhook-encryption-key"]}'}),
             ({"argv": "readlink"}, {"rc": 0, "stdout": "/run/mlflow-blue/mlflow.sock"}),
             ({"argv": "find"}, {"stdout": ""}),
@@ -77,28 +77,27 @@ def role(tmp_path: Path) -> Role:
 
 def steps(role: Role) -> list[str]:
     """Return the steps on the VM, in order."""
-    names = {"encryption.py": -1, "fetch.py": 1, "reload": 1}
-    commands = [call["argv"] for call in role.asked if call["module"] == "command"]
-    return [
-        " ".join(word.rpartition("/")[2] for word in argv if word.endswith(tuple(names)) or word.startswith("--after"))
-        + (f" {argv[2]}" if "encryption.py" in argv[1] else "")
-        for argv in commands
-        if any(word.endswith(tuple(names)) for word in argv)
-    ]
+    found = []
+    for call in role.asked:
+        if call["module"] == "mlflowctl":
+            found.append(" ".join(call["command"]))
+        elif call["module"] == "command":
+            found += [word.rpartition("/")[2] for word in call["argv"] if word.endswith(("fetch.py", "reload"))]
+    return found
 
 
 def test_rows_are_re_encrypted_at_the_cutover_and_after_it(role: Role) -> None:
     """The new process cannot decrypt rows under the old key, which the old process writes until it has drained."""
     said = role()
     assert steps(role) == [
-        "encryption.py check",
+        "run-job stored-secrets check",
         # The state after an interrupted rotation.
         "fetch.py",
-        "encryption.py reencrypt",
+        "run-job stored-secrets reencrypt",
         "fetch.py",
-        "encryption.py --after-cutover reencrypt",
+        "run-job --after-cutover stored-secrets reencrypt",
         "reload",
-        "encryption.py reencrypt",
+        "run-job stored-secrets reencrypt",
     ]
     assert "encryption key of webhook secrets: new; 2 are re-encrypted" in said
     assert "passphrase of gateway secrets: new; 1 are re-encrypted" in said
@@ -135,7 +134,7 @@ def test_no_key_is_shown(role: Role, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_unreadable_webhooks_are_disabled_where_that_is_asked_for(role: Role) -> None:
     role(rotate_unreadable_webhooks="disabled")
-    commands = [call["argv"] for call in role.asked if "reencrypt" in call.get("argv", [])]
+    commands = [call["command"] for call in role.asked if "reencrypt" in call.get("command", [])]
     assert ["--disable-unreadable-webhooks" in argv for argv in commands] == [True, False, True]
     role(rotate_unreadable_webhooks="disabled", rotate_what=["crypto_kek_passphrase"])
     assert "--disable-unreadable-webhooks" not in json.dumps(role.asked)

@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""Programs of the roles upgrade and schedule: the measurement, the window, the rehearsal."""
+"""Programs of the roles upgrade and schedule: the measurement and the window."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 
 from tests.unit.roles.programs import load
 
-PROBE, REHEARSE = (load("upgrade", name) for name in ("probe", "rehearse"))
+PROBE = load("upgrade", "probe")
 WINDOW = load("schedule", "window")
 
 
@@ -91,12 +91,3 @@ def test_a_start_after_the_window_is_refused(window: str, code: int, capsys: pyt
 def test_a_start_by_hand_is_never_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("TRIGGER_UNIT")
     assert WINDOW.main(["--calendar", "Sun 03:00", "--jitter", "0h", "--window", "0h"]) == 0
-
-
-# The rehearsal
-
-
-def test_the_rehearsal_keeps_user_password_and_database() -> None:
-    uri = "postgresql+psycopg2://mlflow:p%40ss%3A@10.1.2.3:5432/mlflow?sslmode=verify-ca"
-    elsewhere = REHEARSE.elsewhere(uri, "10.9.9.9")
-    assert elsewhere == "postgresql+psycopg2://mlflow:p%40ss%3A@10.9.9.9/mlflow?sslmode=verify-ca"

@@ -35,10 +35,11 @@ class Role:
         for path in (*(roles / "upgrade" / "tasks").iterdir(), roles / "upgrade" / "vars" / "main.yml"):
             text = path.read_text(encoding="utf-8").replace("/opt/mlflow/", f"{self.machine}/")
             path.write_text(text, encoding="utf-8")
-        note(self.folder, ("command", "gcp_bucket", "gcp_sql_backup", "gcp_sql_instance", "mlflow_release"))
-        for name in ("libexec/switch.py", "release/requirements.txt"):
-            (self.machine / name).parent.mkdir(parents=True)
-            (self.machine / name).write_text(LOCK)
+        note(
+            self.folder, ("command", "mlflowctl", "gcp_bucket", "gcp_sql_backup", "gcp_sql_instance", "mlflow_release")
+        )
+        (self.machine / "release").mkdir(parents=True)
+        (self.machine / "release" / "requirements.txt").write_text(LOCK)
         self.state.mkdir()
 
     @property
@@ -56,7 +57,7 @@ class Role:
 
     def prunes(self) -> list[list[str]]:
         """Return the options of the prune command on the VM."""
-        commands = [call["argv"] for call in self.asked("command")]
+        commands = [call["command"] for call in self.asked("mlflowctl")]
         return [words[words.index("prune") + 1 :] for words in commands if "prune" in words]
 
     def __call__(self, *, check: bool = False, **settings: Any) -> tuple[int, str]:
@@ -67,14 +68,14 @@ class Role:
         removes = {"module": "gcp_sql_backup", "state": "absent"}
         answers = [
             ({"module": "mlflow_release"}, self.release),
-            ({"argv": "status"}, {"stdout": json.dumps(status)}),
+            ({"command": "status"}, {"rc": 0, "result": status}),
             ({"argv": "pgrep"}, {"rc": 0 if self.builds else 1}),
-            ({"argv": "prune"}, {"stdout": json.dumps({"removed": self.removed})}),
-            ({"argv": "wait"}, {"rc": 0}),
-            ({"argv": "libexec/ready.py"}, {"rc": 0, "stderr": "", "msg": ""}),
+            ({"command": "prune"}, {"rc": 0, "changed": bool(self.removed), "result": {"removed": self.removed}}),
+            ({"command": "wait"}, {"rc": 0, "result": {}}),
+            ({"command": "ready"}, {"rc": 0, "result": {"ready": True}}),
             ({"argv": "--summarize"}, {"stdout": "500 release"}),
             ({"argv": "--output=avail"}, {"stdout_lines": ["Avail", "90000"]}),
-            ({"argv": "schema"}, {"stdout": json.dumps({"connections": {"allowed": 100, "used": 10}, "bytes": 9})}),
+            ({"command": "size"}, {"rc": 0, "result": {"connections": {"allowed": 100, "used": 10}, "bytes": 9}}),
             ({"module": "gcp_sql_instance", "state": "absent"}, {"changed": True}),
             ({"module": "gcp_sql_instance"}, {"resource": {"settings": {"dataDiskSizeGb": "10"}}}),
             *((removes | {"description": name}, {"changed": True, "backups": runs}) for name in self.backups),

@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import pytest
@@ -61,41 +60,17 @@ def test_a_release_that_is_there_needs_no_room(built: dict[str, Any], needed: in
 @pytest.mark.parametrize(
     ("failed", "cause"),
     [
-        (
-            {
-                "msg": "non-zero return code",
-                "stdout_lines": [
-                    "INFO a",
-                    "INFO b",
-                    "Traceback:",
-                    '{"error": "SchemaError: x"}',
-                    "SchemaError: it hangs",
-                ],
-                "stderr_lines": ["Shared connection to 10.0.0.2 closed."],
-            },
-            "non-zero return code: INFO b Traceback: SchemaError: it hangs",
-        ),
-        (
-            {"msg": "failed", "stdout_lines": ["much"], "stderr_lines": ["Connection to 10.0.0.2 closed.", "real"]},
-            "failed: Connection to 10.0.0.2 closed. real",
-        ),
-        ({"msg": "failed", "stdout_lines": ["much"], "stderr_lines": []}, "failed"),
+        ({"msg": "it hangs", "result": {}, "stderr_lines": ["INFO a", "it hangs"]}, "it hangs"),
+        ({"msg": "failed", "stderr_lines": ["much", "more"]}, "failed: much more"),
+        ({"msg": "failed", "stderr_lines": []}, "failed"),
         ({"msg": "failed", "stderr_lines": ["ERROR: hash", "more", "words", "of", "pip"]}, "failed: ERROR: hash"),
     ],
-    ids=["a script on a terminal", "words besides", "no words", "pip"],
+    ids=["mlflowctl", "another program", "no words", "pip"],
 )
 def test_the_cause_is_the_output_of_the_program(failed: dict[str, Any], cause: str) -> None:
     keep = task("upgrade.yml", "Record the cause of the failure")
     facts = {"ansible_failed_result": failed}
     assert render(keep["ansible.builtin.set_fact"]["__upgrade_failed_cause"], keep["vars"], facts) == cause
-
-
-@pytest.mark.parametrize(("given", "used"), [({}, "mlflow_auth"), ({"mlflow_auth_database": "users"}, "users")])
-def test_the_rehearsal_migrates_the_database_that_serves(given: dict[str, str], used: str) -> None:
-    script = task("rehearse.yml", "Migrate the copy with the new release")["ansible.builtin.script"]["cmd"]
-    known = dict.fromkeys(("__upgrade_address", "__upgrade_target", "__upgrade_authority"), "x")
-    fact = {"mlflow_deployment": described(**given)}
-    assert f"--auth-database {used} " in render(script, load("vars/main.yml", "upgrade"), known, fact)
 
 
 # Rollback by hand
@@ -105,11 +80,11 @@ def test_the_rehearsal_migrates_the_database_that_serves(given: dict[str, str], 
     ("code", "told", "active", "words"),
     [
         (
-            2,
+            5,
             {"id": "x", "step": "restore", "cause": "not done after 3600 s"},
             "blue",
             "Going back is still under way after upgrade_timeout_seconds (3600 s), in step restore. Requests may be"
-            " held until it ends. Wait for that on the machine: sudo python3 switch.py wait",
+            " held until it ends. Wait for that on the machine: sudo mlflowctl cutover wait",
         ),
         (
             1,
@@ -124,14 +99,13 @@ def test_the_rehearsal_migrates_the_database_that_serves(given: dict[str, str], 
             {"id": "x", "step": "drain", "cause": "it was interrupted", "moved": True},
             "blue",
             "Going back failed in step drain: it was interrupted. MLflow 3.18.0 serves as before, if"
-            " /opt/mlflow/libexec/ready.py says so.",
+            " `mlflowctl ready` says so.",
         ),
         (
             2,
             None,
             "blue",
-            "Going back failed: switch.py: usage. MLflow 3.18.0 serves as before, if"
-            " /opt/mlflow/libexec/ready.py says so.",
+            "Going back failed: usage. MLflow 3.18.0 serves as before, if `mlflowctl ready` says so.",
         ),
     ],
     ids=["under way", "databases back", "as before", "no answer"],
@@ -142,11 +116,10 @@ def test_a_failed_rollback_describes_the_current_state(
     require = task("rollback.yml", "Require a successful rollback")
     slots = {"blue": {"release": "/new", "version": "3.18.0"}, "green": {"release": "/old", "version": "3.17.2"}}
     facts = {
-        "__upgrade_waited": {"rc": code, "stdout": json.dumps(told) if told else "", "stderr": "switch.py: usage."},
-        "__upgrade_after": {"stdout": json.dumps({"active": active, "slots": slots})},
+        "__upgrade_waited": {"rc": code, "result": told or {}, "msg": "usage."},
+        "__upgrade_after": {"result": {"active": active, "slots": slots}},
         "__upgrade_status": {"previous": {"release": "/old", "version": "3.17.2"}},
         "__upgrade_from": "3.18.0",
-        "__upgrade_switch": ["python3", "switch.py"],
         "upgrade_timeout_seconds": 3600,
     }
     message = render(require["ansible.builtin.assert"]["fail_msg"], require["vars"], facts)
@@ -161,7 +134,7 @@ def test_a_rollback_needs_the_databases_of_its_upgrade(migrated: bool, kept_by: 
     that = task("rollback.yml", "Require the kept databases of the previous release")["ansible.builtin.assert"]["that"]
     facts = {
         "__upgrade_status": {"previous": {"id": "x", "migrated": migrated}},
-        "__upgrade_counted": {"stdout": json.dumps({"upgrade": kept_by})},
+        "__upgrade_counted": {"result": {"upgrade": kept_by}},
     }
     assert render(trust_as_template("{{ " + that + " }}"), facts) is possible
 
@@ -173,9 +146,9 @@ def ending(result: dict[str, Any] | None, *, active: str = "blue", ready: int = 
     """Return the end of the message of a failed upgrade."""
     slots = {"blue": {"version": "3.17.2"}, "green": {"version": "3.18.0"}}
     facts = {
-        "__upgrade_after": {"stdout": json.dumps({"active": active, "slots": slots, "result": result})},
-        "__upgrade_asked": {"stdout": json.dumps({"id": "x"})},
-        "__upgrade_ready": {"rc": ready, "stderr": "it is ill."},
+        "__upgrade_after": {"result": {"active": active, "slots": slots, "result": result}},
+        "__upgrade_asked": {"result": {"id": "x"}},
+        "__upgrade_ready": {"rc": ready, "msg": "it is ill."},
         "__upgrade_to": "3.18.0",
     }
     end = task("back.yml", "Fail with the cause")

@@ -1,0 +1,115 @@
+# Copyright (c) 2026, the mlops.mlflow_gcp authors
+# SPDX-License-Identifier: Apache-2.0
+"""The state of the VM: an error in one part does not end the other parts."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+from mlflowctl import examine
+from mlflowctl.machine import Machine
+
+
+@pytest.fixture
+def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Machine:
+    """Return a VM whose files and programs are in a temporary directory."""
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "opt" / "mlflow").mkdir(parents=True)
+    monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:{os.environ['PATH']}")
+    program(tmp_path, "timedatectl", "echo yes")
+    program(
+        tmp_path,
+        "systemctl",
+        'case $1 in list-units) ;; show) echo ActiveState=active ;; *) printf "active\\nactive\\n" ;; esac',
+    )
+    return Machine(tmp_path)
+
+
+def program(folder: Path, name: str, script: str) -> None:
+    path = folder / "bin" / name
+    path.write_text(f"#!/bin/sh\n{script}\n")
+    path.chmod(0o755)
+
+
+def install(folder: Path, mlflow: str) -> Path:
+    home = folder / "releases" / f"{mlflow}-x"
+    site = home / "lib" / "python3.13" / "site-packages"
+    for name, version in {"mlflow": mlflow, "Flask": "3.1.0"}.items():
+        (site / f"{name}-{version}.dist-info").mkdir(parents=True)
+        (site / f"{name}-{version}.dist-info" / "METADATA").write_text(f"Name: {name}\nVersion: {version}\n")
+    return home
+
+
+def release(machine: Machine) -> None:
+    root = machine.paths.root
+    machine.paths.wanted.symlink_to(install(root, "3.17.2"))
+
+
+def test_a_vm_without_an_installation(machine: Machine) -> None:
+    found = examine.examine(machine, ["/"])
+    assert found["clock"]["synchronized"] is True
+    assert found["disks"][0]["path"] == "/"
+    assert 0 <= found["disks"][0]["used_percent"] <= 100
+    assert "FileNotFoundError" in found["release"]["error"]
+    assert found["switch"]["active"] is None
+    assert set(found) == {"clock", "disks", "units", "switch", "release", "heads", "size", "encryption"}
+
+
+def test_release_and_packages(machine: Machine) -> None:
+    release(machine)
+    found = examine.release(machine)
+    assert found["version"] == "3.17.2"
+    assert found["packages"] == {"mlflow": "3.17.2", "Flask": "3.1.0"}
+
+
+@pytest.mark.parametrize(
+    ("status", "version"),
+    [
+        ({"active": "blue", "slots": {"blue": {"release": "releases/3.16.0-x"}}}, "3.16.0"),
+        ({"active": "blue", "slots": {"blue": {"release": "releases/removed"}}}, "3.17.2"),
+        ({"active": None, "slots": {"blue": {"release": None}}}, "3.17.2"),
+        ({}, "3.17.2"),
+    ],
+)
+def test_the_active_release_is_reported(
+    machine: Machine, monkeypatch: pytest.MonkeyPatch, status: dict[str, Any], version: str
+) -> None:
+    """After a failed cutover the active release is not the installed release."""
+    release(machine)
+    install(machine.paths.root, "3.16.0")
+    told = json.loads(json.dumps(status).replace("releases/", f"{machine.paths.root}/releases/"))
+    monkeypatch.setattr(examine, "status", lambda _: told)
+    assert examine.release(machine)["version"] == version
+
+
+def test_failed_units(machine: Machine) -> None:
+    failed = 'list-units) echo "a.service loaded failed failed A" ;;'
+    script = f'case $1 in {failed} *) printf "failed\\nactive\\n"; exit 3 ;; esac'
+    program(machine.paths.root, "systemctl", script)
+    assert examine.units() == {
+        "failed": ["a.service"],
+        "needed": {"mlflow.service": "failed", "nginx.service": "active"},
+    }
+
+
+def test_unsynchronized_time(machine: Machine) -> None:
+    program(machine.paths.root, "timedatectl", "exit 1")
+    assert examine.clock()["synchronized"] is None
+    program(machine.paths.root, "timedatectl", "echo no")
+    assert examine.clock()["synchronized"] is False
+
+
+def test_the_databases_are_read_by_jobs(machine: Machine) -> None:
+    program(machine.paths.root, "systemd-run", 'for last; do :; done; printf "{\\"asked\\": \\"$last\\"}\\n"')
+    found = examine.examine(machine, ["/"])
+    assert [found[part] for part in ("heads", "size", "encryption")] == [
+        {"asked": "heads"},
+        {"asked": "size"},
+        {"asked": "check"},
+    ]
+    program(machine.paths.root, "systemd-run", "echo the database does not answer >&2; exit 1")
+    assert examine.examine(machine, ["/"])["heads"] == {"error": "the database does not answer"}

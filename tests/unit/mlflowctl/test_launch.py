@@ -1,0 +1,177 @@
+# Copyright (c) 2026, the mlops.mlflow_gcp authors
+# SPDX-License-Identifier: Apache-2.0
+"""The launcher: its output is read by the same parsers as in production."""
+
+from __future__ import annotations
+
+import configparser
+import sqlite3
+from pathlib import Path
+
+import pytest
+from cryptography.fernet import Fernet
+from mlflowctl import credentials, launch
+from mlflowctl.credentials import ConfigurationError
+
+FERNET_KEY = Fernet.generate_key().decode()
+ODD = "pa:ss\\w%rd@/#?"
+SETTINGS = {
+    "default_permission": "READ",
+    "admin_username": "admin",
+    "auth_cache_ttl_seconds": 60,
+    "artifacts_destination": "gs://bucket/with space",
+    "graceful_shutdown_timeout": 30,
+    "workers": 2,
+    "threads": 14,
+}
+
+
+def test_authentication_configuration_survives_interpolation() -> None:
+    parser = configparser.ConfigParser()
+    parser.read_string(launch.auth_configuration("postgresql+psycopg2://a%40b@h/d", ODD, SETTINGS))
+    section = dict(parser["mlflow"])
+    assert section["admin_password"] == ODD
+    assert section["database_uri"] == "postgresql+psycopg2://a%40b@h/d"
+    assert section["default_permission"] == "READ"
+    assert section["auth_cache_ttl_seconds"] == "60"
+
+
+def write(directory: Path, **changes: str) -> Path:
+    values = {
+        "mlflow.database-uri": "u\n",
+        "mlflow.admin-password": "long-enough-password",
+        "mlflow.flask-secret-key": "k",
+        "mlflow.webhook-encryption-key": f"{FERNET_KEY}\n",
+        "mlflow.crypto-kek-passphrase": "p",
+    }
+    for name, value in {**values, **changes}.items():
+        (directory / name).write_text(value, encoding="utf-8")
+    return directory
+
+
+def test_a_trailing_newline_is_removed(tmp_path: Path) -> None:
+    assert launch.read_credentials(write(tmp_path))["mlflow.database-uri"] == "u"
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"mlflow.admin-password": "short"}, "fewer than 12"),
+        ({"mlflow.flask-secret-key": "\n"}, "mlflow.flask-secret-key is empty"),
+        # MLflow would use its public default passphrase.
+        ({"mlflow.crypto-kek-passphrase": " \n "}, "mlflow.crypto-kek-passphrase is empty"),
+        # MLflow would end with a traceback.
+        ({"mlflow.webhook-encryption-key": "k" * 44}, "mlflow.webhook-encryption-key is not a Fernet key"),
+        ({"mlflow.webhook-encryption-key": FERNET_KEY[:-4]}, "openssl rand -base64 32"),
+        ({"mlflow.webhook-encryption-key": "ü" * 44}, "is not a Fernet key"),
+    ],
+)
+def test_invalid_credentials_are_refused(tmp_path: Path, changes: dict[str, str], message: str) -> None:
+    with pytest.raises(ConfigurationError, match=message):
+        launch.read_credentials(write(tmp_path, **changes))
+
+
+def test_the_error_for_an_invalid_key_does_not_contain_it(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError) as error:
+        launch.read_credentials(write(tmp_path, **{"mlflow.webhook-encryption-key": "hunter2"}))
+    assert "hunter2" not in str(error.value)
+
+
+def test_stored_secrets_are_encrypted_with_keys_of_the_deployment(tmp_path: Path) -> None:
+    """By default each process of MLflow generates a key for webhooks, and the key for API keys is public."""
+    rings = {"mlflow.webhook-encryption-key": f"{FERNET_KEY}\nolder\n", "mlflow.crypto-kek-passphrase": "new\r\nolder"}
+    assert launch.encryption_environment(launch.read_credentials(write(tmp_path, **rings))) == {
+        "MLFLOW_WEBHOOK_SECRET_ENCRYPTION_KEY": FERNET_KEY,
+        "MLFLOW_CRYPTO_KEK_PASSPHRASE": "new",
+        "MLFLOW_CRYPTO_KEK_VERSION": "1",
+    }
+
+
+@pytest.mark.parametrize("name", ["mlflow.webhook-encryption-key", "mlflow.crypto-kek-passphrase"])
+def test_the_error_for_a_missing_key_names_site_yml(tmp_path: Path, name: str) -> None:
+    """A deployment by an earlier release of this collection, or with its own credentials_items, has no such key."""
+    (write(tmp_path) / name).unlink()
+    with pytest.raises(ConfigurationError, match=rf"{name} is missing\. Run site\.yml.*credentials_items"):
+        launch.read_credentials(tmp_path)
+
+
+def test_missing_credential(tmp_path: Path) -> None:
+    (write(tmp_path) / "mlflow.database-uri").unlink()
+    with pytest.raises(ConfigurationError, match=r"mlflow\.database-uri is missing"):
+        launch.read_credentials(tmp_path)
+
+
+def test_private_files_are_private_from_the_first_moment(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_text("old")
+    path.chmod(0o666)
+    credentials.write_private(path, "new")
+    assert path.stat().st_mode & 0o777 == 0o400
+    assert path.read_text() == "new"
+
+
+def test_each_major_release_gets_its_options() -> None:
+    new = launch.server_arguments(SETTINGS, Path("/run/mlflow-blue"), 3)
+    assert new[new.index("--uvicorn-opts") + 1].startswith("--uds /run/mlflow-blue/mlflow.sock ")
+    assert "--gunicorn-opts" not in new
+    old = launch.server_arguments(SETTINGS, Path("/run/mlflow-blue"), 2)
+    assert old[old.index("--gunicorn-opts") + 1].startswith("--bind unix:/run/mlflow-blue/mlflow.sock ")
+    assert "--uvicorn-opts" not in old
+    assert old[old.index("--host") + 1].startswith("unix:"), "no TCP port"
+    for arguments in (old, new):
+        assert arguments[arguments.index("--artifacts-destination") + 1] == "gs://bucket/with space"
+
+
+def test_the_launcher_continues_in_the_release_with_the_environment_of_the_slot(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    release = tmp_path / "releases" / "3"
+    release.mkdir(parents=True)
+    (tmp_path / "release").symlink_to(release)
+    calls = []
+    monkeypatch.setattr(launch.os, "execve", lambda *arguments: calls.append(arguments))
+    launch.enter_release(tmp_path, {"environment": {"POOL": 10}})
+    (program, arguments, environment) = calls.pop()
+    # Not the path of the link, whose target may change before a worker is started.
+    assert program == arguments[0] == str(release / "bin" / "python")
+    assert arguments[1:] == ["-I", str(launch.PROGRAM), "launch", tmp_path.name]
+    assert environment["POOL"] == "10"
+    monkeypatch.setattr(launch.sys, "prefix", str(release))
+    launch.enter_release(tmp_path, {"environment": {}})
+    assert not calls
+
+
+def test_a_read_only_temporary_directory_is_refused(tmp_path: Path) -> None:
+    """Python would silently use /tmp, which may be memory."""
+    launch.check_temporary_directory(str(tmp_path))
+    assert not list(tmp_path.iterdir())
+    with pytest.raises(ConfigurationError, match=r"mlflow_temporary_directory: /.*/none: No such"):
+        launch.check_temporary_directory(str(tmp_path / "none"))
+
+
+def database(path: Path, table: str, revision: str) -> str:
+    with sqlite3.connect(path) as connection:
+        connection.execute(f"CREATE TABLE {table} (version_num TEXT)")
+        connection.execute(f"INSERT INTO {table} VALUES (?)", [revision])
+    connection.close()
+    return f"sqlite:///{path}"
+
+
+def test_a_database_of_another_release_is_refused(tmp_path: Path) -> None:
+    """MLflow would migrate an older database at its start."""
+    import mlflow
+    from alembic.script import ScriptDirectory
+
+    package = Path(mlflow.__file__).parent
+    head = ScriptDirectory(str(package / "store" / "db_migrations")).get_current_head()
+    assert head
+    empty = f"sqlite:///{tmp_path / 'empty.db'}"
+    launch.refuse_to_migrate(empty, empty)
+    same = database(tmp_path / "same.db", "alembic_version", head)
+    launch.refuse_to_migrate(same, empty)
+    older = database(tmp_path / "older.db", "alembic_version", "0584bdc529eb")
+    with pytest.raises(ConfigurationError, match=f"is at 0584bdc529eb, and this release needs {head}"):
+        launch.refuse_to_migrate(older, empty)
+    users = database(tmp_path / "users.db", "alembic_version_auth", "8606fa83a998")
+    with pytest.raises(ConfigurationError, match=r"playbooks/upgrade\.yml"):
+        launch.refuse_to_migrate(same, users)
