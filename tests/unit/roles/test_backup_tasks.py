@@ -57,7 +57,7 @@ class Role:
     def __post_init__(self) -> None:
         collection(self.folder, "backup", ["infrastructure"], noted=("command", "systemd_service"))
         real = (path.stem for path in (ROOT / "plugins" / "modules").glob("gcp_*.py"))
-        note(self.folder, (*real, "mlflowctl", "command", "systemd_service"))
+        note(self.folder, (*real, "mlflow_credentials", "mlflowctl", "command", "systemd_service"))
         self.state.mkdir()
 
     @property
@@ -116,11 +116,10 @@ class Role:
             ({"module": "gcp_bucket_manifest"}, {"manifest": {"objects": 1, "bytes": 1}}),
             ({"module": "gcp_bucket_restore"}, {"objects": counts}),
             ({"module": "gcp_sql_user"}, {"resource": {}}),
-            ({"argv": "mlflow-switch.service"}, {"stdout": "inactive"}),
+            ({"command": "idle"}, {"result": {"units": {"mlflow-switch.service": "inactive"}}}),
             ({"argv": "InactiveEnterTimestamp"}, {"stdout": self.server}),
             ({"command": "count-rows"}, {"rc": 0, "result": self.rows}),
             ({"command": "stored-secrets"}, self.encryption),
-            ({"argv": "mlflow-credentials/fetch.py"}, {"stdout": '{"changed": []}'}),
         ]
         given = {"deployment_project": "my-project", "deployment_state_directory": str(self.state), **settings}
         role = {"name": "mlops.mlflow_gcp.backup", "tasks_from": tasks}

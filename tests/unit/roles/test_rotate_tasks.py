@@ -33,7 +33,8 @@ class Role:
 
     def __post_init__(self) -> None:
         collection(self.folder, "rotate", noted=("command", "systemd_service"))
-        note(self.folder, ("gcp_secret", "gcp_sql_user", "mlflowctl", "command", "systemd_service"))
+        own = ("mlflow_credentials", "mlflowctl", "command", "systemd_service")
+        note(self.folder, ("gcp_secret", "gcp_sql_user", *own))
 
     @property
     def asked(self) -> list[dict[str, Any]]:
@@ -50,8 +51,7 @@ class Role:
             *(({"module": "gcp_secret", "name": name}, answer) for name, answer in stored.items()),
             ({"module": "gcp_secret"}, {"payload": uri, "version": "1"}),
             ({"command": "stored-secrets"}, {"rc": 0, "result": FOUND}),
-            ({"argv": "fetch.py"}, {"stdout": '{"changed": ["mlflow.webhook-encryption-key"]}'}),
-            ({"argv": "readlink"}, {"rc": 0, "stdout": "/run/mlflow-blue/mlflow.sock"}),
+            ({"command": "status"}, {"rc": 0, "result": {"traffic": "blue", "wanted": {"unseen": []}}}),
             ({"argv": "find"}, {"stdout": ""}),
         ]
         given = {
@@ -81,20 +81,22 @@ def steps(role: Role) -> list[str]:
     for call in role.asked:
         if call["module"] == "mlflowctl":
             found.append(" ".join(call["command"]))
-        elif call["module"] == "command":
-            found += [word.rpartition("/")[2] for word in call["argv"] if word.endswith(("fetch.py", "reload"))]
+        elif call["module"] == "mlflow_credentials":
+            found.append("fetch")
+        elif call.get("state") == "reloaded":
+            found.append("reload")
     return found
 
 
 def test_rows_are_re_encrypted_at_the_cutover_and_after_it(role: Role) -> None:
     """The new process cannot decrypt rows under the old key, which the old process writes until it has drained."""
     said = role()
-    assert steps(role) == [
+    assert [step for step in steps(role) if step != "status"] == [
         "run-job stored-secrets check",
         # The state after an interrupted rotation.
-        "fetch.py",
+        "fetch",
         "run-job stored-secrets reencrypt",
-        "fetch.py",
+        "fetch",
         "run-job --after-cutover stored-secrets reencrypt",
         "reload",
         "run-job stored-secrets reencrypt",
@@ -114,7 +116,7 @@ def test_a_new_key_comes_before_the_earlier_ones(role: Role) -> None:
         assert (rest, new in former, new in said) == (former, False, False)
     Fernet(stored["mlflow-webhook-encryption-key"].partition("\n")[0])
     # By number, because the alias of the latest version may lag.
-    (fetched,) = (json.loads(call["stdin"]) for call in role.asked if "/dev/stdin" in call.get("argv", []))
+    (fetched,) = (call for call in role.asked if call["module"] == "mlflow_credentials" and "items" in call)
     assert {item["name"]: item["version"] for item in fetched["items"]} == {
         "mlflow.webhook-encryption-key": "2",
         "mlflow.crypto-kek-passphrase": "2",

@@ -50,7 +50,11 @@ def test_only_backups_that_succeeded_are_counted_as_kept() -> None:
 )
 def test_a_release_that_is_there_needs_no_room(built: dict[str, Any], needed: int) -> None:
     variables = task("preflight.yml", "Check the free disk space of the VM")["vars"]
-    facts = {"__upgrade_built": built, "__upgrade_used": {"stdout": "2000 /x"}, "upgrade_free_disk_mb": 1024}
+    facts = {
+        "__upgrade_built": built,
+        "__upgrade_disk": {"result": {"release_mib": 2000}},
+        "upgrade_free_disk_mb": 1024,
+    }
     assert render(variables["__upgrade_needed"], variables, facts) == needed
 
 

@@ -62,6 +62,11 @@ def _add_server(commands: Any) -> None:
     prune.add_argument("--interrupted", action="store_true", help="also incomplete releases")
     text = "exit with 0 if the server runs and no cutover or backup is in progress, 1 otherwise"
     _command(commands, "idle", operations.idle, text)
+    text = "print the size of the active release and the free disk space, in MiB"
+    _command(commands, "disk", operations.disk, text)
+    block = _command(commands, "block-purge", operations.block_purge, "stop a running purge and allow no other one")
+    block.add_argument("--seconds", type=int, required=True, help="time limit of the block")
+    _command(commands, "allow-purge", operations.allow_purge, "allow a purge again")
 
 
 def _add_units(commands: Any) -> None:

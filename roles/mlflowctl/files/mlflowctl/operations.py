@@ -5,8 +5,10 @@
 from __future__ import annotations
 
 import argparse
+import shutil
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 from . import examine as examination
@@ -21,7 +23,9 @@ from .machine import Machine
 Answer = tuple[Any, int]
 SERVER = "mlflow.service"
 # Units during which no purge may run: a cutover, and a backup that counts rows.
-EXCLUSIVE = ("mlflow-switch.service", "mlflow-backup.service")
+PURGE_BLOCK = "mlflow-backup.service"
+EXCLUSIVE = ("mlflow-switch.service", PURGE_BLOCK)
+MIB = 1024 * 1024
 
 
 def _switch() -> tuple[Switch, Machine]:
@@ -59,6 +63,30 @@ def idle(options: argparse.Namespace) -> Answer:
     units = dict(zip(names, states, strict=True))
     found = units[SERVER] == "active" and all(units[name] in ("inactive", "failed") for name in EXCLUSIVE)
     return {"idle": found, "units": units}, ExitCode.DONE if found else ExitCode.FAILED
+
+
+def block_purge(options: argparse.Namespace) -> Answer:
+    """Stop a running purge and allow no other one. The block is a unit, so it ends even if its owner is gone."""
+    subprocess.run(["systemctl", "stop", PURGE_BLOCK], check=False, capture_output=True)
+    block = ["systemd-run", f"--unit={PURGE_BLOCK}", "--collect", "--quiet"]
+    subprocess.run([*block, f"--property=RuntimeMaxSec={options.seconds}", "/usr/bin/sleep", "infinity"], check=True)
+    subprocess.run(["systemctl", "stop", "mlflow-gc*.service"], check=True)
+    return {"blocked": True}, ExitCode.DONE
+
+
+def allow_purge(options: argparse.Namespace) -> Answer:
+    """Remove the block. It may have ended at its time limit."""
+    subprocess.run(["systemctl", "stop", PURGE_BLOCK], check=False, capture_output=True)
+    return {"blocked": False}, ExitCode.DONE
+
+
+def disk(options: argparse.Namespace) -> Answer:
+    """Return the size of the active release and the free space for another one, in MiB."""
+    switch, machine = _switch()
+    active = switch.slots.active()
+    used = examination.size(Path(switch.slots.release(active) or "")) if active else 0
+    free = shutil.disk_usage(machine.paths.releases).free
+    return {"release_mib": used // MIB, "free_mib": free // MIB}, ExitCode.DONE
 
 
 def launch(options: argparse.Namespace) -> Answer:
