@@ -20,14 +20,23 @@ options:
     type: list
     elements: str
     required: true
+  creates:
+    description: Path of a file that the command creates. If the file exists, the command is not run.
+    type: path
+  stdin:
+    description: Text for the standard input of the command.
+    type: str
   program:
     description: Path of the program.
     type: path
     default: /usr/local/bin/mlflowctl
 attributes:
   check_mode:
-    description: Skipped in C(check_mode). Set C(check_mode) to V(false) on a task that only reads.
-    support: none
+    description:
+      - Runs nothing in C(check_mode). The task is changed if the file O(creates) does not exist, and skipped without
+        O(creates).
+      - Set C(check_mode) to V(false) on a task that only reads.
+    support: partial
   diff_mode:
     support: none
 """
@@ -76,6 +85,8 @@ from ansible.module_utils.basic import AnsibleModule
 
 OPTIONS = {
     "command": {"type": "list", "elements": "str", "required": True},
+    "creates": {"type": "path"},
+    "stdin": {"type": "str"},
     "program": {"type": "path", "default": "/usr/local/bin/mlflowctl"},
 }
 
@@ -97,13 +108,17 @@ def cause(code: int, stderr: str) -> str:
 
 def main() -> None:
     """Run the module."""
-    module = AnsibleModule(OPTIONS)
-    program = module.params["program"]
+    module = AnsibleModule(OPTIONS, supports_check_mode=True)
+    program, creates = module.params["program"], module.params["creates"]
+    nothing: dict[str, Any] = {"rc": 0, "result": {}, "stderr": ""}
+    if creates and Path(creates).exists():
+        module.exit_json(changed=False, **nothing)
+    if module.check_mode:
+        module.exit_json(changed=bool(creates), skipped=not creates, **nothing)
     if not Path(program).exists():
-        module.fail_json(
-            msg=f"{program} is not installed on this VM. Run site.yml first.", rc=127, result={}, stderr=""
-        )
-    code, stdout, stderr = module.run_command([program, *module.params["command"]])
+        message = f"{program} is not installed on this VM. Run site.yml first."
+        module.fail_json(msg=message, **nothing | {"rc": 127})
+    code, stdout, stderr = module.run_command([program, *module.params["command"]], data=module.params["stdin"])
     document = parse(stdout)
     answer = {"changed": bool(document.get("changed")), "rc": code, "result": document, "stderr": stderr}
     if code:

@@ -42,7 +42,8 @@ LOCK = REPO / "molecule" / "upgrade" / f"requirements-{OLD}.txt"
 PLAYBOOK = "playbooks/upgrade.yml"
 PROGRAM = "sudo mlflowctl"
 # Pattern of the process that builds a release.
-BUILD = yaml.safe_load((REPO / "roles" / "mlflow" / "vars" / "main.yml").read_text())["__mlflow_build"]
+# Pattern of pgrep for the installation of the packages of a release.
+BUILD = "^/opt/mlflow/releases/[^ ]+/bin/python -m pip install "
 # Short values keep the tests short. The VM waits this long for a killed control node.
 SETTINGS = {
     "infrastructure_subnetwork_range": "10.150.0.0/20",
@@ -265,9 +266,10 @@ def test_a_control_host_killed_while_the_release_is_built(stays_old: Deployment)
     """The next run ends the running build on the VM and starts a new one."""
     run = Run(stays_old, "upgrade-killed-building", PLAYBOOK)
     try:
-        # Ansible prints the name of a task when it ends. The next task installs the packages.
-        run.wait_for("TASK [mlops.mlflow_gcp.mlflow : Copy the locked requirements]")
-        time.sleep(5)
+        # Ansible prints the name of a task when it ends. The next task builds the release.
+        run.wait_for("TASK [mlops.mlflow_gcp.mlflow : Check whether the release is complete]")
+        wait_for_pip = f"for i in $(seq 60); do pgrep --full '{BUILD}' && break; sleep 0.5; done"
+        stays_old.ssh(wait_for_pip)
     finally:
         run.kill()
     watch_builds(stays_old)

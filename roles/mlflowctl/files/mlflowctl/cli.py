@@ -16,6 +16,7 @@ from . import credentials, jobs, operations
 from .cutover.slots import NAMES
 from .errors import ExitCode, FailedError, one_line
 from .job_unit import JOBS
+from .machine import PYTHON
 
 EXIT_CODES = """exit codes:
   0  done
@@ -57,6 +58,13 @@ def _add_server(commands: Any) -> None:
     ready.add_argument("--smoke", action="store_true", help="also log a run with an artifact and remove the run")
     examine = _command(commands, "examine", operations.examine, "print the state of the VM for the doctor")
     examine.add_argument("paths", nargs="*", default=["/"], metavar="PATH", help="measure the disks of these paths")
+    text = "build a release from locked requirements, which are read from standard input"
+    build = _command(commands, "build", operations.build, text)
+    build.add_argument("--python", default=PYTHON, help="Python interpreter for the release")
+    build.add_argument("--here", action="store_true", help=argparse.SUPPRESS)
+    build.add_argument("name", help="name of the directory in /opt/mlflow/releases")
+    build.add_argument("version", help="version of MLflow")
+    build.add_argument("--pip-argument", action="append", default=[], help="additional argument for pip, with =")
     prune = _command(commands, "prune", operations.prune, "remove old releases that are not needed for a rollback")
     prune.add_argument("--keep", type=int, required=True, help="number of unused releases that stay")
     prune.add_argument("--interrupted", action="store_true", help="also incomplete releases")

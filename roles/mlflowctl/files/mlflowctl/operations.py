@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from . import build as builder
 from . import examine as examination
 from . import launch as launcher
 from . import ready as readiness
@@ -49,9 +50,16 @@ def examine(options: argparse.Namespace) -> Answer:
     return examination.examine(Machine(), options.paths), ExitCode.DONE
 
 
+def build(options: argparse.Namespace) -> Answer:
+    """Build a release from the locked requirements in the standard input."""
+    release = builder.Release(options.name, options.version, options.python, options.pip_argument)
+    run = builder.here if options.here else builder.in_unit
+    return run(Machine(), release, sys.stdin.read()), ExitCode.DONE
+
+
 def prune(options: argparse.Namespace) -> Answer:
     """Remove old releases."""
-    removed = requests.prune(*_switch()[:1], options.keep, interrupted=options.interrupted)
+    removed = requests.prune(*_switch(), options.keep, interrupted=options.interrupted)
     return {"removed": removed, "changed": bool(removed)}, ExitCode.DONE
 
 

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from .. import build
 from ..errors import ExitCode, FailedError
 from ..machine import Machine
 from .switching import Switch
@@ -118,9 +119,11 @@ def perform(switch: Switch, machine: Machine, *, recover: bool) -> None:
             switch.run()
 
 
-def prune(switch: Switch, keep: int, *, interrupted: bool) -> list[str]:
+def prune(switch: Switch, machine: Machine, keep: int, *, interrupted: bool) -> list[str]:
     """Remove unused releases and versions of the program; return the names of the removed releases."""
     previous = switch.journal.load("previous") or {}
+    # The build of an interrupted run may still be running.
+    interrupted = interrupted and not build.running(machine)
     removed = switch.slots.prune(keep, {previous.get("release", "")}, interrupted=interrupted)
     # A cutover may have begun with a version that is not used any more.
     if not under_way(switch):
