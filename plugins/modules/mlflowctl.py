@@ -77,53 +77,37 @@ stderr:
   sample: ""
 """
 
-import json
 from pathlib import Path
 from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ..module_utils._mlflowctl import PROGRAM, Program
+
 OPTIONS = {
     "command": {"type": "list", "elements": "str", "required": True},
     "creates": {"type": "path"},
     "stdin": {"type": "str"},
-    "program": {"type": "path", "default": "/usr/local/bin/mlflowctl"},
+    "program": {"type": "path", "default": PROGRAM},
 }
-
-
-def parse(text: str) -> dict[str, Any]:
-    """Return the document in the output of a command."""
-    try:
-        document = json.loads(text)
-    except ValueError:
-        return {}
-    return document if isinstance(document, dict) else {}
-
-
-def cause(code: int, stderr: str) -> str:
-    """Return the cause of a failure: the last line of the messages."""
-    lines = [line.strip() for line in stderr.splitlines() if line.strip()]
-    return lines[-1] if lines else f"mlflowctl ended with exit code {code}"
 
 
 def main() -> None:
     """Run the module."""
     module = AnsibleModule(OPTIONS, supports_check_mode=True)
-    program, creates = module.params["program"], module.params["creates"]
+    creates = module.params["creates"]
     nothing: dict[str, Any] = {"rc": 0, "result": {}, "stderr": ""}
     if creates and Path(creates).exists():
         module.exit_json(changed=False, **nothing)
     if module.check_mode:
         module.exit_json(changed=bool(creates), skipped=not creates, **nothing)
-    if not Path(program).exists():
-        message = f"{program} is not installed on this VM. Run site.yml first."
-        module.fail_json(msg=message, **nothing | {"rc": 127})
-    code, stdout, stderr = module.run_command([program, *module.params["command"]], data=module.params["stdin"])
-    document = parse(stdout)
-    answer = {"changed": bool(document.get("changed")), "rc": code, "result": document, "stderr": stderr}
-    if code:
-        module.fail_json(msg=cause(code, stderr), **answer)
-    module.exit_json(**answer)
+    program = Program(module.run_command, module.params["program"])
+    answer = program.run(*module.params["command"], stdin=module.params["stdin"])
+    result = {"rc": answer.code, "result": answer.document, "stderr": answer.stderr}
+    result["changed"] = bool(answer.document.get("changed"))
+    if answer.code:
+        module.fail_json(msg=answer.cause, **result)
+    module.exit_json(**result)
 
 
 if __name__ == "__main__":

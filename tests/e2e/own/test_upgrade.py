@@ -246,7 +246,7 @@ def test_a_lock_with_wrong_hashes(stays_old: Deployment, tmp_path: Path) -> None
     output = upgrade(stays_old, "upgrade-hash", "-e", f"mlflow_requirements_file={tampered}", check=False)
     assert f"The upgrade from MLflow {OLD} to {NEW} failed at" in output
     assert "THESE PACKAGES DO NOT MATCH THE HASHES" in output
-    assert f"MLflow {OLD} serves, with the data as before" in output
+    assert f"MLflow {OLD} is active with the same data as before" in output
 
 
 def test_a_disk_that_is_full(stays_old: Deployment) -> None:
@@ -259,7 +259,7 @@ def test_a_disk_that_is_full(stays_old: Deployment) -> None:
         stays_old.ssh("sudo mount -o remount,size=50% /tmp")
     assert f"The upgrade from MLflow {OLD} to {NEW} failed at" in output
     assert "No space left on device" in output
-    assert f"MLflow {OLD} serves, with the data as before" in output
+    assert f"MLflow {OLD} is active with the same data as before" in output
 
 
 def test_a_control_host_killed_while_the_release_is_built(stays_old: Deployment) -> None:
@@ -285,7 +285,7 @@ def test_a_backup_that_fails(stays_old: Deployment) -> None:
     assert max(map(len, builds)) == 1, builds
     assert 'failed at "Create the backup and wait for completion"' in output
     assert "notAuthorized" in output
-    assert f"MLflow {OLD} serves, with the data as before" in output
+    assert f"MLflow {OLD} is active with the same data as before" in output
 
 
 def test_a_control_host_killed_before_the_switch(stays_old: Deployment) -> None:
@@ -350,9 +350,9 @@ def test_a_release_that_crashes_when_it_gets_the_traffic(
         output = upgrade(stays_old, "upgrade-crash", check=False)
     for part in (
         f"The upgrade from MLflow {OLD} to {NEW} failed at",
-        "switch, watch",
+        "cutover, watch",
         "the new server crashed",
-        f"MLflow {OLD} serves with the data of before the switch",
+        f"MLflow {OLD} is active with the data from before the cutover",
         "The server did not answer for",
         "upgrade_again=true",
     ):

@@ -7,7 +7,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from mlflowctl.cutover import requests
 from mlflowctl.cutover.status import status
+from mlflowctl.errors import FailedError
 
 from .fake_machine import FakeMachine, KilledError
 
@@ -533,3 +535,28 @@ def test_prune_removes_incomplete_releases_on_request(machine: FakeMachine) -> N
     assert machine.switch().slots.prune(9, set(), interrupted=True) == [build.name]
     assert not build.exists()
     assert used.exists()
+
+
+def test_a_request_that_is_refused_leaves_the_desired_release(machine: FakeMachine) -> None:
+    """The next run of site.yml must not cut over to a release that was only selected."""
+    machine.ask("reload")
+    with pytest.raises(FailedError, match="another cutover is in progress"):
+        requests.upgrade(machine.switch(), machine, path(NEW), {})
+    assert machine.switch().slots.wanted_release() == path(OLD)
+
+
+def test_a_new_version_of_the_program_needs_a_cutover(machine: FakeMachine) -> None:
+    """The active slot starts with its own version until then, and unused versions are removed after that."""
+    machine.install("second")
+    slots = machine.switch().slots
+    assert slots.unseen("blue") == ["program"]
+    slots.prune_programs()
+    assert slots.program("blue") == "/opt/mlflow/programs/first"
+    machine.ask("reload")
+    machine.switch().run()
+    assert machine.switch().slots.program("green") == "/opt/mlflow/programs/second"
+    machine.install("third")
+    machine.ask("reload")
+    machine.switch().run()
+    machine.switch().slots.prune_programs()
+    assert sorted(each.name for each in machine.paths.programs.iterdir()) == ["second", "third"]

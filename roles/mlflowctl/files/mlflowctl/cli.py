@@ -93,6 +93,7 @@ def _add_cutover(commands: Any) -> None:
     reload.add_argument("--needed", action="store_true", help="only if a change is pending")
     text = "the same with migration, smoke test, approval and watch time; returns at once"
     upgrade = _command(cutover, "upgrade", operations.upgrade, text)
+    upgrade.add_argument("--release", default="", help="directory of the release; default: the desired release")
     upgrade.add_argument("--approval-timeout", type=float, default=60.0, help="seconds to wait for it; 0: do not wait")
     upgrade.add_argument("--watch", type=float, default=60.0, help="roll back after a crash within these seconds")
     upgrade.add_argument("--timeout", type=float, help="seconds until the databases are migrated; default: no limit")

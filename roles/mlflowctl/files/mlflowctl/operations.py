@@ -127,7 +127,7 @@ def upgrade(options: argparse.Namespace) -> Answer:
     """Request an upgrade."""
     chosen = {"go_timeout": options.approval_timeout}
     chosen |= {name: getattr(options, name) for name in ("watch", "timeout", "drain")}
-    return {"id": requests.ask(*_switch(), "upgrade", chosen), "changed": True}, ExitCode.DONE
+    return {"id": requests.upgrade(*_switch(), options.release, chosen), "changed": True}, ExitCode.DONE
 
 
 def _waited(code: int, document: dict[str, Any]) -> Answer:

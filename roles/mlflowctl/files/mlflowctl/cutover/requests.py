@@ -57,6 +57,18 @@ def ask(switch: Switch, machine: Machine, kind: str, options: dict[str, Any]) ->
     return name
 
 
+def upgrade(switch: Switch, machine: Machine, release: str, options: dict[str, Any]) -> str:
+    """Select a release and request the upgrade to it; return the ID of the cutover. Empty: the desired release."""
+    before = switch.slots.wanted_release()
+    if release:
+        switch.slots.want_release(release)
+    try:
+        return ask(switch, machine, "upgrade", options)
+    except FailedError:
+        switch.slots.want_release(before)
+        raise
+
+
 def wait(switch: Switch, machine: Machine, name: str | None, until: str, timeout: float) -> tuple[int, dict[str, Any]]:
     """Wait for a cutover, by default the current or the last; return the exit code and a document for the user."""
     name = name or under_way(switch)
