@@ -259,7 +259,7 @@ def test_objects_of_a_killed_run_are_not_part_of_the_backup(role: Role) -> None:
     role("main", backup_name="monday")
     assert role.deleted() == ["mlflow backup monday", "backups/monday/artifacts.ndjson.gz"]
     calls = [call["module"] for call in role.asked]
-    assert calls.index("gcp_sql_backup") < calls.index("gcp_bucket_object") < calls.index("command"), calls
+    assert calls.index("gcp_sql_backup") < calls.index("gcp_bucket_object") < calls.index("mlflowctl"), calls
     assert role.made() == ["mlflow backup monday"]
 
 
@@ -280,7 +280,8 @@ def test_a_stopped_database_is_told_before_anything_is_made(role: Role, tasks: s
     assert stopped in role(tasks, fails=True)
     (asked,) = [call for call in role.asked if call["module"] == "gcp_sql_instance_info"]
     assert (asked["name"], asked["require_running"]) == ("mlflow-database", True)
-    assert not {"command", "gcp_sql_backup", "gcp_sql_restore", "gcp_bucket"} & {call["module"] for call in role.asked}
+    changes = {"mlflowctl", "gcp_sql_backup", "gcp_sql_restore", "gcp_bucket"}
+    assert not changes & {call["module"] for call in role.asked}
 
 
 KEYS = ["mlflow-webhook-encryption-key", "mlflow-crypto-kek-passphrase"]
