@@ -14,4 +14,6 @@ sys.path.insert(0, str(Path(__file__).resolve().parent))
 
 from mlflowctl.cli import main
 
-sys.exit(main())
+# The workers of a process pool import this file again.
+if __name__ == "__main__":
+    sys.exit(main())

@@ -144,7 +144,7 @@ def test_a_purge_runs_in_the_active_release_and_not_beside_other_operations(
     assert str(paths.releases / "active" / "bin" / "python") in line
     expected = {"ReadWritePaths=/srv/artifacts", "PartOf=mlflow.service", "Requisite=mlflow.service"}
     assert expected <= properties(line)
-    assert any(each.startswith("ExecCondition=+") and each.endswith(" idle") for each in properties(line))
+    assert any(each.startswith("ExecCondition=+") and each.endswith(" idle --quiet") for each in properties(line))
     # The cutover stops all units of this name.
     assert any(word.startswith("--unit=mlflow-gc-") for word in line)
 

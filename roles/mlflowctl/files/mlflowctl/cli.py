@@ -69,7 +69,8 @@ def _add_server(commands: Any) -> None:
     prune.add_argument("--keep", type=int, required=True, help="number of unused releases that stay")
     prune.add_argument("--interrupted", action="store_true", help="also incomplete releases")
     text = "exit with 0 if the server runs and no cutover or backup is in progress, 1 otherwise"
-    _command(commands, "idle", operations.idle, text)
+    idle = _command(commands, "idle", operations.idle, text)
+    idle.add_argument("--quiet", action="store_true", help="print nothing, for a condition of a unit")
     text = "print the size of the active release and the free disk space, in MiB"
     _command(commands, "disk", operations.disk, text)
     block = _command(commands, "block-purge", operations.block_purge, "stop a running purge and allow no other one")

@@ -64,7 +64,7 @@ PURGE = (
     "After=mlflow.service mlflow-credentials.service",
     "PartOf=mlflow.service",
     "Requisite=mlflow.service",
-    f"ExecCondition=+{PYTHON} -I {PROGRAM} idle",
+    f"ExecCondition=+{PYTHON} -I {PROGRAM} idle --quiet",
 )
 
 

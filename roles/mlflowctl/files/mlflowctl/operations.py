@@ -70,7 +70,8 @@ def idle(options: argparse.Namespace) -> Answer:
     states = subprocess.run(show, capture_output=True, text=True, check=True).stdout.split()
     units = dict(zip(names, states, strict=True))
     found = units[SERVER] == "active" and all(units[name] in ("inactive", "failed") for name in EXCLUSIVE)
-    return {"idle": found, "units": units}, ExitCode.DONE if found else ExitCode.FAILED
+    document = None if options.quiet else {"idle": found, "units": units}
+    return document, ExitCode.DONE if found else ExitCode.FAILED
 
 
 def block_purge(options: argparse.Namespace) -> Answer:
