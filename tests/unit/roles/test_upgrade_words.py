@@ -11,7 +11,7 @@ import yaml
 from ansible.template import trust_as_template
 from ansible_collections.mlops.mlflow_gcp.plugins.module_utils import _options
 
-from tests.unit.roles.evaluated import described, load, render
+from tests.unit.roles.evaluated import load, render
 
 
 def task(file: str, name: str) -> dict[str, Any]:
