@@ -118,7 +118,7 @@ def identity(settings: Mapping[str, Any]) -> Fact:
         "hostname": settings["deployment_hostname"],
         "services": list(SERVICES),
         # The ID of a project of a domain contains a colon, which no bucket name may contain.
-        "bucket_prefix": f"{project.replace(':', '-')}-{name}",
+        "bucket_prefix": f"{project}-{name}".replace(":", "-"),
         "network": {
             "name": f"{name}-network",
             "link": f"projects/{project}/global/networks/{name}-network",
@@ -254,7 +254,6 @@ def describe(settings: RoleVariables, *, roles: Path, explicit: bool, check: Cal
     before.
     """
     names = set(settings)
-    check(BASE)
     fact = identity(settings)
     settings.add("mlflow_deployment", fact)
     of_resources = [name for name in (*BASE, *CHECKS) if name.startswith(("deployment_", "infrastructure_"))]
