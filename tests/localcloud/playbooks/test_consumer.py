@@ -31,7 +31,9 @@ CONNECTION = """
   gather_facts: false
   tasks:
     - ansible.builtin.include_role:
-        name: mlops.mlflow_gcp.infrastructure
+        name: mlops.mlflow_gcp.deployment
+    - ansible.builtin.include_role:
+        name: mlops.mlflow_gcp.deployment
         tasks_from: inventory
 - hosts: mlflow_deployment
   gather_facts: false
