@@ -8,7 +8,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: mlflow_deployment
 short_description: Check the role variables and describe the deployment
-version_added: 0.2.0
+version_added: 0.1.0
 description:
   - Computes the names of the resources of a deployment, its paths on the control node and the effective release of
     MLflow. The inputs are the role variables of this collection, with their defaults.

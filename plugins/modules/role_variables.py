@@ -8,7 +8,7 @@ from __future__ import annotations
 DOCUMENTATION = r"""
 module: role_variables
 short_description: Refuse mistyped names of role variables
-version_added: 0.2.0
+version_added: 0.1.0
 description:
   - Fails if a variable of the play resembles a role variable of this collection but is none. No role would read it.
   - Any other variable is accepted. Names that begin with an underscore or with C(ansible_) are not compared.
