@@ -24,6 +24,10 @@ up: ## install missing packages and deploy MLflow on the local cloud
 down: ## remove everything that `make up` created, and nothing else
 	@scripts/down.sh
 
+.PHONY: plan
+plan: ## list the resources that site.yml would create, change or delete
+	@scripts/with-cloud.sh python scripts/plan.py
+
 .PHONY: status
 status: ## show the running parts, and whether MLflow answers
 	@scripts/status.sh

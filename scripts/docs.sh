@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Render the reference of every module, inventory plugin and role as text to artifacts/docs.
+# Render the reference of every module, callback plugin, inventory plugin and role as text to artifacts/docs.
 # shellcheck source=scripts/common.sh
 . "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
@@ -15,6 +15,7 @@ render() {
 }
 shopt -s nullglob
 render module plugins/modules/*.py
+render callback plugins/callback/*.py
 render inventory plugins/inventory/*.py
 render role roles/*
 say "rendered $(find "$target" -name '*.txt' | wc -l) pages to $target"

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Check that ansible-doc renders every module, filter, inventory plugin and role, and that the tables of role variables are current.
+# Check that ansible-doc renders every module, filter, callback plugin, inventory plugin and role, and that the tables of role variables are
+# current.
 # shellcheck source=scripts/common.sh
 . "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
@@ -8,6 +9,7 @@ names() { local file; for file in "$@"; do file=$(basename "$file" .py); [[ $fil
 mapfile -t modules < <(names plugins/modules/*.py)
 mapfile -t inventories < <(names plugins/inventory/*.py)
 mapfile -t filters < <(names plugins/filter/*.py)
+mapfile -t callbacks < <(names plugins/callback/*.py)
 mapfile -t roles < <(names roles/*)
 [ ${#modules[@]} -gt 0 ] || fail "no modules in plugins/modules"
 
@@ -22,7 +24,8 @@ python scripts/role_docs.py --check
 ansible-doc -t module "${modules[@]}" >/dev/null
 [ ${#inventories[@]} -eq 0 ] || ansible-doc -t inventory "${inventories[@]}" >/dev/null
 [ ${#filters[@]} -eq 0 ] || ansible-doc -t filter "${filters[@]}" >/dev/null
+[ ${#callbacks[@]} -eq 0 ] || ansible-doc -t callback "${callbacks[@]}" >/dev/null
 for role in "${roles[@]}"; do
   NO_COLOR=1 ansible-doc -t role "$role" | grep -q "ENTRY POINT" || fail "role $role has no meta/argument_specs.yml"
 done
-say "ansible-doc renders ${#modules[@]} modules, ${#inventories[@]} inventory plugins, ${#filters[@]} filters, ${#roles[@]} roles"
+say "ansible-doc renders ${#modules[@]} modules, ${#inventories[@]} inventory plugins, ${#filters[@]} filters, ${#callbacks[@]} callback plugins, ${#roles[@]} roles"

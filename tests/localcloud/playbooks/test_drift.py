@@ -18,6 +18,7 @@ from typing import Any
 
 import pytest
 from ansible_collections.mlops.mlflow_gcp.plugins.module_utils._doctor.drift import drift
+from ansible_collections.mlops.mlflow_gcp.plugins.module_utils._plan import load
 
 from tests.localcloud.harness import Local, Session
 from tests.localcloud.playbooks.playbook import Door, Playbook
@@ -254,14 +255,17 @@ def test_what_needs_the_database_says_that_it_is_stopped(deployment: Deployment)
 def plan(playbook: Playbook) -> tuple[dict[str, set[str]], str]:
     """Return the differences in `--check --diff`, and the output that the doctor reads."""
     usual = dict(playbook.environment)
-    playbook.environment["ANSIBLE_STDOUT_CALLBACK"] = "mlops.mlflow_gcp.plan"
+    enabled = filter(None, [usual.get("ANSIBLE_CALLBACKS_ENABLED"), "mlops.mlflow_gcp.plan"])
+    playbook.environment |= {"ANSIBLE_CALLBACKS_ENABLED": ",".join(enabled), "MLFLOW_GCP_PLAN_FILE": "/dev/stdout"}
     try:
         assert playbook.run("--check", "--diff") == 0, playbook.output[-5000:]
     finally:
         playbook.environment = usual
-    entries = [json.loads(line) for line in playbook.output.splitlines() if line.startswith("{")]
-    changed = [entry for entry in entries if entry["event"] == "changed"]
-    return {entry["what"]: set(entry["fields"]) for entry in changed}, playbook.output
+    found = load(playbook.output)
+    assert found is not None, playbook.output[-5000:]
+    return {
+        change.resource: {"missing"} if change.action == "create" else set(change.fields) for change in found.changes
+    }, playbook.output
 
 
 def test_what_somebody_changed_is_seen_and_put_back(deployment: Deployment) -> None:
@@ -276,6 +280,8 @@ def test_what_somebody_changed_is_seen_and_put_back(deployment: Deployment) -> N
     found, printed = plan(deployment.playbook)
     assert found == {what: fields for what, (_, fields) in DRIFT.items()}
     assert deployment.documents() == flipped
+    created = sum(fields == {"missing"} for fields in found.values())
+    assert f"\nPlan: {created} to create, {len(found) - created} to change, 0 to delete\n" in printed
     result = drift(printed, 0)
     assert result.state == "fail"
     assert f"{len(DRIFT)} differ" in result.value

@@ -1,18 +1,15 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""The callback plugin plan, in a real run of Ansible."""
+"""The callback plugin plan and scripts/plan.py, in real runs of Ansible."""
 
 from __future__ import annotations
 
-import json
 import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
-from ansible_collections.mlops.mlflow_gcp.plugins.callback import plan
 
 ROOT = Path(__file__).resolve().parents[3]
 PLAYBOOK = """
@@ -20,77 +17,50 @@ PLAYBOOK = """
   connection: local
   gather_facts: false
   tasks:
-    - name: Nothing new
+    - name: Keep the directory
       ansible.builtin.file: {path: %(folder)s, state: directory}
-    - name: Two of three
-      ansible.builtin.copy: {dest: "%(folder)s/{{ item }}", content: secret-content}
-      loop: [one, two, old]
-    - name: Hidden
-      ansible.builtin.copy: {dest: "%(folder)s/three", content: secret-content}
-      no_log: true
-    - name: A failure that does not count
+    - name: Fail without effect
       ansible.builtin.command: {argv: ["false"]}
       ignore_errors: true
       check_mode: false
-    - name: Wrong
+    - name: Write the files
+      ansible.builtin.copy: {dest: "%(folder)s/{{ item }}", content: secret-content}
+      loop: [new, changed, same]
+      when: %(changes)s
+    - name: Write a hidden file
+      ansible.builtin.copy: {dest: "%(folder)s/hidden", content: secret-content}
+      no_log: true
+      when: %(changes)s
+    - name: Fail
       ansible.builtin.fail: {msg: this is wrong}
-      when: %(wrong)s
+      when: %(fails)s
 """
 
 
-def run(folder: Path, *, wrong: bool = False) -> list[dict[str, Any]]:
-    (folder / "old").write_text("secret-content")
-    playbook = folder / "playbook.yml"
-    playbook.write_text(PLAYBOOK % {"folder": folder, "wrong": str(wrong).lower()})
+@pytest.mark.parametrize(
+    ("changes", "fails", "code"), [(False, False, 0), (True, False, 2), (True, True, 1)], ids=["none", "some", "error"]
+)
+def test_a_run_ends_with_its_plan(tmp_path: Path, changes: bool, fails: bool, code: int) -> None:
+    (tmp_path / "same").write_text("secret-content")
+    (tmp_path / "changed").write_text("former content")
+    playbook = tmp_path / "playbook.yml"
+    playbook.write_text(PLAYBOOK % {"folder": tmp_path, "changes": changes, "fails": fails})
     done = subprocess.run(
         # An explicit inventory, because Ansible would run the programs in a directory that it uses as inventory.
-        [sys.executable, "-m", "ansible", "playbook", "--inventory=/dev/null", "--check", "--diff", str(playbook)],
-        cwd=folder,
-        env={
-            **os.environ,
-            "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
-            "ANSIBLE_STDOUT_CALLBACK": "mlops.mlflow_gcp.plan",
-        },
+        [sys.executable, str(ROOT / "scripts" / "plan.py"), str(playbook), "--inventory=/dev/null"],
+        cwd=tmp_path,
+        env={**os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"},
         capture_output=True,
         text=True,
         timeout=120,
     )
-    assert done.returncode == (2 if wrong else 0), done.stdout + done.stderr
-    assert "secret-content" not in done.stdout
-    return [json.loads(line) for line in done.stdout.splitlines()]
-
-
-def test_changes_and_the_end_are_printed(tmp_path: Path) -> None:
-    changed = run(tmp_path)
-    assert [(entry["event"], entry.get("task")) for entry in changed] == [
-        ("changed", "Two of three"),
-        ("changed", "Two of three"),
-        ("changed", "Hidden"),
-        ("end", None),
+    assert done.returncode == code, done.stdout + done.stderr
+    lines = done.stdout.splitlines()
+    plan = lines[next(index for index, line in enumerate(lines) if line.startswith("Plan: ")) :]
+    assert plan == [
+        f"Plan: {1 if changes else 0} to create, {2 if changes else 0} to change, 0 to delete",
+        *([f"  create file {tmp_path}/new", f"  change file {tmp_path}/changed"] if changes else []),
+        *(['  change task "Write a hidden file"'] if changes else []),
+        *(["  The plan is incomplete. Failed: Fail: this is wrong"] if fails else []),
     ]
-    assert changed[0]["what"].endswith("/one")
-
-
-def test_a_failure_is_printed(tmp_path: Path) -> None:
-    assert run(tmp_path, wrong=True)[-2] == {"event": "failed", "task": "Wrong", "msg": "this is wrong"}
-
-
-@pytest.mark.parametrize(
-    ("diff", "what", "fields"),
-    [
-        (None, "", []),
-        ([], "", []),
-        ({"before": "a\n", "after": "b\n", "after_header": "/etc/file"}, "/etc/file", []),
-        ({"before": {}, "after": {"a": 1}, "after_header": "network n"}, "network n", ["missing"]),
-        (
-            {
-                "before": {"a": 1, "b": {"c": 1, "d": 2}, "e": [1]},
-                "after": {"a": 1, "b": {"c": 2, "d": 2}, "e": [1, 2]},
-            },
-            "",
-            ["b.c", "e"],
-        ),
-    ],
-)
-def test_difference(diff: Any, what: str, fields: list[str]) -> None:
-    assert plan.difference(diff) == (what, fields)
+    assert not (tmp_path / "new").exists()

@@ -4,21 +4,19 @@
 
 from __future__ import annotations
 
-import json
-from typing import Any
-
 import pytest
 from ansible_collections.mlops.mlflow_gcp.plugins.module_utils._doctor.drift import drift
 from ansible_collections.mlops.mlflow_gcp.plugins.module_utils._doctor.results import NotCheckedError
+from ansible_collections.mlops.mlflow_gcp.plugins.module_utils._plan import Change, Failure, Plan
 
 
-def printed(*entries: dict[str, Any], end: bool = True) -> str:
-    lines = [json.dumps(entry) for entry in entries] + (['{"event": "end"}'] if end else [])
-    return "\n".join(["a line of another plugin", *lines])
+def printed(*changes: Change, failure: Failure | None = None) -> str:
+    plan = Plan(list(changes), [failure] if failure else [])
+    return f"a line of another plugin\n{plan.dump()}\n"
 
 
-def changed(what: str, *fields: str, task: str = "Make it so") -> dict[str, Any]:
-    return {"event": "changed", "task": task, "what": what, "fields": list(fields)}
+def changed(resource: str, *fields: str) -> Change:
+    return Change("create", resource) if fields == ("missing",) else Change("change", resource, fields)
 
 
 def test_no_drift() -> None:
@@ -26,8 +24,8 @@ def test_no_drift() -> None:
 
 
 def test_drift_warns() -> None:
-    result = drift(printed(changed("network mlflow-network", "mtu"), changed("", task="Save the file")), 0)
-    assert (result.state, result.value) == ("warn", "2 differ: network mlflow-network (mtu); Save the file")
+    result = drift(printed(changed("network mlflow-network", "mtu"), changed('task "Save the file"')), 0)
+    assert (result.state, result.value) == ("warn", '2 differ: network mlflow-network (mtu); task "Save the file"')
     assert "site.yml --check --diff" in result.remedy
 
 
@@ -59,13 +57,13 @@ def test_drift_that_blocks_or_exposes_the_service_fails(what: str, field: str, s
     ("output", "code", "reason"),
     [
         (
-            printed({"event": "failed", "task": "Create the network", "msg": "HTTP 403"}),
+            printed(failure=Failure("Create the network", "HTTP 403")),
             2,
             "Create the network: HTTP 403",
         ),
         ("ERROR! no such playbook", 1, "exit code 1: ERROR! no such playbook"),
         ("", 0, "no output"),
-        (printed(end=False), 0, "exit code 0"),
+        ("a line of another plugin", 0, "exit code 0: a line of another plugin"),
     ],
 )
 def test_a_plan_without_an_end(output: str, code: int, reason: str) -> None:
