@@ -37,6 +37,7 @@ options:
   project:
     description:
       - The ID of the Google Cloud project. Without a project the inventory is empty.
+      - An empty text means the environment. A Jinja template has the variables that O(filters) describes.
       - Requests with the credentials of a user count for this project, unless E(GOOGLE_CLOUD_QUOTA_PROJECT) is set.
     type: str
     env:  # Ansible uses the last variable that is set. The modules have the same order.
@@ -51,6 +52,9 @@ options:
     description:
       - Only VMs that match all filters are hosts. Examples are C(labels.app=mlflow) and C(status=RUNNING).
       - The service evaluates the filters, U(https://cloud.google.com/compute/docs/reference/rest/v1/instances/aggregatedList).
+      - A filter may be a Jinja template, such as V(labels.mlflow-deployment={{ deployment_name }}). Its variables are
+        those of the group C(all) in C(group_vars) beside the inventory source, and the extra variables of the command
+        line.
     type: list
     elements: str
     default: []
@@ -147,6 +151,7 @@ hostnames:
   - private_ip
 """
 
+import os
 import re
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
@@ -154,6 +159,8 @@ from typing import TYPE_CHECKING, Any
 from ansible.constants import LOCALHOST
 from ansible.errors import AnsibleError, AnsibleParserError, AnsibleUndefinedVariable
 from ansible.plugins.inventory import BaseInventoryPlugin, Cacheable, Constructable
+from ansible.utils.vars import combine_vars
+from ansible.vars.plugins import get_vars_from_inventory_sources
 from ansible.vars.reserved import is_reserved_name
 
 from ..filter.deployment_hosts import Identity, identity
@@ -186,14 +193,18 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):  # type: i
         """Fill the inventory."""
         super().parse(inventory, loader, path, cache)
         self._read_config_data(path)
-        project = self.get_option("project")
+        self._variables_of_all = combine_vars(
+            get_vars_from_inventory_sources(loader, [path], [inventory.groups["all"]], "all"), self._vars
+        )
+        project = self._templated("project", self.get_option("project") or "") or _project_of_environment()
+        filters = [self._templated("filters", each) for each in self.get_option("filters")]
         if not project:
             self.display.v(
                 f"{path}: no project is set (option project, GOOGLE_CLOUD_PROJECT), so the inventory has no VMs."
             )
             return
         try:
-            instances = self._instances(project, self.get_cache_key(path), cache)
+            instances = self._instances(project, filters, self.get_cache_key(path), cache)
         except AnsibleParserError as error:
             if self.get_option("on_error") == "fail":
                 raise
@@ -202,20 +213,29 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):  # type: i
         for host, variables in self._hosts(instances, project).items():
             self._add(host, variables)
 
-    def _instances(self, project: str, key: str, cache: bool) -> list[Json]:
+    def _templated(self, option: str, text: str) -> str:
+        if not self.templar.is_template(text):
+            return text
+        self.templar.available_variables = self._variables_of_all
+        try:
+            return str(self.templar.template(text))
+        except AnsibleError as error:
+            raise AnsibleParserError(f"{option}: '{text}' cannot be evaluated: {error}") from error
+
+    def _instances(self, project: str, filters: list[str], key: str, cache: bool) -> list[Json]:
         use = self.get_option("cache")
         # The cache is valid only for the same project and filters, which the file or the environment may change.
-        asked = {"project": project, "filters": self.get_option("filters")}
+        asked = {"project": project, "filters": filters}
         if use and cache:
             cached = self._cache.get(key) or {}
             if cached.get("asked") == asked:
                 return list(cached["instances"])
-        instances = self._fetch(project)
+        instances = self._fetch(project, filters)
         if use and instances:  # an empty project may soon have VMs
             self._cache[key] = {"asked": asked, "instances": instances}
         return instances
 
-    def _fetch(self, project: str) -> list[Json]:
+    def _fetch(self, project: str, filters: list[str]) -> list[Json]:
         if _auth.IMPORT_ERROR:
             raise AnsibleParserError(
                 f"The inventory needs the Python libraries google-auth and requests: {_auth.IMPORT_ERROR}"
@@ -228,7 +248,7 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):  # type: i
             raise AnsibleParserError(f"No usable Google credentials: {error} {login(auth)}") from error
         client = Client(session, project=project, timeout=float(self.get_option("timeout")))
         try:
-            return list(self._list(client, project))
+            return list(self._list(client, project, filters))
         except GoogleError as error:
             if error.service_disabled:
                 self.display.warning(
@@ -238,8 +258,8 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):  # type: i
             message = f"Cannot list the instances of project {project}: {error} {advice(error, project, auth)}".rstrip()
             raise AnsibleParserError(message) from error
 
-    def _list(self, client: Client, project: str) -> Iterator[Json]:
-        query = " ".join(f"({item})" for item in self.get_option("filters"))
+    def _list(self, client: Client, project: str, filters: list[str]) -> Iterator[Json]:
+        query = " ".join(f"({item})" for item in filters)
         path = f"projects/{project}/aggregated/instances"
         for page in client.pages("compute", path, {"filter": query} if query else {}):
             for place in page.get("unreachables") or ():
@@ -323,6 +343,10 @@ class InventoryModule(BaseInventoryPlugin, Constructable, Cacheable):  # type: i
             return self._compose(preference, variables)
         self.templar.available_variables = variables
         return self.templar.template(preference)
+
+
+def _project_of_environment() -> str:
+    return os.environ.get("GOOGLE_CLOUD_PROJECT") or os.environ.get("CLOUDSDK_CORE_PROJECT") or ""
 
 
 def _identity(variables: Json) -> Identity | None:

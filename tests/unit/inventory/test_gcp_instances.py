@@ -315,6 +315,25 @@ def test_the_project_may_come_from_the_environment(cloud: Cloud, parse: Parse, m
     assert set(parse({key: value for key, value in CONFIG.items() if key != "project"}).hosts) == {"a"}
 
 
+def test_project_and_filters_are_templates_of_the_variables_of_all(
+    cloud: Cloud, parse: Parse, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "group_vars").mkdir()
+    (tmp_path / "group_vars" / "all.yml").write_text(
+        "deployment_project: my-project\nstage: staging\nname: '{{ stage }}'"
+    )
+    (tmp_path / "group_vars" / "mlflow.yml").write_text("name: other")
+    monkeypatch.setenv("GOOGLE_CLOUD_PROJECT", "project-of-environment")
+    config = CONFIG | {"project": "{{ deployment_project | default('') }}", "filters": ["labels.d={{ name }}", "a=b"]}
+    cloud.get("compute", LIST, page(instance("a")), query={"filter": "(labels.d=staging) (a=b)"})
+    assert set(parse(config).hosts) == {"a"}
+
+
+def test_an_undefined_variable_of_a_template_is_an_error(parse: Parse) -> None:
+    with pytest.raises(AnsibleParserError, match=r"filters: '.*' cannot be evaluated: 'deployment_name' is undefined"):
+        parse(CONFIG | {"filters": ["labels.d={{ deployment_name }}"]})
+
+
 @pytest.mark.parametrize("reason", ["SERVICE_DISABLED", "accessNotConfigured"])
 def test_before_the_api_is_enabled_there_are_no_hosts(cloud: Cloud, parse: Parse, told: list[str], reason: str) -> None:
     cloud.fails("GET", "compute", LIST, 403, reason)
