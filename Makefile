@@ -9,9 +9,9 @@ export ANSIBLE_CONFIG := $(CURDIR)/ansible.cfg
 
 # Optional variables on the command line:
 #   PYTHON=/path/to/python3         the Python for .venv
-#   GOOGLE_CLOUD_PROJECT=project    the project for status, url, password and snippet (default: the project of the local cloud)
+#   GOOGLE_CLOUD_PROJECT=project    the project of the deployment (default: the project of the local cloud)
 #   PROFILE=google SCALE=0.1        for up: latencies and propagation delays of Google, times 0.1 (default: 1)
-#   NAME=mlflow                     the deployment in the project (deployment_name)
+#   DEPLOYMENT=mlflow               the deployment for plan, status, url, password and snippet: a directory in inventory/
 
 LINTS := lint-ansible lint-yaml lint-python lint-types lint-shell lint-changelog lint-docs lint-sanity
 

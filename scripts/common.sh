@@ -63,6 +63,17 @@ give_back() {
   done
 }
 
+# Select the deployment in inventory/$DEPLOYMENT (default: inventory/mlflow), and the project that its variables name.
+enter_deployment() {
+  local project
+  if [ -n "${DEPLOYMENT:-}" ]; then
+    [ -d "inventory/$DEPLOYMENT" ] || fail "there is no directory inventory/$DEPLOYMENT. Create it: cp -r inventory/mlflow inventory/$DEPLOYMENT"
+    export ANSIBLE_INVENTORY="$repo/inventory/$DEPLOYMENT"
+  fi
+  project=$(python scripts/deployment.py project)
+  [ -z "$project" ] || export GOOGLE_CLOUD_PROJECT="$project"
+}
+
 # Set the environment of the local cloud, without credentials of Google.
 enter_local_cloud() {
   local exports

@@ -1,4 +1,6 @@
-"""Print facts of a deployment: URL, password, a Python snippet, state directory, status.
+"""Print facts of a deployment: URL, password, a Python snippet, project, state directory, status.
+
+DEPLOYMENT names the directory of the deployment in inventory/. ``project`` prints the project that its variables name.
 
 Reads them from the cloud in the environment: Google, or the local cloud after `make env`. Endpoints and credentials are
 those of the modules, so the program works on both.
@@ -26,6 +28,7 @@ LOCAL_PROJECT = "mlflow-local"
 SCOPE = "https://www.googleapis.com/auth/cloud-platform"
 TIMEOUT = 30.0
 USER = "admin"
+DEFAULT = "mlflow"  # the deployment of ansible.cfg
 
 # As in gcloud's endpoint overrides: only the URL of Compute Engine contains the API's version.
 ENDPOINTS = {
@@ -43,10 +46,19 @@ def endpoint(api: str) -> str:
     return os.environ.get(f"CLOUDSDK_API_ENDPOINT_OVERRIDES_{api}", ENDPOINTS[api]).rstrip("/") + "/"
 
 
+def inventory() -> str:
+    """Return the name of the deployment's directory in inventory/."""
+    return os.environ.get("DEPLOYMENT") or DEFAULT
+
+
 def setting(name: str) -> str | None:
-    """Return the value of a role variable in group_vars/all.yml; None if it is unset or a template."""
-    value = (yaml.safe_load((REPOSITORY / "group_vars" / "all.yml").read_text()) or {}).get(name)
-    return value if isinstance(value, str) and value and "{{" not in value else None
+    """Return a role variable of the deployment or of all deployments; None if it is unset or a template."""
+    for folder in (REPOSITORY / "inventory" / inventory(), REPOSITORY):
+        file = folder / "group_vars" / "all.yml"
+        value = (yaml.safe_load(file.read_text()) or {}).get(name) if file.is_file() else None
+        if value:
+            return value if isinstance(value, str) and "{{" not in value else None
+    return None
 
 
 def state_root() -> Path:
@@ -108,13 +120,7 @@ class Deployment:
     @property
     def url(self) -> str:
         """URL for clients: with the host name of the deployment if it has one, otherwise with the address."""
-        return f"https://{(self._is_of_settings and setting('deployment_hostname')) or self.address}"
-
-    @property
-    def _is_of_settings(self) -> bool:
-        """Whether group_vars describe this deployment. The password must not go to another deployment's host name."""
-        name, project = setting("deployment_name") or "mlflow", setting("deployment_project") or self.project
-        return (self.name, self.project) == (name, project)
+        return f"https://{setting('deployment_hostname') or self.address}"
 
     @property
     def password(self) -> str:
@@ -137,7 +143,8 @@ class Deployment:
     @property
     def make(self) -> list[str]:
         """Command line of make for this deployment, from any directory."""
-        settings = [f"GOOGLE_CLOUD_PROJECT={self.project}"] + ([f"NAME={self.name}"] if self.name != "mlflow" else [])
+        settings = [f"GOOGLE_CLOUD_PROJECT={self.project}"]
+        settings += [f"DEPLOYMENT={inventory()}"] if inventory() != DEFAULT else []
         return ["make", "-s", "-C", str(REPOSITORY), *settings]
 
 
@@ -206,7 +213,7 @@ def answers(deployment: Deployment) -> str:
 
 def summary(deployment: Deployment) -> str:
     """Return the text that `make up` prints at its end."""
-    short = deployment.project == LOCAL_PROJECT and deployment.name == "mlflow" and Path.cwd() == REPOSITORY
+    short = deployment.project == LOCAL_PROJECT and inventory() == DEFAULT and Path.cwd() == REPOSITORY
     make = " ".join(deployment.make[:2] if short else deployment.make)
     return f"""\
 MLflow is up.
@@ -224,13 +231,11 @@ Log a run (this is what `{make} snippet | .venv/bin/python -` runs):
 def main() -> int:
     """Print the requested fact."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("what", choices=["url", "password", "snippet", "state", "status", "summary"])
-    parser.add_argument(
-        "--name",
-        default=os.environ.get("NAME") or setting("deployment_name") or "mlflow",
-        help="name of the deployment (deployment_name)",
-    )
+    parser.add_argument("what", choices=["url", "password", "snippet", "project", "state", "status", "summary"])
     arguments = parser.parse_args()
+    if arguments.what == "project":
+        print(setting("deployment_project") or "")
+        return 0
     project = os.environ.get("GOOGLE_CLOUD_PROJECT") or os.environ.get("CLOUDSDK_CORE_PROJECT")
     if not project:
         print(
@@ -238,7 +243,7 @@ def main() -> int:
             file=sys.stderr,
         )
         return 1
-    deployment = Deployment(project, arguments.name)
+    deployment = Deployment(project, setting("deployment_name") or DEFAULT)
     try:
         match arguments.what:
             case "url":

@@ -11,8 +11,8 @@ local_cloud_down() {
   local state
   as_root "$repo/.venv/bin/python" -m localcloud down || return
   # The keys and certificates of the deployment are useless without the local cloud. Remove this directory only: the directory of a
-  # project on Google may begin with the same letters. `make up` ignores NAME, so ignore it here too.
-  state=$(env -u NAME GOOGLE_CLOUD_PROJECT=mlflow-local python scripts/deployment.py state) || return
+  # project on Google may begin with the same letters. `make up` ignores DEPLOYMENT, so ignore it here too.
+  state=$(env -u DEPLOYMENT GOOGLE_CLOUD_PROJECT=mlflow-local python scripts/deployment.py state) || return
   rm -rf "$state"
 }
 

@@ -4,6 +4,7 @@
 . "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
 [ -x .venv/bin/python ] || fail "there is no .venv. Start with: make up"
+enter_deployment
 # For a deployment on Google the state of the local cloud is irrelevant.
 case "${GOOGLE_CLOUD_PROJECT:-${CLOUDSDK_CORE_PROJECT:-mlflow-local}}" in
   mlflow-local) as_root "$repo/.venv/bin/python" -m localcloud status ;;

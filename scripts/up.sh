@@ -3,6 +3,7 @@
 # shellcheck source=scripts/common.sh
 . "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 begun=$SECONDS
+unset DEPLOYMENT  # The local cloud gets the default deployment.
 
 local_cloud() {
   local profile=()

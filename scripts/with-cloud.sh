@@ -4,5 +4,6 @@
 . "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
 [ -x .venv/bin/python ] || fail "there is no .venv. Start with: make up"
+enter_deployment
 enter_cloud
 exec "$@"

@@ -135,10 +135,10 @@ def malformed(settings: Mapping[str, Any]) -> list[str]:
                 f"deployment_zone {formats.quoted(zone)} is no zone of deployment_region "
                 f"{formats.quoted(region)}. A zone is the region and a letter, for example {region}-b."
             )
-    if not wrong and "deployment_labels" in settings and settings["deployment_labels"].get("app") != "mlflow":
+    if not wrong and (reserved := {"app", "mlflow-deployment"} & set(settings.get("deployment_labels", {}))):
         wrong.append(
-            f"deployment_labels is {dict(settings['deployment_labels'])}. Keep 'app: mlflow' among them: the "
-            "inventory finds the VM by this label."
+            f"deployment_labels holds {' and '.join(sorted(reserved))}, which the deployment sets itself. Remove it "
+            "from group_vars/all.yml, or from the other place that sets it."
         )
     return wrong
 

@@ -70,7 +70,8 @@ class InstanceDocument(Resource):
             body["metadata"] = {"items": _items(metadata)}
         if disk is not None:
             size = {"diskSizeGb": str(disk["diskSizeGb"])} if "diskSizeGb" in disk else {}
-            body["disks"] = [{"boot": True, "autoDelete": True, "initializeParams": {**disk, **size}}]
+            labels = {"labels": body["labels"]} if body.get("labels") else {}
+            body["disks"] = [{"boot": True, "autoDelete": True, "initializeParams": {**disk, **size, **labels}}]
         if interface is not None:
             nat_ip = interface.get("natIP")
             nic = {key: value for key, value in interface.items() if key != "natIP"}

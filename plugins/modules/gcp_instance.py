@@ -132,7 +132,9 @@ options:
     type: list
     elements: str
   labels:
-    description: Labels. Replaces the existing map, except the labels that Google's services add (C(goog-…)).
+    description:
+      - Labels. Replaces the existing map, except the labels that Google's services add (C(goog-…)).
+      - A new boot disk gets the same labels. Labels of an existing disk are not changed.
     type: dict
   metadata:
     description:

@@ -114,7 +114,8 @@ def identity(settings: Mapping[str, Any]) -> Fact:
         "name": name,
         "region": region,
         "zone": zone,
-        "labels": settings["deployment_labels"],
+        # The inventory source finds the VM by these labels.
+        "labels": {**settings["deployment_labels"], "app": "mlflow", "mlflow-deployment": name},
         "hostname": settings["deployment_hostname"],
         "services": list(SERVICES),
         # The ID of a project of a domain contains a colon, which no bucket name may contain.

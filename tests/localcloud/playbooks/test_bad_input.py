@@ -55,7 +55,7 @@ SETTINGS = {
             "deployment_zone": "us-central1-a",
             "infrastructure_client_source_ranges": ["10.0.0.1/8"],
             "infrastructure_subnetwork_range": "10.128.0.0",
-            "deployment_labels": {"app": "mlflow", "team": "Data Science", "live": True, "Owner": "me"},
+            "deployment_labels": {"team": "Data Science", "live": True, "Owner": "me"},
             "infrastructure_secret_locations": ["europe-west1", "Europe"],
         },
         [
@@ -103,7 +103,7 @@ def test_bad_setting(playbook: Playbook, door: Door, case: str) -> None:
 
 def test_a_plan_refuses_what_google_would_refuse(playbook: Playbook, door: Door) -> None:
     """Check mode accepted a label with a space; the real run failed after it had created the network."""
-    said = refused(playbook, "--check", "-e", json.dumps({"deployment_labels": {"app": "mlflow", "Team": "x"}}))
+    said = refused(playbook, "--check", "-e", json.dumps({"deployment_labels": {"Team": "x"}}))
     assert "deployment_labels holds key 'Team'" in said
     assert door.changing == []
 

@@ -96,7 +96,7 @@ def test_the_vm_has_an_identity_of_its_own_and_is_no_server(world: World) -> Non
     vm = world.get("zones/europe-west1-b/instances/mlflow-control")
     assert vm["machineType"].endswith("/e2-small")
     assert [account["email"] for account in vm["serviceAccounts"]] == [NODE]
-    assert vm["labels"] == {"app": "mlflow-control"}, "the inventory takes VMs with app=mlflow for servers"
+    assert vm["labels"] == {"app": "mlflow-control", "mlflow-deployment": "mlflow"}, "app=mlflow is a server"
     assert world.roles() == set(ROLES)
 
 

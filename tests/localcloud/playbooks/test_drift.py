@@ -162,8 +162,9 @@ DRIFT: dict[str, tuple[Callable[[Changes], None], set[str]]] = {
     "instance mlflow-server": (
         instance,
         {
-            "canIpForward", "deletionProtection", "labels.app", "metadata.block-project-ssh-keys",
-            "metadata.enable-guest-attributes", "metadata.enable-oslogin", "metadata.ssh-keys", "metadata.sshKeys",
+            "canIpForward", "deletionProtection", "labels.app", "labels.mlflow-deployment",
+            "metadata.block-project-ssh-keys", "metadata.enable-guest-attributes", "metadata.enable-oslogin",
+            "metadata.ssh-keys", "metadata.sshKeys",
             "metadata.startup-script", "networkInterface.natIP", "scheduling.automaticRestart",
             "scheduling.onHostMaintenance", "serviceAccount.scopes", "shieldedInstanceConfig.enableSecureBoot",
             "status", "tags.items",
@@ -192,7 +193,7 @@ DRIFT: dict[str, tuple[Callable[[Changes], None], set[str]]] = {
         },
     ),
     "service account mlflow-server": (account, {"disabled"}),
-    "secret mlflow-admin-password": (secret, {"labels.app"}),
+    "secret mlflow-admin-password": (secret, {"labels.app", "labels.mlflow-deployment"}),
     f"roles/secretmanager.secretAccessor for serviceAccount:mlflow-server@{PROJECT}.iam.gserviceaccount.com on secret "
     "mlflow-admin-password": (lambda _: None, {"missing"}),
     f"roles/secretmanager.secretAccessor for serviceAccount:mlflow-server@{PROJECT}.iam.gserviceaccount.com on secret "

@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""Two deployments in one project: the playbooks change only the VM of the deployment that the variables name.
+"""Two deployments in one project, each with a directory of its own in inventory/: no run touches the other deployment.
 
 The plan of a new deployment connected to the VM of the other deployment, which has the same label.
 """
@@ -9,15 +9,22 @@ from __future__ import annotations
 
 import pathlib
 import re
+import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import pytest
 
 from tests.localcloud.harness import Local
-from tests.localcloud.playbooks.playbook import Door, Playbook
+from tests.localcloud.playbooks.playbook import REPOSITORY, Door, Playbook
 
-BLUE = ("-e", "deployment_name=blue", "-e", "infrastructure_subnetwork_range=10.144.0.0/20")
+SOURCE = REPOSITORY / "inventory" / "mlflow" / "mlflow.gcp.yml"
+VARIABLES = """
+deployment_name: blue
+deployment_labels: {team: research}
+infrastructure_subnetwork_range: 10.144.0.0/20
+"""
 RECAP = re.compile(r"^(\S+)\s+: ok=", re.MULTILINE)
 SSH = """#!/bin/sh
 [ "$1" = -V ] || echo "$@" >>"{log}"
@@ -31,11 +38,20 @@ class World:
 
     local: Local
     playbook: Playbook
-    log: pathlib.Path
+    door: Door
+    folder: pathlib.Path
 
-    def run(self, playbook: str, *arguments: str) -> int:
+    def run(self, deployment: str, playbook: str, *arguments: str) -> int:
         self.log.write_text("")
-        return self.playbook.run(*arguments, playbook=playbook)
+        return self.playbook.run(*self.inventory(deployment), *arguments, playbook=playbook)
+
+    def inventory(self, deployment: str) -> list[str]:
+        """Return the arguments for the inventory. The deployment `mlflow` is the default of ansible.cfg."""
+        return [] if deployment == "mlflow" else ["-i", str(self.folder / "inventory" / deployment)]
+
+    @property
+    def log(self) -> pathlib.Path:
+        return self.folder / "ssh.log"
 
     @property
     def connections(self) -> str:
@@ -46,20 +62,46 @@ class World:
         """Return the hosts of the last run."""
         return set(RECAP.findall(self.playbook.output))
 
+    def get(self, path: str) -> Any:
+        return self.local.session().call("GET", path)
+
     def address(self, name: str) -> str:
-        path = f"/compute/v1/projects/mlflow-local/zones/europe-west1-b/instances/{name}"
-        vm = self.local.session().call("GET", path)
+        vm = self.get(f"/compute/v1/projects/mlflow-local/zones/europe-west1-b/instances/{name}-server")
         return str(vm["networkInterfaces"][0]["accessConfigs"][0]["natIP"])
+
+    def changing(self, deployment: str) -> list[str]:
+        """Return the changing calls of the last run for resources with the name of a deployment."""
+        calls = [call.replace("mlflow-local", "") for call in self.door.changing]
+        return [call for call in calls if f"{deployment}-" in call]
+
+    def labels(self, name: str) -> dict[str, dict[str, str]]:
+        """Return the labels of every resource of a deployment that can have labels."""
+        compute = "/compute/v1/projects/mlflow-local"
+        secrets = self.get("/secretmanager/v1/projects/mlflow-local/secrets")["secrets"]
+        database = self.get(f"/sqladmin/v1/projects/mlflow-local/instances/{name}-database")
+        resources = {
+            "VM": self.get(f"{compute}/zones/europe-west1-b/instances/{name}-server"),
+            "disk": self.get(f"{compute}/zones/europe-west1-b/disks/{name}-server"),
+            "address": self.get(f"{compute}/regions/europe-west1/addresses/{name}-address"),
+            "bucket": self.get(f"/storage/v1/b/mlflow-local-{name}-artifacts"),
+            **{each["name"]: each for each in secrets if f"/secrets/{name}-" in each["name"]},
+        }
+        labels = {title: resource.get("labels", {}) for title, resource in resources.items()}
+        return labels | {"database": database["settings"].get("userLabels", {})}
 
 
 @pytest.fixture(scope="module")
 def one(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
-    """Yield a project with the deployment `mlflow`."""
+    """Yield a project with the deployment `mlflow`, and the inventory of a deployment `blue`."""
     folder = tmp_path_factory.mktemp("two")
-    local = Local(folder / "home", door=Door())
+    (folder / "inventory" / "blue" / "group_vars").mkdir(parents=True)
+    shutil.copy(SOURCE, folder / "inventory" / "blue")
+    (folder / "inventory" / "blue" / "group_vars" / "all.yml").write_text(VARIABLES)
+    door = Door()
+    local = Local(folder / "home", door=door)
     local.start()
     try:
-        world = World(local, Playbook(local, Door(), folder), folder / "ssh.log")
+        world = World(local, Playbook(local, door, folder), door, folder)
         (folder / "bin").mkdir()
         (folder / "bin" / "ssh").write_text(SSH.format(log=world.log))
         (folder / "bin" / "ssh").chmod(0o755)
@@ -72,20 +114,22 @@ def one(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
 
 @pytest.fixture(scope="module")
 def two(one: World) -> World:
-    """Add a second deployment, `blue`, to ``one``."""
-    assert one.run("provision", *BLUE) == 0, one.playbook.output[-5000:]
+    """Add the second deployment, `blue`, to ``one``."""
+    assert one.run("blue", "provision") == 0, one.playbook.output[-5000:]
+    assert one.changing("blue") != []
+    assert one.changing("mlflow") == []
     return one
 
 
 @pytest.mark.parametrize("playbook", ["site", "configure"])
 def test_the_plan_of_a_new_deployment_names_nothing_of_the_other(one: World, playbook: str) -> None:
-    assert one.run(playbook, "--check", "--diff", *BLUE) == 0, one.playbook.output[-5000:]
+    assert one.run("blue", playbook, "--check", "--diff") == 0, one.playbook.output[-5000:]
     output = one.playbook.output
     assert "no running VM mlflow-local/europe-west1-b/blue-server of deployment mlflow-local/blue" in " ".join(
         output.split()
     )
     assert "mlflow-server" not in output
-    assert one.address("mlflow-server") not in output
+    assert one.address("mlflow") not in output
     assert one.hosts == {"localhost"}
     assert one.connections == ""
 
@@ -95,7 +139,7 @@ def test_the_plan_of_a_new_deployment_names_nothing_of_the_other(one: World, pla
 )
 def test_no_playbook_of_a_missing_deployment_touches_the_other(one: World, playbook: str) -> None:
     options = ["-e", "doctor_skip=drift"] if playbook == "doctor" else []
-    assert one.run(playbook, "--check", *BLUE, *options) != 0
+    assert one.run("blue", playbook, "--check", *options) != 0
     assert "blue" in one.playbook.output
     assert one.hosts == {"localhost"}
     assert one.connections == ""
@@ -107,21 +151,43 @@ def test_no_playbook_of_a_missing_deployment_touches_the_other(one: World, playb
     + [("configure", "mlflow")],
 )
 def test_each_playbook_works_on_its_own_vm(two: World, playbook: str, name: str) -> None:
-    options = ["-e", f"deployment_name={name}", "-e", "doctor_skip=drift"]
-    two.run(playbook, "--check", *options)  # ends at an unreachable VM
+    two.run(name, playbook, "--check", "-e", "doctor_skip=drift")  # ends at an unreachable VM
     other = {"blue": "mlflow", "mlflow": "blue"}[name]
-    assert two.address(f"{name}-server") in two.connections, two.playbook.output[-3000:]
-    assert two.address(f"{other}-server") not in two.connections
+    assert two.address(name) in two.connections, two.playbook.output[-3000:]
+    assert two.address(other) not in two.connections
     assert two.hosts == {"localhost", f"{name}-server"} - ({f"{name}-server"} if playbook == "backup" else set())
 
 
-def test_a_host_may_have_another_name_than_its_vm(two: World, tmp_path: pathlib.Path) -> None:
+def test_a_host_may_have_another_name_than_its_vm(two: World) -> None:
     """With unique host names in the inventory the playbooks find the VM by project, zone and name."""
-    inventory = pathlib.Path(two.playbook.environment.get("ANSIBLE_INVENTORY", "inventory/mlflow.gcp.yml"))
-    text = (pathlib.Path(__file__).parents[3] / inventory).read_text()
-    (tmp_path / "mlflow.gcp.yml").write_text(f"{text}hostnames: [\"name ~ '.' ~ zone ~ '.' ~ project\"]\n")
-    (tmp_path / "group_vars").symlink_to(pathlib.Path(__file__).parents[3] / "group_vars")
-    two.run("configure", "--check", *BLUE, "-i", str(tmp_path / "mlflow.gcp.yml"))
+    named = two.folder / "inventory" / "named"
+    shutil.copytree(two.folder / "inventory" / "blue", named)
+    with (named / SOURCE.name).open("a") as source:
+        source.write("hostnames: [\"name ~ '.' ~ zone ~ '.' ~ project\"]\n")
+    two.run("named", "configure", "--check")
     assert two.hosts == {"localhost", "blue-server.europe-west1-b.mlflow-local"}
-    assert two.address("blue-server") in two.connections
-    assert two.address("mlflow-server") not in two.connections
+    assert two.address("blue") in two.connections
+    assert two.address("mlflow") not in two.connections
+
+
+def test_each_resource_has_the_label_of_its_deployment(two: World) -> None:
+    for name, own in (("mlflow", {}), ("blue", {"team": "research"})):
+        labels = two.labels(name)
+        expected = {"app": "mlflow", "mlflow-deployment": name, **own}
+        assert labels == dict.fromkeys(labels, expected)
+
+
+@pytest.mark.parametrize("name", ["mlflow", "blue"])
+def test_a_second_run_of_each_changes_nothing(two: World, name: str) -> None:
+    assert two.run(name, "provision") == 0, two.playbook.output[-5000:]
+    assert two.playbook.changed() == 0, two.playbook.output[-5000:]
+    assert two.changing({"blue": "mlflow", "mlflow": "blue"}[name]) == []
+
+
+def test_the_end_of_one_leaves_the_other(two: World) -> None:
+    options = ["-e", "infrastructure_destroy_confirm=mlflow-local/blue", "-e", "infrastructure_destroy_data=true"]
+    assert two.run("blue", "destroy", *options) == 0, two.playbook.output[-5000:]
+    assert len(two.changing("blue")) > len(two.labels("mlflow"))
+    assert two.changing("mlflow") == []
+    assert two.run("mlflow", "provision", "--check", "--diff") == 0
+    assert two.playbook.changed() == 0, two.playbook.output[-5000:]

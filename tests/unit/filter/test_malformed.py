@@ -57,11 +57,14 @@ def test_every_variable_that_is_sent_is_checked() -> None:
 
 
 CASES: dict[str, tuple[dict[str, Any], str]] = {
-    "label": ({"deployment_labels": {"app": "mlflow", "team": "Data Science"}}, "'Data Science' of key 'team'"),
-    "label, boolean": ({"deployment_labels": {"app": "mlflow", "live": True}}, "value true of key 'live'"),
-    "label, key": ({"deployment_labels": {"app": "mlflow", "Team": "x"}}, "holds key 'Team'"),
+    "label": ({"deployment_labels": {"team": "Data Science"}}, "'Data Science' of key 'team'"),
+    "label, boolean": ({"deployment_labels": {"live": True}}, "value true of key 'live'"),
+    "label, key": ({"deployment_labels": {"Team": "x"}}, "holds key 'Team'"),
     "labels, null": ({"deployment_labels": None}, "deployment_labels is null"),
-    "labels without app": ({"deployment_labels": {"team": "x"}}, "Keep 'app: mlflow' among them"),
+    "labels of the deployment": (
+        {"deployment_labels": {"app": "x", "team": "x"}},
+        "deployment_labels holds app, which",
+    ),
     "project": ({"deployment_project": "my-project\n"}, r"deployment_project is 'my-project\n'"),
     "name": ({"deployment_name": "x" * 21}, "deployment_name is 'xxx"),
     "name, boolean": ({"deployment_name": True}, "deployment_name is true"),

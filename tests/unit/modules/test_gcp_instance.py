@@ -79,6 +79,7 @@ BODY: dict[str, Any] = {
                 "sourceImage": IMAGE,
                 "diskType": f"{ZONE}/diskTypes/pd-balanced",
                 "diskSizeGb": "30",
+                "labels": {"app": "mlflow"},
             },
         }
     ],

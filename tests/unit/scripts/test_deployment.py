@@ -27,7 +27,7 @@ def environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("CLOUDSDK_AUTH_ACCESS_TOKEN", "token")
     monkeypatch.setenv("GOOGLE_CLOUD_PROJECT", "p")
     monkeypatch.setenv("MLFLOW_GCP_STATE_DIRECTORY", str(tmp_path))
-    monkeypatch.delenv("NAME", raising=False)
+    monkeypatch.delenv("DEPLOYMENT", raising=False)
     monkeypatch.setattr(deployment, "setting", {}.get)
 
 
@@ -70,23 +70,25 @@ def test_url_is_the_host_name_if_it_is_set(monkeypatch: pytest.MonkeyPatch) -> N
     assert deployment.Deployment("p", "mlflow").url == "https://mlflow.example.com"
 
 
-@pytest.mark.parametrize(
-    "other", [{}, {"deployment_name": "green"}, {"deployment_name": "blue", "deployment_project": "q"}]
-)
-def test_the_host_name_of_another_deployment_is_not_used(
-    cloud: responses.RequestsMock,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-    other: dict[str, str],
+def test_variables_of_the_deployment_override_those_of_all_deployments(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The URL of `make NAME=blue url` was the host name of the deployment that group_vars/all.yml describes."""
-    settings = {"deployment_hostname": "mlflow.example.com"} | other
-    monkeypatch.setattr(deployment, "setting", settings.get)
-    cloud.get(ADDRESSES, json={"items": address("blue-address")})
-    assert run(monkeypatch, "url", "--name", "blue") == 0
-    assert capsys.readouterr().out == "https://198.51.100.7\n"
-    cloud.get(ADDRESSES, json={"items": address("blue-address")})
-    assert "mlflow.example.com" not in deployment.snippet(deployment.Deployment("p", "blue"))
+    monkeypatch.undo()
+    monkeypatch.setattr(deployment, "REPOSITORY", tmp_path)
+    monkeypatch.setenv("DEPLOYMENT", "staging")
+    for folder, text in (
+        (tmp_path, "deployment_name: all\ndeployment_hostname: '{{ name }}.example.com'\ndeployment_zone: z"),
+        (tmp_path / "inventory" / "staging", "deployment_name: blue\ndeployment_project: p"),
+        (tmp_path / "inventory" / "mlflow", "# comments only"),
+    ):
+        (folder / "group_vars").mkdir(parents=True)
+        (folder / "group_vars" / "all.yml").write_text(text)
+    names = ("deployment_name", "deployment_hostname", "deployment_zone", "deployment_region")
+    assert [deployment.setting(name) for name in names] == ["blue", None, "z", None]
+    assert run(monkeypatch, "project") == 0
+    assert capsys.readouterr().out == "p\n"
+    monkeypatch.delenv("DEPLOYMENT")
+    assert deployment.setting("deployment_name") == "all"
 
 
 def test_password_comes_from_secret_manager(
@@ -98,8 +100,9 @@ def test_password_comes_from_secret_manager(
 
 
 def test_snippet_trusts_the_saved_ca_and_reads_the_password_when_it_runs(
-    cloud: responses.RequestsMock, tmp_path: Path
+    cloud: responses.RequestsMock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setenv("DEPLOYMENT", "staging")
     cloud.get(ADDRESSES, json={"items": address("blue-address")})
     authority = tmp_path / "p-blue" / "ca.pem"
     authority.parent.mkdir()
@@ -112,7 +115,9 @@ def test_snippet_trusts_the_saved_ca_and_reads_the_password_when_it_runs(
     }
     assert ast.literal_eval(settings["MLFLOW_TRACKING_URI"]) == "https://198.51.100.7"
     assert ast.literal_eval(settings["MLFLOW_TRACKING_SERVER_CERT_PATH"]) == str(authority)
-    assert "'GOOGLE_CLOUD_PROJECT=p', 'NAME=blue', 'password'" in ast.unparse(settings["MLFLOW_TRACKING_PASSWORD"])
+    assert "'GOOGLE_CLOUD_PROJECT=p', 'DEPLOYMENT=staging', 'password'" in ast.unparse(
+        settings["MLFLOW_TRACKING_PASSWORD"]
+    )
 
 
 def test_snippet_leaves_a_public_certificate_to_the_system(cloud: responses.RequestsMock) -> None:
@@ -162,5 +167,6 @@ def test_without_a_project_the_error_names_the_variable(
 def test_state_directory_is_that_of_the_playbooks(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert run(monkeypatch, "state", "--name", "team") == 0
+    monkeypatch.setattr(deployment, "setting", {"deployment_name": "team"}.get)
+    assert run(monkeypatch, "state") == 0
     assert capsys.readouterr().out == f"{tmp_path}/p-team\n"

@@ -102,7 +102,7 @@ def test_up_makes_the_user_the_owner_of_the_credentials(tmp_path: Path, elsewher
 
 
 def test_down_removes_the_files_of_its_own_deployment_only(tmp_path: Path) -> None:
-    repository = Repository(tmp_path, {"NAME": "prod"})
+    repository = Repository(tmp_path, {"DEPLOYMENT": "prod"})
     others = ["mlflow-local-prod-mlflow", "mlflow-local-prod", "mlflow-local-mlflow-2", "other-mlflow"]
     for name in ("mlflow-local-mlflow", *others):
         (repository.state / name / "ssh").mkdir(parents=True)
@@ -110,6 +110,20 @@ def test_down_removes_the_files_of_its_own_deployment_only(tmp_path: Path) -> No
     assert done.returncode == 0, done.stderr
     assert [call.split(" port=")[0] for call in repository.calls] == ["root -m localcloud down"]
     assert sorted(path.name for path in repository.state.iterdir()) == sorted(others)
+
+
+def test_a_deployment_selects_its_inventory_and_project(tmp_path: Path) -> None:
+    repository = Repository(tmp_path, {"DEPLOYMENT": "staging", "GOOGLE_CLOUD_PROJECT": "other"})
+    show = ["bash", "-c", "echo $GOOGLE_CLOUD_PROJECT $ANSIBLE_INVENTORY"]
+    missing = repository.run("with-cloud.sh", *show)
+    assert missing.returncode == 1
+    assert missing.stderr.endswith("Create it: cp -r inventory/mlflow inventory/staging\n")
+    variables = repository.folder / "inventory" / "staging" / "group_vars"
+    variables.mkdir(parents=True)
+    (variables / "all.yml").write_text("deployment_project: p")
+    assert repository.run("with-cloud.sh", *show).stdout == f"p {repository.folder}/inventory/staging\n"
+    (variables / "all.yml").write_text("deployment_name: staging")
+    assert repository.run("with-cloud.sh", *show).stdout == f"other {repository.folder}/inventory/staging\n"
 
 
 def test_down_that_fails_keeps_the_files(tmp_path: Path) -> None:
