@@ -105,7 +105,7 @@ CHECKS: Mapping[str, formats.Check] = {
     "infrastructure_bucket_noncurrent_days": formats.integer(0, 2**31 - 1),
     "infrastructure_bucket_soft_delete_seconds": formats.soft_delete,
     "infrastructure_backups_bucket": formats.bucket,
-    "infrastructure_secret_locations": formats.different(formats.each(formats.region)),
+    "secrets_locations": formats.different(formats.each(formats.region)),
     "backup_name": formats.either(
         "",
         otherwise=formats.pattern(

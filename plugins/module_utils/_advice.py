@@ -20,7 +20,7 @@ _PERMISSION = r"(?:'|\bpermission:? |\bhave )([a-z]+\.\w+\.\w+)(?:'|\b)"
 _POLICIES = {
     "gcp.resourceLocations": (
         "An organisation policy allows resources in certain locations only. Set the location of this resource to an "
-        "allowed location; for secrets of the role infrastructure: infrastructure_secret_locations."
+        "allowed location; for secrets of the role infrastructure: secrets_locations."
     ),
     "gcp.restrictServiceUsage": "An organisation policy forbids this API. Add it to the policy's allowed values.",
     "compute.trustedImageProjects": (

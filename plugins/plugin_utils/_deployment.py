@@ -182,7 +182,8 @@ def resources(settings: Mapping[str, Any], base: Mapping[str, Any]) -> Fact:
             "location": settings["infrastructure_bucket_location"],
         },
         "backups_bucket": settings["infrastructure_backups_bucket"],
-        "certificate": {"file": settings["infrastructure_certificate_file"]},
+        "secret_locations": settings["secrets_locations"],
+        "certificate": {"file": settings["certificates_file"]},
         "vm": base["vm"]
         | {
             "machine_type": machine_type,
@@ -257,7 +258,9 @@ def describe(settings: RoleVariables, *, roles: Path, explicit: bool, check: Cal
     names = set(settings)
     fact = identity(settings)
     settings.add("mlflow_deployment", fact)
-    of_resources = [name for name in (*BASE, *CHECKS) if name.startswith(("deployment_", "infrastructure_"))]
+    of_resources = [
+        name for name in (*BASE, *CHECKS) if name.startswith(("deployment_", "infrastructure_", "secrets_"))
+    ]
     check(of_resources)
     fact = resources(settings, fact)
     settings.add("mlflow_deployment", fact)

@@ -322,7 +322,7 @@ def test_check_mode_reports_the_rotation_and_changes_nothing(
 
 
 def test_an_externally_managed_certificate_is_not_replaced(site: Deployment, tmp_path: Path) -> None:
-    files = {"infrastructure_certificate_file": str(site.ca), "infrastructure_certificate_key_file": str(site.ca)}
+    files = {"certificates_file": str(site.ca), "certificates_key_file": str(site.ca)}
     done = play(site, tmp_path / "given.log", settings=files)
     output = (tmp_path / "given.log").read_text()
     assert done.returncode != 0
@@ -361,7 +361,7 @@ def test_another_authority_comes_before_its_certificate(site: Deployment, rotate
     old, both = tmp_path / "old.pem", tmp_path / "both.pem"
     old.write_bytes(site.ca.read_bytes())
     site.gcloud("secrets", "delete", "mlflow-ca")
-    site.playbook("playbooks/provision.yml", "-e", "infrastructure_certificate_renew_days=398", log="authority")
+    site.playbook("playbooks/provision.yml", "-e", "certificates_renew_days=398", log="authority")
     both.write_bytes(old.read_bytes() + site.ca.read_bytes())
     assert [trusts(site, authority) for authority in (old, both, site.ca)] == [True, True, False]
     site.playbook("playbooks/configure.yml", log="authority-shown")

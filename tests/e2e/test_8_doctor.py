@@ -271,7 +271,7 @@ def test_values_beyond_the_age_limits_are_reported(healthy: Deployment) -> None:
     assert results["secrets"]["state"] == "warn"
     for name, value, remedy in [
         ("backups", "h old", "playbooks/backup.yml"),
-        ("certificate", "days left", "infrastructure_certificate_renew_days=500"),
+        ("certificate", "days left", "certificates_renew_days=500"),
         ("ca", "days left", "give its certificate to all clients"),
         ("release", "older than 99.0.0", "playbooks/upgrade.yml"),
         ("secrets", "mlflow-admin-password", "playbooks/rotate.yml"),

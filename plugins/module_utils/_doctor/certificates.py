@@ -28,9 +28,9 @@ STRICT = "clients with Python 3.13 refuse the certificate"
 def certificate(endpoint: Endpoint, warn_days: float, fail_days: float) -> CheckResult:
     """Check that clients accept the certificate chain, and for how long."""
     remedy = (
-        f"renew the certificate: {SITE} -e infrastructure_certificate_renew_days={max(math.ceil(warn_days), 1)}"
+        f"renew the certificate: {SITE} -e certificates_renew_days={max(math.ceil(warn_days), 1)}"
         if endpoint.ca_file
-        else f"set infrastructure_certificate_file to a newer certificate, then run {SITE}. If a private CA issued the"
+        else f"set certificates_file to a newer certificate, then run {SITE}. If a private CA issued the"
         " certificate, the file in REQUESTS_CA_BUNDLE must contain that CA, on this control node and on every client"
     )
     try:
@@ -91,7 +91,7 @@ def _days(certificate: x509.Certificate, now: float) -> tuple[float, str]:
 def ca(path: str, now: float, warn_days: float, fail_days: float) -> CheckResult:
     """Check the deployment's own CA certificate, in the file that clients use. Without a path there is none."""
     if not path:
-        return ok("ca", "the deployment has no CA of its own (infrastructure_certificate_file is set)")
+        return ok("ca", "the deployment has no CA of its own (certificates_file is set)")
     try:
         found = x509.load_pem_x509_certificate(Path(path).read_bytes())
     except (OSError, ValueError) as error:

@@ -56,14 +56,14 @@ SETTINGS = {
             "infrastructure_client_source_ranges": ["10.0.0.1/8"],
             "infrastructure_subnetwork_range": "10.128.0.0",
             "deployment_labels": {"team": "Data Science", "live": True, "Owner": "me"},
-            "infrastructure_secret_locations": ["europe-west1", "Europe"],
+            "secrets_locations": ["europe-west1", "Europe"],
         },
         [
             *["deployment_zone 'us-central1-a'", "deployment_region 'europe-west1'", "example europe-west1-b"],
             *["infrastructure_client_source_ranges holds '10.0.0.1/8'", "such as 10.128.0.0/20"],
             "infrastructure_subnetwork_range holds '10.128.0.0'",
             *["deployment_labels holds", "'Data Science' of key 'team'", "value true of key 'live'", "key 'Owner'"],
-            *["infrastructure_secret_locations holds", "'Europe'", "region"],
+            *["secrets_locations holds", "'Europe'", "region"],
         ],
     ),
     "SSH for everybody": (
@@ -86,8 +86,8 @@ SETTINGS = {
         ["Unknown role variable mlflow_worker.", "Did you mean mlflow_workers?"],
     ),
     "key without certificate": (
-        {"infrastructure_certificate_key_file": "/nowhere/key.pem"},
-        ["infrastructure_certificate_key_file is '/nowhere/key.pem'", "Give both, or neither"],
+        {"certificates_key_file": "/nowhere/key.pem"},
+        ["certificates_key_file is '/nowhere/key.pem'", "Give both, or neither"],
     ),
 }
 

@@ -188,8 +188,8 @@ def test_good_values_are_not_in_the_way(
     (releases.parent / "release.yml").write_text(json.dumps(kept))
     chain, key = make_pair(tmp_path / "certificate")
     settings = {
-        "infrastructure_certificate_file": chain,
-        "infrastructure_certificate_key_file": key,
+        "certificates_file": chain,
+        "certificates_key_file": key,
         "mlflow_version": "3.99.0",
         "mlflow_database_pool_size": 9,
         "mlflow_database_max_overflow": 5,

@@ -16,7 +16,7 @@ from tests.localcloud.playbooks.playbook import RECAP, Door, Playbook
 
 COMPUTE = "/compute/v1/projects/mlflow-local"
 SECRETS = "/secretmanager/v1/projects/mlflow-local/secrets"
-IN_ONE_REGION = ("-e", json.dumps({"infrastructure_secret_locations": ["europe-west1"]}))
+IN_ONE_REGION = ("-e", json.dumps({"secrets_locations": ["europe-west1"]}))
 
 
 def test_secrets_are_where_the_organisation_allows_them(empty: Local, playbook: Playbook, door: Door) -> None:
@@ -27,7 +27,7 @@ def test_secrets_are_where_the_organisation_allows_them(empty: Local, playbook: 
     assert playbook.run() == 2
     said = " ".join(playbook.output.split())
     assert "Constraint constraints/gcp.resourceLocations violated" in said
-    assert "infrastructure_secret_locations" in said
+    assert "secrets_locations" in said
     # No expensive resource was created before.
     assert [call for call in door.changing if "/networks" in call or "/sqladmin/" in call] == []
 
@@ -39,7 +39,7 @@ def test_secrets_are_where_the_organisation_allows_them(empty: Local, playbook: 
 
     assert playbook.run() == 2
     said = " ".join(playbook.output.split())
-    assert "infrastructure_secret_locations is []" in said
+    assert "secrets_locations is []" in said
     assert "(current: europe-west1; desired: all locations of Google (automatic replication))" in said
     recap = RECAP.search(playbook.output)
     assert recap

@@ -13,14 +13,15 @@ from ansible_collections.mlops.mlflow_gcp.plugins.filter.malformed import BASE, 
 from tests.unit.roles.evaluated import ROLES, load, render
 
 ENVIRONMENT = {"deployment_project": "my-project", "infrastructure_ssh_source_ranges": ["203.0.113.7/32"]}
-ROLES_OF_REQUESTS = ("deployment", "infrastructure", "backup")
+ROLES_OF_REQUESTS = ("deployment", "infrastructure", "secrets", "certificates", "backup")
 # Variables that are not part of a request, or that the argument specification checks (booleans and choices).
 NOT_SENT = {
     "deployment_hostname",
-    "infrastructure_certificate_file",
-    "infrastructure_certificate_key_file",
-    "infrastructure_certificate_days",
-    "infrastructure_certificate_renew_days",
+    "certificates_address",
+    "certificates_file",
+    "certificates_key_file",
+    "certificates_days",
+    "certificates_renew_days",
     "deployment_state_root",
     "deployment_state_directory",
     "infrastructure_destroy_confirm",

@@ -27,7 +27,7 @@ class Issuer:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        collection(folder, "infrastructure")
+        collection(folder, "certificates")
         note(folder, ["gcp_secret"])
         (folder / "state").mkdir()
 
@@ -36,9 +36,9 @@ class Issuer:
         answers = [({"module": "gcp_secret", "name": name}, {"payload": stored[name]}) for name in stored]
         settings |= {
             "deployment_state_directory": str(self.folder / "state"),
-            "infrastructure_certificate_address": "192.0.2.7",
+            "certificates_address": "192.0.2.7",
         }
-        role = {"name": "mlops.mlflow_gcp.infrastructure", "tasks_from": "certificate"}
+        role = {"name": "mlops.mlflow_gcp.certificates"}
         nothing: tuple[dict[str, str], dict[str, Any]] = ({"module": "gcp_secret"}, {"payload": None})
         done = play(self.folder, "localhost", role, [*answers, nothing], settings, check=False)
         assert done.returncode == 0

@@ -31,6 +31,6 @@ def test_a_fresh_clone_deploys_with_the_defaults() -> None:
 
 def test_the_examples_are_role_variables_with_valid_values() -> None:
     examples = yaml.safe_load("\n".join(EXAMPLE.findall(EXAMPLES.read_text(encoding="utf-8"))))
-    assert "deployment_project" in examples
+    assert "deployment_region" in examples
     specification = {name: {**option, "required": False, "default": None} for name, option in options().items()}
     assert ArgumentSpecValidator(specification).validate(examples).error_messages == []

@@ -117,7 +117,7 @@ def shown(own_ca: CertificateAuthority) -> Iterator[Callable[..., Endpoint]]:
 def test_certificate_by_its_days(shown: Callable[..., Endpoint], days: int, state: str) -> None:
     result = certificate(shown(days + 0.5), 30, 7)
     assert (result.state, result.value.split(" (")[0]) == (state, f"trusted, {days} days left")
-    assert ("infrastructure_certificate_renew_days=30" in result.remedy) == (state != "ok")
+    assert ("certificates_renew_days=30" in result.remedy) == (state != "ok")
 
 
 def test_the_certificates_of_these_tests_pass_strict_verification(own_ca: CertificateAuthority) -> None:
