@@ -83,7 +83,7 @@ def test_the_project_of_the_readme_is_complete() -> None:
     project = {name: yaml.safe_load(text) for name, text in files().items()}
     assert set(project) == {"site.yml", "inventory/mlflow.gcp.yml", "inventory/group_vars/all.yml"}
     assert project["inventory/mlflow.gcp.yml"] == yaml.safe_load(
-        (REPOSITORY / "inventory" / "mlflow.gcp.yml").read_text()
+        (REPOSITORY / "inventory" / "mlflow" / "mlflow.gcp.yml").read_text()
     )
 
 

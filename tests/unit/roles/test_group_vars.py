@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""The commented examples in group_vars/all.yml are valid values of role variables."""
+"""The commented examples in the group_vars of the project are valid values of role variables."""
 
 from __future__ import annotations
 
@@ -8,12 +8,13 @@ import re
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 
 ROOT = Path(__file__).resolve().parents[3]
-EXAMPLES = ROOT / "group_vars" / "all.yml"
-EXAMPLE = re.compile(r"^# (\w+: .*)$", re.MULTILINE)
+FILES = ("group_vars/all.yml", "inventory/mlflow/group_vars/all.yml")
+EXAMPLE = re.compile(r"^# ([a-z_]+: .*)$", re.MULTILINE)
 
 
 def options() -> dict[str, Any]:
@@ -25,12 +26,16 @@ def options() -> dict[str, Any]:
     return found
 
 
-def test_a_fresh_clone_deploys_with_the_defaults() -> None:
-    assert yaml.safe_load(EXAMPLES.read_text(encoding="utf-8")) is None
+@pytest.mark.parametrize("name", FILES)
+def test_a_fresh_clone_deploys_with_the_defaults(name: str) -> None:
+    assert yaml.safe_load((ROOT / name).read_text(encoding="utf-8")) is None
 
 
-def test_the_examples_are_role_variables_with_valid_values() -> None:
-    examples = yaml.safe_load("\n".join(EXAMPLE.findall(EXAMPLES.read_text(encoding="utf-8"))))
-    assert "deployment_region" in examples
-    specification = {name: {**option, "required": False, "default": None} for name, option in options().items()}
+@pytest.mark.parametrize("name", FILES)
+def test_the_examples_are_role_variables_with_valid_values(name: str) -> None:
+    examples = yaml.safe_load("\n".join(EXAMPLE.findall((ROOT / name).read_text(encoding="utf-8"))))
+    known = options()
+    assert examples
+    assert set(examples) - set(known) == set()
+    specification = {option: known[option] for option in examples}
     assert ArgumentSpecValidator(specification).validate(examples).error_messages == []
