@@ -60,7 +60,7 @@ OPTIONS: Json = {
         "encryption": {kind: {"current": 1, "earlier": [], "unreadable": []} for kind in ("webhooks", "gateway")},
         "size": {"bytes": 10**8, "connections": {"used": 5, "allowed": 97}},
     },
-    "plan": {"stdout": '{"event": "end"}', "rc": 0},
+    "plan": {"stdout": '{"changes": [], "failures": []}', "rc": 0},
 }
 
 
