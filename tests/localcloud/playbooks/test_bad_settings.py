@@ -49,7 +49,7 @@ CASES: dict[str, tuple[str, dict[str, Any], list[str]]] = {
     "mlflow, nothing secret is shown": (
         "provision",
         {"mlflow_environment": {"token": SECRET}},
-        ["mlflow_environment: token holds a name that is not upper case"],
+        ["mlflow_environment: token is a name that is not upper case"],
     ),
     "nginx, number": ("provision", {"nginx_timeout_seconds": 5}, ["nginx_timeout_seconds (5) at least 60"]),
     "nginx, choice": (
@@ -67,7 +67,7 @@ CASES: dict[str, tuple[str, dict[str, Any], list[str]]] = {
         {"nginx_content_security_policy": "$x"},
         ["nginx_content_security_policy must not contain", '"$x"'],
     ),
-    "configure": ("configure", {"mlflow_start_timeout": 5}, ["mlflow_start_timeout (5) must be at least 30"]),
+    "configure": ("configure", {"mlflow_start_timeout": 5}, ["mlflow_start_timeout (5) at least 30"]),
     "infrastructure, type": (
         "provision",
         {"infrastructure_boot_disk_size_gb": "big"},
