@@ -113,7 +113,7 @@ def inventory(tmp_path: pathlib.Path) -> pathlib.Path:
     """Return a copy of the repository's inventory, for other variables."""
     folder = tmp_path / "inventory"
     (folder / "group_vars").mkdir(parents=True)
-    shutil.copy(REPOSITORY / "inventory" / "mlflow.gcp.yml", folder)
+    shutil.copy(REPOSITORY / "inventory" / "mlflow" / "mlflow.gcp.yml", folder)
     return folder
 
 
