@@ -14,6 +14,7 @@ import json
 import os
 import re
 import shlex
+import shutil
 import signal
 import subprocess
 import time
@@ -407,7 +408,7 @@ def test_the_site_keeps_the_upgraded_release(old: Deployment) -> None:
     """A channel treats mlflow_version as a minimum. The user's file still contains the old version."""
     inventory = old.artifacts / "inventory"
     (inventory / "group_vars").mkdir(parents=True, exist_ok=True)
-    (inventory / "mlflow.gcp.yml").write_text((REPO / "inventory" / "mlflow.gcp.yml").read_text())
+    shutil.copy(REPO / "inventory" / "mlflow" / "mlflow.gcp.yml", inventory)
     settings = {"mlflow_version": OLD, "mlflow_requirements_file": str(LOCK), "upgrade_channel": "latest"}
     (inventory / "group_vars" / "all.yml").write_text(yaml.safe_dump(settings))
     output = old.playbook("playbooks/configure.yml", "-i", str(inventory), log="configure").stdout
