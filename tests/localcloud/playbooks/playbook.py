@@ -20,7 +20,7 @@ from tests.localcloud.harness import Local
 
 REPOSITORY = pathlib.Path(__file__).parents[3]
 RECAP = re.compile(r"^localhost\s+: ok=(\d+)\s+changed=(\d+)\s+unreachable=0\s+failed=(\d+)", re.MULTILINE)
-_MARK = "MLFLOW_GCP_TEST_RUN"
+MARK = "MLFLOW_GCP_TEST_RUN"
 
 
 class Door:
@@ -56,7 +56,7 @@ class Door:
 
 def kill(run: str) -> None:
     """Send SIGKILL to every process of a run: Ansible's workers and modules have sessions of their own."""
-    mark = f"{_MARK}={run}".encode()
+    mark = f"{MARK}={run}".encode()
     found = True
     while found:  # repeat until no new process has appeared
         found = False
@@ -96,7 +96,7 @@ class Playbook:
             return subprocess.run(
                 command,
                 cwd=self.directory,
-                env=self.environment | {_MARK: self._door.run},
+                env=self.environment | {MARK: self._door.run},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
