@@ -34,6 +34,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         fact = _deployment.describe(
             settings,
             roles=_role_variables.ROLES,
+            records=self._task.args.get("records") or {},
             explicit="mlflow_version" in load_extra_vars(self._loader),
             check=lambda names: _refuse(malformed({name: settings[name] for name in names})),
         )

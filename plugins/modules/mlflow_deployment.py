@@ -14,6 +14,11 @@ description:
     MLflow. The inputs are the role variables of this collection, with their defaults.
   - Refuses role variables whose values Google would refuse, and variables that are probably typing mistakes.
   - The role P(mlops.mlflow_gcp.deployment#role) publishes the result as the fact C(mlflow_deployment).
+options:
+  records:
+    description: The records of the deployment, from M(mlops.mlflow_gcp.mlflow_state_info).
+    type: dict
+    default: {}
 attributes:
   check_mode:
     description: Can run in check_mode and return changed status without modifying the target.

@@ -136,7 +136,7 @@ class MlflowLock(Action):
         try:
             self.found = self.lock.look()
         except GoogleError as error:
-            if error.code != 404:
+            if error.code != 404 and not error.service_disabled:
                 raise
             if self.params["require_bucket"]:
                 raise RefusedError(

@@ -54,11 +54,6 @@ EXAMPLES = r"""
 """
 
 RETURN = r"""
-prefix:
-  description: Prefix of the names of the records in the bucket.
-  returned: success
-  type: str
-  sample: deployments/my-project/mlflow/
 records:
   description:
     - The content of each record.
@@ -106,7 +101,7 @@ class MlflowState(Action):
                 records[found["name"].removeprefix(prefix).removesuffix(SUFFIX)] = self._record(found)
         if "release" in records:
             self._save_requirements(records["release"])
-        return Plan(False, {"prefix": prefix, "records": records})
+        return Plan(False, {"records": records})
 
     def _list(self, prefix: str) -> list[Json]:
         try:

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
 from ansible_collections.mlops.mlflow_gcp.plugins.filter.malformed import BASE, CHECKS
 from ansible_collections.mlops.mlflow_gcp.plugins.filter.max_connections import max_connections
 from ansible_collections.mlops.mlflow_gcp.plugins.module_utils._server_plan import machine_cpus
@@ -92,15 +91,6 @@ def shipped_releases(directory: Path) -> list[str]:
     return sorted(path.stem.removeprefix("requirements-") for path in directory.glob("requirements-*.txt"))
 
 
-def read_record(directory: Path) -> Fact:
-    """Return the record of the last upgrade or rollback in a state directory, or an empty dict."""
-    try:
-        record = yaml.safe_load((directory / "release.yml").read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return {}
-    return record if isinstance(record, dict) else {}
-
-
 def identity(settings: Mapping[str, Any]) -> Fact:
     """Return the part of the fact that follows from the variables of the role `deployment`."""
     project, name = settings["deployment_project"], settings["deployment_name"]
@@ -162,10 +152,9 @@ def identity(settings: Mapping[str, Any]) -> Fact:
         "state": {
             "directory": state,
             "ca_file": f"{state}/ca.pem",
-            "release_file": f"{state}/release.yml",
             "releases_directory": f"{state}/releases",
-            # One file for each rehearsal or drill, with the names of its temporary resources.
-            "temporary_prefix": f"{state}/throwaway-",
+            # Prefix of the records in the bucket of the backups.
+            "records_prefix": f"deployments/{project}/{name}/",
         },
     }
 
@@ -227,15 +216,15 @@ def server(settings: Mapping[str, Any]) -> Fact:
     }
 
 
-def release(settings: Mapping[str, Any], *, shipped_in: Path, state: Path, explicit: bool) -> Fact:
+def release(settings: Mapping[str, Any], *, shipped_in: Path, record: Fact, explicit: bool) -> Fact:
     """Return the desired, the recorded and the effective release.
 
-    `explicit` means that the version was given on the command line, which always decides.
+    `record` is the record of the last upgrade or rollback, or empty. `explicit` means that the version was given on the
+    command line, which always decides.
     """
-    record = read_record(state)
     shipped = shipped_releases(shipped_in)
     desired = Release(str(settings["mlflow_version"]), settings["mlflow_requirements_file"])
-    recorded = Release(str(record["version"]), f"{state}/{record['requirements']}") if record else None
+    recorded = Release(str(record["version"]), record["requirements_file"]) if record else None
     pinned = explicit or settings["upgrade_channel"] == "pinned"
     effective = effective_release(desired, recorded, pinned=pinned, shipped=shipped)
     return {
@@ -249,7 +238,9 @@ def release(settings: Mapping[str, Any], *, shipped_in: Path, state: Path, expli
     }
 
 
-def describe(settings: RoleVariables, *, roles: Path, explicit: bool, check: Callable[[Iterable[str]], object]) -> Fact:
+def describe(
+    settings: RoleVariables, *, roles: Path, records: Fact, explicit: bool, check: Callable[[Iterable[str]], object]
+) -> Fact:
     """Return the fact, except for what depends on the inventory.
 
     `check` raises an exception if one of these role variables is malformed. Each step may use the names of the step
@@ -257,6 +248,7 @@ def describe(settings: RoleVariables, *, roles: Path, explicit: bool, check: Cal
     """
     names = set(settings)
     fact = identity(settings)
+    fact["state"]["records"] = records
     settings.add("mlflow_deployment", fact)
     of_resources = [
         name for name in (*BASE, *CHECKS) if name.startswith(("deployment_", "infrastructure_", "secrets_"))
@@ -270,7 +262,7 @@ def describe(settings: RoleVariables, *, roles: Path, explicit: bool, check: Cal
         "release": release(
             settings,
             shipped_in=roles / "mlflow" / "files",
-            state=Path(fact["state"]["directory"]).expanduser(),
+            record=records.get("release", {}),
             explicit=explicit,
         ),
     }

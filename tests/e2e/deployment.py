@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import google.auth.transport.requests
 import requests
@@ -126,6 +127,33 @@ class Deployment:
         )
         assert done.returncode == 0, f"gcloud {shlex.join(arguments)}: {done.stderr}"
         return json.loads(done.stdout.strip() or "null")
+
+    # Lock and records of the deployment
+
+    def _object(self, name: str) -> str:
+        return f"b/{self.project}-mlflow-backups/o/{quote(f'deployments/{self.project}/mlflow/{name}', safe='')}"
+
+    def stored(self, name: str) -> dict[str, Any] | None:
+        """Return a record of the deployment, or the metadata of its lock. Return None if there is none."""
+        base = self.environment["CLOUDSDK_API_ENDPOINT_OVERRIDES_STORAGE"]
+        query = {} if name == "lock" else {"alt": "media"}
+        answer = self.session.get(base + self._object(name), params=query, timeout=60)
+        assert answer.ok or answer.status_code == 404, answer.text
+        found: dict[str, Any] = answer.json() if answer.ok else {}
+        return (found["metadata"] if name == "lock" else found) if found else None
+
+    def store(self, name: str, content: dict[str, Any] | None) -> None:
+        """Write or delete a record of the deployment."""
+        path = self._object(name)
+        if content is None:
+            self.call("DELETE", "storage", path)
+            return
+        base = self.environment["CLOUDSDK_API_ENDPOINT_OVERRIDES_STORAGE"].replace("/storage/", "/upload/storage/")
+        bucket, _, encoded = path.rpartition("/")
+        answer = self.session.post(
+            f"{base}{bucket}?uploadType=media&name={encoded}", data=json.dumps(content), timeout=60
+        )
+        assert answer.ok, answer.text
 
     # The local cloud
 

@@ -210,11 +210,11 @@ def test_refused_before_anything_changes(site: Deployment, point: Point, case: s
 
 @pytest.fixture
 def nothing_left(site: Deployment) -> Iterator[None]:
-    """Assert that the test leaves no instances, buckets or records on the control node."""
+    """Assert that the test leaves no instances, buckets or records of temporary resources."""
     there = instances(site), buckets(site)
     yield
     assert (instances(site), buckets(site)) == there
-    assert not (site.state / "throwaway-drill.json").exists()
+    assert site.stored("temporary-drill.json") is None
 
 
 @pytest.mark.usefixtures("nothing_left")
@@ -222,7 +222,7 @@ def test_a_drill_restores_and_measures(site: Deployment, point: Point) -> None:
     # The state after a killed drill.
     left = f"{site.project}-drill-left"
     site.call("POST", "storage", "b", params={"project": site.project}, data=json.dumps({"name": left}))
-    (site.state / "throwaway-drill.json").write_text(json.dumps({"instance": "mlflow-drill-left", "bucket": left}))
+    site.store("temporary-drill.json", {"instance": "mlflow-drill-left", "bucket": left})
     done = site.playbook("playbooks/restore_drill.yml", log="drill")
     said = " ".join(done.stdout.split())
     assert re.search(r"RPO \d+ s", said), said[-2000:]

@@ -20,6 +20,7 @@ from tests.localcloud.playbooks.playbook import Door, Playbook
 COMPUTE = "/compute/v1/projects/mlflow-local"
 SQL = "/sqladmin/v1/projects/mlflow-local"
 NAMES = ("mlflow-admin-password", "mlflow-flask-secret-key", "mlflow-crypto-kek-passphrase")
+RECORDS = "/upload/storage/v1/b/mlflow-local-mlflow-backups/o?uploadType=media&name=deployments/mlflow-local/mlflow/"
 SECRETS = "/secretmanager/v1/projects/mlflow-local/secrets"
 
 
@@ -81,7 +82,7 @@ def test_the_database_is_started_as_soon_as_the_network_can_take_it(first: Run) 
     # Created after the cheap resources that an organization policy may refuse: identity, bucket, secrets.
     network = made.index(f"POST {COMPUTE}/global/networks")
     assert made[0] == "POST /serviceusage/v1/projects/mlflow-local/services:batchEnable"
-    early = ("/iam/", "/storage/", "/secretmanager/", "/cloudresourcemanager/")
+    early = ("/iam/", "/storage/", "/upload/storage/", "/secretmanager/", "/cloudresourcemanager/")
     assert all(call.removeprefix("POST ").startswith(early) for call in made[1:network])
     assert made[network : made.index(f"POST {SQL}/instances")] == [
         f"POST {COMPUTE}/global/networks",
@@ -125,7 +126,7 @@ def test_no_secret_is_shown(first: Run) -> None:
 
 
 def test_what_a_killed_drill_left_goes_with_the_deployment(first: Run) -> None:
-    """The remaining clone uses the network; its name is only in the deployment's state, which is removed, too."""
+    """The remaining clone uses the network; its name is only in a record, which is removed, too."""
     playbook, session = first.playbook, first.local.session()
     instances = "/sqladmin/v1/projects/mlflow-local/instances"
     network = "projects/mlflow-local/global/networks/mlflow-network"
@@ -135,16 +136,14 @@ def test_what_a_killed_drill_left_goes_with_the_deployment(first: Run) -> None:
     session.call("POST", instances, json={"name": "mlflow-drill-left"} | left)
     session.call("POST", instances, json={"name": "mlflow-rehearsal-left"} | left)
     session.call("POST", "/storage/v1/b?project=mlflow-local", json={"name": "mlflow-local-mlflow-drill-left"})
-    state = playbook.state / "mlflow-local-mlflow"
     drill = {"instance": "mlflow-drill-left", "bucket": "mlflow-local-mlflow-drill-left"}
-    (state / "throwaway-drill.json").write_text(json.dumps(drill))
-    (state / "throwaway-rehearsal.json").write_text(json.dumps({"instance": "mlflow-rehearsal-left"}))
-
+    for name, record in (("drill", drill), ("rehearsal", {"instance": "mlflow-rehearsal-left"})):
+        session.call("POST", f"{RECORDS}temporary-{name}.json", data=json.dumps(record))
     confirmed = ["-e", "infrastructure_destroy_confirm=mlflow-local/mlflow", "-e", "infrastructure_destroy_data=true"]
     assert playbook.run(*confirmed, playbook="destroy") == 0, playbook.output[-5000:]
     assert playbook.changed() > 0
     assert "items" not in session.call("GET", instances)
     assert "items" not in session.call("GET", "/storage/v1/b?project=mlflow-local")
-    assert not state.exists()
+    assert not (playbook.state / "mlflow-local-mlflow").exists()
     assert playbook.run(*confirmed, playbook="destroy") == 0, playbook.output[-5000:]
     assert playbook.changed() == 0

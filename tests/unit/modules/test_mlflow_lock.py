@@ -181,6 +181,9 @@ def test_the_bucket_may_not_exist(cloud: Cloud, play: Play) -> None:
     assert "There is no bucket backups" in run(play, fails=True)["msg"]
     cloud.get("storage", LIST, None, query=QUERY)
     assert run(play, require_bucket=False)["lock"] is None
+    cloud.fails("GET", "storage", LIST, 403, "accessNotConfigured", query=QUERY)
+    cloud.get("serviceusage", "v1/projects/my-project/services/storage.googleapis.com", {"state": "DISABLED"})
+    assert run(play, require_bucket=False)["lock"] is None
 
 
 def test_only_a_playbook_can_hold_it(cloud: Cloud, play: Play, monkeypatch: pytest.MonkeyPatch) -> None:

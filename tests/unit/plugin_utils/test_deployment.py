@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import re
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -65,25 +64,25 @@ def test_effective_release(desired: Release, recorded: Release | None, pinned: b
     assert effective_release(desired, recorded, pinned=pinned, shipped=SHIPPED) == effective
 
 
-def release(state: Path, *, explicit: bool = False, **settings: str) -> dict[str, Any]:
+def release(record: dict[str, Any], *, explicit: bool = False, **settings: str) -> dict[str, Any]:
     given = {"mlflow_version": "3.17.2", "mlflow_requirements_file": "", "upgrade_channel": "minor", **settings}
-    return _deployment.release(given, shipped_in=ROLES / "mlflow" / "files", state=state, explicit=explicit)
+    return _deployment.release(given, shipped_in=ROLES / "mlflow" / "files", record=record, explicit=explicit)
 
 
-def test_the_record_of_an_upgrade_is_read_from_the_state_directory(tmp_path: Path) -> None:
-    assert release(tmp_path)["source"] == "desired"
-    (tmp_path / "release.yml").write_text("version: 3.18.0\nrequirements: releases/requirements-3.18.0.txt\n")
-    found = release(tmp_path)
+def test_the_record_of_an_upgrade_decides_unless_the_command_line_does() -> None:
+    assert release({})["source"] == "desired"
+    record = {"version": "3.18.0", "requirements_file": "/state/releases/requirements-3.18.0.txt"}
+    found = release(record)
     assert (found["version"], found["source"], found["desired_version"]) == ("3.18.0", "recorded", "3.17.2")
-    assert found["requirements_file"] == f"{tmp_path}/releases/requirements-3.18.0.txt"
-    assert release(tmp_path, explicit=True)["version"] == "3.17.2"
+    assert (found["requirements_file"], found["recorded"]) == (record["requirements_file"], record)
+    assert release(record, explicit=True)["version"] == "3.17.2"
 
 
 def keys(fact: dict[str, Any], prefix: str = "") -> set[str]:
     """Return the documented keys: nested dictionaries with dots, except those with keys of the user."""
     found = set()
     for key, value in fact.items():
-        nested = isinstance(value, dict) and key not in ("labels", "flags", "recorded")
+        nested = isinstance(value, dict) and key not in ("labels", "flags", "recorded", "records")
         found |= keys(value, f"{prefix}{key}.") if nested else {prefix + key}
     return found
 

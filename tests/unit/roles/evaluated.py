@@ -38,5 +38,5 @@ def described(**settings: Any) -> dict[str, Any]:
         "inventory_hostname": "vm",
     } | settings
     variables = _role_variables.RoleVariables(_role_variables.defaults(DataLoader().load_from_file), given, render)
-    fact = _deployment.describe(variables, roles=ROLES, explicit=False, check=list)
+    fact = _deployment.describe(variables, roles=ROLES, records={}, explicit=False, check=list)
     return fact | {"inventory_hosts": [], "inventory_host": "mlflow-server", "process": 1}

@@ -78,14 +78,28 @@ def collection(folder: Path, role: str, others: Iterable[str] = (), *, noted: It
 
 
 def play(
-    folder: Path, hosts: str, role: dict[str, str], answers: list[Any], settings: dict[str, Any], *, check: bool
+    folder: Path,
+    hosts: str,
+    role: dict[str, str],
+    answers: list[Any],
+    settings: dict[str, Any],
+    *,
+    check: bool,
+    records: dict[str, Any] | None = None,
 ) -> subprocess.CompletedProcess[str]:
-    """Run a role of the collection below `folder`. The hosts localhost and mlflow-server are both local."""
+    """Run a role of the collection below `folder`. With `records`, take the lock before.
+
+    The hosts localhost and mlflow-server are both local.
+    """
     local = f"ansible_connection=local ansible_python_interpreter={sys.executable} ansible_become=false"
     (folder / "hosts").write_text(f"localhost {local}\nmlflow-server {local}\n")
+    answers = [({"module": "mlflow_state_info"}, {"records": records or {}}), *answers]
     (folder / "answers.json").write_text(json.dumps(answers))
     (folder / "asked.jsonl").write_text("")
-    tasks = [{"include_role": {"name": "mlops.mlflow_gcp.deployment"}}, {"include_role": role}]
+    deployment = {"name": "mlops.mlflow_gcp.deployment"}
+    tasks = [{"include_role": deployment}, {"include_role": role}]
+    if records is not None:
+        tasks.insert(1, {"include_role": deployment | {"tasks_from": "lock"}})
     (folder / "play.yml").write_text(json.dumps([{"hosts": hosts, "gather_facts": False, "tasks": tasks}]))
     command = [PLAYBOOK, "-i", "hosts", "play.yml", "-e", json.dumps(settings), *(["--check"] if check else [])]
     environment = {key: value for key, value in os.environ.items() if not key.startswith("ANSIBLE_")}

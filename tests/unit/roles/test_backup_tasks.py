@@ -13,6 +13,7 @@ import pytest
 
 from tests.unit.roles.noting import ROOT, collection, note, play
 
+LOCK_MODULES = ("mlflow_lock", "mlflow_state_info")
 STOPPED = "ActiveState=inactive\nInactiveEnterTimestamp=Sat 2026-11-21 13:00:00 UTC"
 RUNS = "ActiveState=active\nInactiveEnterTimestamp=Sat 2026-11-21 13:00:00 UTC"
 ROWS = {"mlflow": {"tables": {"runs": [3, "7"]}, "revision": "r1"}}
@@ -53,26 +54,32 @@ class Role:
     rows: dict[str, Any] = field(default_factory=lambda: {"version": "3.1.0", "databases": ROWS})
     answers: list[tuple[dict[str, Any], dict[str, Any]]] = field(default_factory=list)
     encryption: dict[str, Any] = field(default_factory=lambda: encrypted())
+    unfinished: dict[str, Any] | None = None
+    """The record of an unfinished restore before the run."""
 
     def __post_init__(self) -> None:
         collection(self.folder, "backup", ["infrastructure"], noted=("command", "systemd_service"))
         real = (path.stem for path in (ROOT / "plugins" / "modules").glob("gcp_*.py"))
-        note(self.folder, (*real, "mlflow_credentials", "mlflowctl", "command", "systemd_service"))
+        note(self.folder, (*real, "mlflow_credentials", "mlflowctl", "command", *LOCK_MODULES, "systemd_service"))
         self.state.mkdir()
 
     @property
     def state(self) -> Path:
         return self.folder / "state"
 
-    @property
-    def left(self) -> Path:
-        """Return the path of the record of an unfinished restore."""
-        return self.state / "restore.json"
+    def left(self) -> dict[str, Any] | None:
+        """Return the record of an unfinished restore after the run."""
+        left = self.unfinished
+        for call in self.asked:
+            if call["module"] == "gcp_bucket_object" and call["name"] == "deployments/my-project/mlflow/restore.json":
+                left = json.loads(call["content"]) if "content" in call else None
+        return left
 
     @property
     def asked(self) -> list[dict[str, Any]]:
-        """Return the calls of the modules, in order."""
-        return [json.loads(line) for line in (self.folder / "asked.jsonl").read_text().splitlines()]
+        """Return the calls of the modules, in order, without those for the lock."""
+        calls = [json.loads(line) for line in (self.folder / "asked.jsonl").read_text().splitlines()]
+        return [call for call in calls if call["module"] not in LOCK_MODULES]
 
     def made(self) -> list[str]:
         """Return the database backups that were made."""
@@ -123,7 +130,8 @@ class Role:
         ]
         given = {"deployment_project": "my-project", "deployment_state_directory": str(self.state), **settings}
         role = {"name": "mlops.mlflow_gcp.backup", "tasks_from": tasks}
-        done = play(self.folder, "localhost", role, answers, given, check=check)
+        records = {"restore": self.unfinished} if self.unfinished else {}
+        done = play(self.folder, "localhost", role, answers, given, check=check, records=records)
         assert (done.returncode != 0) is fails
         return " ".join((done.stdout + done.stderr).split())
 
@@ -153,10 +161,12 @@ def test_a_repeated_restore_keeps_the_first_backup_of_the_replaced_state(role: R
     assert role.restored() == ["8"]
     assert "Run it again: -e backup_name=monday -e backup_restore_confirm=my-project/mlflow" in said
     (made,) = role.made()
-    left = json.loads(role.left.read_text())
+    left = role.left()
+    assert left
     assert made == f"mlflow backup {left['before']}"
     assert (left["backup"], left["source"]) == ("monday", "my-project/mlflow")
 
+    role.unfinished = left
     assert "Go on with -e backup_name=monday" in role("restore", fails=True, **CONFIRM)
     assert not role.restored()
 
@@ -166,16 +176,18 @@ def test_a_repeated_restore_keeps_the_first_backup_of_the_replaced_state(role: R
     assert role.restored() == ["8"]
     assert not role.made()
     assert f"To take it back: -e backup_name={left['before']} -e backup_restore_confirm=my-project/mlflow" in said
-    assert not role.left.exists()
+    assert role.left() is None
 
 
 def test_a_server_that_ran_since_has_something_to_lose(role: Role) -> None:
     role.records = [record("before-restore-old", 9), record("monday", 8)]
-    role.left.write_text(
-        json.dumps(
-            {"backup": "monday", "source": "x/y", "before": "before-restore-old", "stopped": STOPPED, "again": ""}
-        )
-    )
+    role.unfinished = {
+        "backup": "monday",
+        "source": "x/y",
+        "before": "before-restore-old",
+        "stopped": STOPPED,
+        "again": "",
+    }
     said = role("restore", backup_name="monday", **CONFIRM)
     (made,) = role.made()
     assert made != "mlflow backup before-restore-old"
@@ -212,9 +224,7 @@ def test_backups_of_replaced_states_are_not_counted(
     role: Role, records: list[dict[str, Any]], keep: int, gone: list[str] | None
 ) -> None:
     role.records = records
-    role.left.write_text(
-        json.dumps({"backup": "b", "source": "x/y", "before": "before-restore-2", "stopped": "", "again": ""})
-    )
+    role.unfinished = {"backup": "b", "source": "x/y", "before": "before-restore-2", "stopped": "", "again": ""}
     role.answers = [({"module": "gcp_sql_backup"}, {"backups": [run_of(**one) for one in DATABASE_BACKUPS]})]
     role("prune", backup_keep=keep)
     wanted = ["before-restore-1"] if gone is None else gone  # the other two belong to an interrupted restore

@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from tests.unit.roles.noting import ROOT, collection, note, play
 
+LOCK_MODULES = ("mlflow_lock", "mlflow_state_info")
 LOCK = "mlflow==3.18.0 --hash=sha256:00\n"
 
 
@@ -28,6 +28,8 @@ class Role:
     rolled_back: dict[str, str] | None = None
     removed: list[str] = field(default_factory=list)
     backups: list[str] = field(default_factory=list)
+    records: dict[str, Any] = field(default_factory=dict)
+    """Records of the deployment, which are read with the lock."""
 
     def __post_init__(self) -> None:
         roles = collection(self.folder, "upgrade", ("infrastructure", "mlflow"), noted=["command"])
@@ -35,7 +37,7 @@ class Role:
             text = path.read_text(encoding="utf-8").replace("/opt/mlflow/", f"{self.machine}/")
             path.write_text(text, encoding="utf-8")
         note(
-            self.folder, ("command", "mlflowctl", "gcp_bucket", "gcp_sql_backup", "gcp_sql_instance", "mlflow_release")
+            self.folder, ("command", "mlflowctl", "gcp_bucket", "gcp_bucket_object", "gcp_sql_backup", "gcp_sql_instance", *LOCK_MODULES, "mlflow_release")
         )
         (self.machine / "release").mkdir(parents=True)
         (self.machine / "release" / "requirements.txt").write_text(LOCK)
@@ -53,6 +55,12 @@ class Role:
         """Return the calls of a module, in order."""
         calls = [json.loads(line) for line in (self.folder / "asked.jsonl").read_text().splitlines()]
         return [call for call in calls if call["module"] == module]
+
+    def written(self) -> list[dict[str, Any]]:
+        """Return the records that the run wrote."""
+        written = [call for call in self.asked("gcp_bucket_object") if "content" in call]
+        assert all(call["name"].startswith("deployments/my-project/mlflow/") for call in written)
+        return [json.loads(call["content"]) for call in written]
 
     def prunes(self) -> list[list[str]]:
         """Return the options of the prune command on the VM."""
@@ -75,13 +83,14 @@ class Role:
             ({"command": "disk"}, {"rc": 0, "result": {"release_mib": 500, "free_mib": 90000}}),
             ({"command": "size"}, {"rc": 0, "result": {"connections": {"allowed": 100, "used": 10}, "bytes": 9}}),
             ({"module": "gcp_sql_instance", "state": "absent"}, {"changed": True}),
+            ({"module": "gcp_bucket_object"}, {"changed": True}),
             ({"module": "gcp_sql_instance"}, {"resource": {"settings": {"dataDiskSizeGb": "10"}}}),
             *((removes | {"description": name}, {"changed": True, "backups": runs}) for name in self.backups),
             ({"module": "gcp_sql_backup"}, {"backups": runs}),
         ]
         given = {"deployment_project": "my-project", "deployment_state_directory": str(self.state), **settings}
         role = {"name": "mlops.mlflow_gcp.upgrade"}
-        done = play(self.folder, "mlflow-server", role, answers, given, check=check)
+        done = play(self.folder, "mlflow-server", role, answers, given, check=check, records=self.records)
         assert done.returncode == 0
         (changed,) = re.findall(r"mlflow-server +:.* changed=(\d+)", done.stdout)
         return int(changed), " ".join(done.stdout.split())
@@ -93,21 +102,21 @@ def role(tmp_path: Path) -> Role:
 
 
 def test_a_run_that_was_killed_after_the_switch_is_brought_to_its_end(role: Role) -> None:
-    """The release is pinned, and uv made its lock. site.yml finds the lock only in the state directory."""
+    """The release is pinned, and uv made its lock. site.yml finds the lock only in the record."""
     role.removed = ["3.16.0-0"]
     role.backups = [f"mlflow upgrade {number}" for number in range(4)]
     changed, said = role(mlflow_version="3.18.0", upgrade_keep_backups=3)
     assert "MLflow 3.18.0 is served, and the channel pinned leads to nothing newer." in said
-    kept = yaml.safe_load((role.state / "release.yml").read_text())
-    assert kept["version"] == "3.18.0"
-    assert (role.state / kept["requirements"]).read_text() == LOCK
+    (kept,) = role.written()
+    assert (kept["version"], kept["requirements"], kept["passed_over"]) == ("3.18.0", LOCK, [])
     (options,) = role.prunes()
     assert options[0] == "--interrupted"
     removed = [call["description"] for call in role.asked("gcp_sql_backup") if not call["check"]]
     assert removed == ["mlflow upgrade 3"]
-    assert changed == 5  # directory, lock, record, releases, backup
+    assert changed == 3  # record, releases, backup
 
     role.removed, role.backups = [], role.backups[:3]
+    role.records = {"release": kept | {"requirements_file": "requirements-3.18.0.txt"}}
     assert role(mlflow_version="3.18.0", upgrade_keep_backups=3)[0] == 0
     assert role(mlflow_version="3.18.0", upgrade_keep_backups=3, check=True)[0] == 0
 
@@ -116,7 +125,7 @@ def test_shipped_and_given_locks_are_not_kept(role: Role) -> None:
     role.serves = role.release["version"] = "3.17.2"
     assert role(mlflow_version="3.17.2")[0] == 0
     assert role(mlflow_version="3.18.0", mlflow_requirements_file="/srv/lock.txt", check=True)[0] == 0
-    assert not (role.state / "release.yml").exists()
+    assert not role.written()
 
 
 def test_check_mode_removes_nothing_and_says_which_backups_would_go(role: Role) -> None:
@@ -135,22 +144,23 @@ def test_without_backups_none_is_removed(role: Role) -> None:
 
 
 def test_resources_of_a_killed_rehearsal_are_removed_without_another_rehearsal(role: Role) -> None:
-    left = role.state / "throwaway-rehearsal.json"
-    left.write_text('{"instance": "mlflow-rehearsal-20261121"}')
+    role.records = {"temporary-rehearsal": {"instance": "mlflow-rehearsal-20261121"}}
     newer = {"version": "3.18.1", "upgrade": True, "passed_over": {}, "requirements_file": ""}
     same = role.release
     for role.release in (newer, same):
         changed, said = role(check=True, mlflow_version="3.18.0")
-        assert changed == (3 if role.release is newer else 2), said  # the upgrade itself; the instance, its file
+        assert changed == (3 if role.release is newer else 2), said  # the upgrade itself; the instance, its record
         assert said.count("changed: [mlflow-server -> localhost]") == 2
         (asked,) = [call for call in role.asked("gcp_sql_instance") if call.get("state") == "absent"]
         assert (asked["name"], asked["check"]) == ("mlflow-rehearsal-20261121", True)
-        assert left.exists()
+        assert all(call["check"] for call in role.asked("gcp_bucket_object"))
 
-    assert role(mlflow_version="3.18.0")[0] == 5  # directory, lock, record; the instance, its file
+    assert role(mlflow_version="3.18.0")[0] == 3  # the record of the release; the instance, its record
     (asked,) = role.asked("gcp_sql_instance")
     assert (asked["name"], asked["check"]) == ("mlflow-rehearsal-20261121", False)
-    assert not left.exists()
+    (removed,) = [call for call in role.asked("gcp_bucket_object") if call.get("state") == "absent"]
+    assert removed["name"] == "deployments/my-project/mlflow/temporary-rehearsal.json"
+    role.records = {"release": {"version": "3.18.0", "requirements_file": "requirements-3.18.0.txt"}}
     assert role(mlflow_version="3.18.0")[0] == 0
     assert not role.asked("gcp_sql_instance")
 
