@@ -100,8 +100,8 @@ from typing import Any
 from ..module_utils import _auth, _formats, _lock, _process
 from ..module_utils._action import Action, Plan, run_action
 from ..module_utils._client import Client, GoogleError, Json
+from ..module_utils._errors import RefusedError
 from ..module_utils._lock import Held
-from ..module_utils._resource import RefusedError
 
 REMOVE = "ansible-playbook playbooks/unlock.yml -e deployment_unlock_confirm={deployment}"
 

@@ -75,7 +75,7 @@ from pathlib import Path
 from ..module_utils import _formats, _objects
 from ..module_utils._action import Action, Plan, run_action
 from ..module_utils._client import GoogleError, Json
-from ..module_utils._resource import RefusedError
+from ..module_utils._errors import RefusedError
 
 SUFFIX = ".json"
 
@@ -105,7 +105,7 @@ class MlflowState(Action):
 
     def _list(self, prefix: str) -> list[Json]:
         try:
-            return list(_objects.each(self.client, self.params["bucket"], "name,generation", prefix=prefix))
+            return list(_objects.list_objects(self.client, self.params["bucket"], "name,generation", prefix=prefix))
         except GoogleError as error:
             if error.code != 404 and not error.service_disabled:
                 raise

@@ -23,7 +23,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, Encoding, NoEncryption, PrivateFormat
 
 from tests.localcloud.harness import Local
-from tests.localcloud.playbooks.playbook import REPOSITORY, Door, Playbook
+from tests.localcloud.playbooks.playbook import RECORDS, REPOSITORY, Door, Playbook
 from tests.strict_tls import extended, handshake
 
 SECRET = "correct-horse"
@@ -177,15 +177,15 @@ def test_a_certificate_that_nginx_cannot_use_is_refused_before_it_is_stored(
 
 
 def test_good_values_are_not_in_the_way(
-    playbook: Playbook, door: Door, inventory: pathlib.Path, tmp_path: pathlib.Path
+    empty: Local, playbook: Playbook, door: Door, inventory: pathlib.Path, tmp_path: pathlib.Path
 ) -> None:
     """Accept values that are valid only with the VM's other variables and an upgraded release."""
     lock = REPOSITORY / "roles" / "mlflow" / "files" / "requirements-3.17.2.txt"
-    releases = playbook.state / "mlflow-local-mlflow" / "releases"
-    releases.mkdir(parents=True)
-    shutil.copy(lock, releases / "requirements-3.99.0.txt")
-    kept = {"version": "3.99.0", "release": "3.99.0-0", "requirements": "releases/requirements-3.99.0.txt"}
-    (releases.parent / "release.yml").write_text(json.dumps(kept))
+    session = empty.session()
+    session.call("POST", "/storage/v1/b?project=mlflow-local", json={"name": "mlflow-local-mlflow-backups"})
+    session.call(
+        "POST", f"{RECORDS}release.json", data=json.dumps({"version": "3.99.0", "requirements": lock.read_text()})
+    )
     chain, key = make_pair(tmp_path / "certificate")
     settings = {
         "certificates_file": chain,

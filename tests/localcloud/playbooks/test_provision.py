@@ -15,12 +15,11 @@ from typing import Any
 import pytest
 
 from tests.localcloud.harness import Local
-from tests.localcloud.playbooks.playbook import Door, Playbook
+from tests.localcloud.playbooks.playbook import RECORDS, Door, Playbook
 
 COMPUTE = "/compute/v1/projects/mlflow-local"
 SQL = "/sqladmin/v1/projects/mlflow-local"
 NAMES = ("mlflow-admin-password", "mlflow-flask-secret-key", "mlflow-crypto-kek-passphrase")
-RECORDS = "/upload/storage/v1/b/mlflow-local-mlflow-backups/o?uploadType=media&name=deployments/mlflow-local/mlflow/"
 SECRETS = "/secretmanager/v1/projects/mlflow-local/secrets"
 
 

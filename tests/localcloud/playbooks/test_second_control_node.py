@@ -17,11 +17,9 @@ from typing import Any
 import pytest
 
 from tests.localcloud.harness import Local
-from tests.localcloud.playbooks.playbook import REPOSITORY, Door, Playbook
+from tests.localcloud.playbooks.playbook import RECORDS, REPOSITORY, Door, Playbook
 
 VM = "/compute/v1/projects/mlflow-local/zones/europe-west1-b/instances/mlflow-server"
-BUCKET = "mlflow-local-mlflow-backups"
-RECORD = f"/upload/storage/v1/b/{BUCKET}/o?uploadType=media&name=deployments/mlflow-local/mlflow/release.json"
 CHANGED = re.compile(r"^TASK \[(?:[\w.]+ : )?([^\]]+)\] \**\n(?:(?!TASK).*\n)*?changed: \[", re.MULTILINE)
 # Copies of public data, and the SSH key of this control node.
 FILES = {
@@ -109,7 +107,7 @@ def test_a_second_control_node_takes_over(world: World) -> None:
     session = world.local.session()
     lock = (REPOSITORY / "roles" / "mlflow" / "files" / "requirements-3.17.2.txt").read_text()
     record = {"version": "3.99.0", "since": "2026-11-28T22:00:00Z", "requirements": lock}
-    session.call("POST", RECORD, data=json.dumps(record))  # as after an upgrade
+    session.call("POST", f"{RECORDS}release.json", data=json.dumps(record))  # as after an upgrade
     key = session.call("GET", VM)["metadata"]
     world.gate.changing.clear()
     world.second.to_the_end("-e", "upgrade_channel=latest")

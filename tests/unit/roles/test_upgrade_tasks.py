@@ -37,7 +37,17 @@ class Role:
             text = path.read_text(encoding="utf-8").replace("/opt/mlflow/", f"{self.machine}/")
             path.write_text(text, encoding="utf-8")
         note(
-            self.folder, ("command", "mlflowctl", "gcp_bucket", "gcp_bucket_object", "gcp_sql_backup", "gcp_sql_instance", *LOCK_MODULES, "mlflow_release")
+            self.folder,
+            (
+                "command",
+                "mlflowctl",
+                "gcp_bucket",
+                "gcp_bucket_object",
+                "gcp_sql_backup",
+                "gcp_sql_instance",
+                *LOCK_MODULES,
+                "mlflow_release",
+            ),
         )
         (self.machine / "release").mkdir(parents=True)
         (self.machine / "release" / "requirements.txt").write_text(LOCK)
