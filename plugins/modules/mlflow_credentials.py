@@ -50,6 +50,7 @@ attributes:
     description: Reads the secrets and writes nothing in C(check_mode).
     support: full
   diff_mode:
+    description: Returns no diff.
     support: none
 """
 

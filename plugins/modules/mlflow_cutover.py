@@ -59,6 +59,7 @@ attributes:
     description: In C(check_mode) V(rollback) changes nothing.
     support: full
   diff_mode:
+    description: Returns no diff.
     support: none
 """
 

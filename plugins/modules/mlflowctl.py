@@ -32,12 +32,13 @@ options:
     default: /usr/local/bin/mlflowctl
 attributes:
   check_mode:
-    description:
-      - Runs nothing in C(check_mode). The task is changed if the file O(creates) does not exist, and skipped without
-        O(creates).
+    description: Runs nothing in C(check_mode).
+    details:
+      - The task is changed if the file O(creates) does not exist, and skipped without O(creates).
       - Set C(check_mode) to V(false) on a task that only reads.
     support: partial
   diff_mode:
+    description: Returns no diff.
     support: none
 """
 
