@@ -92,8 +92,8 @@ class Run:
     @classmethod
     def parse(cls, identity: str) -> Run | None:
         """Return the run with this identity, or None if the text is not an identity."""
-        place, _, rest = identity.rpartition(":")
-        pid, _, begun = rest.partition("@")
+        place, _colon, rest = identity.rpartition(":")
+        pid, _at, begun = rest.partition("@")
         return cls(int(pid), begun, place) if place and begun and pid.isdigit() else None
 
     @property
