@@ -187,7 +187,8 @@ def prepare(databases: Databases, *, user: str, owner: str, patience: float, dry
                 continue
             open_schema(cursor, owner)
             objects[name] = hand_over(cursor, owner, patience=patience)
-    return {"missing": lacking, "objects": objects, "changed": bool(lacking) or sum(objects.values()) > 0}
+    changed = not dry_run and (bool(lacking) or sum(objects.values()) > 0)
+    return {"missing": lacking, "objects": objects, "changed": changed}
 
 
 def sessions(databases: Databases, *, user: str) -> Json:
