@@ -4,10 +4,10 @@
 
 from __future__ import annotations
 
+import base64
 from typing import Any
 
 import pytest
-import yaml
 from ansible.template import trust_as_template
 from ansible_collections.mlops.mlflow_gcp.plugins.module_utils import _options
 
@@ -160,19 +160,20 @@ def test_a_rolled_back_release_stays_excluded_after_another_upgrade(
     now: dict[str, str], machine: dict[str, str] | None, host: dict[str, Any], written: dict[str, Any]
 ) -> None:
     """The VM does not record the release any more, and 3.18.0 would be selected next."""
-    keep = next(
-        each
-        for each in load("tasks/keep.yml", "upgrade")
-        if "__upgrade_now" in str(each.get("ansible.builtin.copy", {}).get("content"))
-    )
-    facts = {"__upgrade_now": now, "__upgrade_status": {"rolled_back": machine}, "__upgrade_kept": host}
-    document = yaml.safe_load(
-        render(keep["ansible.builtin.copy"]["content"], load("vars/main.yml", "upgrade"), keep["vars"], facts)
-    )
+    record = task("keep.yml", "Record the deployed release")["vars"]["__upgrade_record"]
+    facts = {
+        "__upgrade_now": now,
+        "__upgrade_status": {"rolled_back": machine},
+        "__upgrade_kept": host,
+        "__upgrade_lock_file": {"content": base64.b64encode(b"locked").decode()},
+    }
+    document = render(record, load("vars/main.yml", "upgrade"), facts)
     del document["since"]
     assert document == {
         "version": now["version"],
-        "requirements": f"releases/requirements-{now['version']}.txt",
+        "requirements": "locked",
+        "rolled_back_from": "",
+        "passed_over": [],
         **written,
     }
 
