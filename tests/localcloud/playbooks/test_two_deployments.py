@@ -84,6 +84,7 @@ class World:
             "disk": self.get(f"{compute}/zones/europe-west1-b/disks/{name}-server"),
             "address": self.get(f"{compute}/regions/europe-west1/addresses/{name}-address"),
             "bucket": self.get(f"/storage/v1/b/mlflow-local-{name}-artifacts"),
+            "backups bucket": self.get(f"/storage/v1/b/mlflow-local-{name}-backups"),
             **{each["name"]: each for each in secrets if f"/secrets/{name}-" in each["name"]},
         }
         labels = {title: resource.get("labels", {}) for title, resource in resources.items()}
