@@ -20,6 +20,7 @@ from tests.localcloud.playbooks.playbook import RECORDS, Door, Playbook
 COMPUTE = "/compute/v1/projects/mlflow-local"
 SQL = "/sqladmin/v1/projects/mlflow-local"
 NAMES = ("mlflow-admin-password", "mlflow-flask-secret-key", "mlflow-crypto-kek-passphrase")
+INSTANCES = "/compute/v1/projects/mlflow-local/zones/europe-west1-b/instances"
 SECRETS = "/secretmanager/v1/projects/mlflow-local/secrets"
 
 
@@ -122,6 +123,13 @@ def test_no_secret_is_shown(first: Run) -> None:
     assert "PRIVATE KEY" not in first.output
     # The output contains the modules' arguments.
     assert "password: VALUE_SPECIFIED_IN_NO_LOG_PARAMETER" in first.output
+
+
+def test_the_host_keys_of_the_new_vm_are_trusted(first: Run) -> None:
+    vm = first.local.session().call("GET", f"{INSTANCES}/mlflow-server")
+    address = vm["networkInterfaces"][0]["accessConfigs"][0]["natIP"]
+    trusted = (first.playbook.state / "mlflow-local-mlflow" / "ssh" / "known_hosts").read_text()
+    assert f"{address} ssh-ed25519 " in trusted
 
 
 def test_what_a_killed_drill_left_goes_with_the_deployment(first: Run) -> None:
