@@ -177,11 +177,11 @@ def test_a_certificate_that_nginx_cannot_use_is_refused_before_it_is_stored(
 
 
 def test_good_values_are_not_in_the_way(
-    empty: Local, playbook: Playbook, door: Door, inventory: pathlib.Path, tmp_path: pathlib.Path
+    empty: Local, door: Door, inventory: pathlib.Path, tmp_path: pathlib.Path
 ) -> None:
     """Accept values that are valid only with the VM's other variables and an upgraded release."""
     lock = REPOSITORY / "roles" / "mlflow" / "files" / "requirements-3.17.2.txt"
-    session = empty.session()
+    playbook, session = Playbook(empty, door, tmp_path), empty.session()
     session.call("POST", "/storage/v1/b?project=mlflow-local", json={"name": "mlflow-local-mlflow-backups"})
     session.call(
         "POST", f"{RECORDS}release.json", data=json.dumps({"version": "3.99.0", "requirements": lock.read_text()})
