@@ -71,7 +71,7 @@ CASES: dict[str, tuple[str, dict[str, Any], list[str]]] = {
     "infrastructure, type": (
         "provision",
         {"infrastructure_boot_disk_size_gb": "big"},
-        ["infrastructure_boot_disk_size_gb", "'big'", "to an int"],
+        ["infrastructure_boot_disk_size_gb", "'big'", "must be a whole number"],
     ),
     "rotate": ("rotate", {"rotate_database_patience": 0}, ["rotate_database_patience (0) at least 1"]),
     "gc": ("gc", {"gc_older_than": "a month"}, ["gc_older_than is 'a month'", "such as 30d"]),
