@@ -97,8 +97,9 @@ def cloud(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Local, Doo
 
 @pytest.fixture
 def door(cloud: tuple[Local, Door]) -> Door:
-    """Return the interceptor, with the calls of this test only."""
+    """Return the interceptor, with the calls of this test only. It kills nothing before the run."""
     cloud[1].killed_at.clear()
+    cloud[1].kill_at = 0
     return cloud[1]
 
 
@@ -157,21 +158,21 @@ def test_the_certificate_of_these_tests_passes_strict_verification(tmp_path: pat
 
 
 @pytest.mark.parametrize(
-    ("role", "passphrase"), [("infrastructure", ""), ("infrastructure", SECRET), ("nginx", "")], ids=str
+    ("prefix", "passphrase"), [("certificates", ""), ("certificates", SECRET), ("nginx_certificate", "")], ids=str
 )
 def test_a_certificate_that_nginx_cannot_use_is_refused_before_it_is_stored(
-    playbook: Playbook, door: Door, inventory: pathlib.Path, tmp_path: pathlib.Path, role: str, passphrase: str
+    playbook: Playbook, door: Door, inventory: pathlib.Path, tmp_path: pathlib.Path, prefix: str, passphrase: str
 ) -> None:
     chain, key = make_pair(tmp_path / "one", passphrase)
     if not passphrase:
         _, key = make_pair(tmp_path / "another")
-    settings = {f"{role}_certificate_file": chain, f"{role}_certificate_key_file": key}
-    if role == "nginx":
+    settings = {f"{prefix}_file": chain, f"{prefix}_key_file": key}
+    if prefix == "nginx_certificate":
         settings["nginx_certificate_source"] = "files"
     status = run(playbook, inventory, "provision", settings)
     said = "".join(playbook.output.split())  # paths are wrapped, too
     assert (status, door.killed_at) == (2, []), playbook.output[-3000:]
-    assert f"{role}_certificate_key_fileis'{key}',which" in said, playbook.output[-3000:]
+    assert f"{prefix}_key_fileis'{key}',which" in said, playbook.output[-3000:]
     assert ("hasapassphrase" if passphrase else "isnotthekeyofthefirstcertificate") in said
     assert not playbook.state.exists()
 
