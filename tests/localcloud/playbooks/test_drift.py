@@ -124,7 +124,7 @@ def database(change: Changes) -> None:
         "storageAutoResize": False,
         "storageAutoResizeLimit": "20",
         "databaseFlags": [],
-        "userLabels": {"app": None},
+        "userLabels": {"app": None, "mlflow-deployment": None},
     }
     change("PATCH", DATABASE, {"settings": settings})
     change("PATCH", DATABASE, {"settings": {"activationPolicy": "NEVER"}})
