@@ -24,6 +24,7 @@ NOT_SENT = {
     "certificates_renew_days",
     "deployment_state_root",
     "deployment_state_directory",
+    "deployment_unlock_confirm",
     "infrastructure_destroy_confirm",
     "backup_keep",
     "backup_timeout_seconds",

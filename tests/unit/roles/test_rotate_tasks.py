@@ -34,7 +34,7 @@ class Role:
     def __post_init__(self) -> None:
         collection(self.folder, "rotate", noted=("command", "systemd_service"))
         own = ("mlflow_credentials", "mlflowctl", "command", "systemd_service")
-        note(self.folder, ("gcp_secret", "gcp_sql_user", *own))
+        note(self.folder, ("gcp_secret", "gcp_sql_user", "mlflow_lock", *own))
 
     @property
     def asked(self) -> list[dict[str, Any]]:
