@@ -180,7 +180,7 @@ def test_bucket_of_somebody_else(empty: Local, playbook: Playbook, door: Door, s
             empty.cloud.permissions.set_policy(resource, policy | {"bindings": []})
     said = refused(playbook, "-e", "infrastructure_bucket=taken-by-somebody")
     assert "infrastructure_bucket is 'taken-by-somebody'" in said
-    assert ("belongs to another project" if seen else "may not look at it") in said
+    assert ("belongs to another project" if seen else "this account may not read it") in said
     assert "choose another name" in said
     assert door.changing == []
 
@@ -190,7 +190,7 @@ def test_bucket_in_another_place(empty: Local, playbook: Playbook, door: Door) -
     empty.session().call("POST", f"/storage/v1/b?project={PROJECT}", json=bucket)
     said = refused(playbook)
     assert f"infrastructure_bucket is '{bucket['name']}' and infrastructure_bucket_location 'EUROPE-WEST1'" in said
-    assert "cannot change location (it is 'US'" in said
+    assert "cannot change location (current: 'US'" in said
     assert door.changing == []
 
 
@@ -203,7 +203,7 @@ def test_revoked_key(empty: Local, playbook: Playbook, door: Door) -> None:
     said = refused(playbook)
     assert "Google refused the credentials" in said
     assert f"GOOGLE_APPLICATION_CREDENTIALS '{key}' (account {document['client_email']})" in said
-    assert "Export the file of a key that is valid" in said
+    assert "Export the file of a valid key" in said
     assert door.changing == []
     quiet(playbook)
 
