@@ -33,6 +33,7 @@ def resources(project: str) -> list[str]:
         f"roles/logging.logWriter for {machine} on project {project}",
         bucket,
         f"roles/storage.objectUser for {machine} on {bucket}",
+        f"bucket {project}-mlflow-backups",
         *(f"secret mlflow-{name}" for name in (*READ, "ca")),
         *(f"roles/secretmanager.secretAccessor for {machine} on secret mlflow-{name}" for name in READ),
         "Cloud SQL instance mlflow-database",
