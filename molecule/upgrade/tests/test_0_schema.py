@@ -84,6 +84,11 @@ def test_older_release_refuses_to_migrate(machine: Machine) -> None:
 
 def test_unreachable_database_is_reported(machine: Machine) -> None:
     machine.shell(f"sed -i s,@127.0.0.1/,@127.0.0.1:1/, {CREDENTIALS}/mlflow.database-uri")
-    error = schema(machine, "size")["error"]
-    assert error.startswith("OperationalError")
+    python = f"{machine.release('3.17.2')}/bin/python"
+    job = f"{python} -I {PROGRAM} schema size {' '.join(NAMES)}"
+    error = machine.shell(
+        f"runuser -u mlflow -- env CREDENTIALS_DIRECTORY={CREDENTIALS} {job} 2>&1 || echo exit code $?"
+    )
+    assert error.splitlines()[-2].startswith("OperationalError")
+    assert error.splitlines()[-1] == "exit code 1"
     assert machine.run("cat", f"{CREDENTIALS}/mlflow.database-uri").split(":")[2].split("@")[0] not in error
