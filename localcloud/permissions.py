@@ -81,12 +81,14 @@ class Permissions:
         *,
         mask: str | None = None,
         convenience: bool = False,
+        initial: bool = False,
         project: str | None = None,
     ) -> Json:
         """Replace a policy and return it. Raises 409 for a stale etag and 400 for unknown roles or members.
 
-        `convenience` allows `projectOwner:` and similar members, which only buckets support. `project` is the project
-        whose custom roles can be granted, if the resource's name does not contain it. The 409 has the status ABORTED.
+        `convenience` allows `projectOwner:` and similar members, which only buckets support. `initial` is the policy
+        that a new resource has from its creation, so it needs no propagation. `project` is the project whose custom
+        roles can be granted, if the resource's name does not contain it. The 409 has the status ABORTED.
         """
         with self._store.transaction():
             current = self._policies.get(resource) or {"etag": EMPTY_ETAG}
@@ -121,7 +123,7 @@ class Permissions:
                 new["auditConfigs"] = audit
             self._policies.put(resource, new)
             old, project = set(_grants(current)), project or self._project_of(resource)
-            for grant in set(_grants(new)) - old:
+            for grant in () if initial else set(_grants(new)) - old:
                 self._propagation.begin("iam_grants", f"{resource} {grant}", project)
         return new
 

@@ -71,6 +71,13 @@ def test_a_new_binding_grants_nothing_for_a_while(local: Local, owner: Session, 
     reader.call("GET", PROJECT)
 
 
+def test_the_policy_of_a_new_bucket_applies_at_once(local: Local, owner: Session) -> None:
+    """The owner of a project may list objects only by this policy."""
+    local.cloud.profiles.change({"iam_grants": 60})
+    owner.call("POST", "/storage/v1/b?project=mlflow-local", json={"name": "new-bucket"})
+    assert owner.call("GET", "/storage/v1/b/new-bucket/o")["kind"] == "storage#objects"
+
+
 def enable(owner: Session, *services: str, code: int = 200) -> Any:
     path = "/serviceusage/v1/projects/mlflow-local/services:batchEnable"
     return owner.call("POST", path, code, json={"serviceIds": [f"{name}.googleapis.com" for name in services]})

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from functools import partial
 from typing import Any
 
 from starlette.responses import Response
@@ -250,12 +251,10 @@ def _default_policies(call: Call, name: str, project: str, is_uniform: bool) -> 
         {"role": "roles/storage.legacyObjectOwner", "members": writers},
         {"role": "roles/storage.legacyObjectReader", "members": readers},
     ]
-    permissions = call.cloud.permissions
-    permissions.set_policy(
-        full_name(name), {"bindings": on_bucket + (on_objects if is_uniform else [])}, convenience=True
-    )
+    set_policy = partial(call.cloud.permissions.set_policy, convenience=True, initial=True)
+    set_policy(full_name(name), {"bindings": on_bucket + (on_objects if is_uniform else [])})
     # The grants of the default access list of new objects, which apply until access is uniform.
-    permissions.set_policy(full_name(name, "acl"), {"bindings": on_objects}, convenience=True)
+    set_policy(full_name(name, "acl"), {"bindings": on_objects})
 
 
 @api.method("storage.buckets.get", permission=None, project=project_of)
