@@ -15,7 +15,7 @@ from tests.e2e.deployment import Deployment, changes
 
 CASES = {
     "a place that is fixed once built": ({"infrastructure_bucket_location": "US"}, "cannot change location"),
-    "unknown setting of a role on the machine": ({"mlflow_worker": 3}, "mlflow_worker: 3"),
+    "unknown setting of a role on the VM": ({"mlflow_worker": 3}, "Did you mean mlflow_workers?"),
 }
 
 
