@@ -138,7 +138,7 @@ def test_the_timer_purges_and_is_removed(
     # The same command as that of the timer.
     host.check_output("sed -i 's/3650d/0d/' %s && systemctl daemon-reload", FILES[0])
     host.check_output("systemctl start mlflow-gc.service")
-    journal = host.check_output("journalctl -u mlflow-gc.service --no-pager -o cat")
+    journal = host.check_output("journalctl -t mlflow-gc --no-pager -o cat")
     assert f"Purged run {deleted}" in journal
     assert secrets["mlflow.admin-password"] not in journal
     with pytest.raises(MlflowException, match="not found"):
