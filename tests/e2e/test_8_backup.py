@@ -36,7 +36,9 @@ def bucket(site: Deployment, kind: str) -> str:
 
 
 def objects(site: Deployment, kind: str = "artifacts") -> list[dict[str, Any]]:
-    return list(site.call("GET", "storage", f"b/{bucket(site, kind)}/o").get("items", []))
+    """Return the artifacts, or the objects of backups. The bucket of the backups also has the lock of each run."""
+    prefix = {"prefix": "backups/"} if kind == "backups" else {}
+    return list(site.call("GET", "storage", f"b/{bucket(site, kind)}/o", params=prefix).get("items", []))
 
 
 def content(site: Deployment, kind: str, name: str) -> bytes:
