@@ -24,7 +24,7 @@ attributes:
     description: Can run in check_mode and return changed status without modifying the target.
     support: full
   diff_mode:
-    description: Returns details on what has changed (or possibly needs changing in check_mode), when in diff mode.
+    description: Returns no diff.
     support: none
 notes:
   - Runs on the control node and needs no connection to the host. It makes no request.

@@ -36,9 +36,9 @@ def bucket(site: Deployment, kind: str) -> str:
 
 
 def objects(site: Deployment, kind: str = "artifacts") -> list[dict[str, Any]]:
-    """Return the artifacts, or the objects of backups. The bucket of the backups also has the lock of each run."""
-    prefix = {"prefix": "backups/"} if kind == "backups" else {}
-    return list(site.call("GET", "storage", f"b/{bucket(site, kind)}/o", params=prefix).get("items", []))
+    """Return the objects of a bucket without the lock, which a run that has just ended may still have."""
+    found = site.call("GET", "storage", f"b/{bucket(site, kind)}/o").get("items", [])
+    return [each for each in found if each["name"] != f"deployments/{site.project}/mlflow/lock"]
 
 
 def content(site: Deployment, kind: str, name: str) -> bytes:

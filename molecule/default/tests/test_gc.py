@@ -204,6 +204,7 @@ def test_a_purge_does_not_start_a_server_that_a_restore_stopped(timer: Host, del
         ({"gc_experiment_ids": ["one"]}, "gc_experiment_ids is ['one']"),
         ({"gc_calendar": "now and then"}, "gc_calendar is 'now and then', which systemd does not understand"),
         ({"gc_calendar": "Sun 04:00", "gc_run_ids": ["abc"]}, "a timer purges everything that is old enough"),
+        ({"gc_older_then": "30d"}, "Unknown role variable gc_older_then. Did you mean gc_older_than?"),
     ],
 )
 def test_a_bad_value_is_refused(settings: dict[str, Any], word: str) -> None:

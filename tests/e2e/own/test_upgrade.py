@@ -290,8 +290,9 @@ def test_a_control_host_killed_before_the_switch(stays_old: Deployment) -> None:
         # A second run is refused while the first one exists.
         run.freeze()
         output = upgrade(stays_old, "upgrade-second", check=False)
-        refusal = rf"Another run works on .+: process {run.process.pid} of .+, purpose .+, started at \S+ by hand"
-        assert re.search(refusal, output)
+        holder = rf"process {run.process.pid} of \w+ \(\S+\) on \S+"
+        start = r"purpose 'Prepare the upgrade', started at \S+ by hand"
+        assert re.search(rf"Another run works on {stays_old.project}/mlflow: {holder}, {start}", output)
     finally:
         run.kill()
 

@@ -19,7 +19,7 @@ from tests.localcloud.playbooks.playbook import RECAP, Door, Playbook
 
 PROJECT = "mlflow-local"
 ERROR = re.compile(r"^\[ERROR\]: (.*)$", re.MULTILINE)
-BUCKET = "//storage.googleapis.com/projects/_/buckets/taken-by-somebody"
+BUCKET = "//storage.googleapis.com/projects/_/buckets/taken-by-another"
 ENABLE = f"POST /serviceusage/v1/projects/{PROJECT}/services:batchEnable"
 
 
@@ -171,15 +171,15 @@ def test_bucket_of_somebody_else(empty: Local, playbook: Playbook, door: Door, s
     """With a bucket that this account may see, as the owner of both projects, and with a bucket that it may not see."""
     session, manager = empty.session(), "cloudresourcemanager"
     empty.enable(manager)
-    session.call("POST", f"/{manager}/v3/projects", json={"projectId": "somebody-else"})
+    session.call("POST", f"/{manager}/v3/projects", json={"projectId": "another-owner"})
     empty.cloud.projects.disable(PROJECT, f"{manager}.googleapis.com")
-    session.call("POST", "/storage/v1/b?project=somebody-else", json={"name": "taken-by-somebody"})
+    session.call("POST", "/storage/v1/b?project=another-owner", json={"name": "taken-by-another"})
     if not seen:
-        for resource in (f"//{manager}.googleapis.com/projects/somebody-else", BUCKET):
+        for resource in (f"//{manager}.googleapis.com/projects/another-owner", BUCKET):
             policy = empty.cloud.permissions.policy(resource, 3)
             empty.cloud.permissions.set_policy(resource, policy | {"bindings": []})
-    said = refused(playbook, "-e", "infrastructure_bucket=taken-by-somebody")
-    assert "infrastructure_bucket is 'taken-by-somebody'" in said
+    said = refused(playbook, "-e", "infrastructure_bucket=taken-by-another")
+    assert "infrastructure_bucket is 'taken-by-another'" in said
     assert ("belongs to another project" if seen else "this account may not read it") in said
     assert "choose another name" in said
     assert door.changing == []

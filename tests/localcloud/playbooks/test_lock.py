@@ -35,7 +35,7 @@ PLAYBOOK = """
         bucket: mlflow-local-mlflow-backups
         deployment: mlflow-local/mlflow
         purpose: "{{ ansible_play_name }}"
-    - name: Work
+    - name: Do the work of the run
       ansible.builtin.command: cat {{ fifo }}
       when: fifo is defined
     - name: Require the lock

@@ -44,7 +44,7 @@ SCRIPTED: list[dict[str, Any]] = [
 ]
 VERSIONS = "secretmanager.projects.secrets.addVersion"
 CREATES = (".insert", ".create", ".addVersion")
-LOCKS = "storage.objects.insert"  # each run creates its lock
+LOCK = ("storage.objects.insert", "-mlflow-backups/o")  # each run creates its lock
 
 
 def creations(calls: Iterable[Mapping[str, Any]]) -> dict[str, set[str]]:
@@ -54,8 +54,9 @@ def creations(calls: Iterable[Mapping[str, Any]]) -> dict[str, set[str]]:
     """
     made = defaultdict(set)
     for number, call in enumerate(calls):
-        method = call["method"]
-        if not method.endswith(CREATES) or method == LOCKS or call["handled"] != requests.codes.ok:
+        if not call["method"].endswith(CREATES) or call["handled"] != requests.codes.ok:
+            continue
+        if call["method"] == LOCK[0] and call["path"].endswith(LOCK[1]):
             continue
         if "targetLink" in call:
             made[f"{call['method']} {call['targetLink']}"].add(call["name"])

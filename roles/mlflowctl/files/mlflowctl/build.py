@@ -82,7 +82,7 @@ def _run(*command: str, allowed: Sequence[int] = (0,)) -> str:
 
 
 def install(machine: Machine, python: str, requirements: Path, arguments: Sequence[str]) -> None:
-    """Install the packages. Package indexes sometimes fail, so try again; pip skips what is installed already."""
+    """Install the packages. Package indexes sometimes fail, so try again; pip skips installed packages."""
     for attempt in range(PIP_ATTEMPTS):
         try:
             _run(python, *PIP, *LOCKED, str(requirements), *arguments)
