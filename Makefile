@@ -14,6 +14,7 @@ export ANSIBLE_CONFIG := $(CURDIR)/ansible.cfg
 #   DEPLOYMENT=mlflow               the deployment for plan, status, url, password and snippet: a directory in inventory/
 
 LINTS := lint-ansible lint-yaml lint-python lint-types lint-shell lint-changelog lint-docs lint-sanity
+SCENARIOS := $(patsubst molecule/%/molecule.yml,molecule-%,$(wildcard molecule/*/molecule.yml))
 
 ##@ Use
 .PHONY: up
@@ -58,17 +59,18 @@ clean: ## run down, then remove .venv and caches
 	@scripts/clean.sh
 
 ##@ Check
+.PHONY: check
+check: installed ## run lint and unit tests: no root, no Docker engine
+	@$(MAKE) -j2 -k --output-sync=target $(LINTS) test-unit
+
+# The engine's tests need the host's network exclusively. The end-to-end tests start the local cloud after them.
 .PHONY: test
-test: ## run lint and all tests; ends with the summary of pytest
-	@scripts/test.sh
+test: ## run all checks; ends with "N passed, N failed"
+	@scripts/test.sh engine "$(LINTS) unit unit-container" "$(SCENARIOS) localcloud playbooks" -- e2e e2e-upgrade
 
 .PHONY: lint $(LINTS)
 lint: installed ## run all linters, even if one fails
 	@$(MAKE) -j2 -k --output-sync=target $(LINTS)
-
-.PHONY: lint-list
-lint-list:
-	@echo $(LINTS)
 
 lint-ansible: installed
 	ansible-lint
@@ -91,13 +93,13 @@ lint-sanity: installed
 
 .PHONY: test-unit test-localcloud test-molecule test-e2e
 test-unit: installed ## test plugins and roles without a cloud
-	pytest tests/unit
-test-localcloud: ## test the local cloud
-	@scripts/test.sh tests/localcloud
-test-molecule: ## test the roles in a container with molecule
-	@scripts/test.sh tests/test_molecule.py
-test-e2e: ## test site.yml on the local cloud with real clients and a browser
-	@scripts/test.sh tests/e2e
+	pytest -n auto tests/unit
+test-localcloud: ## test the local cloud, and the playbooks on a local cloud in memory
+	@scripts/test.sh engine "localcloud playbooks"
+test-molecule: ## test the roles in containers with molecule
+	@scripts/test.sh "$(SCENARIOS)"
+test-e2e: ## test the playbooks on the local cloud with real clients and a browser
+	@scripts/test.sh e2e e2e-upgrade
 
 .PHONY: bench
 bench: ## measure an upgrade with 100,000 runs and 200 cutovers under load: make bench RUNS=5000 SWITCHES=20

@@ -14,7 +14,6 @@ from typing import Any
 
 import docker
 
-from tests import quicker
 from tests.e2e.deployment import BIN, REPO, Deployment
 
 IMAGE = "mlflow-localcloud/debian-13"
@@ -53,9 +52,6 @@ class ControlHost:
         """Run a command; return its output."""
         environment = {k: v for k, v in os.environ.items() if k.startswith(INDEX)}
         environment |= {k: v for k, v in self.deployment.environment.items() if k.startswith(PASSED)}
-        # The container has no files of the cache for the host's Python.
-        for name in (quicker.FOLDER, *quicker.ansible()):
-            environment.pop(name, None)
         path = f"{ENVIRONMENT}/bin:/usr/bin:/bin:/usr/sbin:/sbin"
         done = self.container.exec_run(
             list(command),

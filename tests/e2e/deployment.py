@@ -233,6 +233,15 @@ class Deployment:
         raise AssertionError(f"{self.url} did not serve within {seconds} s: {last}")
 
 
+@dataclass(frozen=True)
+class FirstRun:
+    """The first run of site.yml, observed before any test changes the deployment."""
+
+    output: str
+    started: list[str]
+    """For each of the two slots, the time at which it became active. "0" is a slot that was never active."""
+
+
 def changes(output: str) -> dict[str, int]:
     """Return the number of changed tasks of each host in a play recap."""
     return {host: int(changed) for host, _ok, changed, _unreachable, _failed in CHANGED.findall(output)}

@@ -18,9 +18,6 @@ from docker.errors import DockerException
 
 from tests.localcloud.harness import APIS, Local, Session
 
-# test_playbooks.py runs these tests in the background. By hand: pytest tests/localcloud/playbooks.
-collect_ignore = ["playbooks"]
-
 
 @pytest.fixture(scope="session")
 def client() -> docker.DockerClient:

@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""The preparation of the database for a rotation, on a scripted server. e2e/test_7_rotate.py uses a real one."""
+"""The preparation of the database for a rotation, on a scripted server. e2e/test_rotate.py uses a real one."""
 
 from __future__ import annotations
 

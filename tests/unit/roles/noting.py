@@ -13,9 +13,9 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from tests import quicker
-
 ROOT = Path(__file__).parents[3]
+# A test sets this variable to get the output of -vvv.
+VERBOSITY = "ANSIBLE_VERBOSITY"
 PLAYBOOK = str(Path(sys.executable).parent / "ansible-playbook")
 # Action plugins run in Ansible's own process. Real modules would take minutes for all these tasks.
 ACTION = """
@@ -47,7 +47,7 @@ def note(folder: Path, names: Iterable[str]) -> None:
     """Create fake modules with these names in the collection below `folder`."""
     actions = folder / "ansible_collections" / "mlops" / "mlflow_gcp" / "plugins" / "action"
     actions.mkdir(parents=True)
-    for kind in ("filter", "module_utils", "plugin_utils"):
+    for kind in ("callback", "filter", "module_utils", "plugin_utils"):
         (actions.parent / kind).symlink_to(ROOT / "plugins" / kind)
     for name in ("mlflow_deployment", "role_variables"):
         (actions / f"{name}.py").symlink_to(ROOT / "plugins" / "action" / f"{name}.py")
@@ -102,8 +102,8 @@ def play(
         tasks.insert(1, {"include_role": deployment | {"tasks_from": "lock"}})
     (folder / "play.yml").write_text(json.dumps([{"hosts": hosts, "gather_facts": False, "tasks": tasks}]))
     command = [PLAYBOOK, "-i", "hosts", "play.yml", "-e", json.dumps(settings), *(["--check"] if check else [])]
-    environment = {key: value for key, value in os.environ.items() if not key.startswith("ANSIBLE_")}
-    environment |= quicker.ansible() | {
+    kept = {key: value for key, value in os.environ.items() if not key.startswith("ANSIBLE_") or key == VERBOSITY}
+    environment = kept | {
         "ANSIBLE_COLLECTIONS_PATH": str(folder),
         "ANSIBLE_CONFIG": str(ROOT / "ansible.cfg"),
         "ANSIBLE_HOME": str(folder / "home"),

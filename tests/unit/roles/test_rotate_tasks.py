@@ -125,8 +125,7 @@ def test_a_new_key_comes_before_the_earlier_ones(role: Role) -> None:
 
 def test_no_key_is_shown(role: Role, monkeypatch: pytest.MonkeyPatch) -> None:
     """With -vvv, Ansible prints the items of a loop. The keys must not appear there."""
-    real = noting.quicker.ansible
-    monkeypatch.setattr(noting.quicker, "ansible", lambda: {**real(), "ANSIBLE_VERBOSITY": "3"})
+    monkeypatch.setenv(noting.VERBOSITY, "3")
     said = role()
     keys = {line for call in role.asked for line in str(call.get("payload", "")).splitlines()}
     assert len(keys) == 5

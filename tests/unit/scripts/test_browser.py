@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.programs import REPOSITORY
+REPOSITORY = Path(__file__).parents[3]
 
 BASH = shutil.which("bash") or "/bin/bash"
 

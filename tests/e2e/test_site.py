@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import re
 
-from tests.e2e.deployment import FIRST_RUN, Deployment, changes
+from tests.e2e.deployment import Deployment, FirstRun, changes
 
 SERVICES = ("cloudresourcemanager", "compute", "iam", "secretmanager", "servicenetworking", "sqladmin", "storage")
 # Secrets that the VM may read. The key of the CA is not one of them.
@@ -51,29 +51,27 @@ def enabled(deployment: Deployment) -> set[str]:
     return {service["config"]["name"] for service in answer.get("services", [])}
 
 
-def test_check_mode_prints_the_whole_plan_and_makes_nothing(deployment: Deployment) -> None:
-    before = enabled(deployment)
-    plan = deployment.playbook("site.yml", "--check", "--diff", log="plan").stdout
+def test_check_mode_prints_the_whole_plan_and_makes_nothing(unbuilt: Deployment) -> None:
+    before = enabled(unbuilt)
+    plan = unbuilt.playbook("site.yml", "--check", "--diff", log="plan").stdout
     # The plan names a secret twice if it also shows a new version.
-    assert sorted(set(PLANNED.findall(plan))) == sorted(resources(deployment.project))
+    assert sorted(set(PLANNED.findall(plan))) == sorted(resources(unbuilt.project))
     _, _, user = plan.partition("\n+++ after: user mlflow of Cloud SQL instance mlflow-database\n")
     assert "password: (hidden)" in user.partition("\nTASK ")[0]
-    assert enabled(deployment) == before
+    assert enabled(unbuilt) == before
     assert "compute.googleapis.com" not in before, "the project was not empty to begin with"
-    assert deployment.call("GET", "storage", "b", params={"project": deployment.project}).get("items", []) == []
-    assert not deployment.state.exists()
+    assert unbuilt.call("GET", "storage", "b", params={"project": unbuilt.project}).get("items", []) == []
+    assert not unbuilt.state.exists()
 
 
-def test_the_first_run_starts_one_server(site: Deployment) -> None:
+def test_the_first_run_starts_one_server(first_run: FirstRun) -> None:
     """The credentials are new, but the first run must not report a change, because a change starts the other slot."""
-    started = site.ssh("systemctl show --property ActiveEnterTimestampMonotonic --value mlflow@blue mlflow@green")
-    assert sorted(started.split())[0] == "0"
-    assert len(set(started.split())) == 2
+    assert sorted(first_run.started)[0] == "0"
+    assert len(set(first_run.started)) == 2
 
 
-def test_the_first_run_warns_only_of_missing_resources(site: Deployment) -> None:
-    (log,) = site.artifacts.glob(f"{FIRST_RUN}-*.log")
-    warnings = re.findall(r"^\[WARNING\]: (.+)$", log.read_text(), re.MULTILINE)
+def test_the_first_run_warns_only_of_missing_resources(site: Deployment, first_run: FirstRun) -> None:
+    warnings = re.findall(r"^\[WARNING\]: (.+)$", first_run.output, re.MULTILINE)
     expected = (f"The Compute Engine API is not enabled in project {site.project} yet", "provided hosts list is empty")
     assert [warning for warning in warnings if not warning.startswith(expected)] == []
     assert len(warnings) == len(expected)
@@ -86,6 +84,7 @@ def test_each_core_has_a_worker_and_jobs_have_no_process(site: Deployment) -> No
     assert not [line for line in processes if "huey" in line]
 
 
-def test_second_run_changes_nothing(site: Deployment) -> None:
+def test_another_run_changes_nothing(site: Deployment) -> None:
+    """In a run of all files, this is after a rotation, a restore and a new VM."""
     again = site.playbook("site.yml", "-vvv", log="again-vvv").stdout
     assert changes(again) == {"localhost": 0, "mlflow-server": 0}

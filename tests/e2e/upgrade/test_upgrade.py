@@ -35,14 +35,13 @@ from benchmarks.measure import TOLERANCE
 from benchmarks.planted import crash
 from tests.e2e.control_host import ControlHost, control_host
 from tests.e2e.deployment import BIN, REPO, Deployment, changes
-from tests.e2e.own.data import Data, client_of, make
-from tests.e2e.own.google import GOOGLE, calls, record, recorded
+from tests.e2e.upgrade.data import Data, client_of, make
+from tests.e2e.upgrade.google import GOOGLE, calls, record, recorded
 
 OLD, NEW = "2.22.5", "3.17.2"
 LOCK = REPO / "molecule" / "upgrade" / f"requirements-{OLD}.txt"
 PLAYBOOK = "playbooks/upgrade.yml"
 PROGRAM = "sudo mlflowctl"
-# Pattern of the process that builds a release.
 # Pattern of pgrep for the installation of the packages of a release.
 BUILD = "^/opt/mlflow/releases/[^ ]+/bin/python -m pip install "
 # Short values keep the tests short. The VM waits this long for a killed control node.
