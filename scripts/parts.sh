@@ -16,11 +16,11 @@ export PY_COLORS=0
 command_of() {
   case $1 in
     lint-*) echo "make -s $1" ;;
-    unit) echo "pytest -n auto tests/unit" ;;
+    unit) echo "pytest -n auto --dist worksteal tests/unit" ;;
     unit-container) echo "scripts/unit-container.sh" ;;
-    localcloud) echo "pytest -n auto tests/localcloud --ignore tests/localcloud/engine --ignore tests/localcloud/playbooks" ;;
+    localcloud) echo "pytest -n auto --dist worksteal tests/localcloud --ignore tests/localcloud/engine --ignore tests/localcloud/playbooks" ;;
     engine) echo "pytest tests/localcloud/engine" ;;
-    playbooks) echo "pytest -n auto tests/localcloud/playbooks" ;;
+    playbooks) echo "pytest -n auto --dist worksteal tests/localcloud/playbooks" ;;
     molecule-*) echo "molecule test --scenario-name ${1#molecule-}" ;;
     e2e) echo "pytest tests/e2e --ignore tests/e2e/upgrade" ;;
     e2e-upgrade) echo "pytest tests/e2e/upgrade" ;;

@@ -14,17 +14,15 @@ index=${UV_DEFAULT_INDEX:-${PIP_INDEX_URL:-$(python -m pip config get global.ind
 
 python -m localcloud image "$release"
 mkdir -p "$cache"
-# The repository is read-only, so that no test writes to it. git accepts it although another user may own it.
+# The repository is read-only, so that no test writes to it.
 docker run --rm --network host --init --volume "$repo:$repo:ro" --volume "$cache:$cache" --workdir "$repo" \
   --env UV_DEFAULT_INDEX --env UV_CACHE_DIR="$cache/uv" --env UV_LINK_MODE=hardlink --env PYTHONDONTWRITEBYTECODE=1 \
   --env ANSIBLE_CONFIG="$ANSIBLE_CONFIG" --env HOME=/root \
-  --env GIT_CONFIG_COUNT=1 --env GIT_CONFIG_KEY_0=safe.directory --env GIT_CONFIG_VALUE_0='*' \
   "mlflow-localcloud/$release" /bin/bash -euc '
     cache=$1 uv=$2
     shift 2
-    command -v git >/dev/null || { apt-get update -q && apt-get install -q -y --no-install-recommends git; } >/dev/null
     "$uv" venv --quiet --allow-existing --system-certs --python /usr/bin/python3 "$cache/venv"
     "$uv" pip sync --quiet --system-certs --python "$cache/venv/bin/python" --require-hashes requirements.lock
     export PATH="$cache/venv/bin:$PATH"
-    exec pytest -n auto -p no:cacheprovider "${@:-tests/unit}"
+    exec pytest -n auto --dist worksteal -o cache_dir=/tmp/pytest "${@:-tests/unit}"
   ' unit-container "$cache" "$uv" "$@"

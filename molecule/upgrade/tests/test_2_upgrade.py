@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""After the failures, the upgrade, several cutovers and a rollback succeed under load."""
+"""After the failures, the upgrade succeeds. Several cutovers and a rollback succeed under load."""
 
 from __future__ import annotations
 
@@ -8,33 +8,20 @@ import json
 import os
 from collections.abc import Callable
 
-import pytest
-
 from benchmarks.background import Target, background
 from benchmarks.machine import CUTOVER, Machine, Original
-from benchmarks.measure import TOLERANCE, switches, upgrade
+from benchmarks.measure import switches
 
 OLD, NEW = "2.22.5", "3.17.2"
 SWITCHES = int(os.environ.get("MLFLOW_GCP_SWITCHES", "5"))
 
 
-def test_upgrade_under_load(
-    machine: Machine, target: Target, original: Original, record_property: Callable[[str, object], None]
-) -> None:
-    """No request is lost, all rows and artifacts exist, and the measured downtime equals the reported one."""
-    measured = upgrade(machine, target, NEW)
-    record_property("measured", json.dumps(measured))
-    print(json.dumps(measured, indent=1))
-    result, load, probe = measured["result"], measured["load"], measured["probe"]
+def test_upgrade(machine: Machine, original: Original) -> None:
+    """All rows and artifacts exist. tests/e2e/upgrade upgrades under load."""
+    result = machine.upgrade(NEW)
     assert (result["ok"], result["migrated"], machine.serving()) == (True, True, NEW)
     assert machine.status()["rolled_back"] is None
-    # Few calls, because the clients wait most of the time.
-    assert load["calls"] > 20
-    assert (load["lost"], load["wrong"], load["twice"]) == (0, [], 0)
     assert original.lost() == {}
-    assert probe["away_times"] == 1
-    assert set(probe["causes"]) == {"HTTP 503"}
-    assert probe["away_seconds"] == pytest.approx(result["held_seconds"], abs=TOLERANCE)
 
 
 def test_switches_under_load(machine: Machine, target: Target, record_property: Callable[[str, object], None]) -> None:

@@ -3,9 +3,8 @@
 """Upgrade from MLflow 2.22 to 3.17 with playbooks/upgrade.yml, by hand and by a timer.
 
 After each failure the old version serves with the old data, and the next run continues from there. The failures are
-real: an unreachable index, a lock with wrong hashes, a full disk, a backup that Cloud SQL refuses, a killed control
-node, a release that crashes. molecule/upgrade has the other failures on the VM. At the end a backup is restored into a
-new deployment.
+real: a backup that Cloud SQL refuses, a killed control node, a release that crashes. molecule/upgrade has the failures
+on the VM, the unit tests have the others. At the end a backup is restored into a new deployment.
 """
 
 from __future__ import annotations
@@ -79,10 +78,6 @@ class Run:
             assert self.process.poll() is None, f"ended before '{text}':\n{self.log.read_text()[-3000:]}"
             assert time.monotonic() < deadline, f"no '{text}' within {seconds} s"
             time.sleep(0.2)
-
-    def freeze(self) -> None:
-        """Pause all processes of the run."""
-        os.killpg(self.process.pid, signal.SIGSTOP)
 
     def kill(self) -> None:
         """Kill the run without a cleanup. The workers have separate sessions and complete their current task."""
@@ -226,34 +221,10 @@ def test_check_mode_reports_the_upgrade_and_changes_nothing(stays_old: Deploymen
     assert stays_old.ssh("ls --full-time /opt/mlflow /opt/mlflow/releases") == before
 
 
-def test_an_index_that_cannot_be_reached(stays_old: Deployment) -> None:
-    unreachable = ["-e", "upgrade_channel=latest", "-e", "upgrade_index_url=http://127.0.0.1:9/simple"]
-    output = upgrade(stays_old, "upgrade-index", *unreachable, check=False)
-    assert "Cannot read mlflow from the package index http://127.0.0.1:9/simple: no response" in output
-    assert "upgrade_index_url" in output
-
-
-def test_a_lock_with_wrong_hashes(stays_old: Deployment, tmp_path: Path) -> None:
-    shipped = REPO / "roles" / "mlflow" / "files" / f"requirements-{NEW}.txt"
-    tampered = tmp_path / "requirements.txt"
-    tampered.write_text(re.sub(r"sha256:[0-9a-f]{64}", f"sha256:{'0' * 64}", shipped.read_text()))
-    output = upgrade(stays_old, "upgrade-hash", "-e", f"mlflow_requirements_file={tampered}", check=False)
-    assert f"The upgrade from MLflow {OLD} to {NEW} failed at" in output
-    assert "THESE PACKAGES DO NOT MATCH THE HASHES" in output
-    assert f"MLflow {OLD} is active with the same data as before" in output
-
-
-def test_a_disk_that_is_full(stays_old: Deployment) -> None:
+def test_a_disk_that_is_too_small(stays_old: Deployment) -> None:
+    """molecule/upgrade fills the disk during the build."""
     refused = upgrade(stays_old, "upgrade-room", "-e", "upgrade_free_disk_mb=99999999", check=False)
     assert re.search(r"has \d+ MiB of disk left and the new release needs \d+", refused)
-    stays_old.ssh("sudo mount -o remount,size=8m /tmp")
-    try:
-        output = upgrade(stays_old, "upgrade-disk", check=False)
-    finally:
-        stays_old.ssh("sudo mount -o remount,size=50% /tmp")
-    assert f"The upgrade from MLflow {OLD} to {NEW} failed at" in output
-    assert "No space left on device" in output
-    assert f"MLflow {OLD} is active with the same data as before" in output
 
 
 def test_a_control_host_killed_while_the_release_is_built(stays_old: Deployment) -> None:
@@ -280,20 +251,6 @@ def test_a_backup_that_fails(stays_old: Deployment) -> None:
     assert 'failed at "Create the backup and wait for completion"' in output
     assert "notAuthorized" in output
     assert f"MLflow {OLD} is active with the same data as before" in output
-
-
-def test_a_control_host_killed_before_the_switch(stays_old: Deployment) -> None:
-    run = Run(stays_old, "upgrade-killed-before", PLAYBOOK)
-    try:
-        run.wait_for("TASK [mlops.mlflow_gcp.upgrade : Create the backup and wait for completion]")
-        # A second run is refused while the first one exists.
-        run.freeze()
-        output = upgrade(stays_old, "upgrade-second", check=False)
-        holder = rf"process {run.process.pid} of \w+ \(\S+\) on \S+"
-        start = r"purpose 'Prepare the upgrade', started at \S+ by hand"
-        assert re.search(rf"Another run works on {stays_old.project}/mlflow: {holder}, {start}", output)
-    finally:
-        run.kill()
 
 
 def test_a_control_host_killed_during_the_switch(stays_old: Deployment) -> None:

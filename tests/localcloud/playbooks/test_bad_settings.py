@@ -1,6 +1,8 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""A value that a role on the VM would refuse fails a playbook before any change.
+"""A value that a role on the VM would refuse fails each playbook before any change.
+
+tests/unit/roles/test_refused_variables.py has the other values.
 
 Each run would be killed at its first changing call, so its status shows whether there was such a call. The variables
 are in `group_vars/all.yml`, as in a real deployment.
@@ -29,57 +31,24 @@ from tests.strict_tls import extended, handshake
 SECRET = "correct-horse"
 # Playbook, variables, and expected parts of the message: variable, value, remedy.
 CASES: dict[str, tuple[str, dict[str, Any], list[str]]] = {
-    "two of mlflow's together": (
-        "provision",
-        {"mlflow_database_max_overflow": 5},
-        ["mlflow_database_pool_size (0) and mlflow_database_max_overflow (5) must both be 0"],
-    ),
-    "mlflow, more connections than the database allows": (
-        "provision",
-        {"mlflow_workers": 8},
-        ["database allows 200", "8 workers * 3 pools * 9 connections", "= 442", "Lower mlflow_workers"],
-    ),
-    "mlflow, more connections than the tier allows": (
+    "provision, more connections than the tier allows": (
         "provision",
         {"infrastructure_database_tier": "db-f1-micro", "infrastructure_database_flags": {}},
         ["database allows 25", "1 worker * 3 pools", "= 64", "infrastructure_database_tier"],
     ),
-    "mlflow, type": ("provision", {"mlflow_workers": "many"}, ["mlflow_workers", "'many'", "to an int"]),
-    "mlflow, release": ("provision", {"mlflow_version": "9.9.9"}, ["mlflow_version", "9.9.9", "Choose a version"]),
-    "mlflow, nothing secret is shown": (
+    "provision, nothing secret is shown": (
         "provision",
         {"mlflow_environment": {"token": SECRET}},
         ["mlflow_environment: token is a name that is not upper case"],
     ),
-    "nginx, number": ("provision", {"nginx_timeout_seconds": 5}, ["nginx_timeout_seconds (5) at least 60"]),
-    "nginx, choice": (
+    "provision, the role that is checked last": (
         "provision",
-        {"nginx_certificate_source": "sky"},
-        ["nginx_certificate_source must be one of: credential, files, generated, got: sky"],
-    ),
-    "credentials": (
-        "provision",
-        {"credentials_items": [{"name": "noprefix", "secret": "x"}]},
-        ["credentials_items", '"name": "noprefix"', "a name such as mlflow.database-uri"],
-    ),
-    "nginx, text": (
-        "provision",
-        {"nginx_content_security_policy": "$x"},
-        ["nginx_content_security_policy must not contain", '"$x"'],
+        {"nginx_timeout_seconds": 5},
+        ["nginx_timeout_seconds (5) at least 60"],
     ),
     "configure": ("configure", {"mlflow_start_timeout": 5}, ["mlflow_start_timeout (5) at least 30"]),
-    "infrastructure, type": (
-        "provision",
-        {"infrastructure_boot_disk_size_gb": "big"},
-        ["infrastructure_boot_disk_size_gb", "'big'", "must be a whole number"],
-    ),
     "rotate": ("rotate", {"rotate_database_patience": 0}, ["rotate_database_patience (0) at least 1"]),
     "gc": ("gc", {"gc_older_than": "a month"}, ["gc_older_than is 'a month'", "such as 30d"]),
-    "gc, timer": (
-        "gc",
-        {"gc_calendar": "Sun 04:00", "gc_run_ids": ["abc"]},
-        ["gc_calendar is 'Sun 04:00'", "Leave out gc_run_ids"],
-    ),
     "upgrade": ("upgrade", {"upgrade_channel": "newest"}, ["upgrade_channel must be one of", "got: newest"]),
     "rollback": ("rollback", {"upgrade_timeout_seconds": "long"}, ["upgrade_timeout_seconds", "'long'", "to an int"]),
 }
@@ -157,23 +126,16 @@ def test_the_certificate_of_these_tests_passes_strict_verification(tmp_path: pat
     handshake(chain, key, chain)
 
 
-@pytest.mark.parametrize(
-    ("prefix", "passphrase"), [("certificates", ""), ("certificates", SECRET), ("nginx_certificate", "")], ids=str
-)
 def test_a_certificate_that_nginx_cannot_use_is_refused_before_it_is_stored(
-    playbook: Playbook, door: Door, inventory: pathlib.Path, tmp_path: pathlib.Path, prefix: str, passphrase: str
+    playbook: Playbook, door: Door, inventory: pathlib.Path, tmp_path: pathlib.Path
 ) -> None:
-    chain, key = make_pair(tmp_path / "one", passphrase)
-    if not passphrase:
-        _, key = make_pair(tmp_path / "another")
-    settings = {f"{prefix}_file": chain, f"{prefix}_key_file": key}
-    if prefix == "nginx_certificate":
-        settings["nginx_certificate_source"] = "files"
-    status = run(playbook, inventory, "provision", settings)
+    """tests/unit/roles/test_nginx_certificate.py has the other cases, and the variables of the role nginx."""
+    chain, key = make_pair(tmp_path / "one", SECRET)
+    status = run(playbook, inventory, "provision", {"certificates_file": chain, "certificates_key_file": key})
     said = "".join(playbook.output.split())  # paths are wrapped, too
     assert (status, door.killed_at) == (2, []), playbook.output[-3000:]
-    assert f"{prefix}_key_fileis'{key}',which" in said, playbook.output[-3000:]
-    assert ("hasapassphrase" if passphrase else "isnotthekeyofthefirstcertificate") in said
+    assert f"certificates_key_fileis'{key}',which" in said, playbook.output[-3000:]
+    assert "hasapassphrase" in said
     assert not playbook.state.exists()
 
 

@@ -71,6 +71,7 @@ CASES: dict[str, tuple[dict[str, Any], str]] = {
     "name": ({"deployment_name": "x" * 21}, "deployment_name is 'xxx"),
     "name, boolean": ({"deployment_name": True}, "deployment_name is true"),
     "zone": ({"deployment_zone": "us-central1-a"}, "for example europe-west1-b"),
+    "number": ({"infrastructure_boot_disk_size_gb": "big"}, "'big'"),
     "clients, none": ({"infrastructure_client_source_ranges": []}, "must have 1 item or more"),
     "clients, text": ({"infrastructure_client_source_ranges": "10.0.0.0/8"}, "must be a list"),
     "clients, IPv6": ({"infrastructure_client_source_ranges": ["::/0"]}, "holds '::/0'"),

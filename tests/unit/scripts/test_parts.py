@@ -123,7 +123,7 @@ def test_an_interruption_ends_running_parts_and_starts_no_other(parts: Parts) ->
     process = parts.start(*LANES, slow="tests/localcloud/engine")
     deadline = time.monotonic() + 30
     while not {"start tests/localcloud/engine", "end tests/unit"} <= {
-        call.replace("-n auto ", "") for call in parts.calls
+        call.replace("-n auto --dist worksteal ", "") for call in parts.calls
     }:
         assert time.monotonic() < deadline
         time.sleep(0.05)
