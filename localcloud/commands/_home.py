@@ -8,8 +8,8 @@ import argparse
 import os
 import pathlib
 
-from localcloud import locks
-from localcloud.cloud import Settings
+from localcloud.core import locks
+from localcloud.core.settings import Settings
 from localcloud.engine.base import EngineError
 
 PORT = 8787

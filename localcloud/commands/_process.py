@@ -13,8 +13,9 @@ import time
 import urllib.error
 import urllib.request
 from pathlib import Path
+from typing import Any
 
-from localcloud.cloud import Settings
+from localcloud.core.settings import Settings
 from localcloud.engine.base import EngineError
 from localcloud.engine.dockerd import is_process
 
@@ -57,31 +58,53 @@ def port(pid: int) -> int | None:
 
 def healthy(settings: Settings) -> bool:
     """Return whether the local cloud answers on its port."""
-    return _asked(settings, "GET", "health", seconds=5)
+    return _accepted(settings, "GET", "health", seconds=5)
 
 
 def reconcile(settings: Settings) -> bool:
     """Start stopped VMs and databases after an outage of the Docker engine. Return whether the call succeeded."""
-    return _asked(settings, "POST", "reconcile", seconds=60)
+    return _accepted(settings, "POST", "reconcile", seconds=60)
 
 
 def set_profile(settings: Settings, name: str, scale: float) -> bool:
     """Set the profile of all projects without a profile of their own. Return whether the local cloud accepted it."""
-    return _asked(settings, "PUT", "profile", {"name": name, "scale": scale}, seconds=5)
+    return _accepted(settings, "PUT", "profile", {"name": name, "scale": scale}, seconds=5)
 
 
-def _asked(settings: Settings, verb: str, what: str, body: dict[str, object] | None = None, *, seconds: float) -> bool:
-    data = None if body is None else json.dumps(body).encode()
-    request = urllib.request.Request(f"{settings.url}/localcloud/{what}", data, method=verb)  # noqa: S310 (always http)
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+def calls(settings: Settings, since: int) -> tuple[list[dict[str, Any]], int]:
+    """Return the logged calls after a mark, and the mark of the latest call. Raises EngineError with the reason."""
     try:
-        with opener.open(request, timeout=seconds):
-            return True
+        answer = _answer(settings, "GET", f"calls?since={since}", seconds=30)
+    except urllib.error.HTTPError as error:
+        with error:
+            raise EngineError(str(json.load(error)["error"])) from error
+    except OSError as error:
+        raise EngineError(f"no local cloud answers at {settings.url}. Start it: python -m localcloud up") from error
+    return answer["calls"], int(answer["mark"])
+
+
+def _accepted(
+    settings: Settings, verb: str, what: str, body: dict[str, object] | None = None, *, seconds: float
+) -> bool:
+    try:
+        _answer(settings, verb, what, body, seconds=seconds)
     except urllib.error.HTTPError as error:
         error.close()
         return False
     except OSError:
         return False
+    return True
+
+
+def _answer(
+    settings: Settings, verb: str, what: str, body: dict[str, object] | None = None, *, seconds: float
+) -> dict[str, Any]:
+    """Send an admin request; return the answer. Raises OSError."""
+    data = None if body is None else json.dumps(body).encode()
+    request = urllib.request.Request(f"{settings.url}/localcloud/{what}", data, method=verb)  # noqa: S310 (always http)
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    with opener.open(request, timeout=seconds) as response:
+        return dict(json.load(response))
 
 
 def start(settings: Settings, port: int) -> int:

@@ -11,8 +11,8 @@ import sys
 import time
 from collections.abc import Callable
 
-from localcloud import locks
 from localcloud.commands import _home, _process
+from localcloud.core import locks
 from localcloud.engine.base import EngineError
 
 # Interfaces disappear a moment after their network namespace.

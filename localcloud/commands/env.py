@@ -7,8 +7,8 @@ from __future__ import annotations
 import argparse
 import shlex
 
-from localcloud.cloud import PROJECT, Settings
 from localcloud.commands import _home
+from localcloud.core.settings import PROJECT, Settings
 
 # The deployer's address as VMs see it: the host's own address on the external network.
 DEPLOYER = "198.51.100.1/32"

@@ -8,9 +8,9 @@ import argparse
 import logging
 import sys
 
-from localcloud import server
 from localcloud.commands import _home
 from localcloud.engine.base import EngineError
+from localcloud.server import process as server
 
 
 def configure(parser: argparse.ArgumentParser) -> None:

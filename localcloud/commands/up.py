@@ -9,8 +9,8 @@ import os
 import sys
 
 from localcloud.commands import _home, _process
+from localcloud.core.profile import PROFILES
 from localcloud.engine.base import EngineError
-from localcloud.profile import PROFILES
 
 IMAGES = ("debian-13", "postgres-17")
 
@@ -28,7 +28,7 @@ def run(arguments: argparse.Namespace) -> int:
     # Imported late: `--help` needs no engine.
     from localcloud.engine import dockerd, image
     from localcloud.engine.nft_network import NftNetwork
-    from localcloud.server import listening
+    from localcloud.server.process import listening
 
     settings = _home.settings(arguments)
     try:

@@ -9,8 +9,11 @@ a missing resource does nothing.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
+
+from localcloud.core.settings import Settings
 
 Direction = Literal["INGRESS", "EGRESS"]
 
@@ -188,3 +191,37 @@ class Engine:
     machines: Machines
     databases: Databases
     network: Network
+
+
+class Listener(Protocol):
+    """A further listener of the same cloud: https for VMs, the metadata server, DNS."""
+
+    def start(self) -> None:
+        """Start the listener; returns once it listens."""
+
+    def stop(self) -> None:
+        """Stop the listener."""
+
+
+@dataclass(frozen=True)
+class Applications:
+    """The parts of the local cloud that VMs reach: ASGI applications, and the names of VMs."""
+
+    api: Any
+    """Google's APIs, by the Host header."""
+    metadata: Any
+    """The metadata server."""
+    on_stop: Callable[[], None]
+    """Ends waiting requests of the metadata server."""
+    address_of: Callable[[str], str | None]
+    """Returns the internal address of a VM's name."""
+
+
+class EngineModule(Protocol):
+    """The interface of the module `localcloud.engine.NAME`, which `--engine NAME` loads."""
+
+    def build(self, settings: Settings) -> Engine:
+        """Return the engine. It finds the VMs of an earlier run."""
+
+    def listeners(self, settings: Settings, apps: Applications) -> list[Listener]:
+        """Return the listeners besides 127.0.0.1."""

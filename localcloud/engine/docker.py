@@ -4,26 +4,19 @@
 
 from __future__ import annotations
 
-import importlib
-from typing import IO, TYPE_CHECKING
+from typing import IO
 
-from localcloud import locks
+from localcloud.core import locks
+from localcloud.core.settings import Settings
 from localcloud.engine import docker_common
 from localcloud.engine.authority import Authority
-from localcloud.engine.base import Engine, EngineError
+from localcloud.engine.base import Applications, Engine, EngineError, Listener
 from localcloud.engine.dns import NameServer, Resolver
 from localcloud.engine.docker_databases import DockerDatabases
 from localcloud.engine.docker_machines import DockerMachines
 from localcloud.engine.listeners import AsgiListener, api_certificate
 from localcloud.engine.nft_network import PORTS, NftNetwork
-from localcloud.services import metadata
 
-if TYPE_CHECKING:
-    from localcloud.app import App
-    from localcloud.cloud import Cloud, Settings
-    from localcloud.server import Listener
-
-COMPUTE = "localcloud.services.compute"
 _held: list[IO[str]] = []
 
 
@@ -49,13 +42,11 @@ def _only_one(settings: Settings) -> None:
         raise EngineError(locks.other_cloud(str(taken))) from None
 
 
-def listeners(cloud: Cloud, app: App) -> list[Listener]:
-    """Return the metadata server, Google's APIs over TLS and the name server. The Compute service identifies VMs."""
-    directory: metadata.InstanceDirectory = importlib.import_module(COMPUTE).instance_directory(cloud)
-    server = metadata.MetadataServer(directory, cloud.auth, metadata.CHANGES)
-    certificate, key = api_certificate(authority(cloud.settings), cloud.settings.home / "ca")
+def listeners(settings: Settings, apps: Applications) -> list[Listener]:
+    """Return the metadata server, Google's APIs over TLS and the name server."""
+    certificate, key = api_certificate(authority(settings), settings.home / "ca")
     return [
-        AsgiListener(server.app, PORTS.host, PORTS.metadata, on_stop=server.changes.close),
-        AsgiListener(app.asgi, PORTS.host, PORTS.api, certificate=certificate, key=key),
-        NameServer(Resolver(directory.address_of), PORTS.host, PORTS.dns),
+        AsgiListener(apps.metadata, PORTS.host, PORTS.metadata, on_stop=apps.on_stop),
+        AsgiListener(apps.api, PORTS.host, PORTS.api, certificate=certificate, key=key),
+        NameServer(Resolver(apps.address_of), PORTS.host, PORTS.dns),
     ]

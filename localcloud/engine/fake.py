@@ -10,19 +10,21 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from localcloud.engine.base import DatabaseSpec, Engine, MachineSpec, NetworkState, NotFound, printed
-from localcloud.services.metadata import guest_attributes_enabled, project_id
-
-if TYPE_CHECKING:
-    from localcloud.app import App
-    from localcloud.cloud import Cloud, Settings
-    from localcloud.server import Listener
-    from localcloud.services.metadata import InstanceDirectory
+from localcloud.core.settings import Settings
+from localcloud.engine.base import (
+    Applications,
+    DatabaseSpec,
+    Engine,
+    Listener,
+    MachineSpec,
+    NetworkState,
+    NotFound,
+    printed,
+)
 
 
 class FakeMachines:
@@ -175,36 +177,6 @@ class FakeNetwork:
         self.history.append(wanted)
 
 
-class GuestAgent:
-    """Google's guest agent: publishes the SSH host keys as guest attributes, once, on a VM's first boot."""
-
-    def __init__(self, machines: FakeMachines, directory: InstanceDirectory) -> None:
-        self._machines = machines
-        self._directory = directory
-        self._seen: set[str] = set()
-
-    def start(self) -> None:
-        """Run at every boot. VMs that run already count as just booted."""
-        self._machines.on_boot = self._booted
-        for id in sorted(self._machines.on):
-            self._booted(self._machines.specs[id])
-
-    def stop(self) -> None:
-        """Stop running at boots."""
-        self._machines.on_boot = None
-
-    def _booted(self, spec: MachineSpec) -> None:
-        instance = self._directory.by_internal_ip(spec.internal_ip)
-        if instance is None or spec.id in self._seen:
-            return
-        self._seen.add(spec.id)
-        project = self._directory.project(project_id(instance))
-        if guest_attributes_enabled(instance, project):
-            for kind, key in map(str.split, self._machines.host_keys[spec.id]):
-                if kind not in self._machines.lost_uploads:
-                    self._directory.put_guest_attribute(instance, "hostkeys", kind, key)
-
-
 def _public_keys() -> list[str]:
     """Return public keys of the types that Google's guest agent creates."""
     keys = (ec.generate_private_key(ec.SECP256R1()), ed25519.Ed25519PrivateKey.generate(), _rsa_key())
@@ -227,10 +199,6 @@ def build(settings: Settings) -> Engine:
     return fake_engine()
 
 
-def listeners(cloud: Cloud, app: App) -> list[Listener]:
-    """Return the guest agent only: there are no VMs, so no other listener is needed."""
-    # Imported late: services import the engine's protocols.
-    from localcloud.services.compute import instance_directory
-
-    machines = cloud.engine.machines
-    return [GuestAgent(machines, instance_directory(cloud))] if isinstance(machines, FakeMachines) else []
+def listeners(settings: Settings, apps: Applications) -> list[Listener]:
+    """Return no listener: there are no VMs."""
+    return []

@@ -13,9 +13,9 @@ from typing import Any
 
 import uvicorn
 
+from localcloud.core.sockets import bound
 from localcloud.engine.authority import Authority
 from localcloud.engine.base import EngineError
-from localcloud.sockets import bound
 
 
 class _NotHttp(logging.Filter):

@@ -22,11 +22,14 @@ from google.auth.crypt import RSASigner
 from google.oauth2 import credentials as user_credentials
 from google.oauth2 import service_account
 
-from localcloud.app import App
-from localcloud.cloud import PROJECT, Cloud, Settings
-from localcloud.engine.fake import fake_engine, listeners
-from localcloud.server import Listener
-from localcloud.sockets import bound
+from localcloud.core.settings import PROJECT, Settings
+from localcloud.core.sockets import bound
+from localcloud.engine import fake
+from localcloud.engine.base import Listener
+from localcloud.engine.fake import fake_engine
+from localcloud.framework.cloud import Cloud
+from localcloud.server.app import App
+from localcloud.server.process import listeners, registry
 
 PLATFORM = "https://www.googleapis.com/auth/cloud-platform"
 APIS = ("cloudresourcemanager", "compute", "iam", "iamcredentials", "secretmanager", "servicenetworking", "sqladmin")
@@ -63,10 +66,11 @@ class Local:
     def start(self) -> None:
         listening = bound("127.0.0.1", self.port)
         self.port = listening.getsockname()[1]
-        self.cloud = Cloud(self.settings, fake_engine())
-        self.app = App(self.cloud)
+        routes = registry()
+        self.cloud = Cloud(self.settings, fake_engine(), routes.traits)
+        self.app = App(self.cloud, routes)
         self.cloud.start()
-        self._listeners = listeners(self.cloud, self.app)
+        self._listeners = listeners(fake, self.app)
         for listener in self._listeners:
             listener.start()
         config = uvicorn.Config(self.door(self.app.asgi), log_level="warning", access_log=False, lifespan="off")
@@ -111,7 +115,7 @@ class Local:
     def user(self, email: str, *roles: str, quota_project: str | None = None) -> dict[str, Any]:
         """Create a user with roles on the project; return the credentials file of a gcloud login."""
         self.grant(f"user:{email}", *roles)
-        return self.cloud.user_credentials(email, quota_project)
+        return self.cloud.credentials.of_user(email, quota_project)
 
     def session_of(self, file: dict[str, Any]) -> Session:
         """Return a session with a user's credentials."""

@@ -16,9 +16,9 @@ from unittest import mock
 
 import pytest
 
-from localcloud import locks
 from localcloud.__main__ import main
 from localcloud.commands import _process, down
+from localcloud.core import locks
 from localcloud.engine import docker_common, dockerd, sysctls
 from localcloud.engine.dockerd import is_process
 from tests.localcloud.harness import Local

@@ -13,7 +13,7 @@ from ansible_collections.mlops.mlflow_gcp.plugins.module_utils._host_keys import
 
 from localcloud.engine.base import EngineError, MachineSpec
 from localcloud.engine.fake import FakeMachines
-from localcloud.services.compute import instance_directory
+from localcloud.services.compute.directory import Directory
 from tests.localcloud.compute_client import LINK, REGION, ROOT, ZONE, Compute
 from tests.localcloud.harness import Local
 
@@ -285,7 +285,7 @@ def test_disk_that_stays(compute: Compute) -> None:
 
 def test_guest_attributes_and_directory(compute: Compute) -> None:
     vm = compute.instance(metadata={"items": [{"key": "enable-guest-attributes", "value": "TRUE"}]})
-    directory = instance_directory(compute.local.cloud)
+    directory = Directory(compute.local.cloud)
     found = directory.by_internal_ip("10.128.0.2")
     assert found is not None
     assert found["selfLink"] == vm["selfLink"]

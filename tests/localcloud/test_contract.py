@@ -8,9 +8,10 @@ import re
 
 import pytest
 
-from localcloud import conditions, contract, fieldmask
-from localcloud.contract import ContractError, Method
-from localcloud.errors import ApiError
+from localcloud.access import conditions
+from localcloud.core import contract, fieldmask
+from localcloud.core.contract import ContractError, Method
+from localcloud.core.errors import ApiError
 
 APIS = [
     ("cloudresourcemanager", "v1"), ("cloudresourcemanager", "v3"), ("compute", "v1"), ("iam", "v1"),

@@ -193,7 +193,7 @@ def test_a_profile_of_one_project_and_of_all(local: Local, call: Call) -> None:
     local.restart()
     assert local.cloud.profiles.of("slow").seconds("service_agents") == 4.0
     assert local.cloud.profiles.of("mlflow-local").seconds("service_agents") == 30.0
-    assert local.cloud.profiles.of("slow").operation("sql.instances.insert") == 210.0
+    assert local.cloud.profiles.duration("slow", "sql.instances.insert") == 210.0
     for wrong in (
         {"name": "azure"},
         {"colour": 1},
@@ -204,7 +204,7 @@ def test_a_profile_of_one_project_and_of_all(local: Local, call: Call) -> None:
     ):
         call("PUT", profile, 400, json=wrong)
     call("PUT", f"{profile}?project=slow", json={"name": "none"})
-    assert local.cloud.profiles.of("slow").operation("sql.instances.insert") == 0.0
+    assert local.cloud.profiles.duration("slow", "sql.instances.insert") == 0.0
 
 
 def test_a_fault_of_one_project_is_not_another_ones(call: Call) -> None:

@@ -19,7 +19,7 @@ import google.auth.transport.requests
 import requests
 from google.oauth2 import service_account
 
-from localcloud.operations import Work, step
+from localcloud.framework.cloud import Work, step
 from tests.localcloud.harness import PLATFORM, Local
 
 SECRETS = "/secretmanager/v1/projects/mlflow-local/secrets"

@@ -20,8 +20,8 @@ from collections.abc import Iterator
 import docker
 import pytest
 
-from localcloud import locks
 from localcloud.commands import _process
+from localcloud.core import locks
 from localcloud.engine import docker_common, sysctls
 from tests.localcloud.compute_client import ZONE, Compute
 from tests.localcloud.engine.world import eventually, host_connects

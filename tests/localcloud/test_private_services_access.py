@@ -11,9 +11,9 @@ import pytest
 from ansible_collections.mlops.mlflow_gcp.plugins.module_utils import _client
 from ansible_collections.mlops.mlflow_gcp.plugins.modules import gcp_private_services_access
 
-from localcloud.cloud import Clock
 from localcloud.commands.env import variables
-from localcloud.services import servicenetworking
+from localcloud.core.clock import Clock
+from localcloud.services.servicenetworking import connections as servicenetworking
 from tests.localcloud.compute_client import Compute
 from tests.localcloud.harness import PLATFORM, Local
 from tests.unit.harness import FakeClock, Play

@@ -21,8 +21,9 @@ from google.api_core.client_options import ClientOptions
 from google.cloud import compute_v1
 
 from localcloud.commands.env import variables
-from localcloud.services import metadata
-from localcloud.services.compute import catalog, instance_directory
+from localcloud.metadata import server as metadata
+from localcloud.services.compute import catalog
+from localcloud.services.compute.directory import Directory
 from tests.localcloud.compute_client import DEBIAN, LINK, Compute
 from tests.localcloud.engine import test_metadata
 from tests.localcloud.harness import Local
@@ -187,7 +188,7 @@ def test_a_vm_uses_the_default_account(local: Local, compute: Compute) -> None:
         vm = compute.made(f"{ZONE}/instances", vm_body(f"vm{number}", serviceAccounts=[account]))
         assert vm["serviceAccounts"] == [{"email": EMAIL, "scopes": [SCOPE]}]
     assert "serviceAccounts" not in compute.made(f"{ZONE}/instances", vm_body("without"))
-    server = metadata.MetadataServer(instance_directory(local.cloud), local.cloud.auth)
+    server = metadata.MetadataServer(Directory(local.cloud), local.cloud.auth)
 
     def inside(name: str) -> Any:
         path = f"instance/service-accounts/default/{name}"

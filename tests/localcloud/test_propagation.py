@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from localcloud.cloud import Clock
+from localcloud.core.clock import Clock
 from tests.localcloud.harness import Local, Session
 
 ACCOUNTS = "/iam/v1/projects/mlflow-local/serviceAccounts"

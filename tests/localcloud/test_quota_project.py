@@ -13,7 +13,7 @@ from google.auth import external_account_authorized_user
 from google.auth.exceptions import RefreshError
 from google.oauth2 import credentials as user_credentials
 
-from localcloud.consumer import CLIENT_PROJECT
+from localcloud.framework.consumer import CLIENT_PROJECT
 from tests.localcloud.harness import Local, Session
 
 EMAIL = "someone@example.com"
@@ -81,7 +81,7 @@ def test_impersonation_counts_for_the_quota_project_of_the_user(local: Local) ->
     local.grant(f"user:{EMAIL}", "roles/owner", "roles/iam.serviceAccountTokenCreator")
     path = f"/iamcredentials/v1/projects/-/serviceAccounts/{target}:generateAccessToken"
     body = {"scope": ["https://www.googleapis.com/auth/cloud-platform"]}
-    user = local.session_of(local.cloud.user_credentials(EMAIL, "mlflow-local"))
+    user = local.session_of(local.cloud.credentials.of_user(EMAIL, "mlflow-local"))
     user.call("POST", path, json=body)
     local.cloud.projects.disable("mlflow-local", "iamcredentials.googleapis.com")
     told = user.call("POST", path, 403, json=body)["error"]["details"][0]

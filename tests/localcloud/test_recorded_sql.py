@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from localcloud.services.sqladmin._service import instances
+from localcloud.services.sqladmin.api import instances
 from tests.localcloud.compute_client import Compute
 from tests.localcloud.harness import Session
 from tests.localcloud.test_sqladmin import DATABASE, INSTANCES, NETWORK, ROOT, done, engine, made, reason, settings, sql

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from localcloud.cloud import Clock
-from localcloud.errors import ApiError
-from localcloud.services import servicenetworking
+from localcloud.core.clock import Clock
+from localcloud.core.errors import ApiError
+from localcloud.services.servicenetworking import connections as servicenetworking
 from tests.localcloud.compute_client import Compute
 from tests.localcloud.harness import Local
 

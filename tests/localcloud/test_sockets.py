@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import socket
 
-from localcloud.sockets import bound
+from localcloud.core.sockets import bound
 
 
 def test_no_answer_waits_for_an_acknowledgement() -> None:

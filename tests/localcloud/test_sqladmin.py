@@ -17,8 +17,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 
 from localcloud.engine.fake import FakeDatabases
-from localcloud.services.sqladmin._secrets import verifier
-from localcloud.services.sqladmin._service import instances
+from localcloud.services.sqladmin.api import instances
+from localcloud.services.sqladmin.secrets import verifier
 from tests.localcloud.compute_client import Compute
 from tests.localcloud.harness import Local, Session
 

@@ -16,7 +16,7 @@ import google_crc32c
 import pytest
 import requests
 
-from localcloud.services.storage._uploads import QUANTUM
+from localcloud.services.storage.uploads import QUANTUM
 from tests.localcloud.harness import Local, Session
 
 B = "/storage/v1/b"

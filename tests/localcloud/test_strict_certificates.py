@@ -11,9 +11,9 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from localcloud import auth
+from localcloud.access import auth
 from localcloud.engine.authority import Authority
-from localcloud.services.sqladmin import _secrets
+from localcloud.services.sqladmin import secrets as _secrets
 from tests.strict_tls import handshake
 
 

@@ -19,9 +19,9 @@ def test_a_report_of_a_project(local: Local, monkeypatch: pytest.MonkeyPatch, tm
     for name, value in variables(local.settings).items():
         monkeypatch.setenv(name, value)
     monkeypatch.delenv("VERIFY_CREATE", raising=False)
-    before = len(local.app.calls)
+    before = local.cloud.calls.mark()
     assert verify.main() == 0
-    calls = list(local.app.calls)[before:]
+    calls = local.cloud.calls.since(before)
     methods = {call["method"].rsplit(".", 1)[1] for call in calls if call["verb"] != "GET"}
     assert methods <= {"raw", "getEffectiveOrgPolicy"}
     (path,) = (tmp_path / "artifacts").glob("*.md")

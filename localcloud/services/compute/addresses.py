@@ -5,13 +5,12 @@
 from __future__ import annotations
 
 import ipaddress
-from typing import TYPE_CHECKING
 
-from localcloud.errors import ApiError
-from localcloud.operations import COMPUTE
-from localcloud.service import Call, Json
+from localcloud.core.errors import ApiError
+from localcloud.framework.cloud import Cloud
+from localcloud.framework.service import Call, Json
 from localcloud.services.compute import catalog, ranges, removal
-from localcloud.services.compute.common import (
+from localcloud.services.compute.api import (
     aggregated,
     api,
     check_labels,
@@ -31,9 +30,7 @@ from localcloud.services.compute.common import (
     resources,
     scope_of,
 )
-
-if TYPE_CHECKING:
-    from localcloud.cloud import Cloud
+from localcloud.services.compute.documents import COMPUTE
 
 
 def _name(call: Call) -> str:

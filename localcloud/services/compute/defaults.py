@@ -4,18 +4,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from localcloud import constraints
-from localcloud.cloud import at_activation, at_start
-from localcloud.permissions import project_resource
-from localcloud.service import Json
-from localcloud.services.compute import networks, subnetworks
-from localcloud.services.compute.common import api, link, new_document, resources
+from localcloud.access.permissions import project_resource
+from localcloud.framework.cloud import Cloud, at_activation, at_start
+from localcloud.framework.constraints import enforced
+from localcloud.framework.service import Json
+from localcloud.services.compute import constraints, networks, subnetworks
+from localcloud.services.compute.api import api, link, new_document, resources
 from localcloud.services.compute.projects import default_account, metadata_document
-
-if TYPE_CHECKING:
-    from localcloud.cloud import Cloud
 
 _NETWORK = "default"
 # Name, description, protocols with ports, source range, as at Google. All have the second-lowest priority.
@@ -45,12 +40,12 @@ def activate(cloud: Cloud, project: str) -> None:
     if made.get(project) is not None:
         return
     made.put(project, {})
-    if constraints.enforced(cloud, project, constraints.OS_LOGIN):
+    if enforced(cloud, project, constraints.OS_LOGIN):
         items = [{"key": "enable-oslogin", "value": "true"}]
         cloud.store.collection("compute.projects").put(project, metadata_document(items))
-    if not constraints.enforced(cloud, project, constraints.NO_DEFAULT_GRANTS):
+    if not enforced(cloud, project, constraints.NO_DEFAULT_GRANTS):
         _grant_editor(cloud, project, email)
-    if not constraints.enforced(cloud, project, constraints.NO_DEFAULT_NETWORK):
+    if not enforced(cloud, project, constraints.NO_DEFAULT_NETWORK):
         _create_network(cloud, project)
 
 

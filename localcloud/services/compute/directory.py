@@ -4,18 +4,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from localcloud.operations import COMPUTE
-from localcloud.service import Json
+from localcloud.framework.cloud import Cloud
+from localcloud.framework.service import Json
+from localcloud.metadata.directory import InstanceDirectory
+from localcloud.services.compute.api import api
+from localcloud.services.compute.documents import COMPUTE
 from localcloud.services.compute.machines import internal_name
 from localcloud.services.compute.projects import common_metadata
 
-if TYPE_CHECKING:
-    from localcloud.cloud import Cloud
 
-
-class Directory:
+class Directory(InstanceDirectory):
     """Instances by address and by name, read from the store."""
 
     def __init__(self, cloud: Cloud) -> None:
@@ -72,3 +70,6 @@ class Directory:
 
 def _key(instance: Json) -> str:
     return str(instance["selfLink"]).removeprefix(f"{COMPUTE}/")
+
+
+api.directory = Directory

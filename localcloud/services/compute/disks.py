@@ -5,13 +5,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
-from localcloud.errors import ApiError
-from localcloud.operations import COMPUTE
-from localcloud.service import Call, Json
+from localcloud.core.errors import ApiError
+from localcloud.framework.cloud import Cloud
+from localcloud.framework.service import Call, Json
 from localcloud.services.compute import catalog, removal
-from localcloud.services.compute.common import (
+from localcloud.services.compute.api import (
     aggregated,
     api,
     check_labels,
@@ -28,10 +27,8 @@ from localcloud.services.compute.common import (
     relative,
     resources,
 )
+from localcloud.services.compute.documents import COMPUTE
 from localcloud.services.compute.places import image_document
-
-if TYPE_CHECKING:
-    from localcloud.cloud import Cloud
 
 
 def _name(call: Call) -> str:

@@ -6,13 +6,14 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from localcloud.errors import ApiError
-from localcloud.lifecycle import merge
-from localcloud.service import Call, Json
+from localcloud.core.errors import ApiError
+from localcloud.framework.cloud import Cloud
+from localcloud.framework.lifecycle import merge
+from localcloud.framework.service import Call, Json
 from localcloud.services.compute import removal
-from localcloud.services.compute.common import (
+from localcloud.services.compute.api import (
     api,
     checked_name,
     invalid,
@@ -26,9 +27,6 @@ from localcloud.services.compute.common import (
     relative,
     resources,
 )
-
-if TYPE_CHECKING:
-    from localcloud.cloud import Cloud
 
 _WITH_PORTS = ("tcp", "udp", "sctp")
 _PROTOCOLS = (*_WITH_PORTS, "icmp", "esp", "ah", "ipip", "all")

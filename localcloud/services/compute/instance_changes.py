@@ -6,12 +6,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from localcloud import constraints
-from localcloud.errors import ApiError
-from localcloud.lifecycle import merge, same_fingerprint
-from localcloud.service import Call, Json
-from localcloud.services.compute import addresses
-from localcloud.services.compute.common import (
+from localcloud.core.errors import ApiError
+from localcloud.framework.lifecycle import merge, same_fingerprint
+from localcloud.framework.service import Call, Json
+from localcloud.services.compute import addresses, constraints
+from localcloud.services.compute.api import (
     api,
     failed,
     invalid,

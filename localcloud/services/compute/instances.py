@@ -4,11 +4,11 @@
 
 from __future__ import annotations
 
-from localcloud import constraints
-from localcloud.errors import ApiError
-from localcloud.service import Call, Json
-from localcloud.services.compute import catalog
-from localcloud.services.compute.common import (
+from localcloud.core.errors import ApiError
+from localcloud.framework.constraints import enforced
+from localcloud.framework.service import Call, Json
+from localcloud.services.compute import catalog, constraints
+from localcloud.services.compute.api import (
     aggregated,
     api,
     checked_name,
@@ -155,7 +155,7 @@ def guest_attributes(call: Call) -> Json:
     """Return the VM's guest attributes: `queryPath` is `namespace/` or `namespace/key`."""
     name = name_of(call)
     resources(call.cloud, "instances").get(name)
-    if constraints.enforced(call.cloud, call.project or "", constraints.NO_GUEST_ATTRIBUTES):
+    if enforced(call.cloud, call.project or "", constraints.NO_GUEST_ATTRIBUTES):
         raise constraints.violated(constraints.NO_GUEST_ATTRIBUTES, call.project or "")
     query = call.params.get("queryPath") or call.params.get("variableKey") or ""
     stored = call.cloud.store.collection("compute.guestAttributes").get(name) or {}

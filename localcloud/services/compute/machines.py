@@ -7,18 +7,14 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
-from localcloud.cloud import at_start
+from localcloud.core.errors import ApiError
 from localcloud.engine.base import EngineError, MachineSpec
-from localcloud.errors import ApiError
-from localcloud.operations import COMPUTE, Work, step
-from localcloud.service import Json
+from localcloud.framework.cloud import Cloud, Work, at_start, step
+from localcloud.framework.service import Json
 from localcloud.services.compute import addresses, catalog, netstate
-from localcloud.services.compute.common import last, part, resources
-
-if TYPE_CHECKING:
-    from localcloud.cloud import Cloud
+from localcloud.services.compute.api import last, part, resources
+from localcloud.services.compute.documents import COMPUTE
 
 _log = logging.getLogger(__name__)
 

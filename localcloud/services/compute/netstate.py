@@ -6,17 +6,14 @@ from __future__ import annotations
 
 import threading
 import weakref
-from typing import TYPE_CHECKING
 
+from localcloud.core.errors import ApiError
+from localcloud.core.store import Collection
 from localcloud.engine.base import AddressMap, EngineError, NetworkState, Rule, Subnet
-from localcloud.errors import ApiError
-from localcloud.operations import COMPUTE, Work, step
-from localcloud.service import Json
-from localcloud.services import metadata
-from localcloud.store import Collection
-
-if TYPE_CHECKING:
-    from localcloud.cloud import Cloud
+from localcloud.framework.cloud import Cloud, Work, step
+from localcloud.framework.service import Json
+from localcloud.metadata.changes import CHANGES
+from localcloud.services.compute.documents import COMPUTE
 
 # Stopped VMs have no external address. In the other states the network assigns one.
 _WITHOUT_EXTERNAL = ("TERMINATED", "SUSPENDED")
@@ -140,7 +137,7 @@ def apply(cloud: Cloud) -> None:
             cloud.engine.network.apply(wanted(cloud))
     except EngineError as error:
         raise ApiError(500, "INTERNAL", str(error)) from error
-    metadata.CHANGES.notify()
+    CHANGES.notify()
 
 
 @step("compute.network")

@@ -4,13 +4,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from localcloud.errors import ApiError
-from localcloud.lifecycle import merge
-from localcloud.service import Call, Json
+from localcloud.core.errors import ApiError
+from localcloud.framework.cloud import Cloud
+from localcloud.framework.lifecycle import merge
+from localcloud.framework.service import Call, Json
 from localcloud.services.compute import catalog, netstate, removal, subnetworks
-from localcloud.services.compute.common import (
+from localcloud.services.compute.api import (
     api,
     checked_name,
     in_use,
@@ -24,9 +23,6 @@ from localcloud.services.compute.common import (
     ready,
     resources,
 )
-
-if TYPE_CHECKING:
-    from localcloud.cloud import Cloud
 
 _PATCHABLE = ("routingConfig", "mtu", "description", "networkFirewallPolicyEnforcementOrder")
 

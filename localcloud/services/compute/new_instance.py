@@ -6,14 +6,12 @@ from __future__ import annotations
 
 import ipaddress
 
-from localcloud import constraints
-from localcloud.accounts import account_resource
-from localcloud.errors import ApiError
-from localcloud.lifecycle import fingerprint
-from localcloud.operations import COMPUTE
-from localcloud.service import Call, Json
-from localcloud.services.compute import catalog, disks, netstate, ranges
-from localcloud.services.compute.common import (
+from localcloud.access.permissions import account_resource
+from localcloud.core.errors import ApiError
+from localcloud.framework.lifecycle import fingerprint
+from localcloud.framework.service import Call, Json
+from localcloud.services.compute import catalog, constraints, disks, netstate, ranges
+from localcloud.services.compute.api import (
     NAME,
     check_labels,
     invalid,
@@ -26,6 +24,7 @@ from localcloud.services.compute.common import (
     relative,
     resources,
 )
+from localcloud.services.compute.documents import COMPUTE
 from localcloud.services.compute.places import image_document
 from localcloud.services.compute.projects import default_account, metadata_document
 

@@ -4,12 +4,12 @@
 
 from __future__ import annotations
 
-from localcloud.batch import batch
-from localcloud.errors import ApiError
-from localcloud.operations import as_compute
-from localcloud.service import Call, Json
+from localcloud.core.errors import ApiError
+from localcloud.framework.batch import batch
+from localcloud.framework.service import Call, Json
 from localcloud.services.compute import catalog
-from localcloud.services.compute.common import aggregated, api, listed, place, scope_of
+from localcloud.services.compute.api import aggregated, api, listed, place, scope_of
+from localcloud.services.compute.documents import as_compute
 
 # Google answers a wait after two minutes at the latest, even if the operation is not done.
 _WAIT_SECONDS = 120.0

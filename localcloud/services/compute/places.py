@@ -6,10 +6,10 @@ from __future__ import annotations
 
 import zlib
 
-from localcloud.errors import ApiError
-from localcloud.service import Call, Json
+from localcloud.core.errors import ApiError
+from localcloud.framework.service import Call, Json
 from localcloud.services.compute import catalog
-from localcloud.services.compute.common import aggregated, api, link, listed, place
+from localcloud.services.compute.api import aggregated, api, link, listed, place
 
 _BORN = "1969-12-31T16:00:00.000-08:00"
 

@@ -5,17 +5,14 @@
 from __future__ import annotations
 
 import contextlib
-from typing import TYPE_CHECKING
 
-from localcloud import constraints
-from localcloud.errors import ApiError
-from localcloud.lifecycle import fingerprint, same_fingerprint
-from localcloud.service import Call, Json
-from localcloud.services.compute.common import api, link, operation
-from localcloud.store import AlreadyExists
-
-if TYPE_CHECKING:
-    from localcloud.cloud import Cloud
+from localcloud.core.errors import ApiError
+from localcloud.core.store import AlreadyExists
+from localcloud.framework.cloud import Cloud
+from localcloud.framework.lifecycle import fingerprint, same_fingerprint
+from localcloud.framework.service import Call, Json
+from localcloud.services.compute import constraints
+from localcloud.services.compute.api import api, link, operation
 
 _DOMAIN = "developer.gserviceaccount.com"
 _VALUE_LIMIT = 256 * 1024

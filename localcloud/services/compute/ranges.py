@@ -7,16 +7,13 @@ from __future__ import annotations
 import ipaddress
 import subprocess
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
 
+from localcloud.core.errors import ApiError
 from localcloud.engine import routes
-from localcloud.errors import ApiError
-from localcloud.service import Json
-from localcloud.services.compute.common import invalid, last, link
+from localcloud.framework.cloud import Cloud
+from localcloud.framework.service import Json
+from localcloud.services.compute.api import invalid, last, link
 from localcloud.services.compute.netstate import peered_ranges
-
-if TYPE_CHECKING:
-    from localcloud.cloud import Cloud
 
 Range = ipaddress.IPv4Network
 

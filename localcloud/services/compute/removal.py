@@ -8,15 +8,11 @@ The deletion of a network is refused in the operation only.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
-from localcloud.operations import Work, step
-from localcloud.service import Call, Json
+from localcloud.framework.cloud import Cloud, Work, step
+from localcloud.framework.service import Call, Json
 from localcloud.services.compute import netstate
-from localcloud.services.compute.common import operation, ready, resources
-
-if TYPE_CHECKING:
-    from localcloud.cloud import Cloud
+from localcloud.services.compute.api import operation, ready, resources
 
 Check = Callable[["Cloud", Json], None]
 _CHECKS: dict[str, Check] = {}

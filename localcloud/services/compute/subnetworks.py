@@ -5,13 +5,13 @@
 from __future__ import annotations
 
 import ipaddress
-from typing import TYPE_CHECKING
 
-from localcloud.errors import ApiError
-from localcloud.lifecycle import merge
-from localcloud.service import Call, Json
+from localcloud.core.errors import ApiError
+from localcloud.framework.cloud import Cloud
+from localcloud.framework.lifecycle import merge
+from localcloud.framework.service import Call, Json
 from localcloud.services.compute import catalog, netstate, ranges, removal
-from localcloud.services.compute.common import (
+from localcloud.services.compute.api import (
     aggregated,
     api,
     checked_name,
@@ -26,9 +26,6 @@ from localcloud.services.compute.common import (
     relative,
     resources,
 )
-
-if TYPE_CHECKING:
-    from localcloud.cloud import Cloud
 
 # Auto mode networks reserve this range.
 AUTO_MODE_RANGE = "10.128.0.0/9"

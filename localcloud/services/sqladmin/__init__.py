@@ -6,29 +6,3 @@ The name of a deleted instance can be reused at once, according to Google's docu
 Differences to Google: databases and users created with SQL, outside the API, are not listed; public addresses do not
 answer; there are no replicas, client certificates or IAM logins.
 """
-
-from localcloud.services.sqladmin import (
-    _authorities,
-    _backups,
-    _databases,
-    _instances,
-    _operations,
-    _reconcile,
-    _reference,
-    _steps,
-    _users,
-)
-from localcloud.services.sqladmin._service import api
-
-__all__ = [
-    "_authorities",
-    "_backups",
-    "_databases",
-    "_instances",
-    "_operations",
-    "_reconcile",
-    "_reference",
-    "_steps",
-    "_users",
-    "api",
-]

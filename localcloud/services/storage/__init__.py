@@ -3,11 +3,6 @@
 """Cloud Storage's JSON API: buckets and their policies, objects with generations, uploads of every kind, batches.
 
 Answered with 501: access control lists (without uniform bucket-level access the default lists apply, see
-`_service.require`), notifications, folders, HMAC keys. Lifecycle rules are stored and checked, but not executed.
+`api.require`), notifications, folders, HMAC keys. Lifecycle rules are stored and checked, but not executed.
 Deleted buckets are removed at once; deleted objects can be restored within the period of the soft delete policy.
 """
-
-from localcloud.services.storage import _batch, _buckets, _managed_folders, _objects, _policies, _rewrite, _uploads
-from localcloud.services.storage._service import api
-
-__all__ = ["_batch", "_buckets", "_managed_folders", "_objects", "_policies", "_rewrite", "_uploads", "api"]

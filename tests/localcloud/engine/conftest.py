@@ -12,8 +12,8 @@ import docker
 import pytest
 from docker.errors import APIError
 
-from localcloud.cloud import Settings
 from localcloud.commands import _home, _process
+from localcloud.core.settings import Settings
 from localcloud.engine import docker_common
 from localcloud.engine.authority import Authority
 from localcloud.engine.base import DatabaseSpec, EngineError
@@ -22,7 +22,7 @@ from localcloud.engine.docker_databases import DockerDatabases
 from localcloud.engine.docker_machines import DockerMachines
 from localcloud.engine.listeners import AsgiListener, api_certificate
 from localcloud.engine.nft_network import PORTS, NftNetwork, Outsider, outsider
-from localcloud.services.metadata import MetadataServer
+from localcloud.metadata.server import MetadataServer
 from tests.localcloud.engine.world import (
     DATABASE_IP,
     FAR,

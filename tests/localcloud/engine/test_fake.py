@@ -7,7 +7,8 @@ from __future__ import annotations
 import pytest
 
 from localcloud.engine.base import DatabaseSpec, Engine, NetworkState, NotFound, Subnet
-from localcloud.engine.fake import FakeMachines, FakeNetwork, GuestAgent, fake_engine
+from localcloud.engine.fake import FakeMachines, FakeNetwork, fake_engine
+from localcloud.metadata.guest_agent import GuestAgent
 from tests.localcloud.engine.world import ONE, Directory
 
 SPEC = DatabaseSpec("db", "POSTGRES_17", "network", "10.0.0.0/24", "10.0.0.3", "certificate", "key", {"a": "1"})

@@ -11,7 +11,7 @@ from collections.abc import Callable
 import httpx
 import pytest
 
-from localcloud.services.metadata import MetadataServer
+from localcloud.metadata.server import MetadataServer
 from tests.localcloud.engine.world import ONE, Directory, Tokens
 
 Get = Callable[..., httpx.Response]

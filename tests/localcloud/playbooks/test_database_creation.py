@@ -42,7 +42,7 @@ def test_a_failed_creation_is_explained_and_undone(
     backup = databases.backup
 
     def conflicts() -> list[str]:
-        calls = list(empty.app.calls)
+        calls = empty.cloud.calls.since()
         return [call["method"] for call in calls if call["method"].startswith("sql.") and call["status"] == 409]
 
     def held(*arguments: Any) -> None:

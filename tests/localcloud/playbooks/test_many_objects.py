@@ -9,8 +9,8 @@ import os
 import pathlib
 import re
 
-from localcloud.services.storage._blobs import Stored
-from localcloud.services.storage._documents import Objects, new_object
+from localcloud.services.storage.blobs import Stored
+from localcloud.services.storage.documents import Objects, new_object
 from tests.localcloud.harness import Local
 from tests.localcloud.playbooks.playbook import REPOSITORY, Playbook
 

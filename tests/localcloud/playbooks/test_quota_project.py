@@ -15,8 +15,8 @@ import time
 
 import pytest
 
-from localcloud.errors import error_info
-from localcloud.faults import Fault
+from localcloud.core.errors import error_info
+from localcloud.core.faults import Fault
 from tests.localcloud.harness import Local
 from tests.localcloud.playbooks.playbook import Door, Playbook
 
@@ -55,7 +55,7 @@ def test_the_first_run_of_a_user_with_another_quota_project(empty: Local, playbo
         empty.cloud.faults.script(fault)
     assert playbook.run() == 0, playbook.output[-5000:]
     assert empty.cloud.faults.describe()["scripted"] == []
-    assert any(call["status"] == 403 for call in empty.app.calls)  # for APIs that were enabled a moment ago
+    assert any(call["status"] == 403 for call in empty.cloud.calls.since())  # for APIs that were enabled a moment ago
     assert "the quota project of these credentials" not in " ".join(playbook.output.split())
 
 

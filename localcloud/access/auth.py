@@ -1,0 +1,352 @@
+# Copyright (c) 2026, the mlops.mlflow_gcp authors
+# SPDX-License-Identifier: Apache-2.0
+"""Authentication of callers: access tokens, ID tokens and keys of service accounts.
+
+Opaque access tokens are stored by hash. ID tokens are RS256 JWTs, signed with a key of the local cloud; the
+certificates are served at the paths that Google uses. As at Google, a JWT that a service account signed is accepted as
+a bearer token, too.
+"""
+
+from __future__ import annotations
+
+import base64
+import datetime
+import hashlib
+import json
+import secrets
+from dataclasses import dataclass
+from typing import Any, cast
+
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import padding, rsa
+from cryptography.x509.oid import NameOID
+
+from localcloud.core.clock import Clock
+from localcloud.core.errors import ApiError, error_info
+from localcloud.core.store import AlreadyExists, Store
+
+Json = dict[str, Any]
+ISSUER = "https://accounts.google.com"
+CLOUD_PLATFORM = "https://www.googleapis.com/auth/cloud-platform"
+TOKEN_LIFETIME = 3600
+
+
+@dataclass(frozen=True)
+class Principal:
+    """A caller: its email (empty for an anonymous caller) and the scopes of its token."""
+
+    email: str
+    scopes: frozenset[str] = frozenset()
+
+    @property
+    def member(self) -> str:
+        """Return the caller's name in an IAM binding."""
+        if not self.email:
+            return "allUsers"
+        return f"{'user' if self.is_user else 'serviceAccount'}:{self.email}"
+
+    @property
+    def is_user(self) -> bool:
+        """Return whether the caller is a user, who belongs to no project."""
+        return bool(self.email) and not self.email.endswith(".gserviceaccount.com")
+
+
+ANONYMOUS = Principal("")
+
+
+@dataclass(frozen=True)
+class AccessToken:
+    """An opaque bearer token and its lifetime in seconds."""
+
+    token: str
+    expires_in: int
+
+
+class Keys:
+    """RSA keys of service accounts (`iam.keys`, key `EMAIL/KEY_ID`) and of the local cloud itself (`auth.keys`)."""
+
+    def __init__(self, store: Store) -> None:
+        self._service_accounts = store.collection("iam.keys")
+        self._own = store.collection("auth.keys")
+
+    def public_key(self, email: str, key_id: str) -> rsa.RSAPublicKey | None:
+        """Return the public key of a service account's key, if the key exists and is enabled."""
+        managed = self._own.get(_account_key(email))
+        if managed is not None and managed["id"] == key_id:
+            return self.of_account(email)[1].public_key()
+        document = self._service_accounts.get(f"{email}/{key_id}")
+        if document is None or document.get("disabled"):
+            return None
+        return cast(rsa.RSAPublicKey, serialization.load_pem_public_key(document["publicKey"].encode()))
+
+    def public_keys(self, email: str) -> list[rsa.RSAPublicKey]:
+        """Return the public keys of all enabled keys of a service account."""
+        ids = [key.split("/", 1)[1] for key, _ in self._service_accounts.items(f"{email}/")]
+        managed = self._own.get(_account_key(email))
+        ids += [managed["id"]] if managed else []
+        return [key for key in (self.public_key(email, i) for i in ids) if key is not None]
+
+    def of_account(self, email: str) -> tuple[str, rsa.RSAPrivateKey, str]:
+        """Return the Google-managed key of a service account, which signBlob and signJwt use."""
+        return self.signing(_account_key(email))
+
+    def signing(self, name: str) -> tuple[str, rsa.RSAPrivateKey, str]:
+        """Return (key id, private key, certificate PEM) of a Google-managed key. Creates the key on first use."""
+        document = self._own.get(name)
+        if document is None:
+            private = rsa.generate_private_key(public_exponent=65537, key_size=2048)
+            certificate = self_signed_certificate(private, name)
+            document = {
+                "id": secrets.token_hex(20),
+                "private": private_pem(private),
+                "certificate": certificate,
+            }
+            try:
+                self._own.insert(name, document)
+            except AlreadyExists:  # another thread created the key first: use that key
+                return self.signing(name)
+        key = serialization.load_pem_private_key(document["private"].encode(), None)
+        return document["id"], cast(rsa.RSAPrivateKey, key), document["certificate"]
+
+
+class Auth:
+    """Issues and verifies tokens."""
+
+    def __init__(self, store: Store, clock: Clock) -> None:
+        self._store = store
+        self._tokens = store.collection("auth.tokens")
+        self._accounts = store.collection("iam.serviceAccounts")
+        self._logins = store.collection("auth.logins")
+        self._clock = clock
+        self.keys = Keys(store)
+
+    # -- issuing
+
+    def issue_access_token(self, email: str, scopes: list[str], lifetime: int = TOKEN_LIFETIME) -> AccessToken:
+        """Return a new opaque access token for an account or a user; `lifetime` in seconds. It survives restarts."""
+        token = "ya29.local." + secrets.token_urlsafe(48)
+        now = self._clock.time()
+        with self._store.transaction():
+            for key, old in self._tokens.items():
+                if old["expires"] < now:
+                    self._tokens.delete(key)
+            document = {"email": email, "scopes": scopes, "expires": now + lifetime}
+            self._tokens.put(_digest(token), document)
+        return AccessToken(token, lifetime)
+
+    def login(self, email: str) -> str:
+        """Log a user in and return the refresh token that gcloud would store."""
+        token = "1//local-" + secrets.token_urlsafe(48)
+        self._logins.put(_digest(token), {"email": email})
+        return token
+
+    def logged_in(self, refresh_token: str) -> str | None:
+        """Return the user to whom a refresh token was issued."""
+        found = self._logins.get(_digest(refresh_token))
+        return str(found["email"]) if found else None
+
+    def issue_id_token(
+        self, email: str, audience: str, *, include_email: bool = True, extra: Json | None = None
+    ) -> str:
+        """Return an RS256 ID token of a service account for an audience.
+
+        `extra` claims are added, such as the metadata server's `google`.
+        """
+        now = int(self._clock.time())
+        account = self._accounts.get(email) or {}
+        claims: Json = {
+            "iss": ISSUER,
+            "aud": audience,
+            "azp": account.get("uniqueId", email),
+            "sub": account.get("uniqueId", email),
+            "iat": now,
+            "exp": now + TOKEN_LIFETIME,
+        }
+        if include_email:
+            claims |= {"email": email, "email_verified": True}
+        key_id, key, _ = self.keys.signing("oauth2")
+        return encode_jwt(claims | (extra or {}), key, key_id)
+
+    # -- checking
+
+    def describe(self, token: str) -> Json | None:
+        """Return `email`, `scopes` and `expires` of an access token; None if the token is unknown or expired."""
+        document = self._tokens.get(_digest(token))
+        if document is None or document["expires"] < self._clock.time():
+            return None
+        account = self._accounts.get(document["email"])
+        if not Principal(document["email"]).is_user and (account is None or account.get("disabled")):
+            return None
+        return document
+
+    def authenticate(self, authorization: str | None) -> Principal:
+        """Return the principal of an `Authorization` header. Raises 401 with Google's message."""
+        if not authorization:
+            raise unauthenticated("CREDENTIALS_MISSING")
+        scheme, _, token = authorization.partition(" ")
+        token = token.strip()
+        if scheme.lower() != "bearer" or not token:
+            raise unauthenticated("CREDENTIALS_MISSING")
+        if token.count(".") == 2 and not token.startswith("ya29."):
+            return self._self_signed(token)
+        document = self.describe(token)
+        if document is None:
+            raise unauthenticated("ACCESS_TOKEN_INVALID")
+        return Principal(document["email"], frozenset(document["scopes"]))
+
+    def verify_assertion(self, assertion: str) -> Json:
+        """Return the claims of a JWT signed with a service account's key. Raises ValueError with the reason."""
+        header, claims, signed, signature = decode_jwt(assertion)
+        email = str(claims.get("iss", ""))
+        account = self._accounts.get(email)
+        if account is None or account.get("disabled"):
+            raise ValueError("Invalid grant: account not found")
+        if header.get("alg") != "RS256":
+            raise ValueError("Invalid JWT: alg must be RS256")
+        if header.get("kid"):
+            key = self.keys.public_key(email, str(header["kid"]))
+            candidates = [key] if key else []
+        else:
+            candidates = self.keys.public_keys(email)
+        if not any(_verifies(key, signature, signed) for key in candidates):
+            raise ValueError("Invalid JWT Signature.")
+        now = self._clock.time()
+        issued, expires = claims.get("iat"), claims.get("exp")
+        if not isinstance(issued, int | float) or not isinstance(expires, int | float):
+            raise ValueError("Invalid JWT: iat and exp are required")
+        if expires < now or issued > now + 300 or expires - issued > 3600 + 300:
+            raise ValueError(
+                "Invalid JWT: Token must be a short-lived token (60 minutes) and in a reasonable timeframe."
+            )
+        return claims
+
+    def _self_signed(self, token: str) -> Principal:
+        try:
+            claims = self.verify_assertion(token)
+        except ValueError as error:
+            raise unauthenticated("ACCESS_TOKEN_INVALID") from error
+        scopes = str(claims.get("scope", "")).split()
+        # A token with an audience instead of scopes is valid for every method of that API.
+        if not scopes and not claims.get("aud"):
+            raise unauthenticated("ACCESS_TOKEN_INVALID")
+        return Principal(str(claims["iss"]), frozenset(scopes or [CLOUD_PLATFORM]))
+
+
+def unauthenticated(reason: str) -> ApiError:
+    """Return a 401 with Google's message."""
+    if reason == "CREDENTIALS_MISSING":
+        message = (
+            "Request is missing required authentication credential. Expected OAuth 2 access token, login cookie or "
+            "other valid authentication credential. See https://developers.google.com/identity/sign-in/web/devconsole-project."
+        )
+    else:
+        message = (
+            "Request had invalid authentication credentials. Expected OAuth 2 access token, login cookie or other "
+            "valid authentication credential. See https://developers.google.com/identity/sign-in/web/devconsole-project."
+        )
+    challenge = 'Bearer realm="https://accounts.google.com/"'
+    if reason != "CREDENTIALS_MISSING":
+        challenge += ', error="invalid_token"'
+    return ApiError(401, None, message, [error_info(reason, "googleapis.com")], headers={"WWW-Authenticate": challenge})
+
+
+def encode_jwt(claims: Json, key: rsa.RSAPrivateKey, key_id: str) -> str:
+    """Return a compact RS256 JWT."""
+    header = {"alg": "RS256", "kid": key_id, "typ": "JWT"}
+    signed = f"{_b64(json.dumps(header).encode())}.{_b64(json.dumps(claims).encode())}"
+    return f"{signed}.{_b64(sign(key, signed.encode()))}"
+
+
+def decode_jwt(token: str) -> tuple[Json, Json, bytes, bytes]:
+    """Return (header, claims, signed bytes, signature) without verification. Raises ValueError."""
+    try:
+        head, payload, signature = token.split(".")
+        header, claims = (json.loads(_unb64(part)) for part in (head, payload))
+        if not isinstance(header, dict) or not isinstance(claims, dict):
+            raise ValueError("not objects")
+        return header, claims, f"{head}.{payload}".encode(), _unb64(signature)
+    except ValueError as error:
+        raise ValueError(f"Invalid JWT: {error}") from error
+
+
+def sign(key: rsa.RSAPrivateKey, data: bytes) -> bytes:
+    """Return an RSASSA-PKCS1-v1_5 signature with SHA-256."""
+    return key.sign(data, padding.PKCS1v15(), hashes.SHA256())
+
+
+def private_pem(key: rsa.RSAPrivateKey) -> str:
+    """Return PKCS#8 PEM without a passphrase, as in Google's key files."""
+    return key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    ).decode()
+
+
+def public_pem(key: rsa.RSAPublicKey) -> str:
+    """Return SubjectPublicKeyInfo PEM."""
+    return key.public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo).decode()
+
+
+_SIGNS = x509.KeyUsage(
+    digital_signature=True, content_commitment=False, key_encipherment=False, data_encipherment=False,
+    key_agreement=False, key_cert_sign=False, crl_sign=False, encipher_only=False, decipher_only=False,
+)  # fmt: skip
+
+
+def self_signed_certificate(key: rsa.RSAPrivateKey, name: str) -> str:
+    """Return a self-signed certificate (PEM) for a key, as Google publishes its signing keys."""
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name[:64])])
+    now = datetime.datetime.now(datetime.UTC)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(subject)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - datetime.timedelta(days=1))
+        .not_valid_after(now + datetime.timedelta(days=3650))
+        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+        .add_extension(_SIGNS, critical=True)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(key.public_key()), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    return certificate.public_bytes(serialization.Encoding.PEM).decode()
+
+
+def jwk(key: rsa.RSAPublicKey, key_id: str) -> Json:
+    """Return a key as a JSON Web Key."""
+    numbers = key.public_numbers()
+    return {
+        "kty": "RSA",
+        "use": "sig",
+        "alg": "RS256",
+        "kid": key_id,
+        "n": _b64(numbers.n.to_bytes((numbers.n.bit_length() + 7) // 8, "big")),
+        "e": _b64(numbers.e.to_bytes(3, "big")),
+    }
+
+
+def _account_key(email: str) -> str:
+    return f"serviceAccount:{email}"
+
+
+def _verifies(key: rsa.RSAPublicKey, signature: bytes, signed: bytes) -> bool:
+    try:
+        key.verify(signature, signed, padding.PKCS1v15(), hashes.SHA256())
+    except InvalidSignature:
+        return False
+    return True
+
+
+def _digest(token: str) -> str:
+    return hashlib.sha256(token.encode()).hexdigest()
+
+
+def _b64(data: bytes) -> str:
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
+
+
+def _unb64(text: str) -> bytes:
+    return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
