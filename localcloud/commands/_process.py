@@ -71,10 +71,11 @@ def set_profile(settings: Settings, name: str, scale: float) -> bool:
     return _accepted(settings, "PUT", "profile", {"name": name, "scale": scale}, seconds=5)
 
 
-def calls(settings: Settings, since: int) -> tuple[list[dict[str, Any]], int]:
+def calls(settings: Settings, since: int | None) -> tuple[list[dict[str, Any]], int]:
     """Return the logged calls after a mark, and the mark of the latest call. Raises EngineError with the reason."""
     try:
-        answer = _answer(settings, "GET", f"calls?since={since}", seconds=30)
+        query = "" if since is None else f"?since={since}"
+        answer = _answer(settings, "GET", f"calls{query}", seconds=30)
     except urllib.error.HTTPError as error:
         with error:
             raise EngineError(str(json.load(error)["error"])) from error

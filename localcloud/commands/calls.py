@@ -17,7 +17,7 @@ from localcloud.engine.base import EngineError
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the options of `calls`."""
     _home.add_arguments(parser)
-    parser.add_argument("--since", type=int, default=0, metavar="MARK", help="only calls after a mark (default: all)")
+    parser.add_argument("--since", type=int, metavar="MARK", help="only calls after a mark (default: all)")
     parser.add_argument("--mark", action="store_true", help="print the mark of the latest call, for --since")
     parser.add_argument("--json", action="store_true", help="print a JSON list with all fields")
 

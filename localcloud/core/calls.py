@@ -70,16 +70,16 @@ class CallLog:
         """Return the number of the latest call, for `since`."""
         return self._last
 
-    def since(self, mark: int = 0) -> list[dict[str, Any]]:
-        """Return the calls after a mark. Raises ValueError if the log no longer has all of them."""
+    def since(self, mark: int | None = None) -> list[dict[str, Any]]:
+        """Return the calls after a mark, by default all. Raises ValueError if the log has lost calls after the mark."""
         with self._lock:
-            entries = [entry for entry in self._entries if entry.number > mark]
+            entries = [entry for entry in self._entries if entry.number > (mark or 0)]
             dropped = self._last - len(self._entries)
-        if mark and mark < dropped:
+        if mark is not None and mark < dropped:
             raise ValueError(f"the log has no calls before number {dropped + 1}, and the mark is {mark}")
         return [asdict(entry) for entry in entries]
 
     def clear(self) -> None:
-        """Remove all calls. Marks stay valid."""
+        """Remove all calls. Earlier marks are lost."""
         with self._lock:
             self._entries.clear()

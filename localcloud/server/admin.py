@@ -59,8 +59,8 @@ def reconcile(call: Call) -> Json:
 @_request("GET", "/calls")
 def calls(call: Call) -> Json:
     """Return the calls after the mark `since` (default: all), and the mark for the next request."""
-    mark = call.cloud.calls.mark()
-    return {"calls": call.cloud.calls.since(int(call.query.get("since", 0))), "mark": mark}
+    mark, since = call.cloud.calls.mark(), call.query.get("since")
+    return {"calls": call.cloud.calls.since(None if since is None else int(since)), "mark": mark}
 
 
 @_request("GET", "/calls/mark")

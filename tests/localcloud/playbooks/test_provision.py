@@ -9,8 +9,7 @@ import json
 import pathlib
 import urllib.parse
 from collections.abc import Iterator
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
 
 import pytest
 
@@ -22,20 +21,6 @@ SQL = "/sqladmin/v1/projects/mlflow-local"
 NAMES = ("mlflow-admin-password", "mlflow-flask-secret-key", "mlflow-crypto-kek-passphrase")
 INSTANCES = "/compute/v1/projects/mlflow-local/zones/europe-west1-b/instances"
 SECRETS = "/secretmanager/v1/projects/mlflow-local/secrets"
-
-
-@dataclass
-class Notes:
-    """Intercepts and records the calls from the playbook to the cloud."""
-
-    calls: list[str] = field(default_factory=list)
-
-    def __call__(self, application: Any) -> Any:
-        async def asgi(scope: Any, receive: Any, send: Any) -> None:
-            self.calls.append(f"{scope['method']} {scope['path']}")
-            await application(scope, receive, send)
-
-        return asgi
 
 
 @dataclass
@@ -52,13 +37,14 @@ class Run:
 @pytest.fixture(scope="module")
 def first(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Run]:
     """Yield the first run in a new project, with the verbosity that users choose to find an error."""
-    folder, notes = tmp_path_factory.mktemp("provision"), Notes()
-    local = Local(folder / "home", door=notes)
+    folder = tmp_path_factory.mktemp("provision")
+    local = Local(folder / "home")
     local.start()
     try:
         playbook = Playbook(local, Door(), folder)
         assert playbook.run("-vvv", "--diff") == 0, playbook.output[-5000:]
-        yield Run(local, playbook, list(notes.calls), playbook.output, secrets(local))
+        calls = [f"{call['verb']} {call['path']}" for call in local.cloud.calls.since()]
+        yield Run(local, playbook, calls, playbook.output, secrets(local))
     finally:
         local.stop()
 
