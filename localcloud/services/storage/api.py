@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import base64
+import functools
 import time
 from collections.abc import Callable
 from typing import IO, Any
@@ -33,6 +34,7 @@ def _also(bind: Callable[[Any], Any]) -> Callable[[Any], Any]:
     """Bind the delayed handler and return the original handler, which other handlers call."""
 
     def decorate(handler: Callable[[Call], Any]) -> Callable[[Call], Any]:
+        @functools.wraps(handler)
         def slowed(call: Call) -> Any:
             time.sleep(call.cloud.profiles.of(project_of(call)).seconds("storage_call"))
             return handler(call)
