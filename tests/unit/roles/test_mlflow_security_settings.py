@@ -12,6 +12,7 @@ from typing import Any
 
 import mlflow
 import pytest
+from ansible_collections.mlops.mlflow_gcp.plugins.plugin_utils._validation.mlflow import OWN_ENVIRONMENT
 
 from tests.unit.roles import evaluated
 
@@ -75,6 +76,6 @@ def test_the_role_implements_the_decision(name: str) -> None:
     given = name in variables("__mlflow_environment")
     # The administrator's name and password go into MLflow's configuration file.
     launched = f'"{name}"' in LAUNCHER.read_text(encoding="utf-8") or name.startswith("MLFLOW_AUTH_ADMIN_")
-    refused = name in variables("__mlflow_own_environment")
+    refused = name in OWN_ENVIRONMENT
     assert (given or launched) is (decision in {"Set", "Preset"})
     assert refused is (decision in {"Set", "Refused"})

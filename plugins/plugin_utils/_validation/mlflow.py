@@ -4,45 +4,13 @@
 
 from __future__ import annotations
 
-DOCUMENTATION = r"""
-name: server_refusals
-short_description: Role variables of the role mlflow that are not valid
-version_added: 0.1.0
-description:
-  - Checks the values of P(mlops.mlflow_gcp.mlflow#role) before the first change, also together with each other.
-options:
-  _input:
-    description:
-      - Values of all role variables, by name.
-      - The role computes V(hostnames), V(cpus), V(own_environment), V(requirements), which is the path of the locked
-        requirements file, and V(requirements_exist).
-    type: dict
-    required: true
-author:
-  - the mlops.mlflow_gcp authors (@mlops)
-"""
-
-EXAMPLES = r"""
-- name: Require valid role variables
-  ansible.builtin.assert:
-    that: values | mlops.mlflow_gcp.server_refusals == []
-"""
-
-RETURN = r"""
-_value:
-  description: A message for each refused variable, with its value and the remedy.
-  type: list
-  elements: str
-"""
-
 import json
 import re
-from collections.abc import Callable, Mapping
-from typing import Any
 
-from ..module_utils._server_plan import server_plan
+from ...module_utils._server_plan import server_plan
+from .._role_variables import ROLES
+from ._context import Context, Values
 
-Values = Mapping[str, Any]
 VERSION = re.compile(r"(\d+)\.(\d+)\.(\d+)(?:(rc|\.post)(\d+))?")
 DESTINATION = re.compile(r"gs://[a-z0-9][a-z0-9._-]{1,220}[a-z0-9](/\S*)?|/\S+")
 HOSTNAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9.-]*[A-Za-z0-9])?")
@@ -59,6 +27,39 @@ LEAST = {
 }
 POOL = ("mlflow_database_pool_size", "mlflow_database_max_overflow")
 LEAST_CONNECTIONS = 9
+# The role or the launcher sets these variables. In mlflow_environment they would have no effect, or weaken the
+# protection.
+OWN_ENVIRONMENT = (
+    "MLFLOW_AUTH_ADMIN_PASSWORD",
+    "MLFLOW_AUTH_ADMIN_USERNAME",
+    "MLFLOW_AUTH_CONFIG_PATH",
+    "MLFLOW_BACKEND_STORE_URI",
+    "MLFLOW_BASIC_AUTH_FAIL_CLOSED",
+    "MLFLOW_CRYPTO_KEK_PASSPHRASE",
+    "MLFLOW_CRYPTO_KEK_VERSION",
+    "MLFLOW_DISABLE_TELEMETRY",
+    "MLFLOW_ENABLE_REMOTE_ASSISTANT",
+    "MLFLOW_FLASK_SERVER_SECRET_KEY",
+    "MLFLOW_GATEWAY_RESOLVE_API_KEY_FROM_ENV",
+    "MLFLOW_GATEWAY_RESOLVE_API_KEY_FROM_FILE",
+    "MLFLOW_GCP_SERVER_THREADS",
+    "MLFLOW_SERVER_ALLOWED_HOSTS",
+    "MLFLOW_SERVER_CORS_ALLOWED_ORIGINS",
+    "MLFLOW_SERVER_DISABLE_SECURITY_MIDDLEWARE",
+    "MLFLOW_SERVER_ENABLE_GRAPHQL_AUTH",
+    "MLFLOW_SERVER_ENABLE_JOB_EXECUTION",
+    "MLFLOW_SQLALCHEMYSTORE_MAX_OVERFLOW",
+    "MLFLOW_SQLALCHEMYSTORE_POOL_SIZE",
+    "MLFLOW_TRACKING_PASSWORD",
+    "MLFLOW_TRACKING_TOKEN",
+    "MLFLOW_UC_OSS_TOKEN",
+    "MLFLOW_WEBHOOK_SECRET_ENCRYPTION_KEY",
+    "PGPASSFILE",
+    "PYTHONPATH",
+    "TMPDIR",
+    "_MLFLOW_AUTH_ADMIN_BOOTSTRAPPED",
+    "_MLFLOW_INTERNAL_GATEWAY_AUTH_TOKEN",
+)
 SECRETS = {
     "MLFLOW_WEBHOOK_SECRET_ENCRYPTION_KEY": "NAME-webhook-encryption-key",
     "MLFLOW_CRYPTO_KEK_PASSPHRASE": "NAME-crypto-kek-passphrase",
@@ -74,7 +75,7 @@ def _order(version: str) -> tuple[int, ...] | None:
     return int(major), int(minor), int(patch), {"rc": -1, ".post": 1}.get(kind or "", 0), int(number or 0)
 
 
-def _version(values: Values) -> str:
+def _version(values: Values, context: Context) -> str:
     version, minimum = str(values["mlflow_version"]), str(values["mlflow_minimum_version"])
     order, least = _order(version), _order(minimum)
     if order is None or least is None or order < least:
@@ -82,15 +83,18 @@ def _version(values: Values) -> str:
             f"mlflow_version: '{version}' is not a release that may be exposed. Give {minimum} (mlflow_minimum_version)"
             " or newer, such as 3.17.2."
         )
-    if not values["requirements_exist"]:
+    requirements = str(values["mlflow_requirements_file"]) or str(
+        ROLES / "mlflow/files" / f"requirements-{version}.txt"
+    )
+    if context.find(requirements) is None:
         return (
-            f"mlflow_version: there is no locked requirements file {values['requirements']}. Choose a version that the"
-            " role ships, or set mlflow_requirements_file."
+            f"mlflow_version: there is no locked requirements file {requirements}. Choose a version that the role"
+            " ships, or set mlflow_requirements_file."
         )
     return ""
 
 
-def _destination(values: Values) -> str:
+def _destination(values: Values, context: Context) -> str:
     given = str(values["mlflow_artifacts_destination"])
     if DESTINATION.fullmatch(given):
         return ""
@@ -99,7 +103,7 @@ def _destination(values: Values) -> str:
     )
 
 
-def _temporary(values: Values) -> str:
+def _temporary(values: Values, context: Context) -> str:
     given = str(values["mlflow_temporary_directory"])
     if re.fullmatch(r"/[^\s:]*[^\s:/]", given) and not re.match(r"/(var/)?tmp/", given):
         return ""
@@ -109,8 +113,8 @@ def _temporary(values: Values) -> str:
     )
 
 
-def _hostnames(values: Values) -> str:
-    given = values["hostnames"]
+def _hostnames(values: Values, context: Context) -> str:
+    given = values["mlflow_hostnames"]
     if given and all(HOSTNAME.fullmatch(name) for name in given):
         return ""
     return (
@@ -119,7 +123,7 @@ def _hostnames(values: Values) -> str:
     )
 
 
-def _numbers(values: Values) -> str:
+def _numbers(values: Values, context: Context) -> str:
     small = [f"{name} ({values[name]}) at least {least}" for name, least in LEAST.items() if int(values[name]) < least]
     size, overflow = (int(values[name]) for name in POOL)
     if (size, overflow) != (0, 0) and (min(size, overflow) < 1 or size + overflow < LEAST_CONNECTIONS):
@@ -130,12 +134,13 @@ def _numbers(values: Values) -> str:
     return f"These numbers are too small: {', '.join(small)} is required." if small else ""
 
 
-def _connections(values: Values) -> str:
+def _connections(values: Values, context: Context) -> str:
     names = {"workers": "mlflow_workers", "pool_size": POOL[0], "max_overflow": POOL[1]}
     given = {key: int(values[name]) for key, name in names.items()}
     allowed = int(values["mlflow_database_max_connections"])
+    cpus = int(values["mlflow_cpus"]) or context.cpus
     jobs = values["mlflow_job_execution"] in (True, "true", "True", "yes", "on", "1")
-    plan = server_plan(**given, cpus=int(values["cpus"]), max_connections=allowed, jobs=jobs)
+    plan = server_plan(**given, cpus=cpus, max_connections=allowed, jobs=jobs)
     if plan.fits:
         return ""
     return (
@@ -145,15 +150,15 @@ def _connections(values: Values) -> str:
     )
 
 
-def _names(values: Values) -> str:
+def _names(values: Values, context: Context) -> str:
     database, admin = str(values["mlflow_auth_database"]), str(values["mlflow_admin_username"])
     if re.fullmatch(r"[a-z_][a-z0-9_]{0,62}", database) and re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._@+-]*", admin):
         return ""
     return f"mlflow_auth_database: '{database}' or mlflow_admin_username: '{admin}' is not a valid name."
 
 
-def _environment(values: Values) -> str:
-    given, own = values["mlflow_environment"], values["own_environment"]
+def _environment(values: Values, context: Context) -> str:
+    given = values["mlflow_environment"]
     for name, secret in SECRETS.items():
         if name in given:
             return (
@@ -161,28 +166,20 @@ def _environment(values: Values) -> str:
                 f" its value, store the value in the secret {secret} before site.yml creates one."
                 " docs/operations/stored-secrets.md has the commands."
             )
-    wrong = [name for name in given if not re.fullmatch(r"[A-Z_][A-Z0-9_]*", name) or name in own]
+    wrong = [name for name in given if not re.fullmatch(r"[A-Z_][A-Z0-9_]*", name) or name in OWN_ENVIRONMENT]
     wrong += [name for name, value in given.items() if re.search(r"[\r\n]", str(value))]
     if not wrong:
         return ""
     return (
         f"mlflow_environment: {', '.join(wrong)} is a name that is not upper case, a name that the role sets itself"
-        f" ({', '.join(own)}), or has a value of several lines. Correct or remove the entry."
+        f" ({', '.join(OWN_ENVIRONMENT)}), or has a value of several lines. Correct or remove the entry."
     )
 
 
 CHECKS = (_version, _destination, _temporary, _hostnames, _numbers, _names, _environment)
 
 
-def server_refusals(values: Values) -> list[str]:
+def refusals(values: Values, context: Context) -> list[str]:
     """Return a message for each refused variable. The connections are computed from valid numbers only."""
-    found = [message for check in CHECKS if (message := check(values))]
-    return found or [message for message in [_connections(values)] if message]
-
-
-class FilterModule:
-    """The filter, for Ansible."""
-
-    def filters(self) -> dict[str, Callable[..., object]]:
-        """Return the filter by its name."""
-        return {"server_refusals": server_refusals}
+    found = [message for check in CHECKS if (message := check(values, context))]
+    return found or [message for message in [_connections(values, context)] if message]
