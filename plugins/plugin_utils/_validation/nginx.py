@@ -74,12 +74,22 @@ def _configuration(values: Values, context: Context) -> str:
     )
 
 
+def _files(values: Values, context: Context) -> list[str]:
+    names = ("nginx_certificate_file", "nginx_certificate_key_file")
+    if values["nginx_certificate_source"] != "files":
+        return []
+    if not all(values[name] for name in names):
+        return [
+            f"nginx_certificate_source is files, but {' or '.join(names)} is empty. Give both, or choose generated or"
+            " credential."
+        ]
+    return certificates.pair(values, context, *names)
+
+
 CHECKS = (_hostnames, _numbers, _gateway_headers, _configuration)
 
 
 def refusals(values: Values, context: Context) -> list[str]:
     """Return a message for each refused variable."""
     found = [message for check in CHECKS if (message := check(values, context))]
-    if values["nginx_certificate_source"] == "files":
-        found += certificates.pair(values, context, "nginx_certificate_file", "nginx_certificate_key_file")
-    return found
+    return found + _files(values, context)

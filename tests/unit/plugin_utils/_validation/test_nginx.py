@@ -36,7 +36,7 @@ def test_the_defaults_are_valid() -> None:
         ({"nginx_upstream_socket": "run/x"}, "nginx_upstream_socket ('run/x')"),
         ({"nginx_certificate_credential": "/run/a b"}, "nginx_certificate_credential ('/run/a b')"),
         ({"nginx_certificate_source": "sky"}, "must be one of: credential, files, generated, got: sky"),
-        ({"nginx_certificate_source": "files"}, "nginx_certificate_file is '', which is no file on the control node"),
+        ({"nginx_certificate_source": "files"}, "nginx_certificate_source is files, but nginx_certificate_file"),
     ],
 )
 def test_a_refused_value_is_named(changed: dict[str, Any], message: str) -> None:
