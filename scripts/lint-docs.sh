@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Check that ansible-doc renders every module, filter, callback plugin, inventory plugin and role, and that the tables of role variables are
-# current.
+# Check that ansible-doc renders every module, filter, callback plugin, inventory plugin and role, and that the tables of role variables and
+# localcloud/COVERAGE.md are current.
 # shellcheck source=scripts/common.sh
 . "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
@@ -20,6 +20,7 @@ for module in "${modules[@]}"; do
 done
 
 python scripts/role_docs.py --check
+python -m localcloud coverage --check
 
 ansible-doc -t module "${modules[@]}" >/dev/null
 [ ${#inventories[@]} -eq 0 ] || ansible-doc -t inventory "${inventories[@]}" >/dev/null

@@ -55,7 +55,7 @@ _ROLES = {
     "roles/compute.securityAdmin": (
         "compute.firewalls.* compute.networks.updatePolicy compute.networks.get compute.*.get compute.*.list"
     ),
-    "roles/compute.viewer": "compute.*.get compute.*.list",
+    "roles/compute.viewer": "compute.*.get compute.*.list compute.*.getEffectiveFirewalls",
     "roles/iam.roleAdmin": "iam.roles.* resourcemanager.projects.get resourcemanager.projects.getIamPolicy",
     "roles/iam.roleViewer": "iam.roles.get iam.roles.list",
     "roles/iam.securityAdmin": "*.getIamPolicy *.setIamPolicy",

@@ -17,13 +17,18 @@ PORT = 8787
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Add the options that name a local cloud."""
-    repository = pathlib.Path(__file__).resolve().parents[2]
-    home = os.environ.get("MLFLOW_LOCALCLOUD_HOME") or repository / ".localcloud"
+    home = os.environ.get("MLFLOW_LOCALCLOUD_HOME") or default_home(pathlib.Path(__file__))
     parser.add_argument(
         "--home", type=pathlib.Path, default=pathlib.Path(home), help="its state (default: %(default)s)"
     )
     port = os.environ.get("MLFLOW_LOCALCLOUD_PORT") or str(PORT)
     parser.add_argument("--port", type=_port, default=port, help="its port on 127.0.0.1 (default: %(default)s)")
+
+
+def default_home(module: pathlib.Path) -> pathlib.Path:
+    """Return `.localcloud` in the clone, or in the user's home directory if the package is installed."""
+    folder = module.resolve().parents[2]
+    return (pathlib.Path.home() if folder.name in ("site-packages", "dist-packages") else folder) / ".localcloud"
 
 
 def _port(text: str) -> int:

@@ -1,3 +1,3 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""What every service builds on: the cloud, calls and handlers, operations, the life cycle of resources."""
+"""The base of every service: the cloud, calls and handlers, operations, the life cycle of resources."""

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Google's APIs, one package each. All packages have the same layout.
 
-- `__init__.py`: what the emulator of this API does, and how it differs from Google.
+- `__init__.py`: a description of the emulated part, and its differences to Google.
 - `api.py`: the `Service` object with all differences to other services, and functions that all files of the API share.
 - `COLLECTION.py`: the handlers of one collection of the API, as the contract names it (`instances.py`).
 - Other files: one idea each, without handlers. No name of a file begins with `_`.

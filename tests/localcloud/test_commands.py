@@ -17,7 +17,7 @@ from unittest import mock
 import pytest
 
 from localcloud.__main__ import main
-from localcloud.commands import _process, down
+from localcloud.commands import _home, _process, down
 from localcloud.core import locks
 from localcloud.engine import docker_common, dockerd, sysctls
 from localcloud.engine.dockerd import is_process
@@ -354,3 +354,14 @@ def test_nobody_else_may_read_the_state(local: Local) -> None:
     for path in local.home.iterdir():
         mode = stat.S_IMODE(path.stat().st_mode)
         assert mode & 0o077 == 0, f"{path} has mode {mode:o}"
+
+
+@pytest.mark.parametrize(
+    ("folder", "home"),
+    [("/src/clone", "/src/clone/.localcloud"), ("/venv/lib/python3.11/site-packages", "/home/ada/.localcloud")],
+)
+def test_the_home_of_a_clone_and_of_an_installed_package(
+    folder: str, home: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", "/home/ada")
+    assert _home.default_home(pathlib.Path(folder, "localcloud/commands/_home.py")) == pathlib.Path(home)

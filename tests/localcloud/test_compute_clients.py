@@ -147,6 +147,8 @@ def test_gcloud(local: Local, gcloud: Callable[..., Any], tmp_path: pathlib.Path
     for expression in ("labels.app=mlflow", "name=vm AND status=RUNNING", "name~^v"):
         assert [vm["name"] for vm in gcloud("instances", "list", f"--filter={expression}")] == ["vm"]
     assert gcloud("instances", "list", "--filter=name=other") == []
+    effective = gcloud("instances", "network-interfaces", "get-effective-firewalls", "vm", zone)
+    assert [rule["name"] for rule in effective["firewalls"]] == ["fw"]
     keys = tmp_path / "keys"
     keys.write_text("admin:ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIE admin\n")
     gcloud("instances", "add-metadata", "vm", zone, f"--metadata-from-file=ssh-keys={keys}")

@@ -7,12 +7,13 @@ from __future__ import annotations
 from localcloud.core.errors import ApiError
 from localcloud.framework.constraints import enforced
 from localcloud.framework.service import Call, Json
-from localcloud.services.compute import catalog, constraints
+from localcloud.services.compute import catalog, constraints, netstate
 from localcloud.services.compute.api import (
     aggregated,
     api,
     checked_name,
     failed,
+    invalid,
     link,
     listed,
     operation,
@@ -172,3 +173,15 @@ def guest_attributes(call: Call) -> Json:
     if call.params.get("variableKey"):
         return answer | {"variableKey": query, "variableValue": items[0]["value"]}
     return answer | {"queryPath": query, "queryValue": {"items": items}}
+
+
+@api.method("compute.instances.getEffectiveFirewalls", permission="compute.instances.getEffectiveFirewalls")
+def get_effective_firewalls(call: Call) -> Json:
+    """Return the firewall rules whose target is an interface of the instance, also disabled rules."""
+    instance, name = resources(call.cloud, "instances").get(name_of(call)), call.params["networkInterface"]
+    nic = next((nic for nic in instance["networkInterfaces"] if nic["name"] == name), None)
+    if nic is None:
+        raise invalid("networkInterface", name, f"The instance has no interface {name}.")
+    rules = resources(call.cloud, "firewalls").list(f"projects/{nic['network'].split('/projects/')[1].split('/')[0]}/")
+    found = [rule for rule in rules if netstate.has_target(rule, instance, nic)]
+    return {"firewalls": sorted(found, key=lambda rule: (rule["direction"], rule["priority"], rule["name"]))}

@@ -114,6 +114,14 @@ def _rule(firewall: Json, cards: list[tuple[Json, Json]]) -> Rule | None:
     )
 
 
+def has_target(firewall: Json, instance: Json, nic: Json) -> bool:
+    """Return whether an interface of an instance is a target of a firewall rule, which may be disabled."""
+    if nic["network"] != firewall["network"]:
+        return False
+    targets = _chosen([(instance, nic)], firewall.get("targetTags"), firewall.get("targetServiceAccounts"))
+    return targets != ()
+
+
 def _chosen(
     cards: list[tuple[Json, Json]], tags: list[str] | None, accounts: list[str] | None
 ) -> tuple[str, ...] | None:
