@@ -62,9 +62,9 @@ class App:
         name = found.match.method.id if found.match else f"{found.service.name}.raw"
         fault = self.cloud.faults.take(name, raw_path)
         with self.cloud.calls.record(name, request.method, raw_path) as entry:
-            return await self._log(request, found, fault, entry)
+            return await self._logged(request, found, fault, entry)
 
-    async def _log(self, request: Request, found: Found, fault: Fault | None, entry: Entry) -> Response:
+    async def _logged(self, request: Request, found: Found, fault: Fault | None, entry: Entry) -> Response:
         """Handle a call with its fault, and complete the entry of the log."""
         if fault is not None and fault.drop and not fault.after:
             return _cut(request)
@@ -106,7 +106,7 @@ class App:
     def _answer(self, request: Request, found: Found, body: IO[bytes]) -> Response:
         service = found.service
         if found.raw is not None:
-            caller = self._caller(request, anonymous=found.raw.anonymous or service.admin)
+            caller = ANONYMOUS if service.admin else self._caller(request, anonymous=found.raw.anonymous)
             call = Call(self.cloud, request, service, None, dict(found.raw_params), {}, caller, media=body)
             result: Json | Response | None = found.raw.handler(call)
             return result if isinstance(result, Response) else JSONResponse(result)

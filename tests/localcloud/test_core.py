@@ -221,10 +221,16 @@ def test_administration_is_for_programs_on_the_control_host(owner: Session) -> N
         {"Host": "localhost.example.org"},
         {"Host": "127.example.org:8787"},
         {"Origin": "http://example.org"},
+        {"Host": "localcloud.googleapis.com"},
+        {"Host": "www.googleapis.com"},
     ):
         owner.call("GET", "/localcloud/health", 404, headers=headers)
     for host in ("localhost", "127.0.0.1:8787", "[::1]:8787"):
         owner.call("GET", "/localcloud/health", headers={"Host": host})
+    owner.call("GET", "/health", 404, headers={"Host": "localcloud.googleapis.com"})
+    owner.call("POST", "/localcloud/health", 404)
+    owner.call("GET", "/localcloud/health", headers={"Authorization": "Bearer unknown"})
+    owner.call("GET", "/localcloud/unknown", 404)
 
 
 def test_a_cut_connection(local: Local, owner: Session) -> None:

@@ -182,6 +182,6 @@ def get_effective_firewalls(call: Call) -> Json:
     nic = next((nic for nic in instance["networkInterfaces"] if nic["name"] == name), None)
     if nic is None:
         raise invalid("networkInterface", name, f"The instance has no interface {name}.")
-    rules = resources(call.cloud, "firewalls").list(f"projects/{nic['network'].split('/projects/')[1].split('/')[0]}/")
+    rules = resources(call.cloud, "firewalls").list(f"projects/{part(nic['network'], 'projects')}/")
     found = [rule for rule in rules if netstate.has_target(rule, instance, nic)]
     return {"firewalls": sorted(found, key=lambda rule: (rule["direction"], rule["priority"], rule["name"]))}

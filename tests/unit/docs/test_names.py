@@ -14,7 +14,13 @@ import yaml
 
 ROOT = Path(__file__).resolve().parents[3]
 DOCUMENTS = sorted(
-    [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("docs/operations/*.md"), *ROOT.glob("roles/*/README.md")]
+    [
+        *ROOT.glob("*.md"),
+        *ROOT.glob("localcloud/*.md"),
+        *ROOT.glob("docs/*.md"),
+        *ROOT.glob("docs/operations/*.md"),
+        *ROOT.glob("roles/*/README.md"),
+    ]
 )
 ROLES = sorted(path.parent.parent.name for path in ROOT.glob("roles/*/meta/argument_specs.yml"))
 PLAYBOOK = re.compile(
