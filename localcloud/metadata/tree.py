@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import datetime
 import ipaddress
 import re
 from typing import Any
@@ -91,11 +92,11 @@ def _interface(interface: Json, number: Any) -> Json:
 
 def identity_claims(instance: Json, project: Json) -> Json:
     """Return the claims that an identity token of the format `full` has about its VM."""
-    created = str(instance.get("creationTimestamp", ""))
+    created = datetime.datetime.fromisoformat(instance["creationTimestamp"])
     return {
         "google": {
             "compute_engine": {
-                "instance_creation_timestamp": created,
+                "instance_creation_timestamp": int(created.timestamp()),
                 "instance_id": str(instance.get("id", "")),
                 "instance_name": instance["name"],
                 "project_id": project["projectId"],

@@ -118,6 +118,8 @@ def test_tokens(get: Get) -> None:
     full = get("instance/service-accounts/default/identity?audience=https://a&format=full").text
     assert full.startswith(f"{EMAIL} https://a True ")
     assert "'instance_name': 'one'" in full
+    # As on Google: seconds since the epoch, as a number.
+    assert "'instance_creation_timestamp': 1769904000," in full
 
 
 def test_guest_attributes(get: Get, directory: Directory) -> None:

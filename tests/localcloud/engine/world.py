@@ -68,6 +68,7 @@ class Directory:
         return {
             "name": spec.name,
             "id": str(int.from_bytes(spec.name.encode(), "big")),
+            "creationTimestamp": "2026-01-31T16:00:00.500-08:00",
             "selfLink": f"https://www.googleapis.com/compute/v1/projects/test/zones/zone-a/instances/{spec.name}",
             "networkInterfaces": [{"networkIP": ip, "network": f"global/networks/{spec.network}"}],
             "serviceAccounts": [{"email": "server@test.iam.gserviceaccount.com", "scopes": ["scope-a"]}],
