@@ -3,14 +3,18 @@
 """The part of IAM's condition language (CEL) that policies on a project's resources use.
 
 `resource.name` and `resource.service` with ==, !=, startsWith, endsWith and matches; `request.time` against
-`timestamp("…")`; joined by &&, ||, ! and parentheses. An unsupported expression grants nothing.
+`timestamp("…")`; joined by &&, ||, ! and parentheses. An unsupported expression grants nothing,
+and the server logs it.
 """
 
 from __future__ import annotations
 
 import datetime
+import functools
+import logging
 import re
 
+_log = logging.getLogger(__name__)
 _TOKEN = re.compile(
     r"\s*(?:(?P<op>&&|\|\||==|!=|<=|>=|<|>|!|\(|\)|,|\.)|(?P<str>\"(?:[^\"\\]|\\.)*\"|'(?:[^'\\]|\\.)*')|(?P<id>\w+))"
 )
@@ -27,7 +31,14 @@ def holds(expression: str, resource: str, now: float) -> bool:
         value = parser.either()
         return value is True and not parser.tokens
     except (_UnsupportedError, IndexError, TypeError, ValueError, re.error):
+        _report(expression)
         return False
+
+
+@functools.lru_cache(maxsize=1000)
+def _report(expression: str) -> None:
+    """Log an expression once."""
+    _log.warning("The local cloud does not support the condition %r. It grants nothing.", expression)
 
 
 class _Parser:

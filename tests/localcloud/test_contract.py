@@ -99,6 +99,14 @@ def test_conditions(expression: str, expected: bool) -> None:
     assert conditions.holds(expression, resource, 1_700_000_000.0) is expected
 
 
+def test_an_unsupported_condition_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
+    expression = "request.auth.claims.y == 'z'"
+    for _ in range(2):
+        conditions.holds(expression, "//iam.googleapis.com/projects/1", 0.0)
+    (record,) = caplog.records
+    assert expression in record.getMessage()
+
+
 def test_field_masks() -> None:
     document = {"a": {"b": 1, "c": 2}, "items": [{"n": 1, "m": 2}], "t": "x"}
     assert fieldmask.apply(document, "a/b,t") == {"a": {"b": 1}, "t": "x"}
