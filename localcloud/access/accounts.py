@@ -9,8 +9,9 @@ from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from localcloud.access.auth import private_pem, public_pem, self_signed_certificate
+from localcloud.access.auth import self_signed_certificate
 from localcloud.access.permissions import Permissions, account_resource
+from localcloud.core.certificates import private_pem, public_pem
 from localcloud.core.clock import Clock
 from localcloud.core.propagation import Propagation
 from localcloud.core.store import Store

@@ -9,20 +9,21 @@ a bearer token, too.
 
 from __future__ import annotations
 
-import base64
 import datetime
 import hashlib
-import json
 import secrets
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any, cast
 
+import jwt
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from cryptography.x509.oid import NameOID
+from jwt.algorithms import RSAAlgorithm
 
+from localcloud.core.certificates import Issuer, certificate_pem, issue, private_pem
 from localcloud.core.clock import Clock
 from localcloud.core.errors import ApiError, error_info
 from localcloud.core.store import AlreadyExists, Store
@@ -31,6 +32,11 @@ Json = dict[str, Any]
 ISSUER = "https://accounts.google.com"
 CLOUD_PLATFORM = "https://www.googleapis.com/auth/cloud-platform"
 TOKEN_LIFETIME = 3600
+_ALGORITHM = "RS256"
+# Times are compared with the local cloud's clock, below. The audience is any endpoint at which Google issues tokens.
+_OPTIONS: jwt.types.Options = {
+    "require": ["iat", "exp"], "verify_iat": False, "verify_exp": False, "verify_nbf": False, "verify_aud": False,
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -198,22 +204,18 @@ class Auth:
 
     def verify_assertion(self, assertion: str) -> Json:
         """Return the claims of a JWT signed with a service account's key. Raises ValueError with the reason."""
-        header, claims, signed, signature = decode_jwt(assertion)
-        email = str(claims.get("iss", ""))
-        account = self._accounts.get(email)
+        try:
+            key_id = jwt.get_unverified_header(assertion).get("kid")
+            email = jwt.decode(assertion, options={"verify_signature": False}).get("iss")
+        except jwt.InvalidTokenError as error:
+            raise ValueError(f"Invalid JWT: {error}") from error
+        account = self._accounts.get(str(email))
         if account is None or account.get("disabled"):
             raise ValueError("Invalid grant: account not found")
-        if header.get("alg") != "RS256":
-            raise ValueError("Invalid JWT: alg must be RS256")
-        if header.get("kid"):
-            key = self.keys.public_key(email, str(header["kid"]))
-            candidates = [key] if key else []
-        else:
-            candidates = self.keys.public_keys(email)
-        if not any(_verifies(key, signature, signed) for key in candidates):
-            raise ValueError("Invalid JWT Signature.")
+        key = self.keys.public_key(str(email), key_id) if key_id else None
+        claims = _verified(assertion, [key] if key_id else self.keys.public_keys(str(email)))
         now = self._clock.time()
-        issued, expires = claims.get("iat"), claims.get("exp")
+        issued, expires = claims["iat"], claims["exp"]
         if not isinstance(issued, int | float) or not isinstance(expires, int | float):
             raise ValueError("Invalid JWT: iat and exp are required")
         if expires < now or issued > now + 300 or expires - issued > 3600 + 300:
@@ -254,21 +256,25 @@ def unauthenticated(reason: str) -> ApiError:
 
 def encode_jwt(claims: Json, key: rsa.RSAPrivateKey, key_id: str) -> str:
     """Return a compact RS256 JWT."""
-    header = {"alg": "RS256", "kid": key_id, "typ": "JWT"}
-    signed = f"{_b64(json.dumps(header).encode())}.{_b64(json.dumps(claims).encode())}"
-    return f"{signed}.{_b64(sign(key, signed.encode()))}"
+    return jwt.encode(claims, key, _ALGORITHM, {"kid": key_id})
 
 
-def decode_jwt(token: str) -> tuple[Json, Json, bytes, bytes]:
-    """Return (header, claims, signed bytes, signature) without verification. Raises ValueError."""
-    try:
-        head, payload, signature = token.split(".")
-        header, claims = (json.loads(_unb64(part)) for part in (head, payload))
-        if not isinstance(header, dict) or not isinstance(claims, dict):
-            raise ValueError("not objects")
-        return header, claims, f"{head}.{payload}".encode(), _unb64(signature)
-    except ValueError as error:
-        raise ValueError(f"Invalid JWT: {error}") from error
+def _verified(token: str, keys: Iterable[rsa.RSAPublicKey | None]) -> Json:
+    """Return the claims of a JWT that one of the keys signed. Raises ValueError with Google's message."""
+    for key in keys:
+        if key is None:
+            continue
+        try:
+            return jwt.decode(token, key, [_ALGORITHM], options=_OPTIONS)
+        except jwt.InvalidSignatureError:
+            continue
+        except jwt.InvalidAlgorithmError as error:
+            raise ValueError(f"Invalid JWT: alg must be {_ALGORITHM}") from error
+        except jwt.MissingRequiredClaimError as error:
+            raise ValueError("Invalid JWT: iat and exp are required") from error
+        except jwt.InvalidTokenError as error:
+            raise ValueError(f"Invalid JWT: {error}") from error
+    raise ValueError("Invalid JWT Signature.")
 
 
 def sign(key: rsa.RSAPrivateKey, data: bytes) -> bytes:
@@ -276,77 +282,23 @@ def sign(key: rsa.RSAPrivateKey, data: bytes) -> bytes:
     return key.sign(data, padding.PKCS1v15(), hashes.SHA256())
 
 
-def private_pem(key: rsa.RSAPrivateKey) -> str:
-    """Return PKCS#8 PEM without a passphrase, as in Google's key files."""
-    return key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    ).decode()
-
-
-def public_pem(key: rsa.RSAPublicKey) -> str:
-    """Return SubjectPublicKeyInfo PEM."""
-    return key.public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo).decode()
-
-
-_SIGNS = x509.KeyUsage(
-    digital_signature=True, content_commitment=False, key_encipherment=False, data_encipherment=False,
-    key_agreement=False, key_cert_sign=False, crl_sign=False, encipher_only=False, decipher_only=False,
-)  # fmt: skip
-
-
 def self_signed_certificate(key: rsa.RSAPrivateKey, name: str) -> str:
     """Return a self-signed certificate (PEM) for a key, as Google publishes its signing keys."""
-    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name[:64])])
+    issuer = Issuer(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name[:64])]), key)
     now = datetime.datetime.now(datetime.UTC)
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(subject)
-        .issuer_name(subject)
-        .public_key(key.public_key())
-        .serial_number(x509.random_serial_number())
-        .not_valid_before(now - datetime.timedelta(days=1))
-        .not_valid_after(now + datetime.timedelta(days=3650))
-        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-        .add_extension(_SIGNS, critical=True)
-        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
-        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(key.public_key()), critical=False)
-        .sign(key, hashes.SHA256())
-    )
-    return certificate.public_bytes(serialization.Encoding.PEM).decode()
+    begin, end = now - datetime.timedelta(days=1), now + datetime.timedelta(days=3650)
+    return certificate_pem(issue(issuer.name, key.public_key(), issuer, begin, end))
 
 
 def jwk(key: rsa.RSAPublicKey, key_id: str) -> Json:
     """Return a key as a JSON Web Key."""
-    numbers = key.public_numbers()
-    return {
-        "kty": "RSA",
-        "use": "sig",
-        "alg": "RS256",
-        "kid": key_id,
-        "n": _b64(numbers.n.to_bytes((numbers.n.bit_length() + 7) // 8, "big")),
-        "e": _b64(numbers.e.to_bytes(3, "big")),
-    }
+    numbers = RSAAlgorithm.to_jwk(key, as_dict=True)
+    return {"use": "sig", "alg": _ALGORITHM, "kid": key_id, **{name: numbers[name] for name in ("kty", "n", "e")}}
 
 
 def _account_key(email: str) -> str:
     return f"serviceAccount:{email}"
 
 
-def _verifies(key: rsa.RSAPublicKey, signature: bytes, signed: bytes) -> bool:
-    try:
-        key.verify(signature, signed, padding.PKCS1v15(), hashes.SHA256())
-    except InvalidSignature:
-        return False
-    return True
-
-
 def _digest(token: str) -> str:
     return hashlib.sha256(token.encode()).hexdigest()
-
-
-def _b64(data: bytes) -> str:
-    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()
-
-
-def _unb64(text: str) -> bytes:
-    return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))

@@ -86,7 +86,7 @@ class AsgiListener:
 
 def api_certificate(authority: Authority, directory: Path) -> tuple[Path, Path]:
     """Create a certificate for Google's names; return the paths of certificate and key."""
-    issued = authority.issue("googleapis.com", dns=API_NAMES)
+    issued = authority.issue("googleapis.com", *API_NAMES)
     directory.mkdir(parents=True, exist_ok=True, mode=0o700)
     certificate, key = directory / "api.crt", directory / "api.key"
     certificate.write_text(issued.certificate)

@@ -12,16 +12,16 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from localcloud.access import auth
+from localcloud.core.certificates import private_pem
 from localcloud.engine.authority import Authority
 from localcloud.services.sqladmin import secrets as _secrets
 from tests.strict_tls import handshake
 
 
-@pytest.mark.parametrize("names", [{"dns": ["storage.googleapis.com"]}, {"ips": ["192.0.2.7"]}])
-def test_of_the_apis(tmp_path: pathlib.Path, names: dict[str, list[str]]) -> None:
+@pytest.mark.parametrize("hostname", ["storage.googleapis.com", "192.0.2.7"])
+def test_of_the_apis(tmp_path: pathlib.Path, hostname: str) -> None:
     authority = Authority(tmp_path / "authority")
-    issued = authority.issue("a common name that is longer than the 64 characters that there may be", **names)
-    (hostname,) = (name for each in names.values() for name in each)
+    issued = authority.issue("a common name that is longer than the 64 characters that there may be", hostname)
     handshake(issued.certificate, issued.key, authority.path.read_text(), hostname)
 
 
@@ -33,7 +33,7 @@ def test_of_a_database() -> None:
 def test_of_a_service_account() -> None:
     key = rsa.generate_private_key(65537, 2048)
     certificate = auth.self_signed_certificate(key, "mlflow-server@mlflow-local.iam.gserviceaccount.com")
-    handshake(certificate, auth.private_pem(key), certificate)
+    handshake(certificate, private_pem(key), certificate)
     extensions = x509.load_pem_x509_certificate(certificate.encode()).extensions
     for kind in (x509.AuthorityKeyIdentifier, x509.SubjectKeyIdentifier, x509.KeyUsage):
         extensions.get_extension_for_class(kind)

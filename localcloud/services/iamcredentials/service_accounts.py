@@ -96,9 +96,10 @@ def sign_jwt(call: Call) -> Json:
         claims = json.loads(call.body.get("payload") or "")
     except ValueError as error:
         raise ApiError(400, None, "The payload is not a JSON object of claims.") from error
-    if not isinstance(claims, dict):
+    if not isinstance(claims, dict) or not isinstance(claims.get("iss", ""), str):
         raise ApiError(400, None, "The payload is not a JSON object of claims.")
-    if "exp" in claims and claims["exp"] > call.cloud.clock.time() + 12 * 3600:
+    expires = claims.get("exp", 0)
+    if not isinstance(expires, int | float) or expires > call.cloud.clock.time() + 12 * 3600:
         raise ApiError(400, None, "The exp claim must be no more than 12 hours in the future.")
     key_id, key, _ = call.cloud.auth.keys.of_account(_email(call))
     return {"keyId": key_id, "signedJwt": encode_jwt(claims, key, key_id)}

@@ -15,10 +15,11 @@ import uuid
 from dataclasses import dataclass
 
 from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import rsa
-from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+from cryptography.x509.oid import NameOID
 
+from localcloud.core import certificates
 from localcloud.framework.service import Json
 
 _ITERATIONS = 4096
@@ -76,54 +77,22 @@ def issue(project: str, instance: str, self_link: str, now: datetime.datetime) -
             x509.NameAttribute(NameOID.COUNTRY_NAME, "US"),
         ]
     )
-    begin = now - datetime.timedelta(minutes=5)
-    authority = (
-        x509.CertificateBuilder()
-        .subject_name(name).issuer_name(name).public_key(authority_key.public_key())
-        .serial_number(x509.random_serial_number()).not_valid_before(begin).not_valid_after(now + _YEARS)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
-        .add_extension(x509.SubjectKeyIdentifier.from_public_key(authority_key.public_key()), critical=False)
-        .add_extension(_usage(authority=True), critical=True)
-        .sign(authority_key, hashes.SHA256())
-    )  # fmt: skip
+    begin, end = now - datetime.timedelta(minutes=5), now + _YEARS
+    issuer = certificates.Issuer(name, authority_key)
+    authority = certificates.issue(name, authority_key.public_key(), issuer, begin, end, ca=True)
     key = rsa.generate_private_key(65537, 2048)
     # An X.509 common name has at most 64 characters. Google's instance names are shorter, so it need not cut them.
     subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, f"{project}:{instance}"[:64])])
-    certificate = (
-        x509.CertificateBuilder()
-        .subject_name(subject).issuer_name(name).public_key(key.public_key())
-        .serial_number(x509.random_serial_number()).not_valid_before(begin).not_valid_after(now + _YEARS)
-        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
-        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(authority_key.public_key()), critical=False)
-        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
-        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
-        .add_extension(_usage(authority=False), critical=True)
-        .sign(authority_key, hashes.SHA256())
-    )  # fmt: skip
+    certificate = certificates.issue(subject, key.public_key(), issuer, begin, end, server=True)
     shown: Json = {
         "kind": "sql#sslCert",
         "instance": instance,
         "commonName": f"C=US,O=Google\\, Inc,CN={common},dnQualifier={serial}",
         "certSerialNumber": "0",
-        "cert": _pem(authority),
+        "cert": certificates.certificate_pem(authority),
         "createTime": now.strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "Z",
-        "expirationTime": (now + _YEARS).strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "Z",
+        "expirationTime": end.strftime("%Y-%m-%dT%H:%M:%S.%f")[:-3] + "Z",
         "selfLink": f"{self_link}/sslCerts/",
         "sha1Fingerprint": authority.fingerprint(hashes.SHA1()).hex(),  # noqa: S303
     }
-    private = key.private_bytes(
-        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    ).decode()
-    return Certificates(shown, _pem(certificate), private)
-
-
-def _pem(certificate: x509.Certificate) -> str:
-    return certificate.public_bytes(serialization.Encoding.PEM).decode()
-
-
-def _usage(*, authority: bool) -> x509.KeyUsage:
-    return x509.KeyUsage(
-        digital_signature=not authority, content_commitment=False, key_encipherment=not authority,
-        data_encipherment=False,
-        key_agreement=False, key_cert_sign=authority, crl_sign=authority, encipher_only=False, decipher_only=False,
-    )  # fmt: skip
+    return Certificates(shown, certificates.certificate_pem(certificate), certificates.private_pem(key))

@@ -116,7 +116,7 @@ def usual_firewall(request: pytest.FixtureRequest) -> Iterator[None]:
 @pytest.fixture(scope="package")
 def database(world: World) -> DatabaseSpec:
     """Return a PostgreSQL 17 server with one user and one database."""
-    issued = world.authority.issue("database", ips=[DATABASE_IP])
+    issued = world.authority.issue("database", DATABASE_IP)
     spec = DatabaseSpec(
         f"{ID}db", "POSTGRES_17", NETWORK, SERVICES, DATABASE_IP, issued.certificate, issued.key, {"work_mem": "7MB"}
     )

@@ -97,7 +97,7 @@ def test_new_connections_see_another_certificate(
     def login() -> tuple[int, str]:
         return world.machines.run(ONE.id, *psycopg, "it's secret", "verify-full")
 
-    other = Authority(tmp_path / "other").issue("database", ips=[DATABASE_IP])
+    other = Authority(tmp_path / "other").issue("database", DATABASE_IP)
     world.databases.set_certificate(database.id, other.certificate, other.key)
     eventually(lambda: "certificate verify failed" in login()[1])
     world.databases.restart(database.id)
