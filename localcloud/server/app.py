@@ -15,6 +15,7 @@ from typing import IO, Any
 import anyio
 import anyio.to_thread
 from starlette.applications import Starlette
+from starlette.middleware import Middleware
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
@@ -30,6 +31,7 @@ from localcloud.framework.cloud import Cloud
 from localcloud.framework.consumer import require_enabled
 from localcloud.framework.registry import Found, Registry
 from localcloud.framework.service import Bound, Call, Service
+from localcloud.server.absolute_form import AbsoluteForm
 
 Json = dict[str, Any]
 
@@ -47,7 +49,9 @@ class App:
         self.registry = registry
         # Handlers may block (an operation's wait for two minutes): anyio's default of forty threads is too small.
         self._threads: anyio.CapacityLimiter | None = None
-        self.asgi = Starlette(routes=[Route("/{rest:path}", self._serve, methods=_VERBS)])
+        self.asgi = Starlette(
+            routes=[Route("/{rest:path}", self._serve, methods=_VERBS)], middleware=[Middleware(AbsoluteForm)]
+        )
 
     async def _serve(self, request: Request) -> Response:
         if self._threads is None:
