@@ -23,6 +23,8 @@ from jsonschema.exceptions import ValidationError
 from referencing import Registry, Resource
 from referencing.jsonschema import DRAFT202012
 
+from localcloud.core.canonical import ContractError, Messages, Violation, json_name, repeated_field
+
 Json = dict[str, Any]
 Direction = Literal["request", "response"]
 
@@ -45,22 +47,6 @@ _STANDARD_PARAMETERS = {
     # Compute's lists had it until recently; older clients still send it.
     "returnPartialSuccess",
 }  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Violation:
-    """One violation of the contract: the field's path and the error, in Google's words."""
-
-    field: str
-    description: str
-
-
-class ContractError(Exception):
-    """A message does not match the contract."""
-
-    def __init__(self, violations: list[Violation]) -> None:
-        self.violations = violations
-        super().__init__("\n".join(v.description for v in violations))
 
 
 @dataclass(frozen=True)
@@ -105,11 +91,14 @@ class Contract:
     version: str
     document: Json
     methods: dict[str, Method] = field(default_factory=dict)
+    messages: Messages = field(init=False)
     _routes: dict[str, list[_Route]] = field(default_factory=dict)
     _registries: dict[str, Registry[Any]] = field(default_factory=dict)
     _validators: dict[tuple[str, str], Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        # The parameter `$.xgafv` marks the APIs with a .proto file. Its parser accepts the names of the file.
+        self.messages = Messages(self.document["schemas"], snake_case="$.xgafv" in self.document["parameters"])
         base = str(self.document["servicePath"])
         for raw in _methods(self.document):
             protocols = raw.get("mediaUpload", {}).get("protocols", {})
@@ -177,9 +166,13 @@ class Contract:
         specs = match.method.parameters
         given: dict[str, list[str]] = {name: [value] for name, value in match.params.items()}
         violations: list[Violation] = []
-        for name, value in query:
+        spellings: dict[str, str] = {}
+        for spelling, value in query:
+            name = self.messages.name(spelling, specs)
             if name in match.params:
                 continue
+            if spellings.setdefault(name, spelling) != spelling:
+                violations.append(repeated_field(name))
             if name not in specs:
                 allowed_in_upload = match.upload and name in ("upload_id", "name")
                 if name not in _STANDARD_PARAMETERS and not allowed_in_upload:
@@ -196,6 +189,8 @@ class Contract:
         for name, values in given.items():
             spec = specs[name]
             converted = [_parameter(name, spec, value, violations) for value in values]
+            if spec.get("format") == "google-fieldmask":
+                converted = [self.messages.mask(match.method.request, mask) for mask in converted]
             typed[name] = converted if spec.get("repeated") else converted[-1]
         for name, spec in specs.items():
             if name in typed:
@@ -211,8 +206,7 @@ class Contract:
     def request(self, method: Method, body: Any, *, path_fields: bool = True) -> Json:
         """Check a request's body and return it in canonical form.
 
-        Canonical: int64 as strings, enums by name, output-only fields dropped. With `path_fields`, the body may repeat
-        fields of the path.
+        With `path_fields`, the body may repeat fields of the path.
         """
         if method.request is None:
             if body not in (None, {}):
@@ -220,7 +214,7 @@ class Contract:
             return {}
         body = {} if body is None else body
         body = self._without_path_fields(method, body) if path_fields else body
-        body = self._canonical({"$ref": method.request}, body)
+        body = self.messages.request(method.request, body)
         self._check("request", method.request, body)
         return cast(Json, body)
 
@@ -230,22 +224,7 @@ class Contract:
             return body
         known = self.document["schemas"][method.request].get("properties", {})
         in_path = {name for name, spec in method.parameters.items() if spec.get("location") == "path"}
-        return {key: value for key, value in body.items() if key in known or key not in in_path}
-
-    def numbered(self, method: Method, body: Json) -> Json:
-        """Return a response for `enum-encoding=int`: enums as numbers, in the order of declaration."""
-        return cast(Json, self._numbered({"$ref": method.response}, body))
-
-    def _numbered(self, schema: Json, value: Any) -> Any:
-        if "$ref" in schema:
-            schema = self.document["schemas"][schema["$ref"]]
-        if isinstance(value, dict):
-            properties, extra = schema.get("properties", {}), schema.get("additionalProperties", {})
-            return {key: self._numbered(properties.get(key, extra), item) for key, item in value.items()}
-        if isinstance(value, list):
-            return [self._numbered(schema.get("items", {}), item) for item in value]
-        names = schema.get("enum") or ()
-        return names.index(value) if value in names else value
+        return {key: value for key, value in body.items() if key in known or json_name(key) not in in_path}
 
     def response(self, method: Method, body: Any) -> None:
         """Check a handler's response before it is sent."""
@@ -254,34 +233,6 @@ class Contract:
                 raise ContractError([Violation("", "the method answers with no body")])
             return
         self._check("response", method.response, body)
-
-    def _canonical(self, schema: Json, value: Any) -> Any:
-        if "$ref" in schema:
-            schema = self.document["schemas"][schema["$ref"]]
-        kind = schema.get("type")
-        if isinstance(value, dict) and kind == "object":
-            properties: Json = schema.get("properties", {})
-            extra: Json | None = schema.get("additionalProperties")
-            result = {}
-            for key, item in value.items():
-                sub = properties.get(key, extra)
-                if sub is None:
-                    result[key] = item
-                elif not sub.get("readOnly"):
-                    result[key] = self._canonical(sub, item)
-            return result
-        if isinstance(value, list) and kind == "array":
-            return [self._canonical(schema["items"], item) for item in value]
-        if isinstance(value, int) and not isinstance(value, bool) and kind == "string":
-            if schema.get("format") in ("int64", "uint64"):
-                return str(value)
-            # Clients that send `$alt=json;enum-encoding=int` number enums in the order of their declaration.
-            names = schema.get("enum")
-            if names and 0 <= value < len(names):
-                return names[value]
-        if isinstance(value, str) and kind == "integer" and re.fullmatch(r"-?\d+", value):
-            return int(value)
-        return value
 
     def _check(self, direction: Direction, name: str, body: Any) -> None:
         errors = list(self._validator(direction, name).iter_errors(body))

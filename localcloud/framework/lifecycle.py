@@ -41,7 +41,7 @@ def merge(document: Json, change: Json) -> Json:
 
 
 def masked(document: Json, body: Json, mask: str) -> Json:
-    """Return the document with the fields of `updateMask` (`labels,config.ttl`, camelCase or snake_case) from `body`.
+    """Return the document with the fields of `updateMask` (`labels,config.ttl`) from `body`.
 
     A field in the mask that the body lacks is removed; `*` takes all of the body's fields.
     """
@@ -49,7 +49,7 @@ def masked(document: Json, body: Json, mask: str) -> Json:
         return document | body
     result: Json = json.loads(json.dumps(document))
     for path in filter(None, mask.split(",")):
-        parts = [_camel(p) for p in path.strip().split(".")]
+        parts = path.strip().split(".")
         source: Any = body
         into = result
         for part in parts[:-1]:
@@ -60,11 +60,6 @@ def masked(document: Json, body: Json, mask: str) -> Json:
         else:
             into.pop(parts[-1], None)
     return result
-
-
-def _camel(name: str) -> str:
-    head, *rest = name.split("_")
-    return head + "".join(part.capitalize() for part in rest)
 
 
 class Resources:

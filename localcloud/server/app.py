@@ -23,7 +23,8 @@ from starlette.routing import Route
 from localcloud.access.auth import ANONYMOUS, Principal, unauthenticated
 from localcloud.core import fieldmask
 from localcloud.core.calls import Entry
-from localcloud.core.contract import ContractError, Method
+from localcloud.core.canonical import ContractError
+from localcloud.core.contract import Method
 from localcloud.core.errors import ApiError, Dialect, bad_request, error_info
 from localcloud.core.faults import Fault
 from localcloud.framework import constraints
@@ -152,7 +153,7 @@ class App:
         alt = request.query_params.get("$alt") or request.query_params.get("alt") or ""
         document: Json = result or {}
         if "enum-encoding=int" in alt and service.dialect is not Dialect.REASON:
-            document = contract.numbered(method, document)
+            document = contract.messages.numbered(method.response, document)
         mask = request.query_params.get("fields") or request.query_params.get("$fields")
         return JSONResponse(fieldmask.apply(document, mask) if mask else document)
 

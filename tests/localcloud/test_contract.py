@@ -10,7 +10,8 @@ import pytest
 
 from localcloud.access import conditions
 from localcloud.core import contract, fieldmask
-from localcloud.core.contract import ContractError, Method
+from localcloud.core.canonical import ContractError
+from localcloud.core.contract import Method
 from localcloud.core.errors import ApiError
 
 APIS = [

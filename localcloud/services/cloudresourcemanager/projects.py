@@ -246,7 +246,7 @@ def patch(call: Call) -> Json:
     """Change a project's display name and labels; returns an operation."""
     fields = [f.strip() for f in (call.params.get("updateMask") or "displayName,labels").split(",")]
     current = _document(call)
-    name = call.body.get("displayName") if {"displayName", "display_name", "*"} & set(fields) else current["name"]
+    name = call.body.get("displayName") if {"displayName", "*"} & set(fields) else current["name"]
     labels = call.body.get("labels") if {"labels", "*"} & set(fields) else current.get("labels")
     _changed(call, name, labels)
     started = call.cloud.operations.start(

@@ -16,13 +16,7 @@ from localcloud.services.iam.api import api
 
 _ID = "iam.projects.roles."
 _ROLE_ID = re.compile(r"[a-zA-Z0-9_.]{3,64}")
-_FIELDS = {
-    "title": "title",
-    "description": "description",
-    "stage": "stage",
-    "includedPermissions": "includedPermissions",
-    "included_permissions": "includedPermissions",
-}
+_FIELDS = frozenset({"title", "description", "stage", "includedPermissions"})
 _READ_ONLY = frozenset({"deleted", "etag", "name"})
 _LIMITS = {"title": 100, "description": 256}
 
@@ -117,7 +111,7 @@ def create(call: Call) -> Json:
         raise ApiError(400, None, f"The role_id ({role_id}) must match the pattern [a-zA-Z0-9_.]{{3,64}}.")
     if role.get("name"):
         raise ApiError(400, None, "The name of the role must not be set: Google derives it from parent and role_id.")
-    fields = {"stage": "ALPHA"} | {k: v for k, v in role.items() if k in _FIELDS.values()}
+    fields = {"stage": "ALPHA"} | {k: v for k, v in role.items() if k in _FIELDS}
     name = f"projects/{call.project}/roles/{role_id}"
     return _shown(call.cloud.custom_roles.create(name, _checked(fields)))
 
@@ -157,7 +151,7 @@ def patch(call: Call) -> Json:
     unknown = [f for f in mask if f not in _FIELDS and f not in _READ_ONLY]
     if unknown:
         raise ApiError(400, None, f"The update mask names unknown fields: {', '.join(unknown)}.")
-    changed = {_FIELDS[f] for f in mask if f in _FIELDS} if mask else set(body) & set(_FIELDS.values())
+    changed = set(mask or body) & _FIELDS
     fields = _checked({field: body.get(field) for field in changed})
 
     def change(role: Json) -> Json:

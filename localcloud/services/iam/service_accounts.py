@@ -69,11 +69,10 @@ def patch(call: Call) -> Json:
     """Change the fields in `updateMask`. The answer has only these fields and the name."""
     given = call.body.get("serviceAccount") or {}
     fields = [f.strip() for f in (call.body.get("updateMask") or "").split(",") if f.strip()]
-    names = {"displayName": "displayName", "display_name": "displayName", "description": "description"}
-    if not fields or set(fields) - set(names):
+    if not fields or set(fields) - {"displayName", "description"}:
         raise ApiError(400, None, f"The update mask {call.body.get('updateMask')} is not valid.")
-    edited = _edited(call, {names[f]: given.get(names[f]) for f in fields})
-    return {k: v for k, v in edited.items() if k in {"name", *(names[f] for f in fields)}}
+    edited = _edited(call, {f: given.get(f) for f in fields})
+    return {k: v for k, v in edited.items() if k in {"name", *fields}}
 
 
 @account_method("update", "iam.serviceAccounts.update")

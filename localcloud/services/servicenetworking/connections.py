@@ -252,7 +252,7 @@ def patch(call: Call) -> Json:
 
     With `force`, a missing connection is created: Terraform creates all connections this way.
     """
-    if call.params.get("updateMask") not in (None, "*", "reservedPeeringRanges", "reserved_peering_ranges"):
+    if call.params.get("updateMask") not in (None, "*", "reservedPeeringRanges"):
         raise ApiError(400, None, f"Invalid value: update_mask '{call.params['updateMask']}'.")
     network = _body_network(call)
     _existing_network(call, network)
