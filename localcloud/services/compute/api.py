@@ -12,6 +12,7 @@ from typing import Any
 
 from localcloud.access.refusals import Refusals
 from localcloud.core.errors import ApiError, Dialect
+from localcloud.core.links import relative_name
 from localcloud.framework.cloud import Cloud, Work, step
 from localcloud.framework.lifecycle import Resources
 from localcloud.framework.service import Call, Json, Service
@@ -46,7 +47,6 @@ api = Service(
 )
 
 NAME = re.compile(r"[a-z]([-a-z0-9]{0,61}[a-z0-9])?")
-_LINK = re.compile(r"https?://[^/]+/compute/(?:v1|beta|alpha)/")
 _FINGERPRINTS: dict[str, dict[str, str | None]] = {
     "subnetworks": {"fingerprint": None},
     "addresses": {"labelFingerprint": "labels"},
@@ -66,17 +66,11 @@ def link(name: str) -> str:
 
 
 def relative(cloud: Cloud, project: str, reference: str, field: str) -> str:
-    """Return the relative name (`projects/p/…`) of a full or partial URL. Raises 400 for other values.
-
-    Any host and version is accepted: clients build links from the endpoint that they use.
-    """
-    path = _LINK.sub("", reference).strip("/")
-    if re.match(r"(global|regions/[^/]+|zones/[^/]+)/", path):
-        path = f"projects/{project}/{path}"
-    found = re.fullmatch(r"projects/([^/]+)/(.+)", path)
-    if found is None:
+    """Return the relative name (`projects/p/…`) of a link in any spelling. Raises 400 for other values."""
+    name = relative_name(reference, cloud.projects.id_of, project)
+    if name is None:
         raise invalid(field, reference, "The URL is malformed.")
-    return f"projects/{cloud.projects.id_of(found[1])}/{found[2]}"
+    return name
 
 
 def last(name: str) -> str:

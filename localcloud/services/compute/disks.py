@@ -48,9 +48,10 @@ def create(call: Call, name: str, parameters: Json, image: catalog.Image, user: 
     """Write the boot disk of an instance (its link), from `initializeParams`."""
     field = "resource.disks[0].initializeParams"
     zone = place(call)
-    kind = last(parameters.get("diskType") or "pd-standard")
-    if kind not in catalog.DISK_TYPES:
-        raise invalid(f"{field}.diskType", parameters["diskType"], f"The disk type does not exist in {zone}.")
+    wanted = parameters.get("diskType") or f"{zone}/diskTypes/pd-standard"
+    kind = relative(call.cloud, call.project or "", wanted, f"{field}.diskType")
+    if kind.rpartition("/")[0] != f"{zone}/diskTypes" or last(kind) not in catalog.DISK_TYPES:
+        raise invalid(f"{field}.diskType", wanted, f"The disk type does not exist in {zone}.")
     size = int(parameters.get("diskSizeGb") or 10)
     if size < 10:
         raise invalid(f"{field}.diskSizeGb", size, "Requested disk size cannot be smaller than the image size (10 GB).")
@@ -59,7 +60,7 @@ def create(call: Call, name: str, parameters: Json, image: catalog.Image, user: 
     document = new(call, "compute#disk", name) | {
         "sizeGb": str(size),
         "status": "READY",
-        "type": link(f"{zone}/diskTypes/{kind}"),
+        "type": link(kind),
         "sourceImage": public["selfLink"],
         "sourceImageId": public["id"],
         "guestOsFeatures": public["guestOsFeatures"],

@@ -8,6 +8,7 @@ import re
 import uuid
 
 from localcloud.core.errors import ApiError
+from localcloud.core.links import relative_name
 from localcloud.core.store import Collection
 from localcloud.framework.cloud import Cloud, Work, at_activation, step
 from localcloud.framework.operations import as_longrunning
@@ -30,10 +31,10 @@ _DELETE = "servicenetworking.services.connections.deleteConnection"
 
 def network_name(cloud: Cloud, reference: str) -> str:
     """Return the relative name, with the project's id, of a network given as a link or with the project's number."""
-    found = re.search(r"projects/([^/]+)/global/networks/([^/]+)$", reference)
-    if found is None:
+    name = relative_name(reference, cloud.projects.id_of) or ""
+    if not re.fullmatch(r"projects/[^/]+/global/networks/[^/]+", name):
         raise ApiError(400, None, f"Invalid network '{reference}': not projects/NUMBER/global/networks/NAME.")
-    return f"projects/{cloud.projects.id_of(found[1])}/global/networks/{found[2]}"
+    return name
 
 
 def allocate(cloud: Cloud, network: str) -> tuple[str, str]:

@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable
 
 from localcloud.core.errors import ApiError
+from localcloud.core.links import relative_name
 from localcloud.framework.service import Json
 from localcloud.services.sqladmin.api import invalid
 from localcloud.services.sqladmin.flags import check_flags
@@ -166,10 +167,10 @@ def _addresses(given: Json, project_id: Callable[[str], str]) -> Json:
 
 def network_name(link: str, project_id: Callable[[str], str]) -> str:
     """Return a network's relative name (`projects/P/global/networks/N`) from any of its links."""
-    found = re.search(r"projects/([^/]+)/global/networks/([^/]+)$", link)
-    if not found:
+    name = relative_name(link, project_id) or ""
+    if not re.fullmatch(r"projects/[^/]+/global/networks/[^/]+", name):
         raise invalid(f"Invalid request: Incorrect network name format: {link}.")
-    return f"projects/{project_id(found[1])}/global/networks/{found[2]}"
+    return name
 
 
 def check_change(old: Json, new: Json) -> None:
