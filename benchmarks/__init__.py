@@ -1,1 +1,1 @@
-"""Rows, load and measurements for the tests of upgrades and for `make bench`."""
+"""The commands that write RESULTS.md. tests/support has the load generator and the measurements."""

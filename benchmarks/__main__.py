@@ -12,9 +12,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from benchmarks.background import Target
-from benchmarks.machine import Machine, make_original
-from benchmarks.measure import TOLERANCE, keepalive, switches, upgrade
+from tests.support.background import Target
+from tests.support.machine import Machine, make_original
+from tests.support.measure import TOLERANCE, keepalive, switches, upgrade
 
 OLD, NEW = "2.22.5", "3.17.2"
 REPORT = Path(__file__).parents[1] / "artifacts" / "bench.json"

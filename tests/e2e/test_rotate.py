@@ -24,8 +24,8 @@ import pytest
 import requests
 from cryptography import x509
 
-from benchmarks.background import Target, background
 from tests.e2e.deployment import BIN, REPO, Deployment, changes
+from tests.support.background import Target, background
 
 USER, PASSWORD = "grace", "a-long-password-of-grace"
 ANNOUNCED = "Change over now"

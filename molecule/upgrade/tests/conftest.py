@@ -13,8 +13,8 @@ import pytest
 # `make bench` uses the same modules.
 sys.path.append(str(Path(__file__).parents[3]))
 
-from benchmarks.background import Target
-from benchmarks.machine import Machine, Original, make_original
+from tests.support.background import Target
+from tests.support.machine import Machine, Original, make_original
 
 EPHEMERAL = Path(os.environ["MOLECULE_EPHEMERAL_DIRECTORY"])
 RUNS = 2000

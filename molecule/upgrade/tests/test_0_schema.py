@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks.machine import Machine
+from tests.support.machine import Machine
 
 KILLER = Path(__file__).parents[1] / "files" / "kill_schema.py"
 PROGRAM = "/opt/mlflow/program"

@@ -15,9 +15,9 @@ from contextlib import contextmanager
 import pytest
 import requests
 
-from benchmarks.background import Target
-from benchmarks.machine import CUTOVER, PROGRAM, Machine, Original
-from benchmarks.planted import crash
+from tests.support.background import Target
+from tests.support.machine import CUTOVER, PROGRAM, Machine, Original
+from tests.support.planted import crash
 
 OLD, NEW = "2.22.5", "3.17.2"
 

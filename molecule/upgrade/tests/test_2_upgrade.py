@@ -8,9 +8,9 @@ import json
 import os
 from collections.abc import Callable
 
-from benchmarks.background import Target, background
-from benchmarks.machine import CUTOVER, Machine, Original
-from benchmarks.measure import switches
+from tests.support.background import Target, background
+from tests.support.machine import CUTOVER, Machine, Original
+from tests.support.measure import switches
 
 OLD, NEW = "2.22.5", "3.17.2"
 SWITCHES = int(os.environ.get("MLFLOW_GCP_SWITCHES", "5"))

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import pytest
 
-from benchmarks.machine import Machine
+from tests.support.machine import Machine
 
 # Prints the number of modules that a server imports from its release, and the modules without a file of compiled code.
 IMPORTED = """

@@ -19,8 +19,8 @@ import pytest
 from mlflow import MlflowClient
 from mlflow.entities import Metric, Param, RunTag
 
-from benchmarks import rows
 from tests.e2e.deployment import Deployment
+from tests.support import rows
 
 FILLED_RUNS = 1000
 DATABASES = ("mlflow", "mlflow_auth")

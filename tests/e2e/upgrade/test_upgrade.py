@@ -29,13 +29,13 @@ import requests
 import yaml
 from mlflow import MlflowClient
 
-from benchmarks.background import Target, background
-from benchmarks.measure import TOLERANCE
-from benchmarks.planted import crash
 from tests.e2e.control_host import ControlHost, control_host
 from tests.e2e.deployment import BIN, REPO, Deployment, changes
 from tests.e2e.upgrade.data import Data, client_of, make
 from tests.e2e.upgrade.google import GOOGLE, calls, record, recorded
+from tests.support.background import Target, background
+from tests.support.measure import TOLERANCE
+from tests.support.planted import crash
 
 OLD, NEW = "2.22.5", "3.17.2"
 LOCK = REPO / "molecule" / "upgrade" / f"requirements-{OLD}.txt"

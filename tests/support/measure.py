@@ -11,9 +11,9 @@ from typing import Any
 
 import requests
 
-from benchmarks.background import Target, background
-from benchmarks.machine import CUTOVER, Machine
-from benchmarks.probe import PATH
+from tests.support.background import Target, background
+from tests.support.machine import CUTOVER, Machine
+from tests.support.probe import PATH
 
 # Allowed difference in seconds of reported and measured downtime: the probe's interval, and slow answers after it.
 TOLERANCE = 2.5

@@ -3,7 +3,7 @@
 """Send a cheap request ten times a second, each on a new connection and without retries, and measure the downtime.
 
     MLFLOW_TRACKING_USERNAME=… MLFLOW_TRACKING_PASSWORD=… MLFLOW_TRACKING_SERVER_CERT_PATH=ca.crt \\
-      python -m benchmarks.probe --url https://… --seconds 60
+      python -m tests.support.probe --url https://… --seconds 60
 
 The downtime is the time from the last good answer before a failure to the first good answer after it. Prints a report
 as JSON.

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks import rows
+from tests.support import rows
 
 PROGRAM = "/usr/local/bin/mlflowctl"
 CUTOVER = (PROGRAM, "cutover")

@@ -3,7 +3,7 @@
 """Upload artifacts slowly and without pauses between them, so that an upload is always in flight. No retries.
 
     MLFLOW_TRACKING_USERNAME=… MLFLOW_TRACKING_PASSWORD=… MLFLOW_TRACKING_SERVER_CERT_PATH=ca.crt \\
-      python -m benchmarks.upload --url https://… --seconds 60
+      python -m tests.support.upload --url https://… --seconds 60
 
 At the end every accepted artifact is downloaded and compared. Prints a report as JSON; SIGTERM ends the program early,
 after the current upload.

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-REPOSITORY = Path(__file__).parents[1]
+REPOSITORY = Path(__file__).parents[2]
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Background:
             "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT": "true",
             "PYTHONUNBUFFERED": "1",
         }
-        command = [sys.executable, "-m", f"benchmarks.{program}", "--url", target.url, "--seconds", str(seconds)]
+        command = [sys.executable, "-m", f"tests.support.{program}", "--url", target.url, "--seconds", str(seconds)]
         # Files, because a full pipe would block the program.
         self._output, self._errors = directory / "output", directory / "errors"
         with self._output.open("w") as output, self._errors.open("w") as errors:
@@ -53,7 +53,7 @@ class Background:
         while "started" not in self._errors.read_text().split("\n"):
             if self._process.poll() is not None or time.monotonic() > deadline:
                 self.end()
-                raise RuntimeError(f"benchmarks.{program} did not start: {self._errors.read_text()}")
+                raise RuntimeError(f"tests.support.{program} did not start: {self._errors.read_text()}")
             time.sleep(0.1)
 
     def report(self, patience: float = 180.0) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks.upload import PIECE, Trickle, Uploads
+from tests.support.upload import PIECE, Trickle, Uploads
 
 
 class Server(BaseHTTPRequestHandler):

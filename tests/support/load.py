@@ -3,7 +3,7 @@
 """Run real MLflow clients that log, search and upload until a deadline, and count every call.
 
     MLFLOW_TRACKING_USERNAME=… MLFLOW_TRACKING_PASSWORD=… MLFLOW_TRACKING_SERVER_CERT_PATH=ca.crt \\
-      python -m benchmarks.load --url https://… --clients 4 --seconds 60
+      python -m tests.support.load --url https://… --clients 4 --seconds 60
 
 The clients use MLflow's default retries. A call that fails after all retries is lost. At the end every run that the
 server accepted is verified. Prints a report as JSON; SIGTERM ends the program early.

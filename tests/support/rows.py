@@ -111,7 +111,7 @@ def checksums(
         if table in MOVED and any(MOVED[table][0] in names for names in present.values()):
             source = MOVED[table][1]
         queries.append(
-            f"SELECT '{table}', count(*), coalesce(sum(hashtextextended({text}, 0)::numeric), 0)"  # noqa: S608
+            f"SELECT '{table}', count(*), coalesce(sum(hashtextextended({text}, 0)::numeric), 0)"
             f" FROM {source} WHERE {condition}"
         )
     answer = {}
