@@ -111,8 +111,8 @@ installed:
 
 ##@ Maintain
 .PHONY: lock
-lock: installed ## compile requirements.lock from pyproject.toml
-	uv pip compile --quiet --upgrade --universal --generate-hashes --no-annotate --no-emit-index-url --no-emit-find-links \
+lock: installed ## compile requirements.lock from pyproject.toml; UPGRADE=--upgrade updates all libraries
+	uv pip compile --quiet $(UPGRADE) --universal --generate-hashes --no-annotate --no-emit-index-url --no-emit-find-links \
 	  --custom-compile-command "make lock" --group localcloud --group test --python-version 3.11 pyproject.toml -o requirements.lock
 
 .PHONY: docs
