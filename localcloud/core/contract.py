@@ -9,7 +9,6 @@ or a response that does not match is refused here, before or after the handlers,
 from __future__ import annotations
 
 import functools
-import importlib.util
 import json
 import pathlib
 import re
@@ -18,6 +17,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, cast
 from urllib.parse import unquote
 
+import googleapiclient
 import jsonschema
 from jsonschema.exceptions import ValidationError
 from referencing import Registry, Resource
@@ -256,12 +256,24 @@ class Contract:
 @functools.cache
 def load(name: str, version: str) -> Contract:
     """Return the contract of one API, for example `load("secretmanager", "v1")`."""
-    spec = importlib.util.find_spec("googleapiclient")
-    if spec is None or not spec.submodule_search_locations:
-        raise RuntimeError("google-api-python-client is not installed: it carries the discovery documents")
-    directory = pathlib.Path(spec.submodule_search_locations[0]) / "discovery_cache" / "documents"
-    document = json.loads((directory / f"{name}.{version}.json").read_text())
-    return Contract(name, version, document)
+    return Contract(name, version, json.loads((_documents() / f"{name}.{version}.json").read_text()))
+
+
+@functools.cache
+def names() -> frozenset[str]:
+    """Return the names of all APIs that have a discovery document. The package's own index lacks many."""
+    return frozenset(path.name.partition(".")[0] for path in _documents().glob("*.v*.json"))
+
+
+@functools.cache
+def title(name: str) -> str:
+    """Return the title of an API."""
+    document = max(_documents().glob(f"{name}.v*.json"))
+    return str(json.loads(document.read_text()).get("title", name))
+
+
+def _documents() -> pathlib.Path:
+    return pathlib.Path(googleapiclient.__file__).parent / "discovery_cache" / "documents"
 
 
 def _methods(resource: Json) -> Iterator[Json]:

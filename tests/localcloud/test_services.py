@@ -201,6 +201,9 @@ def test_apis_are_enabled_and_disabled(local: Local, call: Call) -> None:
     assert {"run.googleapis.com", "serviceusage.googleapis.com"} <= names
     finished(call, "/serviceusage/v1", call("POST", f"{USAGE}/run.googleapis.com:disable", json={}))
     assert not local.cloud.projects.enabled("mlflow-local", "run.googleapis.com")
+    # An API that the index of the discovery documents lacks, and one without a document of its own.
+    assert call("GET", f"{USAGE}/certificatemanager.googleapis.com")["config"]["title"] == "Certificate Manager API"
+    assert call("GET", f"{USAGE}/cloudapis.googleapis.com")["config"]["title"] == "Google Cloud APIs"
     call("POST", f"{USAGE}/nonsense.googleapis.com:enable", 403, json={})
     call("POST", f"{USAGE}:batchEnable", 400, json={"serviceIds": [f"s{n}.googleapis.com" for n in range(21)]})
 

@@ -9,11 +9,7 @@ the predefined roles and from the methods of the contract. For other Google serv
 from __future__ import annotations
 
 import functools
-import json
-import pathlib
 import re
-
-import googleapiclient
 
 from localcloud import services
 from localcloud.access.roles import ROLES
@@ -79,7 +75,7 @@ def supported(permission: str) -> bool:
     if prefix in _emulated():
         # Kinds of resources in the contract that the local cloud does not have, such as resourcemanager.tagKeys.
         return resource in _emulated()[prefix] and not any(p.startswith(f"{prefix}.{resource}.") for p in known())
-    return prefix in _catalogue() | _OTHER_PREFIXES
+    return prefix in contract.names() | _OTHER_PREFIXES
 
 
 def host(permission: str) -> str:
@@ -98,9 +94,3 @@ def _emulated() -> dict[str, frozenset[str]]:
         prefix = prefixes.get(service.name, service.name)
         found[prefix] = found.get(prefix, frozenset()) | kinds
     return found
-
-
-@functools.cache
-def _catalogue() -> frozenset[str]:
-    documents = pathlib.Path(googleapiclient.__file__).parent / "discovery_cache" / "documents"
-    return frozenset(item["name"] for item in json.loads((documents / "index.json").read_text())["items"])

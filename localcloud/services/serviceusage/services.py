@@ -5,12 +5,9 @@
 from __future__ import annotations
 
 import functools
-import json
-import pathlib
 import re
 
-import googleapiclient
-
+from localcloud.core import contract
 from localcloud.core.errors import ApiError
 from localcloud.framework.cloud import Work, step
 from localcloud.framework.operations import as_longrunning
@@ -35,12 +32,13 @@ _V1 = "type.googleapis.com/google.api.serviceusage.v1."
 
 
 @functools.cache
-def _catalogue() -> dict[str, str]:
-    """Return the title by host of every API that has a discovery document."""
-    documents = pathlib.Path(googleapiclient.__file__).parent / "discovery_cache" / "documents"
-    index = json.loads((documents / "index.json").read_text())
-    titles = {f"{item['name']}.googleapis.com": str(item.get("title", item["name"])) for item in index["items"]}
-    return titles | _OTHERS
+def _catalogue() -> frozenset[str]:
+    """Return the hosts of all APIs."""
+    return frozenset(f"{name}.googleapis.com" for name in contract.names()) | _OTHERS.keys()
+
+
+def _title(host: str) -> str:
+    return _OTHERS.get(host) or contract.title(host.partition(".")[0])
 
 
 def _shown(call: Call, host: str) -> Json:
@@ -52,7 +50,7 @@ def _document(number: str, host: str, *, enabled: bool) -> Json:
     return {
         "name": f"projects/{number}/services/{host}",
         "parent": f"projects/{number}",
-        "config": {"name": host, "title": _catalogue()[host], "documentation": {}, "quota": {}, "authentication": {}},
+        "config": {"name": host, "title": _title(host), "documentation": {}, "quota": {}, "authentication": {}},
         "state": "ENABLED" if enabled else "DISABLED",
     }
 
