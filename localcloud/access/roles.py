@@ -27,6 +27,13 @@ _ROLES = {
     ),
     "roles/viewer": "*.get *.list *.getIamPolicy *.aggregatedList !storage.objects.*",
     "roles/browser": "resourcemanager.projects.get resourcemanager.projects.list resourcemanager.projects.getIamPolicy",
+    "roles/certificatemanager.editor": (
+        "certificatemanager.* !certificatemanager.*.delete resourcemanager.projects.get"
+    ),
+    "roles/certificatemanager.owner": "certificatemanager.* resourcemanager.projects.get",
+    "roles/certificatemanager.viewer": (
+        "certificatemanager.*.get certificatemanager.*.list resourcemanager.projects.get"
+    ),
     "roles/cloudsql.admin": "cloudsql.* resourcemanager.projects.get",
     "roles/cloudsql.client": "cloudsql.instances.connect cloudsql.instances.get",
     "roles/cloudsql.editor": "cloudsql.* !cloudsql.instances.create !cloudsql.instances.delete !cloudsql.users.*",

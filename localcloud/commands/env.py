@@ -22,6 +22,7 @@ def configure(parser: argparse.ArgumentParser) -> None:
 def variables(settings: Settings) -> dict[str, str]:
     """Return environment variables for gcloud, Google's client libraries and this project's playbooks."""
     roots = {
+        "CERTIFICATEMANAGER": "/certificatemanager/",
         "CLOUDRESOURCEMANAGER": "/cloudresourcemanager/",
         "COMPUTE": "/compute/v1/",
         "IAM": "/iam/",

@@ -145,6 +145,8 @@ class Cloud:
             fault = self.faults.take(operation["method"], operation["target"], operation=True)
             if fault is not None:
                 raise fault.error()
+            if operation.get("cancelled"):
+                raise ApiError(499, "CANCELLED", "The operation was cancelled.")
             return _STEPS[name](work)
         except ApiError:
             if name in _ON_ERROR:

@@ -99,20 +99,36 @@ class Operations:
 
     def get(self, name: str) -> Json | None:
         """Return an operation's document by its name (the last part of its public name), or None."""
-        return self._documents.get(name)
+        document = self._documents.get(name)
+        return None if document is None or document.get("deleted") else document
 
     def list(self, service: str, project: str | None = None) -> list[Json]:
         """Return the operations of a service, newest first."""
         found = [d for d in self._documents.list() if d["service"] == service and project in (None, d["project"])]
+        found = [d for d in found if not d.get("deleted")]
         return sorted(found, key=lambda d: int(d["number"]), reverse=True)
 
     def pending(self, target: str) -> builtins.list[Json]:
         """Return the unfinished operations of a resource."""
         return [d for d in self._documents.list() if d["target"] == target and d["status"] != "DONE"]
 
-    def delete(self, name: str) -> bool:
-        """Delete an operation. Return whether it existed."""
-        return self._documents.delete(name)
+    def delete(self, name: str) -> None:
+        """Forget an operation. Its work goes on; a running operation has its name until the end of the work."""
+        with self._store.transaction():
+            document = self._documents.get(name)
+            if document is None or document["status"] == "DONE":
+                self._documents.delete(name)
+            else:
+                self._documents.put(name, document | {"deleted": True})
+
+    def cancel(self, name: str) -> None:
+        """End an unfinished operation with the error CANCELLED, unless its step runs already."""
+        with self._store.transaction():
+            document = self._documents.get(name)
+            if document is not None and document["status"] != "DONE":
+                self._documents.put(name, document | {"cancelled": True})
+        with self._changed:
+            self._changed.notify_all()
 
     def wait(self, name: str, seconds: float) -> Json | None:
         """Wait until the operation is done or the time is over; return its document."""
@@ -154,9 +170,10 @@ class Operations:
             document |= {"status": "RUNNING", "startTime": self._clock.now()}
             self._documents.put(name, document)
             try:
-                if self._closed.wait(self._profiles.duration(document["project"], document["method"])):
+                self._pause(name, self._profiles.duration(document["project"], document["method"]))
+                if self._closed.is_set():
                     return
-                document["response"] = self._run_step(document)
+                document["response"] = self._run_step(self._documents.get(name) or document)
             except ApiError as error:
                 document["error"] = _error(error)
             except sqlite3.ProgrammingError:
@@ -164,14 +181,28 @@ class Operations:
             except Exception as error:
                 _log.exception("operation %s (%s) failed", name, document["step"])
                 document["error"] = _error(ApiError(500, "INTERNAL", f"{type(error).__name__}: {error}"))
-            document |= {"status": "DONE", "endTime": self._clock.now()}
-            self._documents.put(name, document)
+            with self._store.transaction():
+                requests = {k: v for k, v in (self._documents.get(name) or {}).items() if k in ("cancelled", "deleted")}
+                document |= requests | {"status": "DONE", "endTime": self._clock.now()}
+                self._documents.put(name, document)
+                if document.get("deleted"):
+                    self._documents.delete(name)
         except sqlite3.ProgrammingError:
             if not self._closed.is_set():
                 raise
         finally:
             with self._changed:
                 self._changed.notify_all()
+
+    def _pause(self, name: str, seconds: float) -> None:
+        """Wait for the time that the work takes at Google. A cancellation or the stop of the cloud ends the wait."""
+        deadline = time.monotonic() + seconds
+        with self._changed:
+            while not self._closed.is_set() and not (self._documents.get(name) or {}).get("cancelled"):
+                left = deadline - time.monotonic()
+                if left <= 0:
+                    break
+                self._changed.wait(min(left, 5.0))
 
 
 def _error(error: ApiError) -> Json:

@@ -112,6 +112,20 @@ def test_gcloud(gcloud: Gcloud) -> None:
     assert len(gcloud("iam", "service-accounts", "list")) == 2
 
 
+def test_gcloud_waits_for_operations_of_a_location(gcloud: Gcloud) -> None:
+    gcloud("services", "enable", "certificatemanager.googleapis.com")
+    group = ("certificate-manager", "dns-authorizations")
+    gcloud(*group, "create", "by-gcloud", "--domain=mlflow.example.com", "--labels=app=mlflow")
+    gcloud(*group, "update", "by-gcloud", "--description=new")
+    made = gcloud(*group, "describe", "by-gcloud")
+    assert (made["description"], made["labels"]) == ("new", {"app": "mlflow"})
+    assert made["dnsResourceRecord"]["name"] == "_acme-challenge.mlflow.example.com."
+    operations = gcloud("certificate-manager", "operations", "list", "--location=global")
+    assert [operation["metadata"]["verb"] for operation in operations] == ["update", "create"]
+    gcloud(*group, "delete", "by-gcloud")
+    assert gcloud(*group, "list") == []
+
+
 def test_env_prints_what_a_shell_can_eval(tmp_path: pathlib.Path) -> None:
     command = [sys.executable, "-m", "localcloud", "env", "--home", str(tmp_path / "it's here"), "--port", "9999"]
     printed = subprocess.run(command, capture_output=True, text=True, check=True, cwd=pathlib.Path(__file__).parents[2])

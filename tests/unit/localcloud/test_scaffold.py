@@ -54,7 +54,7 @@ def test_a_known_collection_keeps_its_file(tmp_path: Path) -> None:
         ("compute.instances.get", "has a handler already"),
         (
             "compute.instances.fly",
-            "no emulated API has the method compute.instances.fly. The emulated APIs are cloudre",
+            "no emulated API has the method compute.instances.fly. The emulated APIs are certificatemanager, cloudre",
         ),
     ],
 )
