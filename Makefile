@@ -93,7 +93,7 @@ lint-sanity: installed
 
 .PHONY: test-unit test-localcloud test-molecule test-e2e
 test-unit: installed ## test plugins and roles without a cloud
-	pytest -n auto --dist worksteal tests/unit
+	pytest -n auto --dist loadfile tests/unit
 test-localcloud: ## test the local cloud, and the playbooks on a local cloud in memory
 	@scripts/test.sh engine "localcloud playbooks"
 test-molecule: ## test the roles in containers with molecule

@@ -16,11 +16,11 @@ export PY_COLORS=0
 command_of() {
   case $1 in
     lint-*) echo "make -s $1" ;;
-    unit) echo "pytest -n auto --dist worksteal tests/unit" ;;
+    unit) echo "pytest -n auto --dist loadfile tests/unit" ;;
     unit-container) echo "scripts/unit-container.sh" ;;
-    localcloud) echo "pytest -n auto --dist worksteal tests/localcloud --ignore tests/localcloud/engine --ignore tests/localcloud/playbooks" ;;
+    localcloud) echo "pytest -n auto --dist loadfile tests/localcloud --ignore tests/localcloud/engine --ignore tests/localcloud/playbooks" ;;
     engine) echo "pytest tests/localcloud/engine" ;;
-    playbooks) echo "pytest -n auto --dist worksteal tests/localcloud/playbooks" ;;
+    playbooks) echo "pytest -n auto --dist loadfile tests/localcloud/playbooks" ;;
     molecule-*) echo "molecule test --scenario-name ${1#molecule-}" ;;
     e2e) echo "pytest tests/e2e --ignore tests/e2e/upgrade" ;;
     e2e-upgrade) echo "pytest tests/e2e/upgrade" ;;
@@ -49,9 +49,10 @@ run_part() {
   local name=$1 begun=$SECONDS code=0 command
   command=$(command_of "$name")
   say "==> $name: $command"
-  # Not shared: ssh makes its standard input non-blocking, which ansible-playbook refuses.
+  # Not shared: ssh makes its standard input non-blocking, which ansible-playbook refuses. A background job of a shell ignores SIGINT,
+  # and so would all its children.
   # shellcheck disable=SC2086
-  $command >"artifacts/$name.log" 2>&1 </dev/null || code=$?
+  env --default-signal=INT $command >"artifacts/$name.log" 2>&1 </dev/null || code=$?
   count "$name" "$code" >"$results/$name"
   if [ "$code" -eq 0 ]; then
     say "    $name: done in $((SECONDS - begun)) s"

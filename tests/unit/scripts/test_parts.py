@@ -63,8 +63,8 @@ class Parts:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
-            # A shell cannot handle a signal that its parent ignores, as the parent of a background job does.
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+            # As a background job of a shell.
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_IGN),
         )
 
     def run(self, *lanes: str, failing: str = "nothing") -> tuple[int, str, str]:
@@ -123,11 +123,11 @@ def test_an_interruption_ends_running_parts_and_starts_no_other(parts: Parts) ->
     process = parts.start(*LANES, slow="tests/localcloud/engine")
     deadline = time.monotonic() + 30
     while not {"start tests/localcloud/engine", "end tests/unit"} <= {
-        call.replace("-n auto --dist worksteal ", "") for call in parts.calls
+        call.replace("-n auto --dist loadfile ", "") for call in parts.calls
     }:
         assert time.monotonic() < deadline
         time.sleep(0.05)
-    process.send_signal(signal.SIGINT)
+    process.send_signal(signal.SIGTERM)
     output, messages = process.communicate(timeout=60)
     assert process.returncode == 130
     assert "interrupted tests/localcloud/engine" in parts.calls
