@@ -13,6 +13,7 @@ from ansible.utils.vars import load_extra_vars
 from ansible_collections.mlops.mlflow_gcp.plugins.filter.deployment_hosts import deployment_hosts
 from ansible_collections.mlops.mlflow_gcp.plugins.filter.malformed import malformed
 from ansible_collections.mlops.mlflow_gcp.plugins.plugin_utils import _deployment, _role_variables
+from ansible_collections.mlops.mlflow_gcp.plugins.plugin_utils._choice import UnknownChoiceError
 
 
 class ActionModule(ActionBase):  # type: ignore[misc]
@@ -31,13 +32,16 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         )
         if not settings["deployment_project"]:
             _refuse(["deployment_project is not set. Set it in group_vars/all.yml, or export GOOGLE_CLOUD_PROJECT."])
-        fact = _deployment.describe(
-            settings,
-            roles=_role_variables.ROLES,
-            records=self._task.args.get("records") or {},
-            explicit="mlflow_version" in load_extra_vars(self._loader),
-            check=lambda names: _refuse(malformed({name: settings[name] for name in names})),
-        )
+        try:
+            fact = _deployment.describe(
+                settings,
+                roles=_role_variables.ROLES,
+                records=self._task.args.get("records") or {},
+                explicit="mlflow_version" in load_extra_vars(self._loader),
+                check=lambda names: _refuse(malformed({name: settings[name] for name in names})),
+            )
+        except UnknownChoiceError as error:
+            raise AnsibleActionFail(str(error)) from None
         # A worker is a child of ansible-playbook.
         fact["process"] = os.getppid()
         groups = variables.get("groups", {})

@@ -35,9 +35,13 @@ options:
     type: path
     default: ''
   username:
-    description: Name of the administrator.
+    description: User of the requests.
     type: str
-    default: admin
+    required: true
+  password_secret:
+    description: ID of the secret with the password of O(username).
+    type: str
+    required: true
   python:
     description: Python interpreter of an environment with MLflow.
     type: path
@@ -65,6 +69,8 @@ EXAMPLES = r"""
     name: mlflow
     region: europe-west1
     ca_file: /home/me/.local/state/mlflow-gcp/my-project-mlflow/ca.pem
+    username: admin
+    password_secret: mlflow-admin-password
     python: /tmp/client/bin/python
     program: demo.py
 """
@@ -119,7 +125,8 @@ OPTIONS = {
     "region": {"type": "str", "required": True},
     "hostname": {"type": "str", "default": ""},
     "ca_file": {"type": "path", "default": ""},
-    "username": {"type": "str", "default": "admin"},
+    "username": {"type": "str", "required": True},
+    "password_secret": {"type": "str", "required": True, "no_log": False},
     "python": {"type": "path", "required": True},
     "program": {"type": "path", "required": True},
     "keep": {"type": "bool", "default": False},
@@ -140,7 +147,7 @@ def environment(cloud: Cloud, params: dict[str, str]) -> dict[str, str]:
     known = {
         "MLFLOW_TRACKING_URI": f"https://{host}",
         "MLFLOW_TRACKING_USERNAME": params["username"],
-        "MLFLOW_TRACKING_PASSWORD": cloud.secret(f"{params['name']}-admin-password").rstrip("\r\n"),
+        "MLFLOW_TRACKING_PASSWORD": cloud.secret(params["password_secret"]).rstrip("\r\n"),
         "MLFLOW_DISABLE_TELEMETRY": "true",
         "DO_NOT_TRACK": "true",
     }

@@ -42,9 +42,13 @@ options:
     type: path
     default: ''
   username:
-    description: Name of the administrator.
+    description: User of the requests.
     type: str
-    default: admin
+    required: true
+  password_secret:
+    description: ID of the secret with the password of O(username).
+    type: str
+    required: true
   artifact_store:
     description: Artifact store of the server, such as V(gs://my-bucket).
     type: str
@@ -118,6 +122,8 @@ EXAMPLES = r"""
   mlops.mlflow_gcp.mlflow_doctor:
     project: my-project
     name: mlflow
+    username: admin
+    password_secret: mlflow-admin-password
     region: europe-west1
     zone: europe-west1-b
     ca_file: /home/me/.local/state/mlflow-gcp/my-project-mlflow/ca.pem
@@ -196,7 +202,8 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "zone": {"type": "str", "required": True},
     "hostname": {"type": "str", "default": ""},
     "ca_file": {"type": "path", "default": ""},
-    "username": {"type": "str", "default": "admin"},
+    "username": {"type": "str", "required": True},
+    "password_secret": {"type": "str", "required": True, "no_log": False},
     "artifact_store": {"type": "str", "default": ""},
     "secrets": {"type": "list", "elements": "str", "default": [], "no_log": False},
     "minimum_version": {"type": "str", "default": ""},

@@ -15,6 +15,7 @@ from typing import Any
 from ansible_collections.mlops.mlflow_gcp.plugins.filter.malformed import BASE, CHECKS
 from ansible_collections.mlops.mlflow_gcp.plugins.filter.max_connections import max_connections
 from ansible_collections.mlops.mlflow_gcp.plugins.module_utils._server_plan import machine_cpus
+from ansible_collections.mlops.mlflow_gcp.plugins.plugin_utils import _authentication, _rotation, _runtime
 from ansible_collections.mlops.mlflow_gcp.plugins.plugin_utils._role_variables import RoleVariables
 
 Fact = dict[str, Any]
@@ -27,11 +28,10 @@ SERVICES = (
     "sqladmin.googleapis.com",
     "storage.googleapis.com",
 )
-# Secret ID after the prefix, for each secret. The order is that of the creation.
+# Secret ID after the prefix, for each secret that every deployment has. The authentication mode has further secrets.
 SECRETS = {
     "database_uri": "database-uri",
     "database_ca": "database-ca",
-    "admin_password": "admin-password",
     "flask_secret_key": "flask-secret-key",
     # Keys of the secrets that MLflow stores in its database. The first line is the key in use, earlier keys follow.
     "webhook_encryption_key": "webhook-encryption-key",
@@ -97,7 +97,12 @@ def identity(settings: Mapping[str, Any]) -> Fact:
     region, zone = settings["deployment_region"], settings["deployment_zone"]
     state = settings["deployment_state_directory"]
     vm, control_node = f"{name}-server", f"{name}-control"
+    runtime = _runtime.find(settings["deployment_runtime"])
+    authentication = _authentication.find(settings["mlflow_authentication"])
     secrets = {key: f"{name}-{suffix}" for key, suffix in SECRETS.items()}
+    secrets |= {secret.name: f"{name}-{secret.suffix}" for secret in authentication.secrets}
+    credentials = {key: f"{'nginx' if key == 'certificate' else 'mlflow'}.{SECRETS[key]}" for key in SECRETS}
+    credentials |= {secret.name: secret.credential for secret in authentication.secrets}
     return {
         "id": f"{project}/{name}",
         "project": project,
@@ -145,10 +150,11 @@ def identity(settings: Mapping[str, Any]) -> Fact:
         "vm_secrets": [secret for key, secret in secrets.items() if key != "ca"],
         "encryption_secrets": [secrets[key] for key in ENCRYPTION_SECRETS],
         "credential_items": [
-            {"name": f"{'nginx' if key == 'certificate' else 'mlflow'}.{SECRETS[key]}", "secret": secret}
-            for key, secret in secrets.items()
-            if key != "ca"
+            {"name": credentials[key], "secret": secret} for key, secret in secrets.items() if key != "ca"
         ],
+        "runtime": _runtime.describe(runtime),
+        "authentication": _authentication.describe(authentication, secrets, settings["mlflow_admin_username"]),
+        "rotations": _rotation.describe(authentication, secrets),
         "state": {
             "directory": state,
             "ca_file": f"{state}/ca.pem",
@@ -204,7 +210,6 @@ def server(settings: Mapping[str, Any]) -> Fact:
         "credentials_source": settings["credentials_source"],
         "credentials_project": settings["credentials_project"],
         "credential_items": settings["credentials_items"],
-        "admin_username": settings["mlflow_admin_username"],
         "auth_database": settings["mlflow_auth_database"],
         "auth_cache_ttl_seconds": int(settings["mlflow_auth_cache_ttl_seconds"]),
         "artifacts_destination": settings["mlflow_artifacts_destination"],

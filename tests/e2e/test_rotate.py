@@ -28,7 +28,7 @@ from tests.e2e.deployment import BIN, REPO, Deployment, changes
 from tests.support.background import Target, background
 
 USER, PASSWORD = "grace", "a-long-password-of-grace"
-ANNOUNCED = "Change over now"
+ANNOUNCED = "Update the clients now"
 RINGS = ("mlflow-webhook-encryption-key", "mlflow-crypto-kek-passphrase")
 SECRETS = ("mlflow-database-uri", "mlflow-admin-password", "mlflow-flask-secret-key", *RINGS, "mlflow-certificate")
 WEBHOOKS = "/api/2.0/mlflow/webhooks"
@@ -96,7 +96,7 @@ def play(
     site: Deployment, log: Path, *arguments: str, kill_at: str = "", settings: dict[str, Any] | None = None
 ) -> subprocess.Popen[bytes]:
     """Run the playbook with its output in a file. Kill it when the output contains `kill_at`."""
-    given = site.settings | {"rotate_admin_password_overlap": 15} | (settings or {})
+    given = site.settings | {"authentication_basic_password_overlap": 15} | (settings or {})
     command = [str(BIN / "ansible-playbook"), "playbooks/rotate.yml", "-e", json.dumps(given), *arguments]
     with log.open("wb") as output:
         process = subprocess.Popen(
@@ -316,7 +316,7 @@ def test_check_mode_reports_the_rotation_and_changes_nothing(
     serves = before["mlflow-database-uri"].partition("://")[2].partition(":")[0]
     (other,) = {"mlflow", "mlflow_alternate"} - {serves}
     output = " ".join(rotate(site, tmp_path / "check.log", "--check", "--diff").split())
-    assert f"{other} gets a new one and serves; then {serves} gets one that nobody knows" in output
+    assert f"new for {other}, which the server uses from the cutover on; {serves} then gets a random password" in output
     assert {name: site.secret(name) for name in SECRETS} == before
     assert status(site, before["mlflow-admin-password"]) == 200
 
@@ -336,7 +336,7 @@ def test_killed_and_run_again(site: Deployment, rotated: Rotation, tmp_path: Pat
     old, results = site.secret("mlflow-database-uri"), dict[str, Any]()
     with clients(site, results):
         # At this time both users have passwords, the VM has the new one, and the server may use either.
-        kill_at = "rotate : Reload MLflow with the new credentials]"
+        kill_at = "runtime_vm : Reload MLflow with the new credentials]"
         killed = play(site, tmp_path / "killed.log", kill_at=kill_at, settings=what)
         assert killed.returncode == -signal.SIGKILL
         middle = site.secret("mlflow-database-uri")

@@ -79,7 +79,7 @@ class Checks:
             address=_kept(lambda: self.cloud().address(f"{self.name}-address")),
             ca_file=self.params["ca_file"],
             username=self.params["username"],
-            password=_kept(lambda: self.cloud().secret(f"{self.name}-admin-password").rstrip("\r\n")),
+            password=_kept(lambda: self.cloud().secret(self.params["password_secret"]).rstrip("\r\n")),
         )
 
     def results(self) -> list[CheckResult]:

@@ -18,6 +18,8 @@ ODD = "pa:ss\\w%rd@/#?"
 SETTINGS = {
     "default_permission": "READ",
     "admin_username": "admin",
+    "app_name": "basic-auth",
+    "authorization_function": "mlflow.server.auth:authenticate_request_basic_auth",
     "auth_cache_ttl_seconds": 60,
     "artifacts_destination": "gs://bucket/with space",
     "graceful_shutdown_timeout": 30,

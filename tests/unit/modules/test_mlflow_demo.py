@@ -27,6 +27,8 @@ def options(tmp_path: Path, cloud: Cloud) -> Json:
         "name": "mlflow",
         "region": "europe-west1",
         "hostname": "mlflow.example.com",
+        "username": "admin",
+        "password_secret": "mlflow-admin-password",
         "python": sys.executable,
         "program": str(tmp_path / "demo.py"),
         "timeout": 90,

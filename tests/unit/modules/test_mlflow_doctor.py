@@ -28,6 +28,8 @@ OPTIONS: Json = {
     "region": "europe-west1",
     "zone": "europe-west1-b",
     "hostname": "mlflow.example.com",
+    "username": "admin",
+    "password_secret": "mlflow-admin-password",
     "artifact_store": f"gs://{PROJECT}-mlflow-artifacts",
     "secrets": ["mlflow-admin-password"],
     "minimum_version": "3.16.0",

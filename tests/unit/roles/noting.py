@@ -65,11 +65,15 @@ def collection(folder: Path, role: str, others: Iterable[str] = (), *, noted: It
     (roles.parent / "meta").symlink_to(ROOT / "meta")
     shutil.copytree(ROOT / "roles" / role, roles / role)
     shutil.copytree(ROOT / "roles" / "deployment", roles / "deployment")
+    # Each role may include the roles of the runtime and the authentication.
+    seams = [path.name for kind in ("runtime", "authentication") for path in (ROOT / "roles").glob(f"{kind}_*")]
+    for name in seams:
+        shutil.copytree(ROOT / "roles" / name, roles / name)
     for name in ("access", "inventory"):
         (roles / "deployment" / "tasks" / f"{name}.yml").write_text("[]\n")
     for other in others:
         (roles / other).symlink_to(ROOT / "roles" / other)
-    for path in (roles / role).glob("*/*.yml"):
+    for path in (path for name in (role, *seams) for path in (roles / name).glob("*/*.yml")):
         text = path.read_text(encoding="utf-8")
         for name in noted:
             text = text.replace(f"ansible.builtin.{name}:", f"mlops.mlflow_gcp.{name}:")

@@ -101,8 +101,8 @@ def test_rows_are_re_encrypted_at_the_cutover_and_after_it(role: Role) -> None:
         "reload",
         "run-job stored-secrets reencrypt",
     ]
-    assert "encryption key of webhook secrets: new; 2 are re-encrypted" in said
-    assert "passphrase of gateway secrets: new; 1 are re-encrypted" in said
+    assert "encryption key of webhook secrets: new; re-encrypted rows: 2" in said
+    assert "passphrase of gateway secrets: new; re-encrypted rows: 1" in said
     assert "webhook secrets that no key decrypts: ci (w-1): kept" in said
 
 
@@ -145,7 +145,7 @@ def test_a_deployment_without_keys_is_told_to_run_site(role: Role) -> None:
     """An earlier release of this collection made it. No secret is created, and the VM is not contacted."""
     role.answers = [({"module": "gcp_secret", "name": "mlflow-crypto"}, {"payload": None, "version": None})]
     said = role(fails=True)
-    assert "There is no mlflow-crypto-kek-passphrase in my-project" in said
-    assert "Run site.yml first, or take crypto_kek_passphrase out of rotate_what." in said
+    assert "Project my-project has no secret mlflow-crypto-kek-passphrase." in said
+    assert "Run site.yml first, or remove crypto_kek_passphrase from rotate_what." in said
     assert {call["module"] for call in role.asked} == {"gcp_secret"}
     assert all(call["check"] for call in role.asked if call["name"] in SECRETS)

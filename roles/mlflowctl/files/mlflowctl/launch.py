@@ -60,7 +60,7 @@ def auth_configuration(database_uri: str, password: str, settings: dict[str, Any
         "database_uri": database_uri,
         "admin_username": settings["admin_username"],
         "admin_password": password,
-        "authorization_function": "mlflow.server.auth:authenticate_request_basic_auth",
+        "authorization_function": settings["authorization_function"],
         "auth_cache_ttl_seconds": str(settings["auth_cache_ttl_seconds"]),
     }
     # MLflow reads the file with interpolation.
@@ -146,7 +146,7 @@ def server_arguments(settings: dict[str, Any], runtime: Path, major: int) -> lis
         listen = ["--gunicorn-opts", options, "--host", f"unix:{runtime / 'gunicorn'}", "--port", "1"]
     workers = str(settings["workers"])
     artifacts = ["--serve-artifacts", "--artifacts-destination", settings["artifacts_destination"]]
-    return ["server", "--app-name", "basic-auth", *artifacts, "--workers", workers, *listen]
+    return ["server", "--app-name", settings["app_name"], *artifacts, "--workers", workers, *listen]
 
 
 def use_server_package(threads: int) -> None:

@@ -1,0 +1,98 @@
+# Copyright (c) 2026, the mlops.mlflow_gcp authors
+# SPDX-License-Identifier: Apache-2.0
+"""The values of the role variable ``mlflow_authentication``, and all data that depends on the value.
+
+Each value has a role with the tasks that depend on the value: the entry points. See docs/decisions/0031.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ansible_collections.mlops.mlflow_gcp.plugins.plugin_utils._choice import COLLECTION, choose
+
+
+@dataclass(frozen=True)
+class Secret:
+    """A secret of an authentication mode.
+
+    A generated value has `length` letters and digits. With 0, the role of the mode stores the value. The entry point
+    `rotate` of `rotation_role` replaces the value, so two modes can share a secret with its rotation.
+    """
+
+    name: str
+    title: str
+    rotation_role: str
+    unit: str = "mlflow"
+    length: int = 40
+
+    @property
+    def suffix(self) -> str:
+        """Return the ID in Secret Manager without the name of the deployment."""
+        return self.name.replace("_", "-")
+
+    @property
+    def credential(self) -> str:
+        """Return the name of the systemd credential. Its first part is the unit that loads the credential."""
+        return f"{self.unit}.{self.suffix}"
+
+
+@dataclass(frozen=True)
+class Authentication:
+    """An authentication mode."""
+
+    name: str
+    role: str
+    # Task files of the role that other roles include.
+    entry_points: tuple[str, ...]
+    secrets: tuple[Secret, ...]
+    # The password of MLflow's administrator, as whom the readiness check and the doctor send requests.
+    identity: Secret
+    # Settings of MLflow: the option --app-name, and authorization_function of the authentication configuration.
+    app_name: str
+    authorization_function: str
+    # Message of nginx for a request without a valid credential.
+    unauthenticated_message: str
+
+
+ADMIN_PASSWORD = Secret("admin_password", title="administrator's password", rotation_role="authentication_basic")
+BASIC = Authentication(
+    name="basic",
+    role="authentication_basic",
+    entry_points=("validate", "nginx", "rotate"),
+    secrets=(ADMIN_PASSWORD,),
+    identity=ADMIN_PASSWORD,
+    app_name="basic-auth",
+    authorization_function="mlflow.server.auth:authenticate_request_basic_auth",
+    unauthenticated_message="Give the name and the password of an MLflow user.",
+)
+AUTHENTICATIONS: Mapping[str, Authentication] = {each.name: each for each in (BASIC,)}
+
+
+def find(value: object) -> Authentication:
+    """Return the mode for a value of `mlflow_authentication`."""
+    return choose("mlflow_authentication", value, AUTHENTICATIONS)
+
+
+def settings(mode: Authentication) -> dict[str, Any]:
+    """Return the data of a mode that does not depend on the deployment."""
+    return {
+        "name": mode.name,
+        "role": f"{COLLECTION}.{mode.role}",
+        "app_name": mode.app_name,
+        "authorization_function": mode.authorization_function,
+        "credentials": [secret.credential for secret in mode.secrets if secret.unit == "mlflow"],
+        "unauthenticated_message": mode.unauthenticated_message,
+    }
+
+
+def describe(mode: Authentication, secrets: Mapping[str, str], username: str) -> dict[str, Any]:
+    """Return the part of the fact. `secrets` has the ID of each secret, `username` is the administrator."""
+    return settings(mode) | {
+        "identity": {"username": username, "secret": secrets[mode.identity.name]},
+        "secrets": [
+            {"name": secret.name, "secret": secrets[secret.name], "length": secret.length} for secret in mode.secrets
+        ],
+    }

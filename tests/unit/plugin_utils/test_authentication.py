@@ -1,0 +1,69 @@
+# Copyright (c) 2026, the mlops.mlflow_gcp authors
+# SPDX-License-Identifier: Apache-2.0
+"""The table of the authentication modes, and the fact for a mode with secrets of its own."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import pytest
+from ansible_collections.mlops.mlflow_gcp.plugins.plugin_utils import _authentication, _rotation
+from ansible_collections.mlops.mlflow_gcp.plugins.plugin_utils._authentication import ADMIN_PASSWORD, BASIC, Secret
+from ansible_collections.mlops.mlflow_gcp.plugins.plugin_utils._choice import UnknownChoiceError
+
+from tests.unit.roles.evaluated import described
+
+COOKIE = Secret("cookie_secret", "cookie secret", rotation_role="authentication_other", unit="proxy", length=32)
+CLIENT = Secret("client_secret", "client secret", rotation_role="authentication_other", unit="proxy", length=0)
+OTHER = dataclasses.replace(
+    BASIC, name="other", role="authentication_other", secrets=(ADMIN_PASSWORD, COOKIE, CLIENT), app_name="other-app"
+)
+
+
+@pytest.fixture
+def other(monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
+    """Return the fact of a deployment with another mode."""
+    monkeypatch.setattr(_authentication, "AUTHENTICATIONS", {"basic": BASIC, "other": OTHER})
+    return described(mlflow_authentication="other")
+
+
+def test_the_secrets_of_a_mode_are_secrets_of_the_deployment(other: dict[str, Any]) -> None:
+    assert other["secrets"]["cookie_secret"] == "mlflow-cookie-secret"
+    assert {"mlflow-admin-password", "mlflow-cookie-secret", "mlflow-client-secret"} <= set(other["vm_secrets"])
+    assert {"name": "proxy.cookie-secret", "secret": "mlflow-cookie-secret"} in other["credential_items"]
+    assert "cookie_secret" not in described()["secrets"]
+
+
+def test_the_length_of_generated_secrets_is_given(other: dict[str, Any]) -> None:
+    lengths = {secret["name"]: secret["length"] for secret in other["authentication"]["secrets"]}
+    assert lengths == {"admin_password": 40, "cookie_secret": 32, "client_secret": 0}
+
+
+def test_mlflow_loads_only_its_own_credentials(other: dict[str, Any]) -> None:
+    assert other["authentication"]["credentials"] == ["mlflow.admin-password"]
+    assert other["authentication"]["app_name"] == "other-app"
+
+
+def test_a_shared_secret_is_rotated_by_the_same_role_in_each_mode(other: dict[str, Any]) -> None:
+    roles = {each["name"]: each["role"] for each in other["rotations"]}
+    assert roles["admin_password"] == "mlops.mlflow_gcp.authentication_basic"
+    assert roles["cookie_secret"] == "mlops.mlflow_gcp.authentication_other"
+    assert roles["database_password"] == ""
+    names = [each["name"] for each in described()["rotations"]]
+    assert names == [
+        "database_password",
+        "admin_password",
+        *(rotation.name for rotation in _rotation.OTHERS),
+    ]
+
+
+def test_the_doctor_sends_requests_as_the_administrator() -> None:
+    fact = described(mlflow_admin_username="ada", deployment_name="team")
+    assert fact["authentication"]["identity"] == {"username": "ada", "secret": "team-admin-password"}
+
+
+@pytest.mark.parametrize("variable", ["mlflow_authentication", "deployment_runtime"])
+def test_another_value_is_refused_with_the_possible_values(variable: str) -> None:
+    with pytest.raises(UnknownChoiceError, match=f"{variable} is 'saml'. Set {variable} to one of: "):
+        described(**{variable: "saml"})
