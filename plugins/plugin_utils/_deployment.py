@@ -187,7 +187,11 @@ def resources(settings: Mapping[str, Any], base: Mapping[str, Any]) -> Fact:
                 settings["infrastructure_image_project"], settings["infrastructure_image_family"]
             ),
             "boot_disk_type": settings["infrastructure_boot_disk_type"],
+            "boot_disk_size_gb": settings["infrastructure_boot_disk_size_gb"],
+            "allow_stopping": settings["infrastructure_instance_allow_stopping"],
+            "deletion_protection": settings["infrastructure_instance_deletion_protection"],
         },
+        "network": base["network"] | {"client_source_ranges": settings["infrastructure_client_source_ranges"]},
         "ssh": base["ssh"]
         | {
             "public_keys": settings["infrastructure_ssh_public_keys"],

@@ -27,7 +27,7 @@ class Runtime:
 VM = Runtime(
     name="vm",
     role="runtime_vm",
-    entry_points=("reload",),
+    entry_points=("provision", "access", "configure", "reload", "start", "stop", "destroy"),
 )
 RUNTIMES: Mapping[str, Runtime] = {each.name: each for each in (VM,)}
 

@@ -69,8 +69,8 @@ def collection(folder: Path, role: str, others: Iterable[str] = (), *, noted: It
     seams = [path.name for kind in ("runtime", "authentication") for path in (ROOT / "roles").glob(f"{kind}_*")]
     for name in seams:
         shutil.copytree(ROOT / "roles" / name, roles / name)
-    for name in ("access", "inventory"):
-        (roles / "deployment" / "tasks" / f"{name}.yml").write_text("[]\n")
+    for path in (roles / "runtime_vm" / "tasks" / "access.yml", roles / "deployment" / "tasks" / "inventory.yml"):
+        path.write_text("[]\n")
     for other in others:
         (roles / other).symlink_to(ROOT / "roles" / other)
     for path in (path for name in (role, *seams) for path in (roles / name).glob("*/*.yml")):
