@@ -61,7 +61,7 @@ ADMIN_PASSWORD = Secret("admin_password", title="administrator's password", rota
 BASIC = Authentication(
     name="basic",
     role="authentication_basic",
-    entry_points=("validate", "nginx", "rotate"),
+    entry_points=("nginx", "rotate"),
     secrets=(ADMIN_PASSWORD,),
     identity=ADMIN_PASSWORD,
     app_name="basic-auth",

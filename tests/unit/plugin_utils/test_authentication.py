@@ -8,7 +8,7 @@ import dataclasses
 from typing import Any
 
 import pytest
-from ansible_collections.mlops.mlflow_gcp.plugins.plugin_utils import _authentication, _rotation
+from ansible_collections.mlops.mlflow_gcp.plugins.plugin_utils import _authentication, _rotation, _validation
 from ansible_collections.mlops.mlflow_gcp.plugins.plugin_utils._authentication import ADMIN_PASSWORD, BASIC, Secret
 from ansible_collections.mlops.mlflow_gcp.plugins.plugin_utils._choice import UnknownChoiceError
 
@@ -67,3 +67,7 @@ def test_the_doctor_sends_requests_as_the_administrator() -> None:
 def test_another_value_is_refused_with_the_possible_values(variable: str) -> None:
     with pytest.raises(UnknownChoiceError, match=f"{variable} is 'saml'. Set {variable} to one of: "):
         described(**{variable: "saml"})
+
+
+def test_the_role_variables_of_each_mode_are_checked_before_the_first_change() -> None:
+    assert {mode.role for mode in _authentication.AUTHENTICATIONS.values()} <= set(_validation.CHECKS)
