@@ -1,10 +1,11 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""Decisions and messages about a failed upgrade and a rollback by hand."""
+"""Decisions and messages about an upgrade and a rollback by hand."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from ._mlflowctl import DONE, TIMEOUT, Answer, CommandError, Program
@@ -96,9 +97,25 @@ class Failure:
     version_before: str
     version: str
     step: str
-    cause: str
+    # The message of the failed task, and the output of its program.
+    message: str
+    output: Sequence[str] = ()
     # The cutover of this run. Empty if it was not requested.
     id: str = ""
+    downtime: Json = field(default_factory=dict)
+    # Description of the backup of this run. Empty if there is none.
+    backup: str = ""
+
+    @property
+    def cause(self) -> str:
+        """The message and the output. pip prints its error first, most other programs print it last."""
+        message = self.message.strip()
+        lines = [line.strip() for line in self.output if line.strip()]
+        # The message of mlflowctl is the last line of its output.
+        if message and message in lines:
+            return message
+        errors = [line for line in lines if line.startswith("ERROR")]
+        return ": ".join(filter(None, [message, " ".join(errors[:2] or lines[-3:])])) or "no message"
 
 
 def _data(result: Json, version: str, *, moved: bool) -> str:
@@ -140,10 +157,50 @@ def failed_upgrade(status: Json, ready: Answer, failure: Failure) -> str:
             f"To try MLflow {failure.version} again: -e upgrade_again=true. With upgrade_channel pinned set"
             f" mlflow_version to {version}, or site.yml selects the newer release again."
         )
+    if failure.downtime.get("measured"):
+        lines.append(f"The server did not answer for {failure.downtime['downtime_seconds']} s.")
+    if failure.backup:
+        lines.append(f"Backup: {failure.backup}.")
     return " ".join(lines)
 
 
-# --- The steps on the VM
+# --- Successful upgrade
+
+
+def _schema(heads: Json, *, migrated: bool) -> str:
+    tracking, auth = heads["tracking"], heads["auth"]
+    if not migrated:
+        return f"{tracking['code']}, unchanged"
+    return f"{tracking['database']} → {tracking['code']}, users {auth['database']} → {auth['code']}"
+
+
+def _downtime(result: Json, downtime: Json) -> str:
+    held = f"{result['held_seconds']} s of maintenance mode"
+    if not downtime.get("measured"):
+        return f"not measured, because the control node does not reach the server; {held}"
+    refused = sum(downtime["failures"].values())
+    return (
+        f"{downtime['downtime_seconds']} s measured from the control node"
+        f" ({downtime['answers']} answers, {refused} refused), {held}"
+    )
+
+
+def report(upgrade: Json) -> list[str]:
+    """Describe a successful upgrade, one line for each topic."""
+    result: Json = upgrade["result"]
+    backup, seconds = upgrade["backup"], upgrade["rehearsal_seconds"]
+    return [
+        f"MLflow:    {upgrade['version_before']} → {upgrade['version']}",
+        f"Schema:    {_schema(upgrade['schemas'], migrated=result['migrated'])}",
+        f"Downtime:  {_downtime(result, upgrade['downtime'])}",
+        f"Backup:    {backup or 'none (upgrade_backup is off)'}",
+        f"Rehearsal: {f'migrated in {seconds} s' if seconds else 'none (upgrade_rehearse is off)'}",
+        f"Removed:   {', '.join(upgrade['removed']) or 'no old release'}",
+        "Rollback:  ansible-playbook playbooks/rollback.yml",
+    ]
+
+
+# --- Steps on the VM
 
 
 class Cutover:

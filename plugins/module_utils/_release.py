@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 PACKAGE = "mlflow"
 CHANNELS = ("pinned", "patch", "minor", "latest")
-EXCLUDED = "excluded"
+ROLLED_BACK = "rolled back"
 ACCEPT = "application/vnd.pypi.simple.v1+json, application/vnd.pypi.simple.v1+html;q=0.2, text/html;q=0.1"
 ATTEMPTS = 4  # with pauses of 1, 2 and 4 seconds, or the pause in Retry-After
 RETRIED_CODES = frozenset({429, 500, 502, 503, 504})
@@ -163,6 +163,11 @@ def _json_file(entry: Mapping[str, Any]) -> File:
     return File(entry["filename"], entry.get("requires-python") or "", reason if yanked is not False else None)
 
 
+def newer(version: str, than: str) -> bool:
+    """Return whether a version is newer than another one."""
+    return Version(version) > Version(than)
+
+
 def parts(version: Version) -> Sequence[str]:
     """Return the packages that have the same version as MLflow and are installed with it."""
     return ("mlflow-skinny", "mlflow-tracing") if version.major >= 3 else ("mlflow-skinny",)
@@ -217,25 +222,25 @@ def choose(asked: Asked, index: Index) -> tuple[Version, dict[str, str]]:
 
     if asked.channel == "pinned":
         return _pinned(asked, index, page), {}
-    passed: dict[str, str] = {}
+    skipped: dict[str, str] = {}
     for version in sorted(filter(asked.follows, page(PACKAGE)), reverse=True):
         # The deployed release is acceptable even if the index no longer has it.
         if version == asked.current:
             why = ""
         elif version in asked.exclude:
-            why = EXCLUDED
+            why = ROLLED_BACK
         else:
             why = obstacle(version, page(PACKAGE)[version], page)
         if not why:
-            return version, passed
-        passed[str(version)] = why
+            return version, skipped
+        skipped[str(version)] = why
     # An excluded release could be installed, so its exclusion is not an error.
-    if asked.current and (asked.current == asked.base or EXCLUDED in passed.values()):
-        return asked.current, passed
+    if asked.current and (asked.current == asked.base or ROLLED_BACK in skipped.values()):
+        return asked.current, skipped
     raise ReleaseError(
         f"The package index {index.shown} has no installable release of {PACKAGE} for the channel {asked.channel},"
         f" {asked.base or asked.minimum} or newer"
-        + (f" (skipped: {_list(passed)})" if passed else "")
+        + (f" (skipped: {listed(skipped)})" if skipped else "")
         + ". Choose another upgrade_channel or mlflow_version."
     )
 
@@ -265,5 +270,6 @@ def _pinned(asked: Asked, index: Index, page: Callable[[str], Mapping[Version, s
     return version
 
 
-def _list(passed: Mapping[str, str]) -> str:
-    return "; ".join(f"{version} ({why})" for version, why in passed.items())
+def listed(skipped: Mapping[str, str]) -> str:
+    """Return the skipped releases with their reasons as text."""
+    return "; ".join(f"{version} ({why})" for version, why in skipped.items())

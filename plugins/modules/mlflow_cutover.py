@@ -42,12 +42,25 @@ options:
         description: Step that failed on the control node.
         type: str
         required: true
-      cause:
-        description: Cause of the failure.
+      message:
+        description: Message of the failed task.
         type: str
-        required: true
+        default: ''
+      output:
+        description: Lines that the program of the failed task printed to standard error.
+        type: list
+        elements: str
+        default: []
       id:
         description: ID of the cutover. Empty if no cutover was requested.
+        type: str
+        default: ''
+      downtime:
+        description: The measurement of the downtime. Empty if the downtime was not measured.
+        type: dict
+        default: {}
+      backup:
+        description: Description of the backup before the upgrade. Empty if there is none.
         type: str
         default: ''
   program:
@@ -109,8 +122,11 @@ FAILURE = {
     "version_before": {"type": "str", "required": True},
     "version": {"type": "str", "required": True},
     "step": {"type": "str", "required": True},
-    "cause": {"type": "str", "required": True},
+    "message": {"type": "str", "default": ""},
+    "output": {"type": "list", "elements": "str", "default": []},
     "id": {"type": "str", "default": ""},
+    "downtime": {"type": "dict", "default": {}},
+    "backup": {"type": "str", "default": ""},
 }
 OPTIONS = {
     "action": {"type": "str", "required": True, "choices": ["plan_rollback", "rollback", "explain"]},

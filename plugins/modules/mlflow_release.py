@@ -39,14 +39,20 @@ options:
   minimum:
     description: Oldest release that may be selected.
     type: str
-  exclude:
+  rolled_back:
     description:
-      - Releases that no channel selects, such as releases that were rolled back. They are returned in RV(passed_over)
-        with the reason V(excluded), and the newest of the other releases is selected.
-      - Does not apply to O(channel=pinned) or to O(current).
-    type: list
-    elements: str
-    default: []
+      - The rolled-back release that the VM recorded, C(rolled_back) of C(mlflowctl status).
+      - A channel selects the newest of the other releases. With O(channel=pinned), no release is selected.
+    type: dict
+    default: {}
+  recorded:
+    description: The record of the deployed release. Its rolled-back releases are not selected.
+    type: dict
+    default: {}
+  again:
+    description: Whether a rolled-back release may be selected again.
+    type: bool
+    default: false
   index_url:
     description:
       - Package index, PEP 503 or 691. The URL may contain user and password. The module never shows the password.
@@ -96,7 +102,7 @@ EXAMPLES = r"""
   mlops.mlflow_gcp.mlflow_release:
     channel: latest
     current: 3.17.2
-    exclude: [3.18.0]
+    rolled_back: {version: 3.18.0, since: "2026-11-21T14:52:12Z"}
     source: /opt/mlflow-gcp/roles/mlflow/files
     directory: /var/lib/mlflow-gcp/my-project-mlflow/releases
   register: release
@@ -113,12 +119,22 @@ upgrade:
   returned: success
   type: bool
   sample: true
-passed_over:
+skipped:
   description: Newer releases that were skipped, each with the reason.
   returned: success
   type: dict
   sample:
     3.18.0: mlflow-skinny 3.18.0 is missing
+refused:
+  description: The rolled-back release that would be selected with O(again). Empty if there is none.
+  returned: success
+  type: str
+  sample: ""
+message:
+  description: The reason why there is no upgrade. Empty if there is one.
+  returned: success
+  type: str
+  sample: MLflow 3.17.2 is deployed. The channel minor has no newer release.
 requirements_file:
   description: The locked requirements. Empty without an upgrade, or in check mode if they are not locked yet.
   returned: success
@@ -145,13 +161,16 @@ from ansible.module_utils.basic import AnsibleModule, missing_required_lib
 
 from ..module_utils import _release
 from ..module_utils._release import CHANNELS, Asked, Index, ReleaseError
+from ..module_utils._rolled_back import rolled_back
 
 OPTIONS: dict[str, dict[str, Any]] = {
     "channel": {"type": "str", "default": "pinned", "choices": list(CHANNELS)},
     "version": {"type": "str"},
     "current": {"type": "str"},
     "minimum": {"type": "str"},
-    "exclude": {"type": "list", "elements": "str", "default": []},
+    "rolled_back": {"type": "dict", "default": {}},
+    "recorded": {"type": "dict", "default": {}},
+    "again": {"type": "bool", "default": False},
     "index_url": {"type": "str", "default": ""},
     "requirements_file": {"type": "path"},
     "source": {"type": "path", "required": True},
@@ -269,31 +288,56 @@ def find_lock(params: dict[str, Any], version: str) -> tuple[str, Path]:
     return ("kept" if locks(kept, version) else "made"), kept
 
 
+def reason(channel: str, current: str, refused: str, since: str, skipped: dict[str, str]) -> str:
+    """Return the reason why there is no upgrade. `since` is the time of the rollback of the release `refused`."""
+    deployed = f"MLflow {current} is deployed."
+    if refused:
+        when = f"on {since}" if since else f"before MLflow {current} was installed"
+        return (
+            f"{deployed} MLflow {refused} was rolled back {when}, so it is not selected again automatically. To upgrade"
+            f" to MLflow {refused} in spite of the rollback: -e upgrade_again=true"
+        )
+    listed = f" Skipped: {_release.listed(skipped)}." if skipped else ""
+    return f"{deployed} The channel {channel} has no newer release.{listed}"
+
+
 def release(params: dict[str, Any], *, check_mode: bool) -> dict[str, Any]:
     """Select and lock a release, and return the module's result."""
     params = {**params, "index_url": params["index_url"] or default_index()}
     versions = {option: parse(option, params[option]) for option in ("version", "current", "minimum")}
+    current = versions["current"]
     index = Index(
         params["index_url"], _release.new_session(), python=params["python_version"], timeout=params["timeout"]
     )
-    excluded = frozenset(filter(None, (parse("exclude", each) for each in params["exclude"])))
-    chosen, passed = _release.choose(Asked(params["channel"], **versions, exclude=excluded), index)
+    records = {} if params["again"] else rolled_back(params["rolled_back"], params["recorded"])
+    times = {parse("rolled_back", version): since for version, since in records.items()}
+    asked = Asked(params["channel"], **versions, exclude=frozenset(filter(None, times)))
+    chosen, skipped = _release.choose(asked, index)
+    refused = None
+    if chosen == current:
+        refused = next((parse("skipped", each) for each in skipped if skipped[each] == _release.ROLLED_BACK), None)
+    elif current and chosen in times:
+        refused, chosen = chosen, current
     result = {
         "version": str(chosen),
-        "upgrade": chosen != versions["current"],
-        "passed_over": passed,
+        "upgrade": chosen != current,
+        "skipped": skipped,
+        "refused": str(refused or ""),
+        "message": "",
         "requirements_file": "",
         "locked": "",
         "changed": False,
     }
-    if result["upgrade"]:
-        result["locked"], path = find_lock(params, str(chosen))
-        if result["locked"] == "made":
-            result["changed"] = True
-            if check_mode:
-                return result
-            compile_lock(params, str(chosen), path)
-        result["requirements_file"] = str(path)
+    if not result["upgrade"]:
+        result["message"] = reason(params["channel"], str(chosen), result["refused"], times.get(refused, ""), skipped)
+        return result
+    result["locked"], path = find_lock(params, str(chosen))
+    if result["locked"] == "made":
+        result["changed"] = True
+        if check_mode:
+            return result
+        compile_lock(params, str(chosen), path)
+    result["requirements_file"] = str(path)
     return result
 
 

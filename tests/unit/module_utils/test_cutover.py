@@ -1,9 +1,10 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""Decisions and messages about a failed upgrade and a rollback by hand."""
+"""Decisions and messages about an upgrade and a rollback by hand."""
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import pytest
@@ -122,7 +123,7 @@ def test_a_failed_rollback_describes_the_current_state(answer: Answer, active: s
 
 # Failed upgrade
 
-FAILURE = Failure("3.17.2", "3.18.0", step="Start the cutover", cause="no route.", id="x")
+FAILURE = Failure("3.17.2", "3.18.0", step="Start the cutover", message="no route.", id="x")
 
 
 def explained(result: dict[str, Any] | None, *, active: str = "green", ready: Answer | None = None) -> str:
@@ -189,3 +190,67 @@ def test_an_explanation_waits_for_the_rollback_of_the_vm() -> None:
     program = Program(cutover=Answer(1), status=Answer(0, status("green")))
     assert AS_BEFORE in Cutover(program).explain(FAILURE, 60)
     assert program.asked == ["cutover wait --timeout 60", "ready --artifacts --timeout 120", "status"]
+
+
+@pytest.mark.parametrize(
+    ("message", "output", "cause"),
+    [
+        ("it hangs", ["INFO a", "it hangs"], "it hangs"),
+        ("failed", ["much", "more"], "failed: much more"),
+        ("failed", ["1", "2", "3", " ", "4 "], "failed: 2 3 4"),
+        ("failed", [], "failed"),
+        ("failed", ["ERROR: hash", "more", "words", "of", "pip"], "failed: ERROR: hash"),
+        ("", [], "no message"),
+    ],
+    ids=["mlflowctl", "another program", "last lines", "no output", "pip", "nothing"],
+)
+def test_the_cause_is_the_output_of_the_program(message: str, output: list[str], cause: str) -> None:
+    assert Failure("3.17.2", "3.18.0", step="Build", message=message, output=output).cause == cause
+
+
+def test_the_message_has_downtime_and_backup_if_there_are_any() -> None:
+    failure = dataclasses.replace(
+        FAILURE, downtime={"measured": True, "downtime_seconds": 1.5}, backup="mlflow upgrade 3.17.2 to 3.18.0"
+    )
+    told = _cutover.failed_upgrade(status("green"), Answer(0), failure)
+    assert told.endswith("The server did not answer for 1.5 s. Backup: mlflow upgrade 3.17.2 to 3.18.0.")
+    not_measured = dataclasses.replace(FAILURE, downtime={"measured": False, "downtime_seconds": 0})
+    assert "did not answer" not in _cutover.failed_upgrade(status("green"), Answer(0), not_measured)
+
+
+# Successful upgrade
+
+HEADS = {"tracking": {"database": "t1", "code": "t2"}, "auth": {"database": "a1", "code": "a2"}}
+UPGRADE: dict[str, Any] = {
+    "version_before": "3.17.2",
+    "version": "3.18.0",
+    "schemas": HEADS,
+    "result": {"migrated": True, "held_seconds": 2.5},
+    "downtime": {"measured": True, "downtime_seconds": 2.7, "answers": 30, "failures": {"HTTP 503": 20, "x": 1}},
+    "backup": "mlflow upgrade 3.17.2 to 3.18.0",
+    "rehearsal_seconds": 3.4,
+    "removed": ["3.16.0-0", "3.16.1-0"],
+}
+
+
+def test_the_report_of_an_upgrade() -> None:
+    assert _cutover.report(UPGRADE) == [
+        "MLflow:    3.17.2 → 3.18.0",
+        "Schema:    t1 → t2, users a1 → a2",
+        "Downtime:  2.7 s measured from the control node (30 answers, 21 refused), 2.5 s of maintenance mode",
+        "Backup:    mlflow upgrade 3.17.2 to 3.18.0",
+        "Rehearsal: migrated in 3.4 s",
+        "Removed:   3.16.0-0, 3.16.1-0",
+        "Rollback:  ansible-playbook playbooks/rollback.yml",
+    ]
+
+
+def test_the_report_of_an_upgrade_without_backup_migration_and_measurement() -> None:
+    nothing = {"downtime": {}, "backup": "", "rehearsal_seconds": 0, "removed": []}
+    assert _cutover.report(UPGRADE | nothing | {"result": {"migrated": False, "held_seconds": 0}})[1:6] == [
+        "Schema:    t2, unchanged",
+        "Downtime:  not measured, because the control node does not reach the server; 0 s of maintenance mode",
+        "Backup:    none (upgrade_backup is off)",
+        "Rehearsal: none (upgrade_rehearse is off)",
+        "Removed:   no old release",
+    ]

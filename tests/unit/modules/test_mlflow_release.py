@@ -93,7 +93,7 @@ def test_a_channel_selects_its_newest_release(index: Any, run: Any, channel: str
     index("2.22.5", "3.16.0", "3.16.2", "3.16.10rc1", "3.18.0", "4.0.0", "4.1.0rc0")
     result = run(channel=channel, version="3.16.0", current="3.16.0", check=True)
     assert (result["version"], result["upgrade"]) == (expected, expected != "3.16.0")
-    assert result["passed_over"] == {}
+    assert result["skipped"] == {}
 
 
 def test_versions_are_numbers_not_texts(index: Any, run: Any) -> None:
@@ -109,7 +109,7 @@ def test_yanked_and_incomplete_releases_are_skipped_with_the_reason(index: Any, 
     )
     result = run(channel="latest", current="3.17.1")
     assert (result["version"], result["locked"], result["changed"]) == ("3.17.2", "shipped", False)
-    assert result["passed_over"] == {
+    assert result["skipped"] == {
         "3.18.2": "needs Python >=3.12",
         "3.18.1": 'yanked: broken "UI"',
         "3.18.0": "mlflow-skinny 3.18.0 is missing",
@@ -122,36 +122,98 @@ def test_the_channel_starts_from_the_newer_of_served_and_wanted(index: Any, run:
     assert run(channel="patch", version="3.16.0", current="3.17.1")["version"] == "3.17.2"
 
 
-def test_an_excluded_release_is_skipped_for_the_next_best_one(index: Any, run: Any) -> None:
+ROLLED_BACK = {"version": "3.18.0", "since": "today"}
+
+
+def test_a_channel_skips_a_rolled_back_release_for_the_next_best_one(index: Any, run: Any) -> None:
     """3.18.0 was rolled back. The security fix of the deployed version is still selected."""
     index("3.17.2", "3.17.3", "3.18.0")
-    result = run(channel="latest", version="3.17.2", current="3.17.2", exclude=["3.18.0"], check=True)
-    assert (result["version"], result["upgrade"]) == ("3.17.3", True)
-    assert result["passed_over"] == {"3.18.0": "excluded"}
+    recorded = {"skipped": ["3.19.0"]}
+    result = run(
+        channel="latest", version="3.17.2", current="3.17.2", rolled_back=ROLLED_BACK, recorded=recorded, check=True
+    )
+    assert (result["version"], result["upgrade"], result["refused"]) == ("3.17.3", True, "")
+    assert (result["skipped"], result["message"]) == ({"3.18.0": "rolled back"}, "")
 
 
-def test_a_release_after_the_excluded_one_is_selected(index: Any, run: Any) -> None:
+def test_a_release_after_the_rolled_back_one_is_selected(index: Any, run: Any) -> None:
     index("3.17.2", "3.18.0", "3.18.1")
-    result = run(channel="minor", current="3.17.2", exclude=["3.18"], check=True)
-    assert (result["version"], result["passed_over"]) == ("3.18.1", {})
+    result = run(channel="minor", current="3.17.2", rolled_back={"version": "3.18"}, check=True)
+    assert (result["version"], result["skipped"]) == ("3.18.1", {})
 
 
 @pytest.mark.parametrize("wanted", ["3.17.2", "3.18.0"])
-def test_the_deployed_release_stays_if_all_newer_ones_are_excluded(index: Any, run: Any, wanted: str) -> None:
-    """This also applies if mlflow_version names the excluded release, which a channel treats as a minimum."""
+def test_the_deployed_release_stays_if_all_newer_ones_were_rolled_back(index: Any, run: Any, wanted: str) -> None:
+    """This also applies if mlflow_version names the rolled-back release, which a channel treats as a minimum."""
     index("3.17.2", "3.18.0")
     result = run(
-        channel="patch" if wanted == "3.18.0" else "minor", version=wanted, current="3.17.2", exclude=["3.18.0"]
+        channel="patch" if wanted == "3.18.0" else "minor", version=wanted, current="3.17.2", rolled_back=ROLLED_BACK
     )
-    assert (result["version"], result["upgrade"]) == ("3.17.2", False)
-    assert result["passed_over"] == {"3.18.0": "excluded"}
+    assert (result["version"], result["upgrade"], result["refused"]) == ("3.17.2", False, "3.18.0")
+    assert result["skipped"] == {"3.18.0": "rolled back"}
 
 
-def test_deployed_and_pinned_releases_cannot_be_excluded(index: Any, run: Any) -> None:
+@pytest.mark.parametrize("channel", ["pinned", "latest"])
+@pytest.mark.parametrize(
+    ("vm", "recorded", "again", "refused"),
+    [
+        ({}, {}, False, ""),
+        ({"version": "3.18.0"}, {}, False, "3.18.0"),
+        ({}, {"rolled_back_from": "3.18.0"}, False, "3.18.0"),
+        ({}, {"skipped": ["3.18.0"]}, False, "3.18.0"),
+        ({"version": "3.18.0"}, {"rolled_back_from": "3.18.0"}, True, ""),
+        ({"version": "3.17.3"}, {"rolled_back_from": "3.17.4"}, False, ""),
+    ],
+)
+def test_a_rolled_back_release_is_excluded_by_either_record(
+    index: Any, run: Any, channel: str, vm: Any, recorded: Any, again: bool, refused: str
+) -> None:
     index("3.17.2", "3.18.0")
-    assert not run(channel="latest", current="3.18.0", exclude=["3.18.0"])["upgrade"]
-    assert run(channel="pinned", version="3.18.0", current="3.17.2", exclude=["3.18.0"], check=True)["upgrade"]
-    assert "exclude is 'three'" in run(channel="latest", current="3.17.2", exclude=["three"], fails=True)["msg"]
+    given = {"channel": channel, "version": "3.18.0" if channel == "pinned" else "3.17.2", "current": "3.17.2"}
+    result = run(**given, rolled_back=vm, recorded=recorded, again=again, check=True)
+    assert (result["refused"], result["upgrade"]) == (refused, not refused)
+    assert result["changed"] is not bool(refused), "a refused release is not locked"
+
+
+def test_of_several_rolled_back_releases_the_newest_is_named(index: Any, run: Any) -> None:
+    index("3.17.2", "3.18.0", "3.18.1", **{"3_18_2": {"yanked": "broken"}})
+    result = run(channel="latest", current="3.17.2", rolled_back=ROLLED_BACK, recorded={"skipped": ["3.18.1"]})
+    assert result["refused"] == "3.18.1"
+
+
+@pytest.mark.parametrize(
+    ("vm", "recorded", "when"),
+    [
+        (ROLLED_BACK, {}, "on today"),
+        (ROLLED_BACK, {"rolled_back_from": "3.18.0", "since": "yesterday"}, "on today"),
+        ({}, {"rolled_back_from": "3.18.0", "since": "today"}, "on today"),
+        ({}, {"skipped": ["3.18.0"], "since": "today"}, "before MLflow 3.17.2 was installed"),
+    ],
+)
+def test_the_message_has_the_time_of_the_rollback(index: Any, run: Any, vm: Any, recorded: Any, when: str) -> None:
+    index("3.17.2", "3.18.0")
+    result = run(channel="latest", current="3.17.2", rolled_back=vm, recorded=recorded)
+    assert result["message"] == (
+        f"MLflow 3.17.2 is deployed. MLflow 3.18.0 was rolled back {when}, so it is not selected again automatically."
+        " To upgrade to MLflow 3.18.0 in spite of the rollback: -e upgrade_again=true"
+    )
+
+
+def test_the_message_lists_the_skipped_releases(index: Any, run: Any) -> None:
+    index("3.17.2", "3.18.0", **{"3_18_0": {"yanked": "broken"}})
+    result = run(channel="latest", current="3.17.2")
+    assert result["message"] == (
+        "MLflow 3.17.2 is deployed. The channel latest has no newer release. Skipped: 3.18.0 (yanked: broken)."
+    )
+    index("3.17.2")
+    assert run(channel="pinned", version="3.17.2", current="3.17.2")["message"].endswith("pinned has no newer release.")
+
+
+def test_the_deployed_release_cannot_be_excluded(index: Any, run: Any) -> None:
+    index("3.17.2", "3.18.0")
+    assert not run(channel="latest", current="3.18.0", rolled_back=ROLLED_BACK)["refused"]
+    wrong = run(channel="latest", current="3.17.2", rolled_back={"version": "three"}, fails=True)
+    assert "rolled_back is 'three'" in wrong["msg"]
 
 
 def test_mlflow_2_has_no_tracing_part(web: responses.RequestsMock, run: Any) -> None:
@@ -185,7 +247,7 @@ def test_a_json_index(web: responses.RequestsMock, run: Any) -> None:
         kind = "application/vnd.pypi.simple.v1+json"
         web.get(f"{INDEX}/{package}/", json={"meta": {"api-version": "1.1"}, "files": files}, content_type=kind)
     result = run(channel="latest", current="3.17.0")
-    assert (result["version"], result["passed_over"]) == ("3.17.2", {"3.19.0": "yanked", "3.18.0": "yanked: no good"})
+    assert (result["version"], result["skipped"]) == ("3.17.2", {"3.19.0": "yanked", "3.18.0": "yanked: no good"})
     assert "application/vnd.pypi.simple.v1+json" in web.calls[0].request.headers["Accept"]
 
 

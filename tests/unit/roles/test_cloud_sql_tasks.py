@@ -66,7 +66,7 @@ def sql_tasks(tasks: Any) -> Iterator[tuple[str, Any]]:
         yield from ((name, value) for name, value in task.items() if name.startswith("mlops.mlflow_gcp.gcp_sql_"))
 
 
-@pytest.mark.parametrize(("file", "count"), [("rehearse", 2), ("backup", 1)])
+@pytest.mark.parametrize(("file", "count"), [("rehearse_migration", 2), ("create_backup", 1)])
 def test_an_upgrades_work_has_the_upgrades_time(file: str, count: int) -> None:
     path = ROLES / "upgrade/tasks" / f"{file}.yml"
     found = list(sql_tasks(yaml.safe_load(path.read_text(encoding="utf-8"))))

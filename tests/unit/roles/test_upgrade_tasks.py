@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 from dataclasses import dataclass, field
@@ -16,6 +17,7 @@ from tests.unit.roles.noting import ROOT, collection, note, play
 
 LOCK_MODULES = ("mlflow_lock", "mlflow_state_info")
 LOCK = "mlflow==3.18.0 --hash=sha256:00\n"
+SAME = {"refused": "", "message": "MLflow 3.18.0 is deployed. The channel pinned has no newer release."}
 
 
 @dataclass
@@ -24,10 +26,16 @@ class Role:
 
     folder: Path
     serves: str = "3.18.0"
-    release: dict[str, Any] = field(default_factory=lambda: {"version": "3.18.0", "upgrade": False, "passed_over": {}})
+    release: dict[str, Any] = field(
+        default_factory=lambda: {"version": "3.18.0", "upgrade": False, "skipped": {}, **SAME}
+    )
     rolled_back: dict[str, str] | None = None
     removed: list[str] = field(default_factory=list)
     backups: list[str] = field(default_factory=list)
+    others: list[dict[str, str]] = field(default_factory=list)
+    """Backup runs in addition to the upgrade backups."""
+    answers: list[tuple[dict[str, Any], dict[str, Any]]] = field(default_factory=list)
+    """Answers before the usual ones."""
     records: dict[str, Any] = field(default_factory=dict)
     """Records of the deployment, which are read with the lock."""
 
@@ -47,6 +55,7 @@ class Role:
                 "gcp_sql_instance",
                 *LOCK_MODULES,
                 "mlflow_release",
+                "mlflow_cutover",
             ),
         )
         (self.machine / "release").mkdir(parents=True)
@@ -78,13 +87,14 @@ class Role:
         commands = [call["command"] for call in self.asked("mlflowctl") if not call["check"]]
         return [words[words.index("prune") + 1 :] for words in commands if "prune" in words]
 
-    def __call__(self, *, check: bool = False, **settings: Any) -> tuple[int, str]:
+    def __call__(self, *, check: bool = False, fails: bool = False, **settings: Any) -> tuple[int, str]:
         """Run the role; return the number of changes, and the output on one line."""
         slot = {"version": self.serves, "release": str(self.machine / "release")}
         status = {"active": "blue", "slots": {"blue": slot}, "rolled_back": self.rolled_back, "previous": None}
-        runs = [{"description": name, "status": "SUCCESSFUL"} for name in self.backups]
+        runs = [{"description": name, "status": "SUCCESSFUL"} for name in self.backups] + self.others
         removes = {"module": "gcp_sql_backup", "state": "absent"}
         answers = [
+            *self.answers,
             ({"module": "mlflow_release"}, self.release),
             ({"command": "status"}, {"rc": 0, "result": status}),
             ({"command": "prune"}, {"rc": 0, "changed": bool(self.removed), "result": {"removed": self.removed}}),
@@ -101,7 +111,7 @@ class Role:
         given = {"deployment_project": "my-project", "deployment_state_directory": str(self.state), **settings}
         role = {"name": "mlops.mlflow_gcp.upgrade"}
         done = play(self.folder, "mlflow-server", role, answers, given, check=check, records=self.records)
-        assert done.returncode == 0
+        assert (done.returncode != 0) is fails
         (changed,) = re.findall(r"mlflow-server +:.* changed=(\d+)", done.stdout)
         return int(changed), " ".join(done.stdout.split())
 
@@ -116,9 +126,9 @@ def test_a_run_that_was_killed_after_the_switch_is_brought_to_its_end(role: Role
     role.removed = ["3.16.0-0"]
     role.backups = [f"mlflow upgrade {number}" for number in range(4)]
     changed, said = role(mlflow_version="3.18.0", upgrade_keep_backups=3)
-    assert "MLflow 3.18.0 is served, and the channel pinned leads to nothing newer." in said
+    assert SAME["message"] in said
     (kept,) = role.written()
-    assert (kept["version"], kept["requirements"], kept["passed_over"]) == ("3.18.0", LOCK, [])
+    assert (kept["version"], kept["requirements"], kept["skipped"]) == ("3.18.0", LOCK, [])
     (options,) = role.prunes()
     assert options[0] == "--interrupted"
     removed = [call["description"] for call in role.asked("gcp_sql_backup") if not call["check"]]
@@ -155,7 +165,7 @@ def test_without_backups_none_is_removed(role: Role) -> None:
 
 def test_resources_of_a_killed_rehearsal_are_removed_without_another_rehearsal(role: Role) -> None:
     role.records = {"temporary-rehearsal": {"instance": "mlflow-rehearsal-20261121"}}
-    newer = {"version": "3.18.1", "upgrade": True, "passed_over": {}, "requirements_file": ""}
+    newer = {"version": "3.18.1", "upgrade": True, "skipped": {}, "requirements_file": ""} | SAME
     same = role.release
     for role.release in (newer, same):
         changed, said = role(check=True, mlflow_version="3.18.0")
@@ -175,13 +185,77 @@ def test_resources_of_a_killed_rehearsal_are_removed_without_another_rehearsal(r
     assert not role.asked("gcp_sql_instance")
 
 
+def test_only_backups_that_succeeded_are_counted_as_kept(role: Role) -> None:
+    states = ["SUCCESSFUL", "FAILED", "DELETED", "SUCCESSFUL", "SUCCESSFUL"]
+    runs = [{"description": f"mlflow upgrade {number}", "status": state} for number, state in enumerate(states)]
+    role.others = [{"status": "SUCCESSFUL"}, {"description": "by hand", "status": "SUCCESSFUL"}, *runs]
+    role(mlflow_version="3.18.0", upgrade_keep_backups=2)
+    removed = [call["description"] for call in role.asked("gcp_sql_backup") if not call["check"]]
+    assert removed == ["mlflow upgrade 4"]
+
+
+@pytest.mark.parametrize("built", [True, False])
+def test_a_release_that_is_built_needs_no_disk_space(role: Role, built: bool) -> None:
+    lock = role.folder / "requirements-3.18.1.txt"
+    lock.write_text("mlflow==3.18.1")
+    role.release = {"version": "3.18.1", "upgrade": True, "requirements_file": str(lock)} | SAME
+    if built:
+        digest = hashlib.sha256(lock.read_bytes()).hexdigest()[:12]
+        directory = role.machine / "releases" / f"3.18.1-{digest}"
+        directory.mkdir(parents=True)
+        (directory / ".complete").touch()
+    # 90000 MiB are free, and the deployed release has 500 MiB.
+    _changed, said = role(check=True, mlflow_version="3.18.1", upgrade_free_disk_mb=89800, fails=not built)
+    refusal = "has 90000 MiB of free disk space, and the upgrade requires 90300 MiB: 500 MiB for the new release"
+    assert (refusal in said) is not built
+
+
+def test_a_failed_step_is_described_after_the_rollback(role: Role) -> None:
+    mlflow = role.folder / "ansible_collections" / "mlops" / "mlflow_gcp" / "roles" / "mlflow"
+    mlflow.unlink()
+    (mlflow / "tasks").mkdir(parents=True)
+    (mlflow / "tasks" / "install.yml").write_text("[]\n")
+    lock = role.folder / "requirements-3.18.1.txt"
+    lock.write_text("mlflow==3.18.1")
+    role.release = {"version": "3.18.1", "upgrade": True, "requirements_file": str(lock)} | SAME
+    role.answers = [
+        ({"command": "heads"}, {"failed": True, "msg": "it hangs", "stderr_lines": ["INFO a", "it hangs"]}),
+        ({"module": "mlflow_cutover"}, {"message": "The upgrade failed, and it was undone."}),
+    ]
+    _changed, said = role(mlflow_version="3.18.1", fails=True)
+    (asked,) = role.asked("mlflow_cutover")
+    assert (asked["action"], asked["failure"]) == (
+        "explain",
+        {
+            "version_before": "3.18.0",
+            "version": "3.18.1",
+            "step": "Compare the schemas",
+            "message": "it hangs",
+            "output": ["INFO a", "it hangs"],
+            "id": "",
+            "downtime": {},
+            "backup": "",
+        },
+    )
+    assert "The upgrade failed, and it was undone." in said
+    assert not role.written()
+
+
 @pytest.mark.parametrize("again", [False, True])
-def test_a_channel_excludes_rolled_back_releases(role: Role, again: bool) -> None:
+def test_a_rolled_back_release_is_reported(role: Role, again: bool) -> None:
     role.serves, role.rolled_back = "3.17.2", {"version": "3.18.0", "since": "today"}
-    role.release = {"version": "3.17.2", "upgrade": False, "passed_over": {"3.18.0": "excluded"}}
+    role.records = {"release": {"version": "3.17.2", "skipped": ["3.19.0"], "requirements_file": "x"}}
+    role.release |= {"version": "3.17.2", "refused": "3.18.0", "message": "3.18.0 was rolled back"}
     _changed, said = role(mlflow_version="3.17.2", upgrade_channel="latest", upgrade_again=again)
     (asked,) = role.asked("mlflow_release")
-    assert asked["exclude"] == ([] if again else ["3.18.0"])
-    assert ("It stays until there is another release" in said) is not again
-    assert ("leads to nothing newer" in said) is again
+    assert (asked["rolled_back"], asked["recorded"]["skipped"], asked["again"]) == (role.rolled_back, ["3.19.0"], again)
+    assert "3.18.0 was rolled back" in said
     assert asked["source"] == str(ROOT / "roles" / "mlflow" / "files")
+
+
+def test_a_pinned_release_that_was_rolled_back_is_not_recorded(role: Role) -> None:
+    """The deployed release is not the release that the user has pinned."""
+    role.serves, role.rolled_back = "3.17.2", {"version": "3.18.0", "since": "today"}
+    role.release |= {"version": "3.17.2", "refused": "3.18.0"}
+    role(mlflow_version="3.18.0")
+    assert not role.written()
