@@ -177,10 +177,10 @@ def test_an_existing_backup_is_not_changed(site: Deployment, point: Point) -> No
 def test_check_mode_reports_the_restore(site: Deployment, point: Point) -> None:
     there = objects(site, "backups"), backup_runs(site)
     plan = " ".join(site.playbook("playbooks/backup.yml", "--check", log="backup-check").stdout.split())
-    assert "would be made" in plan
+    assert "would be created" in plan
     options = ["-e", f"backup_name={NAME}"]
     plan = " ".join(site.playbook("playbooks/restore.yml", "--check", *options, log="restore-check").stdout.split())
-    assert f"would go back to backup {NAME}" in plan
+    assert f"would be restored from backup {NAME}" in plan
     plan = " ".join(site.playbook("playbooks/restore_drill.yml", "--check", *options, log="drill-check").stdout.split())
     assert "would be restored into Cloud SQL instance mlflow-drill-" in plan
     assert (objects(site, "backups"), backup_runs(site)) == there
@@ -188,7 +188,7 @@ def test_check_mode_reports_the_restore(site: Deployment, point: Point) -> None:
 
 REFUSED = {
     "no confirmation": ({"backup_name": NAME}, ["backup_restore_confirm=", "is lost"]),
-    "no such backup": ({"backup_name": "monday"}, ["no backup 'monday'", f"There are: {NAME}"]),
+    "no such backup": ({"backup_name": "monday"}, ["no backup 'monday'", f"Existing backups: {NAME}"]),
 }
 
 
@@ -299,13 +299,13 @@ def test_a_restore_brings_everything_back(site: Deployment, point: Point) -> Non
     with mlflow.start_run(run_id=point.first):
         mlflow.set_tag("after", "restore")
     said = " ".join(done.stdout.split())
-    assert re.search(r"Requests were held for \d+ s", said)
+    assert re.search(r"The server was in maintenance mode for \d+ s", said)
     (replaced,) = [name for name in backup_runs(site) if name.startswith("mlflow backup before-restore-")]
-    assert f"To take it back: -e backup_name={replaced.removeprefix('mlflow backup ')} -e {confirm}" in said
+    assert f"To undo the restore: -e backup_name={replaced.removeprefix('mlflow backup ')} -e {confirm}" in said
     assert not (site.state / "restore.json").exists()
     # The backup of the replaced state is the newest one. A restore without a name must not select it.
     done = site.playbook("playbooks/restore.yml", "--check", log="restore-newest")
-    assert f"would go back to backup {NAME}" in " ".join(done.stdout.split())
+    assert f"would be restored from backup {NAME}" in " ".join(done.stdout.split())
 
 
 def test_only_so_many_are_kept(site: Deployment, point: Point) -> None:

@@ -487,9 +487,9 @@ def test_a_backup_comes_back_in_a_new_deployment(old: Deployment, data: Data, ne
     asked += [f"backup_restore_confirm={new.project}/mlflow"]
     options = [word for each in asked for word in ("-e", each)]
     said = words(new.playbook("playbooks/restore.yml", *options, log="restore").stdout)
-    assert f"{new.project}/mlflow is back at" in said, said[-3000:]
+    assert f"{new.project}/mlflow has the data of" in said, said[-3000:]
     assert re.search(r"\d+ rows in (\d+) tables, \1 tables equal to the backup", said), said[-3000:]
-    brought = re.search(r"(\d+) artifacts of [\d.]+ \w+ brought back", said)
+    brought = re.search(r"(\d+) artifacts of [\d.]+ \w+ restored", said)
     assert brought, said[-3000:]
     assert int(brought[1]) >= sum(len(run["artifacts"]) for run in data.runs.values())
     assert serving(new) == NEW

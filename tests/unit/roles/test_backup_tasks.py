@@ -152,14 +152,14 @@ def test_a_repeated_restore_keeps_the_first_backup_of_the_replaced_state(role: R
     role.records = [record("before-restore-old", 9), record("monday", 8)]
     said = role("restore", fails=True)
     assert "-e backup_name=monday -e backup_restore_confirm=my-project/mlflow" in said
-    assert "What there is now is backed up first; what clients log during that backup is lost. The server" in said
+    assert "The current data is backed up first. Data that clients log during this backup is lost. The server" in said
     assert not role.made()
 
     role.answers = [({"module": "gcp_bucket_restore", "check": False}, {"failed": True, "msg": "cut off"})]
     role.server = STOPPED
     said = role("restore", fails=True, **CONFIRM)
     assert role.restored() == ["8"]
-    assert "Run it again: -e backup_name=monday -e backup_restore_confirm=my-project/mlflow" in said
+    assert "continue the restore: -e backup_name=monday -e backup_restore_confirm=my-project/mlflow" in said
     (made,) = role.made()
     left = role.left()
     assert left
@@ -167,7 +167,7 @@ def test_a_repeated_restore_keeps_the_first_backup_of_the_replaced_state(role: R
     assert (left["backup"], left["source"]) == ("monday", "my-project/mlflow")
 
     role.unfinished = left
-    assert "Go on with -e backup_name=monday" in role("restore", fails=True, **CONFIRM)
+    assert "To continue the restore: -e backup_name=monday" in role("restore", fails=True, **CONFIRM)
     assert not role.restored()
 
     role.records.insert(0, record(left["before"], 10))
@@ -175,7 +175,7 @@ def test_a_repeated_restore_keeps_the_first_backup_of_the_replaced_state(role: R
     said = role("restore", backup_name="monday", **CONFIRM)
     assert role.restored() == ["8"]
     assert not role.made()
-    assert f"To take it back: -e backup_name={left['before']} -e backup_restore_confirm=my-project/mlflow" in said
+    assert f"To undo the restore: -e backup_name={left['before']} -e backup_restore_confirm=my-project/mlflow" in said
     assert role.left() is None
 
 
@@ -191,7 +191,7 @@ def test_a_server_that_ran_since_has_something_to_lose(role: Role) -> None:
     said = role("restore", backup_name="monday", **CONFIRM)
     (made,) = role.made()
     assert made != "mlflow backup before-restore-old"
-    assert f"To take it back: -e backup_name={made.removeprefix('mlflow backup ')}" in said
+    assert f"To undo the restore: -e backup_name={made.removeprefix('mlflow backup ')}" in said
 
 
 def run_of(description: str, day: int = 9, time: str = "", **changes: str) -> dict[str, Any]:
@@ -226,7 +226,7 @@ def test_backups_of_replaced_states_are_not_counted(
     role.records = records
     role.unfinished = {"backup": "b", "source": "x/y", "before": "before-restore-2", "stopped": "", "again": ""}
     role.answers = [({"module": "gcp_sql_backup"}, {"backups": [run_of(**one) for one in DATABASE_BACKUPS]})]
-    role("prune", backup_keep=keep)
+    role("delete_old_backups", backup_keep=keep)
     wanted = ["before-restore-1"] if gone is None else gone  # the other two belong to an interrupted restore
     assert role.deleted() == [
         *(f"mlflow backup {name}" for name in wanted),
@@ -256,7 +256,7 @@ def test_check_mode_names_the_backups_that_a_real_run_deletes(role: Role) -> Non
         role("main", check=True, backup_name="c", backup_keep=keep)
         planned = named(check=True)
         role.records = [record("c", 10), *there]
-        role("prune", backup_keep=keep)
+        role("delete_old_backups", backup_keep=keep)
         assert planned == named(check=False)
         assert ("backups/a/backup.json" in planned) is (keep < 3)
 
@@ -276,8 +276,8 @@ def test_objects_of_a_killed_run_are_not_part_of_the_backup(role: Role) -> None:
 def test_a_misspelt_name_is_told_before_anything_is_made(role: Role) -> None:
     role.answers = [({"module": "gcp_secret"}, {"version": None, "payload": None})]
     said = role("main", fails=True, deployment_name="mlfow", backup_count_rows=False)
-    assert "There is no mlfow-database-uri, mlfow-database-ca" in said
-    assert "in my-project: run site.yml first" in said
+    assert "Project my-project has no secrets mlfow-database-uri, mlfow-database-ca" in said
+    assert "Correct deployment_name, or run site.yml first" in said
     assert {call["module"] for call in role.asked} == {"gcp_bucket_objects_info", "gcp_secret"}
 
 
@@ -332,7 +332,7 @@ def test_a_restore_re_encrypts_stored_secrets_before_the_server_starts(
         for word in ('"stopped"', "reencrypt", '"started"')
     )
     assert stop < at < start
-    assert "is back at" in said
+    assert "my-project/mlflow has the data of" in said
 
 
 WRONG = {"compared": {"wrong": ["mlflow.runs: 2 rows, was 3 rows"], "exact": 7, "between": 0}}
@@ -342,9 +342,12 @@ def test_other_rows_are_served_only_where_accepted(role: Role) -> None:
     role.records = [record("monday", 8)]
     role.rows |= WRONG
     said = role("restore", fails=True, backup_name="monday", **CONFIRM)
-    assert "mlflow.runs: 2 rows, was 3 rows To serve it all the same, add -e backup_restore_accept_rows=true." in said
+    assert (
+        "mlflow.runs: 2 rows, was 3 rows. To start the server in spite of the differences, add -e backup_restore"
+        in said
+    )
     said = role("restore", backup_name="monday", backup_restore_accept_rows=True, **CONFIRM)
-    assert "7 tables equal to the backup, accepted though different: mlflow.runs: 2 rows, was 3 rows" in said
+    assert "7 tables equal to the backup, different but accepted: mlflow.runs: 2 rows, was 3 rows" in said
 
 
 def test_a_backup_that_does_not_know_its_schema_is_migrated_where_told_to(role: Role) -> None:
@@ -362,35 +365,34 @@ def test_another_deployment_s_bucket_is_told_and_no_other_is_pruned(role: Role) 
     said = role("drill", fails=True, **other)
     assert "There is no backup of old-project/mlflow in gs://their-backups/backups" in said
     assert "set backup_restore_bucket" in said
-    role("prune", **other)
+    role("delete_old_backups", **other)
     assert {call["bucket"] for call in role.asked if "bucket" in call} == {"my-project-mlflow-backups"}
     assert "Give PROJECT/NAME" in role("drill", fails=True, backup_restore_from="old-project")
 
 
 SIBLING = "my-project/sibling"
-THEIRS = "my-project-mlflow-backups/backups is of my-project/sibling"
 
 
 def test_another_deployment_s_backup_is_restored_only_where_it_is_meant(role: Role) -> None:
     """The newest backup in the bucket belongs to another deployment."""
     role.records = [record("theirs", 9, SIBLING), record("monday", 8)]
-    assert "go back to backup monday of my-project/mlflow" in role("restore", check=True)
+    assert "would be restored from backup monday of my-project/mlflow" in role("restore", check=True)
     assert "Backup monday of my-project/mlflow" in role("drill", check=True)
 
     meant = "-e backup_restore_from=my-project/sibling -e backup_restore_bucket=my-project-mlflow-backups to the"
     for tasks in ("restore", "drill"):
         said = role(tasks, fails=True, backup_name="theirs", **CONFIRM)
         assert "There is no backup 'theirs' of my-project/mlflow in gs://my-project-mlflow-backups/backups." in said
-        assert f"The one of that name is of my-project/sibling. Where that is meant, add {meant}" in said
-        assert "There are: monday." in said
+        assert f"The backup of this name belongs to my-project/sibling. To use such a backup, add {meant}" in said
+        assert "Existing backups: monday." in said
         assert {call["module"] for call in role.asked} == {"gcp_bucket_objects_info"}
     options = {"backup_restore_from": SIBLING, "backup_restore_bucket": "my-project-mlflow-backups"}
-    assert "go back to backup theirs of my-project/sibling" in role("restore", check=True, **options)
+    assert "would be restored from backup theirs of my-project/sibling" in role("restore", check=True, **options)
 
     # The bucket of another deployment, without its name.
     role.records = [record("theirs", 9, SIBLING)]
     said = role("restore", fails=True, backup_restore_bucket="sibling-backups", **CONFIRM)
-    assert "There are others, of my-project/sibling. Where one of those is meant, add -e backup_restore_from=" in said
+    assert "The bucket has backups of my-project/sibling. To use such a backup, add -e backup_restore_from=" in said
 
 
 def test_a_new_deployment_goes_back_to_the_backup_of_the_old_one(role: Role) -> None:
@@ -408,17 +410,21 @@ def test_another_deployment_s_backups_are_neither_counted_nor_deleted(role: Role
     ]
     # Older than all records of this deployment, and newer than the oldest record of the other deployment.
     role.answers = [({"module": "gcp_sql_backup"}, {"backups": [run_of("mlflow backup of another bucket", 3)]})]
-    role("prune", backup_keep=2)
+    role("delete_old_backups", backup_keep=2)
     assert role.deleted() == ["mlflow backup a", "backups/a/artifacts.ndjson.gz", "backups/a/backup.json"]
 
 
 def test_another_deployment_s_name_is_not_taken(role: Role) -> None:
     role.records = [record("monday", 8, SIBLING)]
     said = role("main", fails=True, backup_name="monday")
-    assert f"Backup 'monday' in gs://{THEIRS}, and my-project/mlflow cannot have one of the same name there" in said
+    assert (
+        "Cannot create backup 'monday' of my-project/mlflow: gs://my-project-mlflow-backups/backups has a backup"
+        in said
+    )
+    assert "which belongs to my-project/sibling" in said
     assert {call["module"] for call in role.asked} == {"gcp_bucket_objects_info"}
     role.records = [record("monday", 8)]
-    assert "Backup monday of my-project/mlflow is there since" in role("main", backup_name="monday")
+    assert "Backup monday of my-project/mlflow exists since" in role("main", backup_name="monday")
 
 
 def test_timeouts_are_passed_on_and_lost_objects_may_be_skipped(role: Role) -> None:
@@ -429,4 +435,4 @@ def test_timeouts_are_passed_on_and_lost_objects_may_be_skipped(role: Role) -> N
     slow = ("gcp_sql_backup", "gcp_sql_restore", "gcp_bucket_manifest", "gcp_bucket_restore")
     asked = {(call["module"], call["timeout"]) for call in role.asked if call["module"] in slow and not call["check"]}
     assert asked == {(name, 77) for name in slow}
-    assert said.count("1 are lost and cannot be brought back: 1/model.pkl") == 2
+    assert said.count("1 are lost and cannot be restored: 1/model.pkl") == 2
