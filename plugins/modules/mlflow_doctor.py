@@ -94,11 +94,25 @@ options:
       backup_fail_hours: {description: Age of the newest backup, type: float, required: true}
       secret_warn_days: {description: Age of a secret, type: int, required: true}
   vm_facts:
-    description:
-      - The facts that the role's program collected on the VM, and the time of the request.
-      - If the program failed, C(error) with the reason instead.
+    description: The request for the facts of the VM. If it is not set, the checks of the VM report that.
     type: dict
-    default: {}
+    suboptions:
+      vm:
+        description: Name of the VM, for messages.
+        type: str
+        required: true
+      response:
+        description: Registered result of C(mlflowctl examine). Empty if the inventory has no such VM.
+        type: dict
+        default: {}
+      asked_at:
+        description: Time before the request, in seconds since the epoch.
+        type: float
+        default: 0
+      answered_at:
+        description: Time after the request, in seconds since the epoch.
+        type: float
+        default: 0
   plan:
     description:
       - Registered result of the command that printed the plan of the infrastructure.
@@ -128,8 +142,6 @@ EXAMPLES = r"""
     zone: europe-west1-b
     ca_file: /home/me/.local/state/mlflow-gcp/my-project-mlflow/ca.pem
     limits: "{{ my_limits }}"
-    vm_facts:
-      error: the facts of the VM were not collected
   register: doctor
 """
 
@@ -216,7 +228,15 @@ OPTIONS: dict[str, dict[str, Any]] = {
         # These options are numbers. The word "secret" in a name would make Ansible expect a secret value.
         "options": {name: {"type": kind, "required": True, "no_log": False} for name, kind in LIMITS.items()},
     },
-    "vm_facts": {"type": "dict", "default": {}},
+    "vm_facts": {
+        "type": "dict",
+        "options": {
+            "vm": {"type": "str", "required": True},
+            "response": {"type": "dict", "default": {}},
+            "asked_at": {"type": "float", "default": 0},
+            "answered_at": {"type": "float", "default": 0},
+        },
+    },
     "plan": {"type": "dict", "default": {}},
     "skip": {"type": "list", "elements": "str", "default": []},
 }

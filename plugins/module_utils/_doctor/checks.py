@@ -22,7 +22,7 @@ from .cloud import Cloud
 from .drift import drift
 from .endpoint import IMPORT_ERROR as REQUESTS_ERROR
 from .endpoint import Endpoint, new_session
-from .facts import part
+from .facts import facts_of, part
 from .release import advisories, release
 from .remedies import LOGS, SITE
 from .results import FAIL, OK, CheckResult, NotCheckedError, guarded, ok, warn
@@ -47,7 +47,7 @@ class Checks:
 
     def __init__(self, params: Json, client: Callable[[], Client], *, check_mode: bool) -> None:
         self.params, self.limits, self.client = params, params["limits"], client
-        self.facts: Json = params["vm_facts"] or {"error": "the facts of the VM were not collected"}
+        self.facts = facts_of(params["vm_facts"])
         self.name, self.now = params["name"], time.time()
         # Check mode skips only the checks that write.
         self.skipped = [

@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""Refuse a start by the timer that is too late after the planned time.
+"""Refuse a start by the timer that is too late.
 
 At boot, a persistent timer starts the run that was missed while the host was off, for example on a Monday morning. An
 upgrade must not start then. A start by hand is always accepted. Runs with the system Python of the control node.
@@ -34,7 +34,7 @@ def seconds(span: str) -> float:
     """Convert a time span of systemd to seconds."""
     found = SPAN.search(analyze("timespan", span))
     if found is None:
-        raise SystemExit(f"systemd-analyze does not tell how long {span} is")
+        raise SystemExit(f"systemd-analyze does not print the length of the time span {span}")
     return int(found[1]) / 1e6
 
 
@@ -49,7 +49,7 @@ def next_after(calendar: str, moment: float) -> float | None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run as a program; return its exit code."""
-    parser = argparse.ArgumentParser(description="Refuse a start that comes too late")
+    parser = argparse.ArgumentParser(description="Refuse a start that is too late")
     parser.add_argument("--calendar", required=True)
     parser.add_argument("--jitter", required=True)
     parser.add_argument("--window", required=True)
@@ -63,8 +63,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if planned is not None and planned <= now:
         return 0
     print(
-        f"Refused: no time of '{options.calendar}' lies within the last {options.window} (plus the delay of up to "
-        f"{options.jitter}). The next planned time stands; to upgrade now, start this service by hand.",
+        f"Refused: the start is later than {options.window} (schedule_window) after the planned time of "
+        f"'{options.calendar}' and its random delay of up to {options.jitter}. The next planned time is not affected. "
+        "To upgrade now, start this service manually.",
         file=sys.stderr,
     )
     return 1

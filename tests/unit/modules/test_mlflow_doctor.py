@@ -51,16 +51,24 @@ OPTIONS: Json = {
         "secret_warn_days": 365,
     },
     "vm_facts": {
-        "clock": {"time": 100.0, "synchronized": True},
+        "vm": "my-project/mlflow-server",
+        "response": {
+            "rc": 0,
+            "result": {
+                "clock": {"time": 100.0, "synchronized": True},
+                "disks": [{"path": "/", "size": 3e10, "free": 2e10, "used_percent": 30, "used_files_percent": 3}],
+                "units": {"failed": [], "needed": {"mlflow.service": "active", "nginx.service": "active"}},
+                "switch": {"active": "blue", "slots": {"blue": {"version": "3.17.2", "running": True}}},
+                "release": {"version": "3.17.2", "packages": {"mlflow": "3.17.2"}},
+                "heads": {name: {"database": "a", "code": "a", "known": True} for name in ("tracking", "auth")},
+                "encryption": {
+                    kind: {"current": 1, "earlier": [], "unreadable": []} for kind in ("webhooks", "gateway")
+                },
+                "size": {"bytes": 10**8, "connections": {"used": 5, "allowed": 97}},
+            },
+        },
         "asked_at": 100.0,
         "answered_at": 101.0,
-        "disks": [{"path": "/", "size": 3e10, "free": 2e10, "used_percent": 30, "used_files_percent": 3}],
-        "units": {"failed": [], "needed": {"mlflow.service": "active", "nginx.service": "active"}},
-        "switch": {"active": "blue", "slots": {"blue": {"version": "3.17.2", "running": True}}},
-        "release": {"version": "3.17.2", "packages": {"mlflow": "3.17.2"}},
-        "heads": {name: {"database": "a", "code": "a", "known": True} for name in ("tracking", "auth")},
-        "encryption": {kind: {"current": 1, "earlier": [], "unreadable": []} for kind in ("webhooks", "gateway")},
-        "size": {"bytes": 10**8, "connections": {"used": 5, "allowed": 97}},
     },
     "plan": {"stdout": '{"changes": [], "failures": []}', "rc": 0},
 }
@@ -133,7 +141,7 @@ def test_the_other_checks_run_if_the_server_is_down(play: Play) -> None:
 def test_every_check_result_has_the_cause_if_all_requests_fail(play: Play, web: responses.RequestsMock) -> None:
     refused = {"error": {"code": 403, "message": "no rights", "errors": [{"reason": "forbidden"}]}}
     web.add(responses.GET, re.compile(GOOGLE), status=403, json=refused)
-    facts = {"error": "the inventory has no running VM mlflow-server"}
+    facts = {"vm": "mlflow-server"}
     result = play(mlflow_doctor, **{**OPTIONS, "vm_facts": facts, "plan": {"stdout": "boom", "rc": 4}})
     found = by_name(result)
     assert list(found) == list(NAMES)

@@ -10,10 +10,12 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
+import yaml
 
-from tests.unit.roles.noting import PLAYBOOK, collection, note, play
+from tests.unit.roles.noting import PLAYBOOK, ROOT, collection, note, play
 
 UNIT = "mlflow-upgrade-molecule"
 AGO = 3 * 86400
@@ -54,7 +56,7 @@ class Role:
         """Return the seconds since the time that systemd would count from."""
         return time.time() - self.stamp.stat().st_mtime
 
-    def __call__(self, calendar: str, killed: str = "", *, check: bool = False, **given: bool) -> list[str | None]:
+    def __call__(self, calendar: str, killed: str = "", *, check: bool = False, **given: Any) -> list[str | None]:
         """Run the role, or kill it at a call of systemd; return the calls."""
         show = [
             f"ActiveState={'active' if self.active else 'inactive'}",
@@ -148,3 +150,34 @@ def test_credentials_of_a_user_and_the_environment_of_another_host(role: Role, m
     given = {"schedule_allow_user_credentials": True, "schedule_inherit_environment": False}
     assert role("Sun 03:00", **given) == ["started"]
     assert "GOOGLE_CLOUD_PROJECT" not in (role.folder / "configuration" / "environment").read_text()
+
+
+@pytest.mark.parametrize(
+    ("kind", "environment", "refused"),
+    [
+        ("application", {}, ""),
+        ("access_token", {}, "GCP_AUTH_KIND is access_token"),
+        ("access_token", {"CLOUDSDK_AUTH_ACCESS_TOKEN": "mine"}, ""),
+    ],
+)
+def test_an_access_token_is_refused_unless_the_user_names_one(
+    role: Role, monkeypatch: pytest.MonkeyPatch, kind: str, environment: dict[str, str], refused: str
+) -> None:
+    """A token expires after an hour."""
+    monkeypatch.setenv("GCP_AUTH_KIND", kind)
+    monkeypatch.setattr(role, "refused", refused)
+    assert role("Sun 03:00", schedule_environment=environment) == ([] if refused else ["started"])
+    if not refused:
+        file = role.folder / "configuration" / "environment"
+        assert file.stat().st_mode & 0o777 == 0o600
+        text = file.read_text()
+        assert f'GCP_AUTH_KIND="{kind}"' in text
+        assert ('CLOUDSDK_AUTH_ACCESS_TOKEN="mine"' in text) is bool(environment)
+
+
+def test_a_schedule_is_removed_without_a_request_to_google() -> None:
+    """The project may not exist any more."""
+    playbook = yaml.safe_load((ROOT / "playbooks" / "schedule_upgrade.yml").read_text(encoding="utf-8"))
+    _describes, asks = playbook[0]["tasks"]
+    assert asks["ansible.builtin.import_role"]["tasks_from"] == "preflight"
+    assert asks["when"] == "schedule_state | default('present') == 'present'"

@@ -4,8 +4,11 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from ansible_collections.mlops.mlflow_gcp.plugins.module_utils._doctor import database, server, vm
+from ansible_collections.mlops.mlflow_gcp.plugins.module_utils._doctor.facts import facts_of
 from ansible_collections.mlops.mlflow_gcp.plugins.module_utils._doctor.results import NotCheckedError
 
 NO_FACTS = {"error": "Permission denied (publickey)"}
@@ -42,3 +45,25 @@ def test_a_missing_part(name: str) -> None:
         CHECKS[name]({PARTS[name]: {"error": "schema.py ended with 1"}})
     with pytest.raises(NotCheckedError, match="reported nothing"):
         CHECKS[name]({})
+
+
+ANSWER: dict[str, Any] = {"vm": "my-project/mlflow-server", "asked_at": 1.0, "answered_at": 2.0}
+
+
+@pytest.mark.parametrize(
+    ("answer", "facts"),
+    [
+        (None, {"error": "the facts of the VM were not collected"}),
+        (ANSWER | {"response": {}}, {"error": "the inventory has no running VM my-project/mlflow-server"}),
+        (ANSWER | {"response": {"unreachable": True, "msg": "Connection refused"}}, {"error": "Connection refused"}),
+        (ANSWER | {"response": {"rc": 1, "msg": "not installed"}}, {"error": "not installed"}),
+        (ANSWER | {"response": {"rc": 1, "msg": ""}}, {"error": "no answer"}),
+        (
+            ANSWER | {"response": {"rc": 0, "result": {"disks": []}}},
+            {"disks": [], "asked_at": 1.0, "answered_at": 2.0},
+        ),
+    ],
+    ids=["not requested", "no VM", "unreachable", "failed", "no message", "facts"],
+)
+def test_the_facts_of_an_answer(answer: dict[str, Any] | None, facts: dict[str, Any]) -> None:
+    assert facts_of(answer) == facts
