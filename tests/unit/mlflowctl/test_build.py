@@ -12,12 +12,12 @@ from pathlib import Path
 import pytest
 from mlflowctl import build, cli, operations
 from mlflowctl.errors import FailedError
-from mlflowctl.machine import Machine
+from mlflowctl.system import System
 
 NAME, VERSION = "3.17.2-0123456789ab", "3.17.2"
 
 
-class QuickMachine(Machine):
+class QuickSystem(System):
     """A VM without waiting."""
 
     def sleep(self, seconds: float) -> None:
@@ -25,9 +25,9 @@ class QuickMachine(Machine):
 
 
 @pytest.fixture
-def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Machine:
+def system(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> System:
     """Return a VM with fake programs, which write their arguments to the file `calls`."""
-    found = QuickMachine(tmp_path)
+    found = QuickSystem(tmp_path)
     found.paths.releases.mkdir(parents=True)
     (tmp_path / "bin").mkdir()
     monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:{os.environ['PATH']}")
@@ -35,7 +35,7 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Machine:
     program(tmp_path, "systemctl", "")
     program(tmp_path, "pip", "")
     program(tmp_path, "python3", f"mkdir -p $3/bin && cp {tmp_path}/bin/pip $3/bin/python")
-    monkeypatch.setattr(operations, "Machine", lambda: found)
+    monkeypatch.setattr(operations, "System", lambda: found)
     return found
 
 
@@ -45,19 +45,19 @@ def program(folder: Path, name: str, script: str) -> None:
     path.chmod(0o755)
 
 
-def calls(machine: Machine) -> list[str]:
-    path = machine.paths.root / "calls"
+def calls(system: System) -> list[str]:
+    path = system.paths.root / "calls"
     return path.read_text().splitlines() if path.exists() else []
 
 
-def release(machine: Machine, *arguments: str) -> build.Release:
-    return build.Release(NAME, VERSION, str(machine.paths.root / "bin" / "python3"), arguments)
+def release(system: System, *arguments: str) -> build.Release:
+    return build.Release(NAME, VERSION, str(system.paths.root / "bin" / "python3"), arguments)
 
 
-def test_packages_are_installed_with_hashes_and_the_release_is_marked_last(machine: Machine) -> None:
-    build.here(machine, release(machine, "--index-url", "https://index.example"), "mlflow==3.17.2\n")
-    directory = machine.paths.releases / NAME
-    venv, pip, compiled, version = calls(machine)
+def test_packages_are_installed_with_hashes_and_the_release_is_marked_last(system: System) -> None:
+    build.here(system, release(system, "--index-url", "https://index.example"), "mlflow==3.17.2\n")
+    directory = system.paths.releases / NAME
+    venv, pip, compiled, version = calls(system)
     assert venv == f"python3 -m venv {directory}"
     assert "--require-hashes --no-deps --only-binary :all:" in pip
     assert pip.endswith(f"--requirement {directory}/requirements.txt --index-url https://index.example")
@@ -67,22 +67,22 @@ def test_packages_are_installed_with_hashes_and_the_release_is_marked_last(machi
     assert (directory / ".complete").read_text() == "3.17.2\n"
 
 
-def test_another_version_is_refused(machine: Machine) -> None:
-    program(machine.paths.root, "runuser", "echo mlflow, version 3.16.0")
+def test_another_version_is_refused(system: System) -> None:
+    program(system.paths.root, "runuser", "echo mlflow, version 3.16.0")
     with pytest.raises(FailedError, match=r"version 3\.16\.0 instead of 3\.17\.2"):
-        build.here(machine, release(machine), "")
-    assert not (machine.paths.releases / NAME / ".complete").exists()
+        build.here(system, release(system), "")
+    assert not (system.paths.releases / NAME / ".complete").exists()
 
 
 @pytest.mark.parametrize(
     ("told", "attempts"),
     [("ERROR: HTTP 503", build.PIP_ATTEMPTS), ("ERROR: THESE PACKAGES DO NOT MATCH THE HASHES", 1)],
 )
-def test_a_package_index_may_fail_but_a_hash_may_not(machine: Machine, told: str, attempts: int) -> None:
-    program(machine.paths.root, "pip", f"echo first; echo '{told}' >&2; echo more >&2; exit 1")
+def test_a_package_index_may_fail_but_a_hash_may_not(system: System, told: str, attempts: int) -> None:
+    program(system.paths.root, "pip", f"echo first; echo '{told}' >&2; echo more >&2; exit 1")
     with pytest.raises(FailedError, match=f"-m pip install failed: {told}"):
-        build.here(machine, release(machine), "")
-    assert len([line for line in calls(machine) if " pip install " in line]) == attempts
+        build.here(system, release(system), "")
+    assert len([line for line in calls(system) if " pip install " in line]) == attempts
 
 
 def test_the_last_lines_are_the_cause_without_an_error_of_pip() -> None:
@@ -91,35 +91,35 @@ def test_the_last_lines_are_the_cause_without_an_error_of_pip() -> None:
 
 
 def test_a_new_build_stops_the_build_of_an_interrupted_run(
-    machine: Machine, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    system: System, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (machine.paths.releases / NAME / "lib").mkdir(parents=True)
-    program(machine.paths.root, "systemd-run", "cat >/dev/null")
+    (system.paths.releases / NAME / "lib").mkdir(parents=True)
+    program(system.paths.root, "systemd-run", "cat >/dev/null")
     monkeypatch.setenv("PIP_INDEX_URL", "https://index.example")
     monkeypatch.setattr("sys.stdin", io.StringIO("mlflow==3.17.2\n"))
     assert cli.main(["build", "--pip-argument=--pre", NAME, VERSION]) == 0
     assert json.loads(capsys.readouterr().out)["changed"] is True
-    stop, start = calls(machine)
+    stop, start = calls(system)
     assert stop == "systemctl stop mlflow-build.service"
-    assert not (machine.paths.releases / NAME).exists()
+    assert not (system.paths.releases / NAME).exists()
     assert "--setenv=PIP_INDEX_URL=https://index.example" in start
     assert start.endswith(f" build --here --python /usr/bin/python3 --pip-argument=--pre {NAME} {VERSION}")
 
 
-def test_the_cause_in_the_unit_is_the_message(machine: Machine) -> None:
-    program(machine.paths.root, "systemd-run", "cat >/dev/null; echo note >&2; echo pip failed: disk full >&2; exit 1")
+def test_the_cause_in_the_unit_is_the_message(system: System) -> None:
+    program(system.paths.root, "systemd-run", "cat >/dev/null; echo note >&2; echo pip failed: disk full >&2; exit 1")
     with pytest.raises(FailedError, match=r"^pip failed: disk full$"):
-        build.in_unit(machine, release(machine), "")
+        build.in_unit(system, release(system), "")
 
 
-def test_a_complete_release_is_not_built_again(machine: Machine) -> None:
-    (machine.paths.releases / NAME).mkdir()
-    (machine.paths.releases / NAME / ".complete").touch()
-    assert build.in_unit(machine, release(machine), "")["changed"] is False
-    assert calls(machine) == []
+def test_a_complete_release_is_not_built_again(system: System) -> None:
+    (system.paths.releases / NAME).mkdir()
+    (system.paths.releases / NAME / ".complete").touch()
+    assert build.in_unit(system, release(system), "")["changed"] is False
+    assert calls(system) == []
 
 
 @pytest.mark.parametrize(("state", "runs"), [("active", True), ("inactive", False), ("failed", False)])
-def test_a_running_build_is_found(machine: Machine, state: str, runs: bool) -> None:
-    program(machine.paths.root, "systemctl", f"echo {state}")
-    assert build.running(machine) is runs
+def test_a_running_build_is_found(system: System, state: str, runs: bool) -> None:
+    program(system.paths.root, "systemctl", f"echo {state}")
+    assert build.running(system) is runs

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from mlflowctl import cli, job_unit, jobs, operations
 from mlflowctl.errors import FailedError
-from mlflowctl.machine import PROGRAM, Paths
+from mlflowctl.system import PROGRAM, Paths
 
 from tests.unit.roles.evaluated import ROLES
 

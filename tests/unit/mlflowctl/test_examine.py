@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 from mlflowctl import examine
-from mlflowctl.machine import Machine
+from mlflowctl.system import System
 
 
 @pytest.fixture
-def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Machine:
+def system(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> System:
     """Return a VM whose files and programs are in a temporary directory."""
     (tmp_path / "bin").mkdir()
     (tmp_path / "opt" / "mlflow").mkdir(parents=True)
@@ -26,7 +26,7 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Machine:
         "systemctl",
         'case $1 in list-units) ;; show) echo ActiveState=active ;; *) printf "active\\nactive\\n" ;; esac',
     )
-    return Machine(tmp_path)
+    return System(tmp_path)
 
 
 def program(folder: Path, name: str, script: str) -> None:
@@ -44,13 +44,13 @@ def install(folder: Path, mlflow: str) -> Path:
     return home
 
 
-def release(machine: Machine) -> None:
-    root = machine.paths.root
-    machine.paths.wanted.symlink_to(install(root, "3.17.2"))
+def release(system: System) -> None:
+    root = system.paths.root
+    system.paths.wanted.symlink_to(install(root, "3.17.2"))
 
 
-def test_a_vm_without_an_installation(machine: Machine) -> None:
-    found = examine.examine(machine, ["/"])
+def test_a_vm_without_an_installation(system: System) -> None:
+    found = examine.examine(system, ["/"])
     assert found["clock"]["synchronized"] is True
     assert found["disks"][0]["path"] == "/"
     assert 0 <= found["disks"][0]["used_percent"] <= 100
@@ -59,9 +59,9 @@ def test_a_vm_without_an_installation(machine: Machine) -> None:
     assert set(found) == {"clock", "disks", "units", "switch", "release", "heads", "size", "encryption"}
 
 
-def test_release_and_packages(machine: Machine) -> None:
-    release(machine)
-    found = examine.release(machine)
+def test_release_and_packages(system: System) -> None:
+    release(system)
+    found = examine.release(system)
     assert found["version"] == "3.17.2"
     assert found["packages"] == {"mlflow": "3.17.2", "Flask": "3.1.0"}
 
@@ -76,40 +76,40 @@ def test_release_and_packages(machine: Machine) -> None:
     ],
 )
 def test_the_active_release_is_reported(
-    machine: Machine, monkeypatch: pytest.MonkeyPatch, status: dict[str, Any], version: str
+    system: System, monkeypatch: pytest.MonkeyPatch, status: dict[str, Any], version: str
 ) -> None:
     """After a failed cutover the active release is not the installed release."""
-    release(machine)
-    install(machine.paths.root, "3.16.0")
-    told = json.loads(json.dumps(status).replace("releases/", f"{machine.paths.root}/releases/"))
+    release(system)
+    install(system.paths.root, "3.16.0")
+    told = json.loads(json.dumps(status).replace("releases/", f"{system.paths.root}/releases/"))
     monkeypatch.setattr(examine, "status", lambda _: told)
-    assert examine.release(machine)["version"] == version
+    assert examine.release(system)["version"] == version
 
 
-def test_failed_units(machine: Machine) -> None:
+def test_failed_units(system: System) -> None:
     failed = 'list-units) echo "a.service loaded failed failed A" ;;'
     script = f'case $1 in {failed} *) printf "failed\\nactive\\n"; exit 3 ;; esac'
-    program(machine.paths.root, "systemctl", script)
+    program(system.paths.root, "systemctl", script)
     assert examine.units() == {
         "failed": ["a.service"],
         "needed": {"mlflow.service": "failed", "nginx.service": "active"},
     }
 
 
-def test_unsynchronized_time(machine: Machine) -> None:
-    program(machine.paths.root, "timedatectl", "exit 1")
+def test_unsynchronized_time(system: System) -> None:
+    program(system.paths.root, "timedatectl", "exit 1")
     assert examine.clock()["synchronized"] is None
-    program(machine.paths.root, "timedatectl", "echo no")
+    program(system.paths.root, "timedatectl", "echo no")
     assert examine.clock()["synchronized"] is False
 
 
-def test_the_databases_are_read_by_jobs(machine: Machine) -> None:
-    program(machine.paths.root, "systemd-run", 'for last; do :; done; printf "{\\"asked\\": \\"$last\\"}\\n"')
-    found = examine.examine(machine, ["/"])
+def test_the_databases_are_read_by_jobs(system: System) -> None:
+    program(system.paths.root, "systemd-run", 'for last; do :; done; printf "{\\"asked\\": \\"$last\\"}\\n"')
+    found = examine.examine(system, ["/"])
     assert [found[part] for part in ("heads", "size", "encryption")] == [
         {"asked": "heads"},
         {"asked": "size"},
         {"asked": "check"},
     ]
-    program(machine.paths.root, "systemd-run", "echo the database does not answer >&2; exit 1")
-    assert examine.examine(machine, ["/"])["heads"] == {"error": "the database does not answer"}
+    program(system.paths.root, "systemd-run", "echo the database does not answer >&2; exit 1")
+    assert examine.examine(system, ["/"])["heads"] == {"error": "the database does not answer"}

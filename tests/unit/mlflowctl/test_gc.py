@@ -28,7 +28,7 @@ from mlflowctl.gc.artifacts import Artifacts
 from mlflowctl.gc.purge import Gc
 from mlflowctl.gc.report import Item, Options, Report
 from mlflowctl.gc.tracking import Database
-from mlflowctl.machine import Paths
+from mlflowctl.system import Paths
 
 DAY = 24 * 60 * 60 * 1000
 

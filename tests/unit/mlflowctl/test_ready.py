@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 from mlflowctl import cli, ready
-from mlflowctl.machine import Paths
+from mlflowctl.system import Paths
 
 API = "/api/2.0/mlflow"
 

@@ -15,7 +15,7 @@ from cryptography.fernet import Fernet
 from mlflow.utils import crypto
 from mlflowctl import stored_secrets
 from mlflowctl.errors import FailedError
-from mlflowctl.machine import Paths
+from mlflowctl.system import Paths
 
 NEW, OLD, LOST = (Fernet.generate_key().decode() for _ in range(3))
 NEW_PHRASE, OLD_PHRASE, LOST_PHRASE = "n" * 40, "o" * 40, "l" * 40

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from .errors import FailedError
-from .machine import PROGRAM, PYTHON, Machine
+from .system import PROGRAM, PYTHON, System
 
 UNIT = "mlflow-build.service"
 PIP = "-m pip install --quiet --no-input --disable-pip-version-check --no-cache-dir --no-compile".split()  # noqa: SIM905
@@ -43,15 +43,15 @@ class Release:
     pip_arguments: Sequence[str] = ()
 
 
-def running(machine: Machine) -> bool:
+def running(system: System) -> bool:
     """Return whether a build is running."""
-    shown = machine.run("systemctl", "show", "--property=ActiveState", "--value", UNIT).strip()
+    shown = system.run("systemctl", "show", "--property=ActiveState", "--value", UNIT).strip()
     return shown not in ("inactive", "failed", "")
 
 
-def in_unit(machine: Machine, release: Release, requirements: str) -> dict[str, Any]:
+def in_unit(system: System, release: Release, requirements: str) -> dict[str, Any]:
     """Build a release in the unit, unless the release is complete."""
-    directory = machine.paths.releases / release.name
+    directory = system.paths.releases / release.name
     if (directory / ".complete").exists():
         return {"release": str(directory), "changed": False}
     subprocess.run(["systemctl", "stop", UNIT], check=False, capture_output=True)
@@ -81,7 +81,7 @@ def _run(*command: str, allowed: Sequence[int] = (0,)) -> str:
     return done.stdout
 
 
-def install(machine: Machine, python: str, requirements: Path, arguments: Sequence[str]) -> None:
+def install(system: System, python: str, requirements: Path, arguments: Sequence[str]) -> None:
     """Install the packages. Package indexes sometimes fail, so try again; pip skips installed packages."""
     for attempt in range(PIP_ATTEMPTS):
         try:
@@ -91,21 +91,21 @@ def install(machine: Machine, python: str, requirements: Path, arguments: Sequen
             # A wrong hash does not become right by another attempt.
             if attempt == PIP_ATTEMPTS - 1 or WRONG_HASH in str(error):
                 raise
-        machine.sleep(PIP_PAUSE)
+        system.sleep(PIP_PAUSE)
 
 
-def here(machine: Machine, release: Release, requirements: str) -> dict[str, Any]:
+def here(system: System, release: Release, requirements: str) -> dict[str, Any]:
     """Build a release in this process."""
-    directory = machine.paths.releases / release.name
+    directory = system.paths.releases / release.name
     python = str(directory / "bin" / "python")
     _run(release.python, "-m", "venv", str(directory))
-    machine.write(directory / "requirements.txt", requirements)
-    install(machine, python, directory / "requirements.txt", release.pip_arguments)
+    system.write(directory / "requirements.txt", requirements)
+    install(system, python, directory / "requirements.txt", release.pip_arguments)
     # Exit code 1: some files are templates, not valid Python.
     _run(python, *["-m", "compileall", "-qq", "-j", "0", "-x"], NOT_COMPILED, str(directory / "lib"), allowed=(0, 1))
     # As the user of the service, to verify that this user can read the release.
     told = _run("runuser", "-u", "mlflow", "--", str(directory / "bin" / "mlflow"), "--version")
     if told.split()[-1:] != [release.version]:
         raise FailedError(f"the release has another version: {told.strip()} instead of {release.version}")
-    machine.write(directory / ".complete", f"{release.version}\n")
+    system.write(directory / ".complete", f"{release.version}\n")
     return {"release": str(directory), "changed": True}

@@ -16,7 +16,7 @@ from . import credentials, jobs, operations
 from .cutover.slots import NAMES
 from .errors import ExitCode, FailedError, one_line
 from .job_unit import JOBS
-from .machine import PYTHON
+from .system import PYTHON
 
 EXIT_CODES = """exit codes:
   0  done

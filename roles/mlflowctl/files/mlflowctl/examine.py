@@ -22,7 +22,7 @@ from . import job_unit
 from .cutover.status import status
 from .cutover.switching import Switch
 from .errors import FailedError, one_line
-from .machine import Machine
+from .system import System
 
 SECONDS = 60
 
@@ -87,26 +87,26 @@ def units() -> dict[str, Any]:
     }
 
 
-def serving(machine: Machine) -> Path:
+def serving(system: System) -> Path:
     """Return the path of the active release, or of the installed release if no slot is known to be active."""
     with suppress(FailedError, OSError, ValueError, LookupError, TypeError):
-        found = status(Switch(machine))
+        found = status(Switch(system))
         return Path(found["slots"][found["active"]]["release"]).resolve(strict=True)
-    return machine.paths.wanted.resolve(strict=True)
+    return system.paths.wanted.resolve(strict=True)
 
 
-def release(machine: Machine) -> dict[str, Any]:
+def release(system: System) -> dict[str, Any]:
     """Return the version, the path and the packages of the active release."""
-    home = serving(machine)
+    home = serving(system)
     (site,) = home.glob("lib/python3*/site-packages")
     packages = {found.metadata["Name"]: found.version for found in importlib.metadata.distributions(path=[str(site)])}
     return {"version": packages.get("mlflow", ""), "path": str(home), "packages": packages}
 
 
-def ask(machine: Machine, *words: str) -> Any:
+def ask(system: System, *words: str) -> Any:
     """Return the output of a job for the installed release. It contains no secret."""
-    line = job_unit.command_line(words, paths=machine.paths, seconds=SECONDS)
-    return json.loads(machine.run(*line, timeout=SECONDS + 10).splitlines()[-1])
+    line = job_unit.command_line(words, paths=system.paths, seconds=SECONDS)
+    return json.loads(system.run(*line, timeout=SECONDS + 10).splitlines()[-1])
 
 
 def guarded(part: Callable[[], Any]) -> Any:
@@ -120,16 +120,16 @@ def guarded(part: Callable[[], Any]) -> Any:
         return {"error": one_line(error)}
 
 
-def examine(machine: Machine, paths: Sequence[str]) -> dict[str, Any]:
+def examine(system: System, paths: Sequence[str]) -> dict[str, Any]:
     """Return the results of all parts. `paths` are on the disks to measure."""
     parts: dict[str, Callable[[], Any]] = {
         "clock": clock,
         "disks": lambda: disks(paths),
         "units": units,
-        "switch": lambda: status(Switch(machine)),
-        "release": lambda: release(machine),
-        "heads": lambda: ask(machine, "schema", "heads"),
-        "size": lambda: ask(machine, "schema", "size"),
-        "encryption": lambda: ask(machine, "stored-secrets", "check"),
+        "switch": lambda: status(Switch(system)),
+        "release": lambda: release(system),
+        "heads": lambda: ask(system, "schema", "heads"),
+        "size": lambda: ask(system, "schema", "size"),
+        "encryption": lambda: ask(system, "stored-secrets", "check"),
     }
     return {name: guarded(part) for name, part in parts.items()}

@@ -16,8 +16,8 @@ from pathlib import Path
 
 from .credentials import ADMIN_PASSWORD, DATABASE_CA, DATABASE_URI, KEK_PASSPHRASES, WEBHOOK_KEYS
 from .errors import ExitCode, FailedError
-from .machine import PROGRAM, PYTHON, Paths
 from .settings import active_slot, server_settings
+from .system import PROGRAM, PYTHON, Paths
 
 SANDBOX = (
     "User=mlflow",

@@ -17,7 +17,7 @@ from typing import Any
 
 from . import credentials, database_uri, job_unit, settings
 from .errors import ExitCode, FailedError
-from .machine import Paths
+from .system import Paths
 
 Answer = tuple[Any, int]
 

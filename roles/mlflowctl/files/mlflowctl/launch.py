@@ -36,7 +36,7 @@ from .credentials import (
     ConfigurationError,
 )
 from .errors import FailedError
-from .machine import PROGRAM, Paths
+from .system import PROGRAM, Paths
 
 MINIMAL_PASSWORD_LENGTH = 12
 # Directory of the package that MLflow imports.

@@ -19,7 +19,7 @@ from .cutover import requests
 from .cutover import status as cutover_status
 from .cutover.switching import Switch
 from .errors import ExitCode
-from .machine import Machine
+from .system import System
 
 Answer = tuple[Any, int]
 SERVER = "mlflow.service"
@@ -29,9 +29,9 @@ EXCLUSIVE = ("mlflow-switch.service", PURGE_BLOCK)
 MIB = 1024 * 1024
 
 
-def _switch() -> tuple[Switch, Machine]:
-    machine = Machine()
-    return Switch(machine), machine
+def _switch() -> tuple[Switch, System]:
+    system = System()
+    return Switch(system), system
 
 
 def status(options: argparse.Namespace) -> Answer:
@@ -47,14 +47,14 @@ def ready(options: argparse.Namespace) -> Answer:
 
 def examine(options: argparse.Namespace) -> Answer:
     """Return the state of the VM."""
-    return examination.examine(Machine(), options.paths), ExitCode.DONE
+    return examination.examine(System(), options.paths), ExitCode.DONE
 
 
 def build(options: argparse.Namespace) -> Answer:
     """Build a release from the locked requirements in the standard input."""
     release = builder.Release(options.name, options.version, options.python, options.pip_argument)
     run = builder.here if options.here else builder.in_unit
-    return run(Machine(), release, sys.stdin.read()), ExitCode.DONE
+    return run(System(), release, sys.stdin.read()), ExitCode.DONE
 
 
 def prune(options: argparse.Namespace) -> Answer:
@@ -91,10 +91,10 @@ def allow_purge(options: argparse.Namespace) -> Answer:
 
 def disk(options: argparse.Namespace) -> Answer:
     """Return the size of the active release and the free space for another one, in MiB."""
-    switch, machine = _switch()
+    switch, system = _switch()
     active = switch.slots.active()
     used = examination.size(Path(switch.slots.release(active) or "")) if active else 0
-    free = shutil.disk_usage(machine.paths.releases).free
+    free = shutil.disk_usage(system.paths.releases).free
     return {"release_mib": used // MIB, "free_mib": free // MIB}, ExitCode.DONE
 
 
@@ -126,7 +126,7 @@ def reload(options: argparse.Namespace) -> Answer:
 
 def upgrade(options: argparse.Namespace) -> Answer:
     """Request an upgrade."""
-    chosen = {"go_timeout": options.approval_timeout}
+    chosen = {"approval_timeout": options.approval_timeout}
     chosen |= {name: getattr(options, name) for name in ("watch", "timeout", "drain")}
     return {"id": requests.upgrade(*_switch(), options.release, chosen), "changed": True}, ExitCode.DONE
 
@@ -151,9 +151,9 @@ def approve(options: argparse.Namespace) -> Answer:
 
 def rollback(options: argparse.Namespace) -> Answer:
     """Roll back to the release before the last upgrade."""
-    switch, machine = _switch()
-    name = requests.ask(switch, machine, "rollback", {"drain": options.drain})
-    code, document = requests.wait(switch, machine, name, "done", options.timeout)
+    switch, system = _switch()
+    name = requests.ask(switch, system, "rollback", {"drain": options.drain})
+    code, document = requests.wait(switch, system, name, "done", options.timeout)
     return _waited(code, {**document, "changed": True})
 
 

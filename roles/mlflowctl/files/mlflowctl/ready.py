@@ -24,8 +24,8 @@ from urllib.parse import urlsplit
 
 from .credentials import ADMIN_PASSWORD
 from .errors import FailedError
-from .machine import Paths
 from .settings import server_settings
+from .system import Paths
 
 API = "/api/2.0/mlflow"
 ARTIFACTS = "/api/2.0/mlflow-artifacts/artifacts"

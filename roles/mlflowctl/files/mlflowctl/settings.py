@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from .errors import FailedError
-from .machine import Paths, read
+from .system import Paths, read
 
 
 def active_slot(paths: Paths) -> Path:

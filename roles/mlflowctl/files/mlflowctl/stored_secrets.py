@@ -22,8 +22,8 @@ from . import credentials as store
 from .credentials import KEK_PASSPHRASES, WEBHOOK_KEYS
 from .database_uri import Databases
 from .errors import FailedError
-from .machine import Paths
 from .schema.names import KEPT_SUFFIXES
+from .system import Paths
 
 # The launcher always sets this version, which is part of the key in use.
 KEK_VERSION = 1

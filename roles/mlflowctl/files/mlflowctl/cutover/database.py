@@ -10,7 +10,7 @@ from typing import Any
 
 from .. import job_unit
 from ..errors import ExitCode, FailedError
-from ..machine import Machine
+from ..system import System
 
 UNIT = "mlflow-schema"
 READING = ("heads", "size", "counts")
@@ -19,8 +19,8 @@ READING = ("heads", "size", "counts")
 class Database:
     """The tracking database and the authentication database."""
 
-    def __init__(self, machine: Machine) -> None:
-        self._machine = machine
+    def __init__(self, system: System) -> None:
+        self._system = system
 
     def ask(
         self, release: str, auth_database: str, command: str, *arguments: str, left: float | None = None
@@ -29,8 +29,8 @@ class Database:
         # The process may outlive this one. end_orphan() needs its unit name.
         unit = "" if command in READING else UNIT
         words = ["schema", command, "--auth-database", auth_database, *arguments]
-        line = job_unit.command_line(words, paths=self._machine.paths, release=release, unit=unit, seconds=left)
-        answer = self._machine.run(*line)
+        line = job_unit.command_line(words, paths=self._system.paths, release=release, unit=unit, seconds=left)
+        answer = self._system.run(*line)
         try:
             document: dict[str, Any] = json.loads(answer.splitlines()[-1])
         except (ValueError, IndexError):
@@ -40,7 +40,7 @@ class Database:
     def end_orphan(self) -> None:
         """Stop the schema job of a killed cutover."""
         with contextlib.suppress(FailedError):
-            self._machine.run("systemctl", "stop", f"{UNIT}.service", quiet=True)
+            self._system.run("systemctl", "stop", f"{UNIT}.service", quiet=True)
 
     def migration(self, release: str, auth_database: str, *, left: float | None = None) -> bool:
         """Return whether a release needs a migration; fail if the release is older than the databases."""

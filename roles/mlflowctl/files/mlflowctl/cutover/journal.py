@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ..machine import Machine, read
+from ..system import System, read
 
 
 @dataclass
@@ -41,27 +41,27 @@ class Entry:
 class Journal:
     """The state files of the cutover."""
 
-    def __init__(self, machine: Machine) -> None:
-        self._machine = machine
-        self._directory = machine.paths.state
+    def __init__(self, system: System) -> None:
+        self._system = system
+        self._directory = system.paths.state
 
     def _path(self, name: str) -> Path:
         return self._directory / f"{name}.json"
 
     def load(self, name: str) -> dict[str, Any] | None:
-        """Read a file: request, go, journal, result, previous or rolled_back. None if it does not exist."""
+        """Read a file: request, approval, journal, result, previous or rolled_back. None if it does not exist."""
         text = read(self._path(name))
         document: dict[str, Any] | None = json.loads(text) if text else None
         return document
 
     def save(self, name: str, document: dict[str, Any]) -> None:
         """Write a file."""
-        self._machine.write(self._path(name), json.dumps(document, indent=1, sort_keys=True) + "\n", 0o600)
+        self._system.write(self._path(name), json.dumps(document, indent=1, sort_keys=True) + "\n", 0o600)
 
     def drop(self, name: str) -> None:
         """Remove a file."""
         if self._path(name).exists():
-            self._machine.remove(self._path(name))
+            self._system.remove(self._path(name))
 
     def entry(self) -> Entry | None:
         """Return the cutover in progress."""
@@ -70,7 +70,7 @@ class Journal:
 
     def step(self, entry: Entry, name: str, **changes: Any) -> None:
         """Record the step that is about to start."""
-        now = self._machine.now()
+        now = self._system.now()
         if entry.step_since:
             spent = entry.timings.get(entry.step, 0.0) + now - entry.step_since
             entry.timings[entry.step] = round(spent, 3)

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import FailedError
-from ..machine import Machine, read
+from ..system import System, read
 
 NAMES = ("blue", "green")
 
@@ -35,9 +35,9 @@ def unit(slot: str) -> str:
 class Slots:
     """The two slots of a VM."""
 
-    def __init__(self, machine: Machine) -> None:
-        self._machine = machine
-        self._paths = machine.paths
+    def __init__(self, system: System) -> None:
+        self._system = system
+        self._paths = system.paths
 
     # --- Active slot
 
@@ -49,7 +49,7 @@ class Slots:
     def activate(self, slot: str) -> None:
         """Make a slot the active one. The choice survives a reboot."""
         if self.active() != slot:
-            self._machine.write(self._paths.slots / "active", slot + "\n")
+            self._system.write(self._paths.slots / "active", slot + "\n")
 
     # --- Configuration
 
@@ -98,8 +98,8 @@ class Slots:
         release = self.wanted_release()
         if self.version(release) is None:
             raise FailedError(f"the release {release} does not exist or is not complete. Run site.yml")
-        self._machine.link(self._paths.slots / slot / "release", release)
-        self._machine.link(self._paths.slots / slot / "program", self.wanted_program())
+        self._system.link(self._paths.slots / slot / "release", release)
+        self._system.link(self._paths.slots / slot / "program", self.wanted_program())
         for wanted, copy in self._copies(slot):
             text = read(wanted)
             if not text:
@@ -112,20 +112,20 @@ class Slots:
         if release is None:
             return
         if not self._paths.wanted.is_symlink() or self.wanted_release() != release:
-            self._machine.link(self._paths.wanted, release)
+            self._system.link(self._paths.wanted, release)
         for wanted, copy in self._copies(slot):
             self._write(wanted, read(copy))
 
     def want_release(self, release: str) -> None:
         """Change the desired release, not the desired configuration."""
-        self._machine.link(self._paths.wanted, release)
+        self._system.link(self._paths.wanted, release)
 
     def _write(self, path: Path, text: str) -> None:
         if read(path) == text:
             return
-        self._machine.write(path, text)
+        self._system.write(path, text)
         if path.suffix == ".conf":
-            self._machine.run("systemctl", "daemon-reload")
+            self._system.run("systemctl", "daemon-reload")
 
     def unseen(self, slot: str) -> list[str]:
         """Return the names of the parts that have changed since the start of a slot and need a cutover."""
@@ -145,7 +145,7 @@ class Slots:
 
     def show(self, slot: str, *properties: str) -> dict[str, str]:
         """Return properties of the slot's unit."""
-        lines = self._machine.run("systemctl", "show", "-p", ",".join(properties), unit(slot)).splitlines()
+        lines = self._system.run("systemctl", "show", "-p", ",".join(properties), unit(slot)).splitlines()
         return dict(line.split("=", 1) for line in lines if "=" in line)
 
     def running(self, slot: str) -> bool:
@@ -166,16 +166,16 @@ class Slots:
     def start(self, slot: str) -> None:
         """Start a slot and wait until it is ready."""
         try:
-            self._machine.run("systemctl", "start", unit(slot))
+            self._system.run("systemctl", "start", unit(slot))
         except FailedError:
-            raise FailedError(f"{unit(slot)} did not start: {self.last_words(slot)}") from None
+            raise FailedError(f"{unit(slot)} did not start: {self.last_log_lines(slot)}") from None
 
-    def last_words(self, slot: str) -> str:
+    def last_log_lines(self, slot: str) -> str:
         """Return the last log lines of a slot's server."""
         try:
             # Only lines of the server: the messages of systemd do not name the cause.
             told = ("-u", unit(slot), "-t", "mlflow", "-n", "20")
-            words = self._machine.run("journalctl", *told, "--no-pager", "-o", "cat", "-q")
+            words = self._system.run("journalctl", *told, "--no-pager", "-o", "cat", "-q")
         except FailedError:
             words = ""
         # Without the indented lines of tracebacks and the messages of the readiness check.
@@ -184,14 +184,14 @@ class Slots:
 
     def start_later(self, slot: str) -> None:
         """Request the start of a slot and do not wait."""
-        self._machine.run("systemctl", "start", "--no-block", unit(slot))
+        self._system.run("systemctl", "start", "--no-block", unit(slot))
 
     def stop(self, slot: str) -> None:
         """Stop a slot. Its configuration limits the time for in-flight requests."""
-        self._machine.run("systemctl", "stop", unit(slot))
+        self._system.run("systemctl", "stop", unit(slot))
         # Clear the state "failed". The command fails if systemd has not loaded the unit.
         with contextlib.suppress(FailedError):
-            self._machine.run("systemctl", "reset-failed", unit(slot), quiet=True)
+            self._system.run("systemctl", "reset-failed", unit(slot), quiet=True)
 
     # --- Old releases
 
@@ -210,7 +210,7 @@ class Slots:
             gone += [each for each in builds if not (each / ".complete").exists() and each.name not in used_names]
         for directory in gone:
             # Remove the mark first: if this process is interrupted, the release counts as incomplete.
-            self._machine.remove(directory / ".complete")
+            self._system.remove(directory / ".complete")
             shutil.rmtree(directory)
         return [directory.name for directory in gone]
 

@@ -17,7 +17,7 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from ..errors import ExitCode, FailedError
-from ..machine import PROGRAM, PYTHON, Machine
+from ..system import PROGRAM, PYTHON, System
 from .database import Database
 from .journal import Entry, Journal
 from .slots import NAMES, Slots, other
@@ -29,12 +29,12 @@ Answer = TypeVar("Answer")
 class Switch:
     """A cutover of the traffic from one slot to the other."""
 
-    def __init__(self, machine: Machine) -> None:
-        self._machine = machine
-        self.slots = Slots(machine)
-        self.traffic = Traffic(machine)
-        self.journal = Journal(machine)
-        self.database = Database(machine)
+    def __init__(self, system: System) -> None:
+        self._system = system
+        self.slots = Slots(system)
+        self.traffic = Traffic(system)
+        self.journal = Journal(system)
+        self.database = Database(system)
 
     # --- Called by mlflow-switch.service
 
@@ -50,7 +50,7 @@ class Switch:
             self._end(request, "no slot is active. Run systemctl start mlflow.service")
             return
         entry = Entry(**request, old=old, new=other(old), old_ran=self.slots.running(old))
-        self.journal.drop("go")
+        self.journal.drop("approval")
         self.journal.step(entry, "snapshot")
         self.journal.drop("request")
         try:
@@ -58,8 +58,8 @@ class Switch:
         except FailedError as error:
             self._fail(entry, str(error), error.code)
 
-    def recover(self, *, ended_well: bool = False) -> None:
-        """Complete an interrupted cutover or roll it back. `ended_well`: the last cutover was not interrupted."""
+    def recover(self, *, succeeded: bool = False) -> None:
+        """Complete an interrupted cutover or roll it back. `succeeded`: the last cutover was not interrupted."""
         entry = self.journal.entry()
         if entry:
             self.database.end_orphan()
@@ -68,7 +68,7 @@ class Switch:
             else:
                 self._fail(entry, "the cutover was interrupted", 1)
         # A request that arrives while the unit ends is not interrupted: `ask` starts the unit again for it.
-        elif (request := self.journal.load("request")) and not ended_well:
+        elif (request := self.journal.load("request")) and not succeeded:
             self._end(request, "the cutover was interrupted before it began")
 
     # --- Cutover
@@ -96,7 +96,7 @@ class Switch:
         # Remember the process until the end of the watch. After a crash during the drain, systemd has restarted the
         # server, and its state alone would look healthy.
         life = self.slots.life(new)
-        if options.get("go_timeout"):
+        if options.get("approval_timeout"):
             self._wait_for_go(entry, life)
         self.journal.step(entry, "move", moved=True)
         self._release_hold(entry, new)
@@ -124,7 +124,7 @@ class Switch:
     def _exchange_databases(self, entry: Entry, back_to: dict[str, Any] | None) -> None:
         """Start maintenance mode, stop the old server, then migrate copies or restore the kept databases."""
         settings = self.slots.settings(entry.new)
-        self.journal.step(entry, "hold", migration=True, held_since=self._machine.now())
+        self.journal.step(entry, "hold", migration=True, held_since=self._system.now())
         self.traffic.hold()
         self._drain(entry, "drain")
         self.journal.step(entry, "stop")
@@ -160,12 +160,12 @@ class Switch:
         if not limit:
             return deed(None)
         deadline = entry.started + limit
-        left = deadline - self._machine.now()
+        left = deadline - self._system.now()
         try:
             if left > 0:
                 return deed(left)
         except FailedError:
-            if self._machine.now() < deadline:
+            if self._system.now() < deadline:
                 raise
         raise FailedError(
             f"{entry.step} did not end within the {limit:.0f} s that an upgrade may take (upgrade_timeout_seconds)"
@@ -188,27 +188,27 @@ class Switch:
 
     def _ready(self, slot: str, *arguments: str, timeout: float) -> None:
         command = [PYTHON, "-I", str(PROGRAM), "ready", "--slot", slot, "--timeout", f"{timeout:.0f}"]
-        self._machine.run(*command, *arguments)
+        self._system.run(*command, *arguments)
 
     def _wait_for_go(self, entry: Entry, life: str | None) -> None:
-        timeout = float(entry.options["go_timeout"])
+        timeout = float(entry.options["approval_timeout"])
         self.journal.step(entry, "ready")
-        deadline = self._machine.now() + timeout
-        while (self.journal.load("go") or {}).get("id") != entry.id:
-            if self._machine.now() > deadline:
+        deadline = self._system.now() + timeout
+        while (self.journal.load("approval") or {}).get("id") != entry.id:
+            if self._system.now() > deadline:
                 raise FailedError(f"no approval from the control node within {timeout:.0f} s")
             self._check_life(entry, life)
-            self._machine.sleep(0.2)
+            self._system.sleep(0.2)
 
     def _check_life(self, entry: Entry, life: str | None) -> None:
         if life is None or self.slots.life(entry.new) != life:
-            raise FailedError(f"the new server crashed: {self.slots.last_words(entry.new)}")
+            raise FailedError(f"the new server crashed: {self.slots.last_log_lines(entry.new)}")
 
     def _watch(self, entry: Entry, life: str | None) -> None:
         self.journal.step(entry, "watch")
-        start = self._machine.now()
+        start = self._system.now()
         rounds = 0
-        while self._machine.now() < start + float(entry.options["watch"]):
+        while self._system.now() < start + float(entry.options["watch"]):
             self._check_life(entry, life)
             if rounds % 5 == 0:
                 try:
@@ -218,7 +218,7 @@ class Switch:
                     self._check_life(entry, life)
                     raise FailedError(f"the new server is no longer ready: {error}") from None
             rounds += 1
-            self._machine.sleep(1)
+            self._system.sleep(1)
         self._check_life(entry, life)
 
     def _release_hold(self, entry: Entry, slot: str) -> None:
@@ -226,7 +226,7 @@ class Switch:
         self.slots.activate(slot)
         self.traffic.move(slot)
         if entry.held_since is not None:
-            entry.held_seconds = round(entry.held_seconds + self._machine.now() - entry.held_since, 3)
+            entry.held_seconds = round(entry.held_seconds + self._system.now() - entry.held_since, 3)
             self.journal.step(entry, entry.step, held_since=None)
 
     def _finish(self, entry: Entry) -> None:
@@ -248,7 +248,7 @@ class Switch:
 
     def _remember_way_back(self, release: str | None) -> None:
         """Record a rolled-back release. The role upgrade reads `status` and does not select it again automatically."""
-        since = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(self._machine.now()))
+        since = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(self._system.now()))
         self.journal.save("rolled_back", {"version": self.slots.version(release), "since": since})
 
     # --- Rollback
@@ -268,7 +268,7 @@ class Switch:
         old, new = entry.old, entry.new
         if entry.databases:
             if entry.held_since is None:
-                self.journal.step(entry, "back", held_since=self._machine.now())
+                self.journal.step(entry, "back", held_since=self._system.now())
             self.traffic.hold()
             self.slots.stop(new)
             keep = ["--keep-failed"] if entry.moved else []
@@ -339,10 +339,10 @@ class Switch:
             "held_seconds": entry.held_seconds,
             "timings": entry.timings,
             "started": entry.started,
-            "finished": self._machine.now(),
+            "finished": self._system.now(),
         }
         self.journal.save("result", result)
-        self.journal.drop("go")
+        self.journal.drop("approval")
         if (self.journal.load("request") or {}).get("id") == entry.id:
             self.journal.drop("request")
         self.journal.drop("journal")
@@ -355,7 +355,7 @@ class Switch:
             self.slots.give_back(active)
         keys = {"id": request["id"], "kind": request["kind"], "started": request["started"]}
         nothing = {"migrated": False, "moved": False, "kept_failed": False, "held_seconds": 0.0, "timings": {}}
-        ends = {"from": None, "to": None, "finished": self._machine.now()}
+        ends = {"from": None, "to": None, "finished": self._system.now()}
         failure = {"ok": False, "step": "begin", "cause": cause, "code": 1}
         self.journal.save("result", {**keys, **nothing, **ends, **failure})
         self.journal.drop("request")
@@ -366,7 +366,7 @@ class Switch:
         """Start the active slot; on a new VM, create the first one from the desired state."""
         if self.journal.entry() or self.journal.load("request"):
             # A power cut interrupted a cutover. Its recovery starts the right slot.
-            self._machine.run("systemctl", "start", "--no-block", "mlflow-switch.service")
+            self._system.run("systemctl", "start", "--no-block", "mlflow-switch.service")
             return
         slot = self.slots.active()
         if slot is None:

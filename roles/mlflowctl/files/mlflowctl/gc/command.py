@@ -23,8 +23,8 @@ from .. import credentials as store
 from .. import database_uri
 from ..errors import ExitCode, FailedError, one_line
 from ..launch import refuse_to_migrate
-from ..machine import Paths
 from ..settings import active_slot, server_settings
+from ..system import Paths
 from .artifacts import Artifacts
 from .purge import Gc
 from .report import Options, Report

@@ -12,7 +12,7 @@ from typing import Any
 from mlflowctl.cutover.journal import Journal
 from mlflowctl.cutover.switching import Switch
 from mlflowctl.errors import FailedError
-from mlflowctl.machine import PROGRAM, Machine
+from mlflowctl.system import PROGRAM, System
 
 SETTINGS = {"admin_username": "admin", "auth_database": "mlflow_auth", "drain_timeout": 5, "start_timeout": 30}
 
@@ -21,7 +21,7 @@ class KilledError(BaseException):
     """The process was killed with SIGKILL."""
 
 
-class FakeMachine(Machine):
+class FakeSystem(System):
     """A VM with real files in a directory. Processes, databases and time are simulated."""
 
     def __init__(self, root: Path) -> None:

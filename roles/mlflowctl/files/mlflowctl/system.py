@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""Access to the VM: processes, files that survive a power cut, time. Tests replace this module's Machine."""
+"""Access to the operating system of the VM: processes, files that survive a power cut, time. Tests replace `System`."""
 
 from __future__ import annotations
 
@@ -79,8 +79,8 @@ class Paths:
         return self.root / f"run/mlflow-{slot}"
 
 
-class Machine:
-    """The VM that this process runs on."""
+class System:
+    """The operating system that this process runs on."""
 
     def __init__(self, root: Path = Path("/")) -> None:
         self.paths = Paths(root)
