@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import datetime
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -137,13 +138,18 @@ def created(backup: Json) -> str:
 
 
 def restored(restore: Json) -> str:
-    """Describe a completed restore. `undo` is the name of a backup that can undo it, or empty."""
+    """Describe a completed restore. `undo` is the name of a backup that can undo it, or empty.
+
+    `stopped` is the state of the stopped server with its stop time, `end` is in seconds since the epoch.
+    """
     artifacts, undo = restore["artifacts"], restore["undo"]
+    stopped = re.search(r"InactiveEnterTimestamp=@(\d+)", restore["stopped"])
+    seconds = f"{max(0.0, restore['end'] - int(stopped[1])):.0f} s" if stopped else "an unknown time"
     objects = artifacts["objects"]
     told = (
         f"{restore['deployment']} has the data of {restore['time']} (backup {restore['name']}): {restore['rows']},"
         f" {objects['copied']} artifacts of {bytes_to_human(objects['copied_bytes'])} restored, {objects['same']}"
-        f" unchanged{lost_artifacts(artifacts)}. The server was in maintenance mode for {restore['seconds']:.0f} s."
+        f" unchanged{lost_artifacts(artifacts)}. The server was in maintenance mode for {seconds}."
     )
     if not undo:
         return told

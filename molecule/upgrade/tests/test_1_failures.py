@@ -123,7 +123,7 @@ def test_migration_that_does_not_end(machine: Machine) -> None:
 
 
 def test_approval_is_missing(machine: Machine) -> None:
-    """The control node was killed and cannot send `go`."""
+    """The control node was killed and cannot send an approval."""
     result = machine.wait("done", machine.ask(NEW, "--approval-timeout", "2", "--watch", "3"))
     assert (result["ok"], result["step"], result["moved"]) == (False, "ready", False)
     assert "no approval from the control node" in result["cause"]

@@ -159,7 +159,8 @@ def test_the_report_of_a_restore() -> None:
         "time": "2026-11-21T13:42:45.085Z",
         "rows": "ROWS",
         "artifacts": ARTIFACTS,
-        "seconds": 45.6,
+        "stopped": "ActiveState=inactive\nInactiveEnterTimestamp=@1000",
+        "end": 1045.6,
         "undo": "before-restore-1",
     }
     told = (
@@ -169,6 +170,7 @@ def test_the_report_of_a_restore() -> None:
     undo = " To undo the restore: -e backup_name=before-restore-1 -e backup_restore_confirm=my-project/mlflow"
     assert backup_report(restore, "restored") == told + undo
     assert backup_report(restore | {"undo": ""}, "restored") == told
+    assert "mode for an unknown time." in backup_report(restore | {"stopped": "ActiveState=active"}, "restored")
     assert "3 unchanged, 6 are lost and cannot" in backup_report(restore | {"artifacts": LOST}, "restored")
 
 

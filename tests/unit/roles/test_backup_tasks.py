@@ -14,8 +14,8 @@ import pytest
 from tests.unit.roles.noting import ROOT, collection, note, play
 
 LOCK_MODULES = ("mlflow_lock", "mlflow_state_info")
-STOPPED = "ActiveState=inactive\nInactiveEnterTimestamp=Sat 2026-11-21 13:00:00 UTC"
-RUNS = "ActiveState=active\nInactiveEnterTimestamp=Sat 2026-11-21 13:00:00 UTC"
+STOPPED = "ActiveState=inactive\nInactiveEnterTimestamp=@1795266000"
+RUNS = "ActiveState=active\nInactiveEnterTimestamp=@1795266000"
 ROWS = {"mlflow": {"tables": {"runs": [3, "7"]}, "revision": "r1"}}
 
 
