@@ -294,3 +294,30 @@ def test_permissions_are_asked_for(local: Local) -> None:
     assert "items" not in viewer("GET", "global/networks")
     answer = viewer("POST", "global/networks", {"name": "net", "autoCreateSubnetworks": False}, 403)
     assert reason(answer) == "forbidden"
+
+
+def test_effective_firewalls_are_the_rules_with_the_vm_as_target(compute: Compute) -> None:
+    def rule(name: str, **fields: Any) -> None:
+        allowed = [{"IPProtocol": "tcp", "ports": ["22"]}]
+        body = {"name": name, "network": f"{LINK}global/networks/net", "allowed": allowed} | fields
+        compute.made("global/firewalls", body)
+
+    vm = f"{ZONE}/instances/vm"
+    compute.network()
+    compute.subnetwork()
+    compute.made(f"{ZONE}/instances", compute.instance_body(tags={"items": ["web"]}))
+    compute.network("other")
+    rule("for-all", sourceRanges=["198.51.100.1/32"])
+    rule("for-web", targetTags=["web", "more"], priority=900, sourceTags=["client"])
+    rule("disabled", disabled=True, priority=1001)
+    rule("for-others", targetTags=["database"])
+    rule("elsewhere", network=f"{LINK}global/networks/other")
+    rule("outgoing", direction="EGRESS", destinationRanges=["0.0.0.0/0"], priority=1)
+    found = compute("GET", f"{vm}/getEffectiveFirewalls?networkInterface=nic0")["firewalls"]
+    assert [each["name"] for each in found] == ["outgoing", "for-web", "for-all", "disabled"]
+    assert found[2] == compute("GET", "global/firewalls/for-all")
+    answer = compute("GET", f"{vm}/getEffectiveFirewalls?networkInterface=nic1", code=400)
+    assert "The instance has no interface nic1" in answer["error"]["message"]
+    compute("GET", f"{ZONE}/instances/none/getEffectiveFirewalls?networkInterface=nic0", code=404)
+    viewer = compute.local.session_as(compute.local.account("viewer", "roles/compute.viewer"))
+    assert Compute(compute.local, viewer)("GET", f"{vm}/getEffectiveFirewalls?networkInterface=nic0")["firewalls"]
