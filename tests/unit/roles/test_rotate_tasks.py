@@ -51,7 +51,10 @@ class Role:
             *(({"module": "gcp_secret", "name": name}, answer) for name, answer in stored.items()),
             ({"module": "gcp_secret"}, {"payload": uri, "version": "1"}),
             ({"command": "stored-secrets"}, {"rc": 0, "result": FOUND}),
-            ({"command": "status"}, {"rc": 0, "result": {"traffic": "blue", "wanted": {"unseen": []}}}),
+            (
+                {"command": "status"},
+                {"rc": 0, "result": {"traffic": "blue", "wanted": {"unseen": []}, "uptime_seconds": 90}},
+            ),
             ({"argv": "find"}, {"stdout": ""}),
         ]
         given = {
@@ -149,3 +152,29 @@ def test_a_deployment_without_keys_is_told_to_run_site(role: Role) -> None:
     assert "Run site.yml first, or remove crypto_kek_passphrase from rotate_what." in said
     assert {call["module"] for call in role.asked} == {"gcp_secret"}
     assert all(call["check"] for call in role.asked if call["name"] in SECRETS)
+
+
+def test_the_administrator_password_is_set_after_the_cutover_and_by_its_version(role: Role) -> None:
+    """The caches of verified passwords must be new, and the alias of the latest version may lag."""
+    items = [{"name": "mlflow.admin-password", "secret": "mlflow-admin-password"}]
+    role.answers = [({"module": "gcp_secret", "name": "mlflow-admin-password"}, {"version": "7"})]
+    said = role(rotate_what=["admin_password"], credentials_items=items)
+    first_reload = steps(role).index("reload")
+    assert [step for step in steps(role)[first_reload:] if step != "status"] == [
+        "reload",
+        "fetch",
+        "run-job rotate administrator",
+        "reload",
+    ]
+    fetched = [call["items"] for call in role.asked if call["module"] == "mlflow_credentials" and call.get("items")]
+    assert fetched == [[items[0] | {"version": "7"}]]
+    assert "MLflow accepts version 7 of" in said
+    (password,) = (call["payload"] for call in role.asked if call.get("payload"))
+    assert len(password) == 40
+    assert password not in said
+
+
+def test_a_name_that_no_rotation_has_is_refused(role: Role) -> None:
+    said = role(fails=True, rotate_what=["admin_pasword"])
+    assert "rotate_what contains admin_pasword. Use only: database_password, admin_password," in said
+    assert role.asked == []
