@@ -26,7 +26,7 @@ CASES: dict[str, tuple[str, dict[str, Any], list[str]]] = {
         {"infrastructure_boot_disk_size_gb": "big"},
         ["infrastructure_boot_disk_size_gb", TYPE],
     ),
-    "rotate": ("rotate", {"rotate_database_patience": 0}, ["rotate_database_patience (0) at least 1"]),
+    "rotate": ("rotate", {"rotate_database_patience": 0}, ["rotate_database_patience (0) must be at least 1"]),
     "gc, age": ("gc", {"gc_older_than": "a month"}, ["gc_older_than is 'a month'", "such as 30d"]),
     "gc, ID": ("gc", {"gc_run_ids": ["a b"]}, ["gc_run_ids is ['a b']"]),
     "gc, timer": (
