@@ -12,10 +12,10 @@ import functools
 from typing import Any
 
 import pytest
-import yaml
+from ansible_collections.mlops.mlflow_gcp.plugins.plugin_utils._authentication import AUTHENTICATIONS
 from ansible_collections.mlops.mlflow_gcp.plugins.plugin_utils._validation import CHECKS
 
-from tests.unit.roles.evaluated import ROLES, described
+from tests.unit.roles.evaluated import described, load, render
 from tests.unit.roles.validation import refusals
 
 TYPE = "were unable to convert to int"
@@ -65,11 +65,17 @@ def test_ssh_from_everywhere_is_refused() -> None:
 
 def test_a_backup_that_keeps_nothing_is_refused() -> None:
     (said,) = refusals("backup", tasks="preflight", known={"mlflow_deployment": deployment()}, backup_keep=0)
-    assert said.startswith("backup_keep is 0. Keep at least 1")
+    assert said.startswith("backup_keep is 0. Set backup_keep to at least 1")
 
 
 def test_provision_runs_the_checks_of_each_role_on_the_vm() -> None:
     """Otherwise a bad value would be found after the resources were created."""
-    tasks = yaml.safe_load((ROLES / "infrastructure" / "tasks" / "validate.yml").read_text(encoding="utf-8"))
-    checks = [task.get("mlops.mlflow_gcp.role_variables", {}) for block in tasks for task in block["block"]]
-    assert [check["roles"] for check in checks if check] == [sorted(CHECKS)]
+    checks = [
+        task["mlops.mlflow_gcp.role_variables"]
+        for block in load("tasks/validate.yml", "infrastructure")
+        for task in block["block"]
+        if "mlops.mlflow_gcp.role_variables" in task
+    ]
+    (roles,) = (render(check["roles"], {"mlflow_deployment": deployment()}) for check in checks)
+    others = {mode.role for mode in AUTHENTICATIONS.values() if mode.name != deployment()["authentication"]["name"]}
+    assert sorted(roles) == sorted(set(CHECKS) - others)
