@@ -244,11 +244,6 @@ class Permissions:
             resource = f"//{host}/projects/{found['projectNumber'] if found else project}/{rest}"
         return conditions.holds(expression, resource, self._clock.time())
 
-    def granted(self, principal: Principal, permissions: list[str], project: str | None, resource: str | None) -> Json:
-        """Return the answer of a testIamPermissions method."""
-        held = [p for p in permissions if self.allowed(principal, p, project, resource)]
-        return {"permissions": held} if held else {}
-
     def _is(self, principal: Principal, member: str, place: str, binding: Json) -> bool:
         """Return whether a member of a binding on a resource is the principal, and the binding is in effect."""
         if self._propagation.pending("iam_grants", f"{place} {_grant(binding, member)}"):

@@ -14,7 +14,7 @@ from ansible_collections.mlops.mlflow_gcp.plugins.module_utils._host_keys import
 from localcloud.engine.base import EngineError, MachineSpec
 from localcloud.engine.fake import FakeMachines
 from localcloud.services.compute.directory import Directory
-from tests.localcloud.compute_client import LINK, REGION, ROOT, ZONE, Compute
+from tests.localcloud.compute_client import DEBIAN, LINK, REGION, ROOT, ZONE, Compute
 from tests.localcloud.harness import Local
 
 VM = f"{ZONE}/instances/vm"
@@ -273,8 +273,7 @@ def test_deletion_protection(compute: Compute) -> None:
 
 
 def test_disk_that_stays(compute: Compute) -> None:
-    compute.instance()
-    compute("POST", f"{VM}/setDiskAutoDelete?autoDelete=false&deviceName=persistent-disk-0")
+    compute.instance(disks=[{"boot": True, "autoDelete": False, "initializeParams": {"sourceImage": DEBIAN}}])
     compute("POST", f"{ZONE}/disks/vm/resize", {"sizeGb": "20"})
     assert compute("GET", VM)["disks"][0]["diskSizeGb"] == "20"
     compute.removed(VM)

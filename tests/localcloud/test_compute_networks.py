@@ -141,11 +141,10 @@ def test_firewall_defaults_and_changes(compute: Compute) -> None:
     assert rule["allowed"] == [{"IPProtocol": "tcp", "ports": ["443"]}]
     compute("PATCH", "global/firewalls/fw", {"sourceRanges": ["198.51.100.1/32"]})
     assert compute("GET", "global/firewalls/fw")["sourceRanges"] == ["198.51.100.1/32"]
-    compute("PUT", "global/firewalls/fw", {"name": "fw", "denied": [{"IPProtocol": "all"}], "priority": 5})
-    replaced = compute("GET", "global/firewalls/fw")
-    assert "allowed" not in replaced
-    assert replaced["sourceRanges"] == ["0.0.0.0/0"]
-    assert replaced["id"] == rule["id"]
+    compute("PATCH", "global/firewalls/fw", {"denied": [{"IPProtocol": "all"}], "priority": 5})
+    changed = compute("GET", "global/firewalls/fw")
+    assert "allowed" not in changed
+    assert (changed["id"], changed["priority"]) == (rule["id"], 5)
     compute("PATCH", "global/firewalls/fw", {"direction": "EGRESS"}, 400)
     compute.removed("global/firewalls/fw")
 
@@ -267,16 +266,12 @@ def test_allocated_range_meets_nobody(compute: Compute, monkeypatch: pytest.Monk
 
 def test_places_and_images(compute: Compute) -> None:
     assert compute("GET", ZONE)["region"] == LINK + REGION
-    assert compute("GET", f"{ZONE}/machineTypes/e2-standard-2")["memoryMb"] == 8192
-    compute("GET", f"{ZONE}/machineTypes/x9", code=404)
     compute("GET", "zones/mars-north1-a/instances", code=400)
     call = compute.session.call
     image = call("GET", "/compute/v1/projects/debian-cloud/global/images/family/debian-13")
-    assert call("GET", f"/compute/v1/projects/debian-cloud/global/images/{image['name']}") == image
-    families = call("GET", "/compute/v1/projects/debian-cloud/global/images")["items"]
-    assert [i["family"] for i in families] == ["debian-12", "debian-13"]
+    assert (image["family"], image["status"]) == ("debian-13", "READY")
     call("GET", "/compute/v1/projects/debian-cloud/global/images/family/debian-1", 404)
-    assert "items" not in compute("GET", "global/images")
+    compute("GET", "global/images/family/debian-13", code=404)
 
 
 def test_operations_are_found_in_their_scope_only(compute: Compute) -> None:
@@ -285,8 +280,6 @@ def test_operations_are_found_in_their_scope_only(compute: Compute) -> None:
     compute("GET", f"{REGION}/operations/{operation['name']}", code=404)
     listed = compute.session.call("GET", ROOT + "aggregated/operations")["items"]
     assert [o["operationType"] for o in listed["global"]["operations"]] == ["insert"]
-    compute.session.call("DELETE", f"{ROOT}global/operations/{operation['name']}", 204)
-    compute("GET", f"global/operations/{operation['name']}", code=404)
 
 
 def test_permissions_are_asked_for(local: Local) -> None:

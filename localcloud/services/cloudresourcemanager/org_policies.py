@@ -55,13 +55,6 @@ def get_effective(call: Call) -> Json:
     return {"constraint": constraint, "booleanPolicy": {"enforced": True} if on else {}}
 
 
-@v1.method(_ID + "listOrgPolicies", permission="orgpolicy.policy.get", project=_project)
-def list_policies(call: Call) -> Json:
-    """Return the policies of the project."""
-    found = constraints.policies(call.cloud).list(f"{_project(call)}/")
-    return {"policies": [_stored(call, policy["constraint"]) for policy in found]} if found else {}
-
-
 @v1.method(_ID + "setOrgPolicy", permission="orgpolicy.policy.set", project=_project)
 def set_policy(call: Call) -> Json:
     """Set whether a constraint is enforced in the project, or the values that it allows."""

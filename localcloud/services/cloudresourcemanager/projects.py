@@ -99,18 +99,6 @@ def set_policy(call: Call) -> Json:
     return call.cloud.permissions.set_policy(resource, policy, mask=call.body.get("updateMask"))
 
 
-@_both("testIamPermissions", None)
-def test_permissions(call: Call) -> Json:
-    """Return the caller's permissions among the given permissions on the project."""
-    return call.cloud.permissions.granted(call.caller, call.body.get("permissions") or [], _named(call), None)
-
-
-@v1.method(_ID + "getAncestry", permission="resourcemanager.projects.get", project=_named, resource=_place)
-def ancestry(call: Call) -> Json:
-    """Return only the project itself: there are no folders and no organization."""
-    return {"ancestor": [{"resourceId": {"type": "project", "id": _named(call)}}]}
-
-
 def _visible(call: Call) -> list[Json]:
     return [
         p
@@ -124,13 +112,6 @@ def list_projects(call: Call) -> Json:
     """Return the projects that the caller may see."""
     projects = [p for p in _visible(call) if _passes(p, call.params.get("filter", ""))]
     return _paged(call, [_v1(p) for p in projects])
-
-
-@v3.method(_ID + "search", permission=None)
-def search(call: Call) -> Json:
-    """Return the projects that the caller may see."""
-    projects = [p for p in _visible(call) if _passes(p, call.params.get("query", ""))]
-    return _paged(call, [_v3(p) for p in projects])
 
 
 @v3.method(_ID + "list", permission=None)
@@ -233,43 +214,3 @@ def _operation(call: Call) -> Json:
 
 for _service in (v1, v3):
     _service.method("cloudresourcemanager.operations.get", permission=None)(_operation)
-
-
-@v1.method(_ID + "update", permission="resourcemanager.projects.update", project=_named, resource=_place)
-def update(call: Call) -> Json:
-    """Change a project's name and labels."""
-    return _v1(_changed(call, call.body.get("name"), call.body.get("labels")))
-
-
-@v3.method(_ID + "patch", permission="resourcemanager.projects.update", project=_named, resource=_place)
-def patch(call: Call) -> Json:
-    """Change a project's display name and labels; returns an operation."""
-    fields = [f.strip() for f in (call.params.get("updateMask") or "displayName,labels").split(",")]
-    current = _document(call)
-    name = call.body.get("displayName") if {"displayName", "*"} & set(fields) else current["name"]
-    labels = call.body.get("labels") if {"labels", "*"} & set(fields) else current.get("labels")
-    _changed(call, name, labels)
-    started = call.cloud.operations.start(
-        "cloudresourcemanager.projects.create",
-        {"project": _named(call), "kind": "v3"},
-        service="cloudresourcemanager",
-        project=_named(call) or "",
-        verb="update",
-        target=_place(call),
-        user=call.caller.email,
-        metadata={"@type": f"{_PACKAGE['v3']}.UpdateProjectMetadata"},
-        method=_ID + "patch",
-    )
-    return as_longrunning(started, "operations/cp.")
-
-
-def _changed(call: Call, name: str | None, labels: Json | None) -> Json:
-    with call.cloud.store.transaction():
-        project = _document(call) | {"updateTime": call.cloud.clock.now()}
-        if name:
-            project["name"] = name
-        project["labels"] = labels or {}
-        if not labels:
-            project.pop("labels")
-        call.cloud.projects.documents.put(project["projectId"], project)
-    return project

@@ -32,25 +32,19 @@ REGIONS: dict[str, tuple[str, str]] = {
 ZONES = tuple(sorted(f"{region}-{letter}" for region, (letters, _) in REGIONS.items() for letter in letters))
 SCOPES = (*(f"regions/{region}" for region in REGIONS), *(f"zones/{zone}" for zone in ZONES))
 
-# vCPUs and memory in MiB.
-MACHINE_TYPES: dict[str, tuple[int, int]] = {
-    "e2-micro": (2, 1024),
-    "e2-small": (2, 2048),
-    "e2-medium": (2, 4096),
-    **{f"e2-standard-{n}": (n, n * 4096) for n in (2, 4, 8, 16, 32)},
-    **{f"e2-highmem-{n}": (n, n * 8192) for n in (2, 4, 8, 16)},
-    **{f"e2-highcpu-{n}": (n, n * 1024) for n in (2, 4, 8, 16, 32)},
-    **{f"n1-standard-{n}": (n, n * 3840) for n in (1, 2, 4, 8, 16, 32)},
-    **{f"n2-standard-{n}": (n, n * 4096) for n in (2, 4, 8, 16, 32)},
-    **{f"n2d-standard-{n}": (n, n * 4096) for n in (2, 4, 8, 16, 32)},
-    **{f"n4-standard-{n}": (n, n * 4096) for n in (2, 4, 8, 16, 32)},
+_SIZES = {
+    "e2-standard": (2, 4, 8, 16, 32),
+    "e2-highmem": (2, 4, 8, 16),
+    "e2-highcpu": (2, 4, 8, 16, 32),
+    "n1-standard": (1, 2, 4, 8, 16, 32),
+    "n2-standard": (2, 4, 8, 16, 32),
+    "n2d-standard": (2, 4, 8, 16, 32),
+    "n4-standard": (2, 4, 8, 16, 32),
 }
-DISK_TYPES: dict[str, tuple[str, str]] = {
-    "hyperdisk-balanced": ("Hyperdisk Balanced Persistent Disk", "4GB-65536GB"),
-    "pd-balanced": ("Balanced Persistent Disk", "10GB-65536GB"),
-    "pd-ssd": ("SSD Persistent Disk", "10GB-65536GB"),
-    "pd-standard": ("Standard Persistent Disk", "10GB-65536GB"),
-}
+MACHINE_TYPES = frozenset(
+    {"e2-micro", "e2-small", "e2-medium"} | {f"{family}-{n}" for family, sizes in _SIZES.items() for n in sizes}
+)
+DISK_TYPES = frozenset({"hyperdisk-balanced", "pd-balanced", "pd-ssd", "pd-standard"})
 
 
 @dataclass(frozen=True)

@@ -128,7 +128,9 @@ def list_firewalls(call: Call) -> Json:
     return listed(call, "compute#firewallList", resources(call.cloud, "firewalls").list(f"{place(call)}/firewalls/"))
 
 
-def _change(call: Call, verb: str, *, replace: bool) -> Json:
+@api.method("compute.firewalls.patch", permission="compute.firewalls.update")
+def patch(call: Call) -> Json:
+    """Change the given fields."""
     name = _name(call)
     given = {k: v for k, v in call.body.items() if k in _FIELDS}
 
@@ -137,13 +139,10 @@ def _change(call: Call, verb: str, *, replace: bool) -> Json:
         stored = resources(call.cloud, "firewalls").get(name)
         kept = {k: v for k, v in stored.items() if k not in _FIELDS}
         fixed = {k: stored[k] for k in _FIXED}
-        if replace:
-            wanted = fixed | given
-        else:
-            wanted = {k: v for k, v in merge(stored, given).items() if k in _FIELDS}
-            for one, other in (("allowed", "denied"), ("denied", "allowed")):
-                if given.get(one) and other not in given:
-                    wanted.pop(other, None)
+        wanted = {k: v for k, v in merge(stored, given).items() if k in _FIELDS}
+        for one, other in (("allowed", "denied"), ("denied", "allowed")):
+            if given.get(one) and other not in given:
+                wanted.pop(other, None)
         rule = _completed(call, wanted)
         for field, value in fixed.items():
             if rule[field] != value:
@@ -152,19 +151,7 @@ def _change(call: Call, verb: str, *, replace: bool) -> Json:
             raise invalid("resource.name", call.body["name"], "This field cannot be changed.")
         return resources(call.cloud, "firewalls").update(name, lambda _: kept | rule)
 
-    return operation(call, f"compute.firewalls.{verb}", name, update)
-
-
-@api.method("compute.firewalls.patch", permission="compute.firewalls.update")
-def patch(call: Call) -> Json:
-    """Change the given fields."""
-    return _change(call, "patch", replace=False)
-
-
-@api.method("compute.firewalls.update", permission="compute.firewalls.update")
-def update_firewall(call: Call) -> Json:
-    """Replace the rule."""
-    return _change(call, "update", replace=True)
+    return operation(call, "compute.firewalls.patch", name, update)
 
 
 @api.method("compute.firewalls.delete", permission="compute.firewalls.delete")

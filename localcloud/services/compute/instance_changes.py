@@ -151,20 +151,6 @@ def set_scheduling(call: Call) -> Json:
     return _change(call, "setScheduling", lambda i: i | {"scheduling": merge(i["scheduling"], call.body)})
 
 
-@api.method("compute.instances.setDiskAutoDelete", permission="compute.instances.update")
-def set_disk_auto_delete(call: Call) -> Json:
-    """Set whether the disk is deleted with the instance."""
-    device, wanted = call.params["deviceName"], bool(call.params["autoDelete"])
-
-    def change(instance: Json) -> Json:
-        if device not in [disk["deviceName"] for disk in instance["disks"]]:
-            raise invalid("deviceName", device, "The instance has no such disk.")
-        disks = [d | {"autoDelete": wanted} if d["deviceName"] == device else d for d in instance["disks"]]
-        return instance | {"disks": disks}
-
-    return _change(call, "setDiskAutoDelete", change)
-
-
 def _interface(call: Call, instance: Json) -> Json:
     wanted = call.params["networkInterface"]
     for nic in instance["networkInterfaces"]:

@@ -113,19 +113,6 @@ def patch(call: Call) -> Json:
     return operation(call, "compute.networks.patch", name, update)
 
 
-@api.method("compute.networks.switchToCustomMode", permission="compute.networks.switchToCustomMode")
-def switch_to_custom_mode(call: Call) -> Json:
-    """Switch from auto mode to custom mode; the subnetworks stay."""
-    name = _name(call)
-
-    def update() -> Json:
-        if not resources(call.cloud, "networks").get(name)["autoCreateSubnetworks"]:
-            raise invalid("network", last(name), "The network is not in auto subnet mode.")
-        return resources(call.cloud, "networks").update(name, lambda d: d | {"autoCreateSubnetworks": False})
-
-    return operation(call, "switchToCustomMode", name, update)
-
-
 @api.method("compute.networks.removePeering", permission="compute.networks.removePeering")
 def remove_peering(call: Call) -> Json:
     """Remove a peering from this side, even if it is in use. Its ranges become unreachable.

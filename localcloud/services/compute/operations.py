@@ -8,7 +8,7 @@ from localcloud.core.errors import ApiError
 from localcloud.framework.batch import batch
 from localcloud.framework.service import Call, Json
 from localcloud.services.compute import catalog
-from localcloud.services.compute.api import aggregated, api, listed, place, scope_of
+from localcloud.services.compute.api import aggregated, api, place, scope_of
 from localcloud.services.compute.documents import as_compute
 
 # Google answers a wait after two minutes at the latest, even if the operation is not done.
@@ -37,23 +37,9 @@ def wait(call: Call) -> Json:
     return as_compute(call.cloud.operations.wait(found["name"], _WAIT_SECONDS) or found)
 
 
-def delete(call: Call) -> None:
-    """Delete the operation."""
-    call.cloud.operations.delete(_operation(call)["name"])
-
-
-def list_operations(call: Call) -> Json:
-    """Return the operations of a scope, newest first."""
-    scope = scope_of(call)
-    found = [o for o in call.cloud.operations.list("compute", call.project) if o["scope"] == scope]
-    return listed(call, "compute#operationList", [as_compute(o) for o in found])
-
-
 for _kind in ("globalOperations", "regionOperations", "zoneOperations"):
     api.method(f"compute.{_kind}.get", permission=f"compute.{_kind}.get")(get)
     api.method(f"compute.{_kind}.wait", permission=f"compute.{_kind}.get")(wait)
-    api.method(f"compute.{_kind}.delete", permission=f"compute.{_kind}.delete")(delete)
-    api.method(f"compute.{_kind}.list", permission=f"compute.{_kind}.list")(list_operations)
 
 
 @api.method("compute.globalOperations.aggregatedList", permission="compute.globalOperations.list")

@@ -65,40 +65,9 @@ def list_keys(call: Call) -> Json:
     return {"keys": keys} if keys else {}
 
 
-@account_method("keys.get", "iam.serviceAccountKeys.get")
-def get_key(call: Call) -> Json:
-    """Return one key, with its public key if `publicKeyType` is set."""
-    _, document = _key(call)
-    view = _key_view(document)
-    source = {"TYPE_X509_PEM_FILE": "certificate", "TYPE_RAW_PUBLIC_KEY": "publicKey"}.get(
-        call.params.get("publicKeyType", "")
-    )
-    if source:
-        view["publicKeyData"] = base64.b64encode(document[source].encode()).decode()
-    return view
-
-
 @account_method("keys.delete", "iam.serviceAccountKeys.delete")
 def delete_key(call: Call) -> Json:
     """Delete a key. Its signatures are refused from now on."""
     path, _ = _key(call)
     call.cloud.accounts.key_documents.delete(path)
     return {}
-
-
-def _switch_key(call: Call, *, disabled: bool) -> Json:
-    path, document = _key(call)
-    call.cloud.accounts.key_documents.put(path, document | {"disabled": disabled})
-    return {}
-
-
-@account_method("keys.disable", "iam.serviceAccountKeys.disable")
-def disable_key(call: Call) -> Json:
-    """Disable a key: its signatures are refused until it is enabled."""
-    return _switch_key(call, disabled=True)
-
-
-@account_method("keys.enable", "iam.serviceAccountKeys.enable")
-def enable_key(call: Call) -> Json:
-    """Accept a disabled key again."""
-    return _switch_key(call, disabled=False)

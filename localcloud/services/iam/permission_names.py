@@ -29,10 +29,12 @@ _MORE = """
     compute.globalAddresses.list compute.globalAddresses.use compute.images.useReadOnly compute.instances.osAdminLogin
     compute.instances.osLogin compute.instances.use compute.networks.use compute.networks.useExternalIp
     compute.networks.access compute.networks.updatePolicy compute.subnetworks.use compute.subnetworks.useExternalIp
+    iam.serviceAccountKeys.disable iam.serviceAccountKeys.enable iam.serviceAccountKeys.get
     iam.serviceAccounts.actAs iam.serviceAccounts.undelete logging.logEntries.list
     resourcemanager.projects.create resourcemanager.projects.createBillingAssignment resourcemanager.projects.delete
     resourcemanager.projects.deleteBillingAssignment resourcemanager.projects.list resourcemanager.projects.move
-    resourcemanager.projects.undelete resourcemanager.projects.updateLiens servicenetworking.operations.get
+    resourcemanager.projects.undelete resourcemanager.projects.update
+    resourcemanager.projects.updateLiens servicenetworking.operations.get
     servicenetworking.services.use serviceusage.services.use
     storage.buckets.create storage.buckets.delete storage.buckets.get storage.buckets.getIamPolicy storage.buckets.list
     storage.buckets.setIamPolicy storage.buckets.update storage.folders.create storage.folders.delete

@@ -75,12 +75,6 @@ def patch(call: Call) -> Json:
     return {k: v for k, v in edited.items() if k in {"name", *fields}}
 
 
-@account_method("update", "iam.serviceAccounts.update")
-def update(call: Call) -> Json:
-    """Replace the display name and, if given, the description."""
-    return _edited(call, {k: call.body[k] for k in ("displayName", "description") if k in call.body})
-
-
 @account_method("delete", "iam.serviceAccounts.delete")
 def delete(call: Call) -> Json:
     """Delete an account with its keys."""
@@ -129,13 +123,3 @@ def set_policy(call: Call) -> Json:
     account = _visible_account(call)
     resource = account_resource(account["projectId"], account["email"])
     return call.cloud.permissions.set_policy(resource, call.body.get("policy") or {}, mask=call.body.get("updateMask"))
-
-
-@account_method("testIamPermissions", None)
-def test_permissions(call: Call) -> Json:
-    """Return the caller's permissions among the given permissions on the account."""
-    account = account_of(call)
-    resource = account_resource(account["projectId"], account["email"])
-    return call.cloud.permissions.granted(
-        call.caller, call.body.get("permissions") or [], account["projectId"], resource
-    )

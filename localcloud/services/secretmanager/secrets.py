@@ -185,11 +185,3 @@ def set_policy(call: Call) -> Json:
     secret_of(call, key)
     policy = call.body.get("policy") or {}
     return call.cloud.permissions.set_policy(f"//{api.host}/{key}", policy, mask=call.body.get("updateMask"))
-
-
-@api.method(_FIELDS + "testIamPermissions", permission=None)
-def test_permissions(call: Call) -> Json:
-    """Return the caller's permissions among the given permissions on the secret."""
-    key = key_of(call, call.params["resource"])
-    wanted = call.body.get("permissions") or []
-    return call.cloud.permissions.granted(call.caller, wanted, call.project, f"//{api.host}/{key}")

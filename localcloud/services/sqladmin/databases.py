@@ -101,33 +101,6 @@ def list_databases(call: Call) -> Json:
     return {"kind": "sql#databasesList"} | ({"items": items} if items else {})
 
 
-def _change(call: Call) -> Json:
-    with call.cloud.store.transaction():
-        check_writable(call)
-        database = parts(call.cloud, "databases").get(_key(call))
-        for field in ("charset", "collation", "name"):
-            if call.body.get(field) not in (None, database[field]):
-                raise invalid(f"Invalid request: PostgreSQL cannot change the {field} of a database.")
-        return start(call, "databases.update", "UPDATE_DATABASE")
-
-
-@api.method("sql.databases.patch", permission="cloudsql.databases.update")
-def patch(call: Call) -> Json:
-    """Accept a patch without changes. PostgreSQL can change neither charset nor collation."""
-    return _change(call)
-
-
-@api.method("sql.databases.update", permission="cloudsql.databases.update")
-def update(call: Call) -> Json:
-    """Accept an update without changes."""
-    return _change(call)
-
-
-@step("sqladmin.databases.update")
-def changed(work: Work) -> None:
-    """Do nothing: there is no change."""
-
-
 @api.method("sql.databases.delete", permission="cloudsql.databases.delete")
 def delete(call: Call) -> Json:
     """Drop a database. The operation fails while a client is connected to it."""

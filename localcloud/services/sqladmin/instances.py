@@ -19,7 +19,6 @@ from localcloud.services.sqladmin.api import (
     api,
     check_idle,
     check_running,
-    check_writable,
     etag,
     instance_of,
     instances,
@@ -113,26 +112,6 @@ def insert(call: Call) -> Json:
             instances(call.cloud).create(key, document)  # raises the 409
         _place(call, key, document)
         return start(call, "create", "CREATE", args, key=key)
-
-
-@api.method("sql.instances.clone", permission="cloudsql.instances.clone")
-def clone(call: Call) -> Json:
-    """Create an instance with the current settings and data of another instance."""
-    context = call.body.get("cloneContext") or {}
-    if context.get("pointInTime") or context.get("pitrTimestampMs"):
-        raise ApiError(501, None, "Point-in-time recovery is not in the local cloud.")
-    name = str(context.get("destinationInstanceName") or "")
-    _rules.check_name(call.project or "", name)
-    source_key, key = key_of(call), f"projects/{call.project}/instances/{name}"
-    with call.cloud.store.transaction():
-        source = instance_of(call)
-        check_idle(call.cloud, source_key)
-        check_running(source)
-        document = _new(call, source | {"settings": dict(source["settings"])}, name)
-        if instances(call.cloud).find(key):
-            instances(call.cloud).create(key, document)
-        _place(call, key, document)
-        return start(call, "clone", "CLONE", {"source": source_key}, key=key)
 
 
 @api.method("sql.instances.get", permission="cloudsql.instances.get")
@@ -237,19 +216,3 @@ def delete(call: Call) -> Json:
             args = {"final": str(uuid.uuid4()), "description": call.params.get("finalBackupDescription") or ""}
         instances(call.cloud).update(key, lambda i: _stamped(i | {"state": "PENDING_DELETE"}))
         return start(call, "delete", "DELETE", args)
-
-
-@api.method("sql.instances.restart", permission="cloudsql.instances.restart")
-def restart(call: Call) -> Json:
-    """Restart the server."""
-    with call.cloud.store.transaction():
-        check_writable(call)
-        return start(call, "restart", "RESTART")
-
-
-@api.method("sql.connect.get", permission="cloudsql.instances.connect")
-def connect_settings(call: Call) -> Json:
-    """Return the instance's connection settings."""
-    instance = instance_of(call)
-    shown = ("region", "backendType", "databaseVersion", "ipAddresses", "serverCaCert")
-    return {"kind": "sql#connectSettings"} | {k: instance[k] for k in shown}

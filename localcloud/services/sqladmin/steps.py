@@ -127,22 +127,6 @@ def _settle(cloud: Cloud, key: str) -> None:
         cloud.engine.databases.stop(private(cloud, key)["engine"])
 
 
-@step("sqladmin.clone", on_error=_failed)
-def clone(work: Work) -> None:
-    """Create the server and restore a temporary backup of the source instance."""
-    cloud, key, source = work.cloud, work.args["key"], work.args["source"]
-    spec, from_id, backup = spec_of(cloud, key), private(cloud, source)["engine"], f"clone-{work.operation['name']}"
-    databases = cloud.engine.databases
-    with engine_errors("Failed to clone the instance"):
-        databases.backup(from_id, backup)
-        databases.create(spec)
-        databases.restore(spec.id, backup, from_id)
-        databases.delete_backup(from_id, backup)
-    with cloud.store.transaction():
-        put_inventory(cloud, key, inventory(cloud, source))
-        set_state(cloud, key, "RUNNABLE")
-
-
 @step("sqladmin.update")
 def update(work: Work) -> None:
     """Apply the new settings to the server, then show them."""
@@ -192,13 +176,6 @@ def _move(work: Work) -> None:
         databases.create(spec_of(cloud, key))
         databases.restore(engine, backup, engine)
         databases.delete_backup(engine, backup)
-
-
-@step("sqladmin.restart")
-def restart(work: Work) -> None:
-    """Restart the server."""
-    with engine_errors("Failed to restart the instance"):
-        work.cloud.engine.databases.restart(private(work.cloud, work.args["key"])["engine"])
 
 
 @step("sqladmin.delete")

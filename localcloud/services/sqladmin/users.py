@@ -82,13 +82,6 @@ def create(work: Work) -> None:
     parts(cloud, "users").documents.put(f"{key}/users/{name}", user | {"etag": etag(user)})
 
 
-@api.method("sql.users.get", permission="cloudsql.users.get")
-def get(call: Call) -> Json:
-    """Return one user."""
-    check_answers(instance_of(call))
-    return parts(call.cloud, "users").get(_key(call, call.params["name"]))
-
-
 @api.method("sql.users.list", permission="cloudsql.users.list")
 def list_users(call: Call) -> Json:
     """Return the users of an instance."""

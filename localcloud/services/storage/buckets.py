@@ -7,7 +7,6 @@ from __future__ import annotations
 import ipaddress
 import re
 from functools import partial
-from typing import Any
 
 from starlette.responses import Response
 
@@ -290,36 +289,17 @@ def list_buckets(call: Call) -> Json:
 @api.method("storage.buckets.patch", permission=None, project=project_of)
 def patch(call: Call) -> Json:
     """Merge a change. Null removes a field."""
-    return _change(call, lambda old: merge(old, _settable(call.body)))
-
-
-@api.method("storage.buckets.update", permission=None, project=project_of)
-def update(call: Call) -> Json:
-    """Replace all fields that can be set."""
-    keep = (*_OUTPUT, *_FIXED)
-
-    def replaced(old: Json) -> Json:
-        new = {k: v for k, v in _settable(call.body).items() if v is not None}
-        return {k: v for k, v in old.items() if k in keep} | new
-
-    return _change(call, replaced)
-
-
-def _settable(body: Json) -> Json:
-    return {k: v for k, v in body.items() if k not in _OUTPUT and k not in _FIXED}
-
-
-def _change(call: Call, change: Any) -> Json:
     name = call.params["bucket"]
     require(call, bucket_of(call), "storage.buckets.update")
+    change = {k: v for k, v in call.body.items() if k not in _OUTPUT and k not in _FIXED}
 
     def changed(document: Json) -> Json:
         old = document["resource"]
         check_preconditions(call.params, old)
-        if not call.body and call.request.method == "PATCH":
+        if not call.body:
             return document  # an empty patch changes nothing
         number = int(old["metageneration"]) + 1
-        new = _normalize(change(old), old, call)
+        new = _normalize(merge(old, change), old, call)
         new |= {"metageneration": str(number), "etag": etag(number), "updated": call.cloud.clock.now()}
         return document | {"resource": new}
 
@@ -342,18 +322,6 @@ def delete(call: Call) -> None:
     blobs(call.cloud).delete(*gone)
 
 
-@api.method("storage.buckets.lockRetentionPolicy", permission=None, project=project_of)
-def lock(call: Call) -> Json:
-    """Lock the retention policy: it can be extended, but not shortened or removed."""
-
-    def locked(old: Json) -> Json:
-        if not old.get("retentionPolicy"):
-            raise _invalid(f"Bucket {old['name']} has no retention policy.")
-        return old | {"retentionPolicy": old["retentionPolicy"] | {"isLocked": True}}
-
-    return _change(call, locked)
-
-
 @api.method("storage.buckets.getStorageLayout", permission=None, project=project_of)
 def layout(call: Call) -> Json:
     """Return the location and layout of a bucket."""
@@ -369,13 +337,3 @@ def layout(call: Call) -> Json:
     if resource.get("hierarchicalNamespace"):
         answer["hierarchicalNamespace"] = resource["hierarchicalNamespace"]
     return answer
-
-
-@api.method("storage.projects.serviceAccount.get", permission="resourcemanager.projects.get")
-def service_account(call: Call) -> Json:
-    """Return the service agent of a project."""
-    number = call.cloud.projects.number_of(call.project or "")
-    return {
-        "kind": "storage#serviceAccount",
-        "email_address": f"service-{number}@gs-project-accounts.iam.gserviceaccount.com",
-    }

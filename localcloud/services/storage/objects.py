@@ -8,7 +8,7 @@ import base64
 import binascii
 import functools
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 from starlette.responses import Response
 
@@ -21,7 +21,6 @@ from localcloud.services.storage.api import (
     base_url,
     bucket_of,
     check_preconditions,
-    full_name,
     project_of,
     quoted,
     require,
@@ -196,17 +195,6 @@ def _after(token: str | None) -> tuple[bytes, str] | None:
 def patch(call: Call) -> Json:
     """Merge a change of metadata. Null removes a field."""
     change = {k: v for k, v in call.body.items() if k in SETTABLE}
-    return _change(call, lambda old: merge(old, change))
-
-
-@api.method("storage.objects.update", permission=None, project=project_of)
-def update(call: Call) -> Json:
-    """Replace all metadata that can be set."""
-    new = {k: v for k, v in call.body.items() if k in SETTABLE and v is not None}
-    return _change(call, lambda old: {k: v for k, v in old.items() if k not in SETTABLE} | new)
-
-
-def _change(call: Call, change: Callable[[Json], Json]) -> Json:
     bucket = bucket_of(call)
     name, generation = call.params["object"], call.params.get("generation")
     objects = Objects(call.cloud, call.params["bucket"])
@@ -214,7 +202,7 @@ def _change(call: Call, change: Callable[[Json], Json]) -> Json:
     require(call, bucket, "storage.objects.update", name=name, creator=found["creator"] if found else None)
     with call.cloud.store.transaction():
         check_preconditions(call.params, objects.get(name, generation)["resource"])
-        document = objects.change(name, generation, change)
+        document = objects.change(name, generation, lambda old: merge(old, change))
     return shown(call, document)
 
 
@@ -252,12 +240,3 @@ def restore(call: Call) -> Json:
         objects.undelete(old)
     blobs(call.cloud).delete(*gone)
     return shown(call, document)
-
-
-@api.method("storage.objects.testIamPermissions", permission=None, project=project_of)
-def test_permissions(call: Call) -> Json:
-    """Return the caller's permissions among the given permissions on the object."""
-    bucket = bucket_of(call)
-    full = full_name(call.params["bucket"], "objects", call.params["object"])
-    held = call.cloud.permissions.granted(call.caller, call.params["permissions"], bucket["project"], full)
-    return {"kind": "storage#testIamPermissionsResponse", **held}

@@ -59,12 +59,3 @@ def set_policy(call: Call) -> Json:
             raise condition_failed() from error
         raise
     return _shown(name, policy)
-
-
-@api.method("storage.buckets.testIamPermissions", permission=None, project=project_of)
-def test_permissions(call: Call) -> Json:
-    """Return the caller's permissions among the given permissions on the bucket."""
-    bucket = bucket_of(call)
-    name = full_name(call.params["bucket"])
-    held = call.cloud.permissions.granted(call.caller, call.params["permissions"], bucket["project"], name)
-    return {"kind": "storage#testIamPermissionsResponse", **held}

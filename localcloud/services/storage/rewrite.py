@@ -46,12 +46,6 @@ def _source(call: Call, bucket: Json, name: str, generation: str | None) -> Json
     return source
 
 
-@api.method("storage.objects.copy", permission=None, project=project_of)
-def copy(call: Call) -> Json:
-    """Copy an object."""
-    return shown(call, _copy(call, call.params["destinationBucket"]))
-
-
 @api.method("storage.objects.rewrite", permission=None, project=project_of)
 def rewrite(call: Call) -> Json:
     """Copy an object. Always finished by the first call."""
@@ -63,37 +57,6 @@ def rewrite(call: Call) -> Json:
         "done": True,
         "resource": resource,
     }
-
-
-@api.method("storage.objects.move", permission=None, project=project_of)
-def move(call: Call) -> Json:
-    """Rename an object within its bucket, in one step."""
-    bucket = bucket_of(call)
-    given = call.params
-    check_name(given["destinationObject"])
-    name = bucket["resource"]["name"]
-    objects = Objects(call.cloud, name)
-    require(call, bucket, "storage.objects.delete", name=given["sourceObject"])
-    source = _source(call, bucket, given["sourceObject"], None)
-    require_write(call, bucket, given["destinationObject"])
-    resource = source["resource"]
-    link = blobs(call.cloud).link(source["blob"])
-    try:
-        with call.cloud.store.transaction():
-            source = objects.get(given["sourceObject"], resource["generation"])
-            new = New(
-                given["destinationObject"], resource, link, int(resource["size"]), resource["crc32c"],
-                resource.get("md5Hash"), resource.get("componentCount"), source["creator"],
-            )  # fmt: skip
-            document, gone = objects.put(
-                new, lambda current: check_preconditions(given, current and current["resource"]), bucket
-            )
-            gone += objects.delete(source, bucket, for_good=False)
-    except ApiError:
-        blobs(call.cloud).delete(link)
-        raise
-    blobs(call.cloud).delete(*gone)
-    return shown(call, document)
 
 
 @api.method("storage.objects.compose", permission=None, project=project_of)
