@@ -7,6 +7,7 @@ Tests that change shared resources have a separate deployment: see upgrade/.
 
 from __future__ import annotations
 
+import fcntl
 import subprocess
 import sys
 import uuid
@@ -24,7 +25,14 @@ SUBNETWORK_RANGE = "10.144.0.0/20"
 @pytest.fixture(scope="session")
 def local_cloud() -> None:
     """Start the local cloud unless it is running. It stays up after the tests."""
-    subprocess.run([sys.executable, "-m", "localcloud", "up"], cwd=REPO, check=True)
+    command = [sys.executable, "-m", "localcloud"]
+    lock = REPO / ".cache" / "e2e.lock"
+    lock.parent.mkdir(exist_ok=True)
+    # `make test` starts this directory and upgrade/ at the same time.
+    with lock.open("w") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        if subprocess.run([*command, "status"], cwd=REPO, stdout=subprocess.DEVNULL, check=False).returncode != 0:
+            subprocess.run([*command, "up"], cwd=REPO, check=True)
 
 
 def empty_project() -> Deployment:
