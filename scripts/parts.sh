@@ -86,7 +86,8 @@ stop() {
   [ ! -e "$results/interrupted" ] || signal=KILL
   touch "$results/interrupted"
   say "==> Interrupted. Stopping the running parts with SIG$signal. Press Ctrl-C again to kill them."
-  for lane in "${lanes[@]}"; do kill -"$signal" -- "-$lane" 2>/dev/null || true; done
+  # Only running lanes: the number of an ended lane may belong to another process by now.
+  for lane in $(jobs -pr); do kill -"$signal" -- "-$lane" 2>/dev/null || true; done
 }
 
 # Print each failed part with its last lines, and the sums.
