@@ -23,7 +23,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]
         """Fail if a variable is probably a typing mistake, or a value is not valid."""
         super().run(tmp, task_vars)
         variables = task_vars or {}
-        _, arguments = self.validate_argument_spec(
+        _result, arguments = self.validate_argument_spec(
             {"roles": {"type": "list", "elements": "str", "choices": [*_validation.CHECKS], "default": []}}
         )
         # In a deployment, the module mlflow_deployment has compared the names.

@@ -98,7 +98,7 @@ class Failure:
     version: str
     step: str
     # The message of the failed task, and the output of its program.
-    message: str
+    task_message: str
     output: Sequence[str] = ()
     # The cutover of this run. Empty if it was not requested.
     id: str = ""
@@ -109,7 +109,7 @@ class Failure:
     @property
     def cause(self) -> str:
         """The message and the output. pip prints its error first, most other programs print it last."""
-        message = self.message.strip()
+        message = self.task_message.strip()
         lines = [line.strip() for line in self.output if line.strip()]
         # The message of mlflowctl is the last line of its output.
         if message and message in lines:

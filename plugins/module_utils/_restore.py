@@ -4,13 +4,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime
 import re
 from collections.abc import Mapping
 from typing import Any
 
 from ansible.module_utils.common.text.formatters import bytes_to_human
-from packaging.version import Version
+
+# A dependency of ansible-core. The import test of ansible-test runs without it.
+with contextlib.suppress(ImportError):
+    from packaging.version import Version
 
 Json = dict[str, Any]
 # Tables whose numbers of rows a user understands.

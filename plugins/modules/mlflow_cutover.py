@@ -42,7 +42,7 @@ options:
         description: Step that failed on the control node.
         type: str
         required: true
-      message:
+      task_message:
         description: Message of the failed task.
         type: str
         default: ''
@@ -122,7 +122,7 @@ FAILURE = {
     "version_before": {"type": "str", "required": True},
     "version": {"type": "str", "required": True},
     "step": {"type": "str", "required": True},
-    "message": {"type": "str", "default": ""},
+    "task_message": {"type": "str", "default": ""},
     "output": {"type": "list", "elements": "str", "default": []},
     "id": {"type": "str", "default": ""},
     "downtime": {"type": "dict", "default": {}},

@@ -7,14 +7,17 @@ nginx would refuse a certificate after it replaced a working certificate.
 
 from __future__ import annotations
 
+import contextlib
 import re
 from datetime import UTC, datetime
 from pathlib import Path
 
-from cryptography import x509
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
-
 from ._context import Context, Values
+
+# A dependency of the control node. The import test of ansible-test runs without it.
+with contextlib.suppress(ImportError):
+    from cryptography import x509
+    from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_pem_private_key
 
 # Each match ends where the next block begins, so that a truncated certificate is a match too.
 CERTIFICATE = re.compile(rb"-----BEGIN [A-Z0-9 ]*CERTIFICATE-----.*?(?=-----BEGIN |\Z)", re.DOTALL)

@@ -123,7 +123,7 @@ def test_a_failed_rollback_describes_the_current_state(answer: Answer, active: s
 
 # Failed upgrade
 
-FAILURE = Failure("3.17.2", "3.18.0", step="Start the cutover", message="no route.", id="x")
+FAILURE = Failure("3.17.2", "3.18.0", step="Start the cutover", task_message="no route.", id="x")
 
 
 def explained(result: dict[str, Any] | None, *, active: str = "green", ready: Answer | None = None) -> str:
@@ -205,7 +205,7 @@ def test_an_explanation_waits_for_the_rollback_of_the_vm() -> None:
     ids=["mlflowctl", "another program", "last lines", "no output", "pip", "nothing"],
 )
 def test_the_cause_is_the_output_of_the_program(message: str, output: list[str], cause: str) -> None:
-    assert Failure("3.17.2", "3.18.0", step="Build", message=message, output=output).cause == cause
+    assert Failure("3.17.2", "3.18.0", step="Build", task_message=message, output=output).cause == cause
 
 
 def test_the_message_has_downtime_and_backup_if_there_are_any() -> None:

@@ -46,7 +46,12 @@ def test_a_rollback(run: Any, tmp_path: Path) -> None:
 
 
 def test_a_failure_is_explained(run: Any) -> None:
-    failure = {"version_before": "3.18.0", "version": "3.19.0", "step": "Build the release", "message": "disk full"}
+    failure = {
+        "version_before": "3.18.0",
+        "version": "3.19.0",
+        "step": "Build the release",
+        "task_message": "disk full",
+    }
     told = run(action="explain", failure=failure)["message"]
     assert told.startswith('The upgrade from MLflow 3.18.0 to 3.19.0 failed at "Build the release": disk full. MLflow')
     assert "failure" in run(action="explain", fails=True)["msg"]

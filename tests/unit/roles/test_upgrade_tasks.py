@@ -230,7 +230,7 @@ def test_a_failed_step_is_described_after_the_rollback(role: Role) -> None:
             "version_before": "3.18.0",
             "version": "3.18.1",
             "step": "Compare the schemas",
-            "message": "it hangs",
+            "task_message": "it hangs",
             "output": ["INFO a", "it hangs"],
             "id": "",
             "downtime": {},
