@@ -38,6 +38,7 @@ exit $code
 """
 )
 OTHER = STUB + 'echo "end $*" >>"$CALLS"\nexit $code\n'
+ENGINE = "tests/localcloud/engine tests/localcloud/test_killed_process.py"
 LANES = ("engine", "lint-yaml unit", "molecule-default", "--", "e2e", "e2e-upgrade")
 
 
@@ -86,7 +87,7 @@ def parts(tmp_path: Path) -> Parts:
 def test_the_last_line_sums_up_all_parts(parts: Parts) -> None:
     """A linter and a scenario count as one; each of the four pytest parts has seven passed tests."""
     assert parts.run(*LANES)[:2] == (0, "30 passed, 0 failed\n")
-    ends = [parts.calls.index(f"end tests/{name}") for name in ("localcloud/engine", "e2e/upgrade")]
+    ends = [parts.calls.index(f"end {name}") for name in (ENGINE, "tests/e2e/upgrade")]
     assert ends[0] < parts.calls.index("start tests/e2e/upgrade") < ends[1]
     assert ends[0] < parts.calls.index("start tests/e2e --ignore tests/e2e/upgrade")
 
@@ -122,7 +123,7 @@ def test_an_unknown_part_is_refused(parts: Parts) -> None:
 def test_an_interruption_ends_running_parts_and_starts_no_other(parts: Parts) -> None:
     process = parts.start(*LANES, slow="tests/localcloud/engine")
     deadline = time.monotonic() + 30
-    while not {"start tests/localcloud/engine", "end tests/unit"} <= {
+    while not {f"start {ENGINE}", "end tests/unit"} <= {
         call.replace("-n auto --dist loadfile ", "") for call in parts.calls
     }:
         assert time.monotonic() < deadline
@@ -130,7 +131,7 @@ def test_an_interruption_ends_running_parts_and_starts_no_other(parts: Parts) ->
     process.send_signal(signal.SIGTERM)
     output, messages = process.communicate(timeout=60)
     assert process.returncode == 130
-    assert "interrupted tests/localcloud/engine" in parts.calls
+    assert f"interrupted {ENGINE}" in parts.calls
     assert not [call for call in parts.calls if "e2e" in call]
     assert output.endswith(" failed\n")
     assert "e2e-upgrade did not end" in messages
