@@ -151,7 +151,7 @@ def test_a_backup_reports_its_content(site: Deployment, point: Point) -> None:
     assert made["release"]["version"] == mlflow.__version__
     assert made["secrets"]["mlflow-admin-password"].isdigit()
     assert site.secret("mlflow-database-uri").split(":")[2].split("@")[0] not in json.dumps(made)
-    assert f"Backup {NAME} of {site.project}/mlflow" in " ".join(point.output.split())
+    assert f"Created backup {NAME} of {site.project}/mlflow" in " ".join(point.output.split())
 
 
 def test_the_machine_cannot_read_it(site: Deployment, point: Point) -> None:
