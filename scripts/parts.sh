@@ -19,7 +19,8 @@ engine="tests/localcloud/engine tests/localcloud/test_killed_process.py"
 command_of() {
   case $1 in
     lint-*) echo "make -s $1" ;;
-    unit) echo "pytest -n auto --dist loadfile tests/unit" ;;
+    # The tests of roles start ansible-playbook and take most of the time, so they run once: in unit-container.
+    unit) echo "pytest -n auto --dist loadfile tests/unit --ignore tests/unit/roles" ;;
     unit-container) echo "scripts/unit-container.sh" ;;
     localcloud) echo "pytest -n auto --dist loadfile tests/localcloud --ignore tests/localcloud/playbooks --ignore ${engine// / --ignore }" ;;
     engine) echo "pytest $engine" ;;
