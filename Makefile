@@ -82,6 +82,7 @@ lint-python: installed
 lint-types: installed
 	mypy
 	mypy scripts/*.py
+	mypy --config-file clients/python/pyproject.toml
 lint-shell: installed
 	@for script in scripts/*.sh .ci/run; do bash -n "$$script" || exit 1; done
 lint-changelog: installed
@@ -93,7 +94,7 @@ lint-sanity: installed
 
 .PHONY: test-unit test-localcloud test-molecule test-e2e
 test-unit: installed ## test plugins and roles without a cloud
-	pytest -n auto --dist loadfile tests/unit
+	pytest -n auto --dist loadfile tests/unit clients/python/tests
 test-localcloud: ## test the local cloud, and the playbooks on a local cloud in memory
 	@scripts/test.sh engine "localcloud playbooks"
 test-molecule: ## test the roles in containers with molecule
