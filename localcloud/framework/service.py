@@ -138,6 +138,8 @@ class Service:
     """
     enabled_for_users: bool = False
     """Whether users without a quota project can use the API."""
+    scopes: frozenset[str] = frozenset()
+    """The OAuth scopes that all methods accept besides the scopes in the discovery document."""
     dialect: Dialect = Dialect.STATUS
     """The form of the errors."""
     refusals: Refusals = field(default_factory=Refusals)

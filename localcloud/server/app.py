@@ -119,7 +119,7 @@ class App:
             raise TypeError("neither a raw route nor a contract method")
         method = found.match.method
         caller = self._caller(request, anonymous=service.anonymous)
-        _check_scopes(caller, method)
+        _check_scopes(caller, method, service)
         contract = next(c for c in service.contracts() if c.version == method.version)
         params = contract.parameters(found.match, request.query_params.multi_items())
         payload: Json = {}
@@ -215,8 +215,8 @@ def _not_json(constant: str) -> Any:
     raise ValueError(f"Unexpected token: {constant}")
 
 
-def _check_scopes(caller: Principal, method: Method) -> None:
-    if not method.scopes or not caller.email or caller.scopes & set(method.scopes):
+def _check_scopes(caller: Principal, method: Method, service: Service) -> None:
+    if not method.scopes or not caller.email or caller.scopes & service.scopes.union(method.scopes):
         return
     message = "Request had insufficient authentication scopes."
     info = error_info("ACCESS_TOKEN_SCOPE_INSUFFICIENT", "googleapis.com", method=method.id, service=method.service)

@@ -349,6 +349,19 @@ def test_impersonation_needs_its_own_permission(local: Local, call: Call) -> Non
     call("POST", f"{path}:generateAccessToken", 400, json={"scope": [PLATFORM], "lifetime": "99999s"})
 
 
+def test_the_scope_with_which_google_auth_impersonates(local: Local) -> None:
+    """Google's REST reference names the scope, the discovery document does not. Other services refuse it."""
+    caller, target = (
+        local.account("caller", "roles/owner", "roles/iam.serviceAccountTokenCreator"),
+        local.account("target"),
+    )
+    session = local.session_as(caller, "https://www.googleapis.com/auth/iam")
+    path = f"/iamcredentials/v1/projects/-/serviceAccounts/{target}"
+    session.call("POST", f"{path}:generateIdToken", json={"audience": "x"})
+    session.call("POST", f"{path}:generateAccessToken", json={"scope": [PLATFORM]})
+    session.call("GET", SECRETS, 403)
+
+
 def test_signatures_verify_with_the_published_certificate(local: Local, call: Call) -> None:
     from cryptography import x509
     from cryptography.hazmat.primitives import hashes
