@@ -273,8 +273,8 @@ def test_credentials_of_a_workforce(http: responses.RequestsMock, credentials: W
     ["eyJhbGciOiJub25lIn0.eyJhIjoxfQ.c2ln", "ya29.a0Af_B-y", "1//0gAbc-d", "GOCSPX-a_b", "A1b2" * 10],
 )
 def test_words_contain_no_credential(secret: str) -> None:
-    assert words(ValueError(f"Wrong number of segments in token: {secret}")).endswith("token: [redacted]")
-    assert words(ValueError(f"b'{secret}'", {"access_token": "x"})) == "b'[redacted]'"
+    assert words(ValueError(f"Wrong number of segments in token: {secret}")).endswith("token: [redacted].")
+    assert words(ValueError(f"b'{secret}'", {"access_token": "x"})) == "b'[redacted]'."
 
 
 @pytest.mark.parametrize(
@@ -286,4 +286,4 @@ def test_words_contain_no_credential(secret: str) -> None:
     ],
 )
 def test_words_keep_names(text: str) -> None:
-    assert words(ValueError(text)) == text
+    assert words(ValueError(text)) == text + "."

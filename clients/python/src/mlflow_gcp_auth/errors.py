@@ -18,10 +18,10 @@ class AuthenticationError(Exception):
 
 
 def words(error: Exception) -> str:
-    """Return the message of an exception without credentials.
+    """Return the message of an exception as a sentence without credentials.
 
     Only the first argument is used: google-auth passes the whole answer of a token endpoint as the second one.
     """
     text = str(error.args[0] if error.args else error) or type(error).__name__
     text = _CREDENTIAL.sub("[redacted]", " ".join(text.split()))
-    return text if len(text) <= _MAX_LENGTH else text[:_MAX_LENGTH] + "…"
+    return text.rstrip(".") + "." if len(text) <= _MAX_LENGTH else text[:_MAX_LENGTH] + "…"

@@ -22,7 +22,8 @@ from mlflow_gcp_auth.service_accounts import federated, impersonated, impersonat
 from mlflow_gcp_auth.settings import CREDENTIALS_FILE, IMPERSONATE, Settings
 from mlflow_gcp_auth.source import Source
 
-_FAILURES = (GoogleAuthError, requests.RequestException, ValueError, OSError)
+# google-auth does not check the structure of an answer. An answer that is not Google's can cause the last three.
+_FAILURES = (GoogleAuthError, requests.RequestException, OSError, ValueError, LookupError, TypeError)
 
 
 def fetch(settings: Settings, audience: str) -> IdentityToken:

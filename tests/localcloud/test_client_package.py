@@ -1,0 +1,157 @@
+# Copyright (c) 2026, the mlops.mlflow_gcp authors
+# SPDX-License-Identifier: Apache-2.0
+"""The client package (clients/python) with metadata server, OAuth and IAM Credentials of the local cloud."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import pathlib
+import re
+from collections.abc import Callable, Iterator
+from typing import Any
+from urllib.parse import urlsplit
+
+import httpx
+import pytest
+import requests
+import responses
+from google.auth.transport.requests import Request
+from google.oauth2 import id_token
+from mlflow_gcp_auth import AuthenticationError, Settings
+from mlflow_gcp_auth.fetch import fetch
+
+from localcloud.metadata.server import MetadataServer
+from localcloud.services.compute.directory import Directory
+from tests.localcloud.compute_client import DEBIAN, Compute
+from tests.localcloud.harness import PLATFORM, Local
+
+AUDIENCE = "https://mlflow.example"
+ADDRESS = "10.128.0.2"
+DEFAULT = "100000000001-compute@developer.gserviceaccount.com"
+ACCOUNTS = "/iam/v1/projects/mlflow-local/serviceAccounts"
+CREATOR = "roles/iam.serviceAccountOpenIdTokenCreator"
+
+Call = Callable[..., Any]
+Forward = Callable[[requests.PreparedRequest], tuple[int, dict[str, str], bytes]]
+
+
+@pytest.fixture(autouse=True)
+def google(local: Local, monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path) -> Iterator[responses.RequestsMock]:
+    """Send requests for Google's hosts to the local cloud, as the DNS server of the VMs does."""
+    monkeypatch.delenv("GOOGLE_APPLICATION_CREDENTIALS", raising=False)
+    monkeypatch.setenv("CLOUDSDK_CONFIG", str(tmp_path))
+    with responses.RequestsMock(assert_all_requests_are_fired=False) as routes:
+        for method in (responses.GET, responses.POST):
+            routes.add_callback(
+                method, re.compile(r"https://[a-z0-9]+\.googleapis\.com/"), to_google(local), content_type=None
+            )
+        routes.add_passthru(local.url)
+        yield routes
+
+
+def answer(response: httpx.Response) -> tuple[int, dict[str, str], bytes]:
+    return response.status_code, dict(response.headers), response.content
+
+
+def to_google(local: Local) -> Forward:
+    def forward(request: requests.PreparedRequest) -> tuple[int, dict[str, str], bytes]:
+        url = urlsplit(str(request.url))
+        headers = dict(request.headers) | {"Host": url.netloc}
+        path = f"{local.url}{url.path}?{url.query}" if url.query else f"{local.url}{url.path}"
+        body = request.body.encode() if isinstance(request.body, str) else request.body
+        return answer(httpx.request(str(request.method), path, headers=headers, content=body))
+
+    return forward
+
+
+@pytest.fixture
+def vm(local: Local, google: responses.RequestsMock, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Run the client package on a VM with the default service account."""
+    local.cloud.projects.disable("mlflow-local", "compute.googleapis.com")
+    session = local.session()
+    session.call("POST", "/serviceusage/v1/projects/mlflow-local/services/compute.googleapis.com:enable", json={})
+    Compute(local, session).made(
+        "zones/us-central1-a/instances",
+        {
+            "name": "vm",
+            "machineType": "zones/us-central1-a/machineTypes/e2-small",
+            "disks": [{"boot": True, "autoDelete": True, "initializeParams": {"sourceImage": DEBIAN}}],
+            "networkInterfaces": [{"network": "global/networks/default"}],
+            "serviceAccounts": [{"email": "default", "scopes": [PLATFORM]}],
+        },
+    )
+    server = MetadataServer(Directory(local.cloud), local.cloud.auth)
+
+    async def send(request: requests.PreparedRequest) -> httpx.Response:
+        transport = httpx.ASGITransport(server.app, client=(ADDRESS, 1))
+        async with httpx.AsyncClient(transport=transport) as client:
+            return await client.request(str(request.method), str(request.url), headers=dict(request.headers))
+
+    metadata = re.compile(r"http://(metadata\.google\.internal|169\.254\.169\.254)")
+    google.add_callback(responses.GET, metadata, lambda request: answer(asyncio.run(send(request))), content_type=None)
+
+
+def verified(local: Local, token: str) -> dict[str, Any]:
+    """Verify signature, audience and times of a token, as a server does."""
+    claims: dict[str, Any] = id_token.verify_token(token, Request(), AUDIENCE, local.url + "/oauth2/v1/certs")
+    return claims
+
+
+def allow(call: Call, member: str, target: str) -> None:
+    binding = {"role": CREATOR, "members": [f"serviceAccount:{member}"]}
+    call("POST", f"{ACCOUNTS}/{target}:setIamPolicy", json={"policy": {"bindings": [binding]}})
+
+
+@pytest.fixture
+def key(local: Local, monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path) -> str:
+    """Return a service account. The environment has its key."""
+    email = local.account("robot")
+    file, _ = local.cloud.accounts.create_key(email, local.url + "/oauth2/token")
+    path = tmp_path / "key.json"
+    path.write_text(json.dumps(file))
+    monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(path))
+    return email
+
+
+@pytest.mark.usefixtures("vm")
+def test_on_a_vm(local: Local) -> None:
+    token = fetch(Settings(), AUDIENCE)
+    claims = verified(local, token.value)
+    assert (claims["email"], claims["email_verified"], token.email) == (DEFAULT, True, DEFAULT)
+    # The full format.
+    assert claims["google"]["compute_engine"]["instance_name"] == "vm"
+    assert token.lifetime == pytest.approx(3600, abs=60)
+
+
+@pytest.mark.usefixtures("vm")
+def test_impersonation_on_a_vm(local: Local, call: Call) -> None:
+    target = local.account("trainer")
+    allow(call, DEFAULT, target)
+    token = fetch(Settings(service_account=target), AUDIENCE)
+    assert verified(local, token.value)["email"] == target
+
+
+def test_a_key_file(local: Local, key: str) -> None:
+    assert verified(local, fetch(Settings(), AUDIENCE).value)["email"] == key
+
+
+def test_a_disabled_service_account(call: Call, key: str) -> None:
+    call("POST", f"{ACCOUNTS}/{key}:disable", json={})
+    with pytest.raises(
+        AuthenticationError, match=r"invalid_grant.*Check that the key in GOOGLE_APPLICATION_CREDENTIALS"
+    ):
+        fetch(Settings(), AUDIENCE)
+
+
+def test_impersonation_with_a_key(local: Local, call: Call, key: str) -> None:
+    """Only the role that the error message names is needed."""
+    target = local.account("trainer")
+    with pytest.raises(AuthenticationError) as raised:
+        fetch(Settings(service_account=target), AUDIENCE)
+    assert "Permission 'iam.serviceAccounts.getOpenIdToken' denied" in str(raised.value)
+    assert f"{CREATOR} on {target}" in str(raised.value)
+    allow(call, key, target)
+    token = fetch(Settings(service_account=target), AUDIENCE)
+    claims = verified(local, token.value)
+    assert (claims["email"], claims["email_verified"]) == (target, True)
