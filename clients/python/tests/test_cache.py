@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from mlflow_gcp_auth import AuthenticationError, Settings
+from mlflow_gcp_auth import AuthenticationError, Settings, auth
 from mlflow_gcp_auth.cache import MARGIN, RETRY, TokenCache, _Entry
 from mlflow_gcp_auth.identity_token import IdentityToken
 
@@ -263,6 +263,15 @@ def test_a_fork_during_a_refresh(google: Google) -> None:
                 kill(pid)
         finally:
             google.gate.set()
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this operating system has no fork")
+def test_a_forked_process_replaces_the_locks() -> None:
+    with auth._TOKENS._lock:
+        pid = os.fork()
+        if pid == 0:
+            os._exit(auth._TOKENS._lock.locked())
+    assert os.waitpid(pid, 0) == (pid, 0)
 
 
 def kill(pid: int) -> None:

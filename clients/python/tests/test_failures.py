@@ -5,6 +5,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 import traceback
 from collections.abc import Callable
 from pathlib import Path
@@ -41,15 +44,18 @@ def assert_says(message: str, *parts: str) -> None:
         assert expected in message
 
 
-@pytest.fixture
-def no_metadata_server(http: responses.RequestsMock, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("google.auth.compute_engine._metadata._NO_GCE_CHECK", True)
-
-
-@pytest.mark.usefixtures("no_metadata_server")
-def test_no_credentials() -> None:
+def test_no_credentials(tmp_path: Path) -> None:
+    """In a process of its own: google-auth reads NO_GCE_CHECK when it is imported."""
+    program = "from mlflow_gcp_auth import fetch, Settings; fetch.fetch(Settings.from_environment(), 'a')"
+    environment = {
+        "PYTHONPATH": os.pathsep.join(sys.path),
+        "NO_GCE_CHECK": "true",
+        "CLOUDSDK_CONFIG": str(tmp_path),
+        "MLFLOW_GCP_AUTH_CLIENT_ID_FILE": "/shared/client id.json",
+    }
+    done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True)
     assert_says(
-        failure(Settings(client_id_file="/shared/client id.json")),
+        done.stderr,
         "GOOGLE_APPLICATION_CREDENTIALS is not set",
         "Your default credentials were not found",
         "attach a service account",

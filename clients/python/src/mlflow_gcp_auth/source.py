@@ -15,6 +15,6 @@ class Source:
     name: str
     """The account and the kind of its credentials, for messages."""
     remedy: str
-    """What the user can do if Google refuses a token."""
+    """The remedy if Google refuses a token, for messages."""
     get: Callable[[], str]
     """Request a token from Google."""
