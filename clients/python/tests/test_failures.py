@@ -122,13 +122,21 @@ def test_no_network(http: responses.RequestsMock, credentials: Write, key: Json)
     assert_says(failure(Settings(service_account=ROBOT)), "Google's answer: Name or service not known")
 
 
-def test_an_endless_answer_of_the_metadata_server(http: responses.RequestsMock) -> None:
-    """A VM instance without a service account."""
+@pytest.mark.parametrize(
+    "account",
+    [
+        # A VM instance without a service account, and two answers that are not a metadata server's.
+        {"status": 404, "body": "<p>" * 1000},
+        {"status": 200, "body": "<p>portal</p>"},
+        {"status": 200, "json": {}},
+    ],
+)
+def test_a_wrong_answer_of_the_metadata_server(http: responses.RequestsMock, account: Json) -> None:
     flavor = {"Metadata-Flavor": "Google"}
     metadata = "http://metadata.google.internal/computeMetadata/v1/"
     http.get("http://169.254.169.254", headers=flavor)
     http.get(metadata + "project/project-id", body="project", headers=flavor)
-    http.get(metadata + "instance/service-accounts/default/", status=404, body="<p>" * 1000, headers=flavor)
+    http.get(metadata + "instance/service-accounts/default/", headers=flavor, **account)
     assert_says(
         message := failure(), "the service account of the metadata server", "Attach a service account to this VM"
     )
