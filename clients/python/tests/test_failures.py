@@ -83,7 +83,7 @@ def test_a_disabled_key(http: responses.RequestsMock, credentials: Write, key: J
     assert_says(
         message := failure(),
         f"Cannot get an identity token of the key of the service account {ROBOT} for {AUDIENCE}.",
-        "Google's answer: ",
+        "Cause: ",
         "invalid_grant: Invalid JWT Signature.",
         "the key in GOOGLE_APPLICATION_CREDENTIALS is neither deleted nor disabled",
         "the clock of this computer",
@@ -119,7 +119,7 @@ def test_no_network(http: responses.RequestsMock, credentials: Write, key: Json)
     http.post(TOKEN, json={"access_token": "ya29.secret", "expires_in": 3599})
     failed = requests.ConnectionError("Name or service not known")
     http.post(f"{IAM}{ROBOT}:generateIdToken", body=failed)
-    assert_says(failure(Settings(service_account=ROBOT)), "Google's answer: Name or service not known")
+    assert_says(failure(Settings(service_account=ROBOT)), "Cause: Name or service not known")
 
 
 @pytest.mark.parametrize(

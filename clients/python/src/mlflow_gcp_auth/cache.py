@@ -55,7 +55,8 @@ class _Entry:
         self._attempts = 0
 
     def get(self, fetch: Callable[[], IdentityToken]) -> IdentityToken:
-        held, attempts = self._held, self._attempts
+        # In this order: if a refresh ends between the two, `held` is its token.
+        attempts, held = self._attempts, self._held
         if held and held.valid():
             # A valid token is used while another thread refreshes it.
             if not held.due() or not self.lock.acquire(blocking=False):
@@ -80,8 +81,8 @@ class _Entry:
         try:
             token = fetch()
         except AuthenticationError as error:
-            self._attempts += 1
             self._failure = error
+            self._attempts += 1
             if not held or not held.valid():
                 raise
             logger.warning(
@@ -89,9 +90,9 @@ class _Entry:
             )
             self._held = replace(held, refresh_at=held.age.seconds() + RETRY)
             return held.token
-        self._attempts += 1
         self._failure = None
         self._held = _Held(token, age, token.lifetime - min(MARGIN, token.lifetime / 2))
+        self._attempts += 1
         return token
 
 

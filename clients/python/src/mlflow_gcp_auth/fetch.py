@@ -42,7 +42,7 @@ def fetch(settings: Settings, audience: str) -> IdentityToken:
         except AuthenticationError as error:
             reason = str(error)
         except _FAILURES as error:
-            reason = f"Google's answer: {words(error)}"
+            reason = f"Cause: {words(error)}"
     # Outside of `except`, so that no traceback shows the original exception: it may contain credentials.
     raise AuthenticationError(f"Cannot get an identity token of {source.name} for {audience}. {reason} {source.remedy}")
 
