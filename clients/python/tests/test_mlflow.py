@@ -25,8 +25,8 @@ import pytest
 import tomllib
 
 PACKAGE = Path(__file__).parents[1]
-LIFETIME = 4.0
-"""Seconds. The package refreshes such a token after two seconds."""
+LIFETIME = 6.0
+"""Seconds. The package refreshes such a token after three seconds, so a request may take three seconds."""
 CLIENT = """
 import mlflow, os, pathlib, sys, time
 client = mlflow.MlflowClient()
@@ -197,10 +197,10 @@ def installed(world: World, tmp_path: Path) -> list[str]:
 
 def assert_refreshed(world: World, tmp_path: Path, client: list[str]) -> str:
     """Run a client for longer than the lifetime of a token; return its output."""
-    done = world.run(client, tmp_path, 1.5 * LIFETIME)
+    done = world.run(client, tmp_path, 1.25 * LIFETIME)
     assert done.returncode == 0, done.stderr
     assert not world.tracking.refused
-    assert world.google.issued >= 3
+    assert world.google.issued >= 2
     tokens = {headers["Authorization"] for headers in world.tracking.headers}
     assert len(tokens) == world.google.issued
     assert [path.rpartition("/")[2] for path in world.tracking.uploaded] == ["model.txt"]
