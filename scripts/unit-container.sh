@@ -14,9 +14,10 @@ index=${UV_DEFAULT_INDEX:-${PIP_INDEX_URL:-$(python -m pip config get global.ind
 
 python -m localcloud image "$release"
 mkdir -p "$cache"
-# The repository is read-only, so that no test writes to it.
+# The repository is read-only, so that no test writes to it. Compiled modules stay in the container: without them, each start of
+# ansible-playbook compiles Ansible.
 docker run --rm --network host --init --volume "$repo:$repo:ro" --volume "$cache:$cache" --workdir "$repo" \
-  --env UV_DEFAULT_INDEX --env UV_CACHE_DIR="$cache/uv" --env UV_LINK_MODE=hardlink --env PYTHONDONTWRITEBYTECODE=1 \
+  --env UV_DEFAULT_INDEX --env UV_CACHE_DIR="$cache/uv" --env UV_LINK_MODE=hardlink --env PYTHONPYCACHEPREFIX=/tmp/pycache \
   --env ANSIBLE_CONFIG="$ANSIBLE_CONFIG" --env HOME=/root \
   "mlflow-localcloud/$release" /bin/bash -euc '
     cache=$1 uv=$2

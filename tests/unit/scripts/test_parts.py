@@ -123,7 +123,7 @@ def test_an_unknown_part_is_refused(parts: Parts) -> None:
 def test_an_interruption_ends_running_parts_and_starts_no_other(parts: Parts) -> None:
     process = parts.start(*LANES, slow="tests/localcloud/engine")
     deadline = time.monotonic() + 30
-    while not {f"start {ENGINE}", "end tests/unit --ignore tests/unit/roles"} <= {
+    while not {f"start {ENGINE}", "end tests/unit clients/python/tests --ignore tests/unit/roles"} <= {
         call.replace("-n auto --dist loadfile ", "") for call in parts.calls
     }:
         assert time.monotonic() < deadline
