@@ -23,6 +23,8 @@ RECAP = re.compile(r"^localhost\s+: ok=(\d+)\s+changed=(\d+)\s+unreachable=0\s+f
 # Upload address of a record of the deployment, without the record's name.
 RECORDS = "/upload/storage/v1/b/mlflow-local-mlflow-backups/o?uploadType=media&name=deployments/mlflow-local/mlflow/"
 MARK = "MLFLOW_GCP_TEST_RUN"
+# Kill a run at its first changing call at which no run was killed before.
+NEW = "new"
 
 
 class Door:
@@ -51,9 +53,12 @@ class Door:
         # Every run takes the lock and deletes it at its end, in the backups bucket.
         if reads or "-backups/o" in scope["path"]:
             return False
-        self.changing.append(f"{scope['method']} {scope['path']}")
+        call = f"{scope['method']} {scope['path']}"
+        self.changing.append(call)
+        if self.kill_at == NEW:
+            return call not in self.killed_at
         if isinstance(self.kill_at, str):
-            return fnmatchcase(self.changing[-1], self.kill_at)
+            return fnmatchcase(call, self.kill_at)
         return len(self.changing) == self.kill_at
 
 
@@ -91,7 +96,7 @@ class Playbook:
     def run(self, *arguments: str, playbook: str = "provision", kill_at: int | str = 0) -> int:
         """Run a playbook; return its exit status, which is negative after a kill.
 
-        `kill_at` is the number of a changing call, or a pattern of its method and path ("DELETE */networks/n").
+        `kill_at` is the number of a changing call, a pattern of its method and path ("DELETE */networks/n"), or NEW.
         """
         self._door.run, self._door.kill_at, self._door.changing = uuid.uuid4().hex, kill_at, []
         command = ["ansible-playbook", self.path(playbook), *arguments]
