@@ -25,6 +25,6 @@ docker run --rm --network host --init --volume "$repo:$repo:ro" --volume "$cache
     "$uv" venv --quiet --allow-existing --system-certs --python /usr/bin/python3 "$cache/venv"
     "$uv" pip sync --quiet --system-certs --python "$cache/venv/bin/python" --require-hashes requirements.lock
     export PATH="$cache/venv/bin:$PATH"
-    [ $# -gt 0 ] || set -- tests/unit clients/python/tests
+    [ $# -gt 0 ] || set -- tests/unit
     exec pytest -n auto --dist loadfile -o cache_dir=/tmp/pytest "$@"
   ' unit-container "$cache" "$uv" "$@"
