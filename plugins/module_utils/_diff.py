@@ -40,11 +40,13 @@ def diff_of(resource: Resource, before: Json | None, desired: Mapping[str, Any])
 def diff_of_deletion(resource: Resource, before: Json | None) -> Json:
     """Return the difference of a deletion."""
     old: Json = {}
-    for option in resource.fields if before else ():
-        value = resource.current_value(option, before or {})
+    if before is None:
+        return _with_headers(resource, old, {})
+    for option in resource.fields:
+        value = resource.current_value(option, before)
         if value is not None:
             put_at(old, resource.at(option), HIDDEN if resource.hides(option) else value)
-    if before and not old:
+    if not old:
         old["name"] = resource.params.get("name")
     return _with_headers(resource, old, {})
 
