@@ -220,9 +220,7 @@ class Permissions:
         if resource:
             host, _, name = resource.removeprefix("//").partition("/")
             parts = name.split("/")
-            places += [f"//{host}/{'/'.join(parts[:n])}" for n in range(2, len(parts) + 1, 2)]
-            if len(parts) % 2:
-                places.append(resource)
+            places += [f"//{host}/{'/'.join(parts[:n])}" for n in range(2, len(parts) + 2, 2)]
         for place in places:
             policy = self._policies.get(place)
             for binding in (policy or {}).get("bindings", ()):

@@ -379,7 +379,8 @@ def test_a_policy_of_the_project_grants_on_its_resources(world: World) -> None:
 def test_a_policy_of_a_collection_with_an_odd_path(world: World) -> None:
     world.bind(f"{SECRET}/versions", VIEWER, ANN.member)
     assert world.permissions.allowed(ANN, "secretmanager.secrets.get", None, f"{SECRET}/versions")
-    assert not world.permissions.allowed(ANN, "secretmanager.secrets.get", None, SECRET)
+    for resource in (SECRET, f"{SECRET}/versions/1"):
+        assert not world.permissions.allowed(ANN, "secretmanager.secrets.get", None, resource)
 
 
 def test_every_binding_and_member_counts(world: World) -> None:
