@@ -32,6 +32,9 @@ class Box(Resource):
     options = {  # noqa: RUF012
         "token": {"type": "str", "no_log": True},
         "login": {"type": "dict", "options": {"user": {"type": "str"}, "key": {"type": "str", "no_log": True}}},
+        "rule": {"type": "dict", "options": {"days": {"type": "int"}}},
+        "disk": {"type": "dict", "options": {"disk_type": {"type": "str"}}},
+        "ranges": {"type": "list", "options": {"ports": {"type": "list"}}},
     }
     fields = {  # noqa: RUF012
         "size": Field(),
@@ -44,6 +47,7 @@ class Box(Resource):
         "login": Field(),
         "note": Field(hidden=True),
         "image": Field(compare=False),
+        "disk": Field(),
     }
 
 
@@ -249,17 +253,28 @@ def test_immutable_fields_are_refused(cloud: Cloud, client: Client) -> None:
 
 
 def test_only_a_difference_is_an_update(cloud: Cloud, client: Client) -> None:
-    cloud.get("compute", ONE, there(size="1", ranges=["b", "a"], rule={"x": "1"}))
-    result = box(client, size="1", ranges=["a", "b"], image="new", rule={"x": "1"}).converge("present")
+    cloud.get("compute", ONE, there(size="1", ranges=["b", "a"], rule={"days": 1}))
+    result = box(client, size="1", ranges=["a", "b"], image="new", rule={"days": 1}).converge("present")
     assert (result.changed, result.pending) == (False, False)
-    assert result.diff["before"] == result.diff["after"] == {"size": "1", "ranges": ["a", "b"], "rule": {"x": "1"}}
+    assert result.diff["before"] == result.diff["after"] == {"size": "1", "ranges": ["a", "b"], "rule": {"days": 1}}
 
 
 def test_the_diff_shows_the_removed_parts(cloud: Cloud, client: Client) -> None:
-    cloud.get("compute", ONE, there(ranges=["c", "b", "a"], rule={"x": "1"}))
-    result = box(client, check=True, ranges=["b", "a"], rule={}).converge("present")
-    assert result.diff["before"] == {"ranges": ["a", "b", "c"], "rule": {"x": "1"}}
-    assert result.diff["after"] == {"ranges": ["a", "b"], "rule": {}}
+    disk = {"diskType": "ssd", "sizeGb": "10"}
+    cloud.get("compute", ONE, there(ranges=["c", "b", "a"], rule={"days": 1, "isLive": False}, disk=disk))
+    changes = {"ranges": ["b", "a"], "rule": {"days": 1}, "disk": {"disk_type": "hdd"}}
+    result = box(client, check=True, **changes).converge("present")
+    # The service adds no keys to an exact structure, so an additional key is a difference.
+    before = {"ranges": ["a", "b", "c"], "rule": {"days": 1, "isLive": False}, "disk": {"diskType": "ssd"}}
+    assert result.diff["before"] == before
+    assert result.diff["after"] == {"ranges": ["a", "b"], "rule": {"days": 1}, "disk": {"diskType": "hdd"}}
+
+
+def test_the_diff_shows_equal_parts_in_the_same_order(cloud: Cloud, client: Client) -> None:
+    cloud.get("compute", ONE, there(ranges=[{"ports": ["2", "1"]}, {"ports": ["3"]}]))
+    result = box(client, check=True, ranges=[{"ports": ["1", "2"]}]).converge("present")
+    assert result.diff["before"] == {"ranges": [{"ports": ["1", "2"]}, {"ports": ["3"]}]}
+    assert result.diff["after"] == {"ranges": [{"ports": ["1", "2"]}]}
 
 
 def test_an_organization_policy_is_not_a_conflict(cloud: Cloud, client: Client, clock: FakeClock) -> None:
@@ -419,6 +434,19 @@ def test_a_patch_without_the_guard_in_the_resource(cloud: Cloud, client: Client)
     cloud.expect("PATCH", "compute", ONE, {}, body={"size": "2"})
     cloud.get("compute", ONE, there(size="2"))
     assert box(client, size="2").converge("present").changed
+
+
+def test_a_creation_has_its_query(cloud: Cloud, client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Box, "create_query", {"boxId": "{name}"})
+    cloud.expect("POST", "compute", ALL, {}, body={"name": "b"}, query={"boxId": "b"})
+    box(client).resource.create({"name": "b"})
+
+
+def test_a_merge_patch_removes_labels(cloud: Cloud, client: Client) -> None:
+    cloud.get("compute", ONE, there(labels={"goog-x": "1", "old": "1", "same": "1"}))
+    cloud.expect("PATCH", "compute", ONE, {}, body={"labels": {"new": "1", "same": "1", "old": None}})
+    cloud.get("compute", ONE, there(labels={"new": "1", "same": "1"}))
+    assert box(client, labels={"new": "1", "same": "1"}).converge("present").changed
 
 
 def test_a_mask_has_the_changed_paths_only(cloud: Cloud, client: Client) -> None:
