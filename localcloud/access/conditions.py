@@ -113,7 +113,7 @@ class _Parser:
             self._expect("(")
             value = self.term()
             self._expect(")")
-            return datetime.datetime.fromisoformat(str(value).replace("Z", "+00:00")).timestamp()
+            return datetime.datetime.fromisoformat(str(value)).timestamp()
         self._expect(".")
         name = f"{text}.{self.tokens.pop(0)[1]}"
         if name == "request.time":

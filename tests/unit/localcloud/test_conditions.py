@@ -120,6 +120,7 @@ def test_false(expression: str, caplog: pytest.LogCaptureFixture) -> None:
         "request.time < '2024'",
         "'2022' < request.time",
         "'a' < 'b'",
+        "true < request.time",
         "timestamp('soon') > request.time",
         "timestamp 'soon'",
         "timestamp('2024-01-01T00:00:00Z' > request.time",
