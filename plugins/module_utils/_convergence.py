@@ -147,7 +147,6 @@ class Convergence:
 
     def _update(self, current: Json, values: Mapping[str, Any]) -> Result:
         resource = self.resource
-        touched = False
         while True:
             different = {option: value for option, value in values.items() if resource.differs(option, value, current)}
             self._refuse_immutable(different, current)
@@ -167,15 +166,13 @@ class Convergence:
                 if self._is_conflict(error):  # nothing was changed; another client may have made the same change
                     self.changed = changed_before
                 raise
-            touched = True
             values = {option: value for option, value in values.items() if option not in group}
             latest = resource.read()
             latest = resource.settle(latest) if resource.wait else latest
             if latest is None:
                 raise RefusedError(f"Another client deleted {resource.title} during the update. Run again.")
             current = latest
-        if touched:
-            self._refuse_broken(current)
+        self._refuse_broken(current)
         return self._result(current, pending=resource.is_busy(current))
 
     def _planned(self) -> Json:

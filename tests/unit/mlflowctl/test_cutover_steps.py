@@ -24,6 +24,7 @@ class TracedSystem(FakeSystem):
     def __init__(self, root: Path) -> None:
         super().__init__(root)
         self.slow = {"heads": 1, "copy": 3, "migrate": 5, "restore": 2}
+        self.kill_after = ""
 
     def write(self, path: Path, text: str, mode: int = 0o644) -> None:
         super().write(path, text, mode)
@@ -33,6 +34,8 @@ class TracedSystem(FakeSystem):
         held = ["held"] if entry["held_since"] is not None else []
         failed = ["failed"] if entry["failure"] else []
         self.log[-1] = " ".join([f"journal {entry['step']}:", *(f for f in FLAGS if entry[f]), *held, *failed])
+        if self.log[-1] == self.kill_after:
+            self.kill_at = self.deeds + 1
 
     def trace(self) -> list[str]:
         """Return the actions since the last call, in short forms."""
@@ -257,9 +260,143 @@ def test_a_failed_watch_is_rolled_back(system: TracedSystem, capsys: pytest.Capt
     assert printed[-1] == f"upgrade upgrade-1 failed in step watch: {cause}"
 
 
+def killed(system: TracedSystem, kill_after: str) -> None:
+    """Kill a cutover at the first action after a line of the trace, and forget the trace."""
+    system.kill_after = kill_after
+    with pytest.raises(KilledError):
+        system.switch().run()
+    system.kill_after, system.kill_at = "", None
+    system.trace()
+
+
+@pytest.fixture
+def killed_rollback(system: TracedSystem) -> TracedSystem:
+    """Return a VM on which a rollback from 3.18.0 was killed before it restored the databases."""
+    system.want(path(NEW))
+    system.ask("upgrade")
+    system.switch().run()
+    system.ask("rollback", "rollback-1")
+    killed(system, "journal restore: migration databases held")
+    return system
+
+
+def test_a_killed_rollback_is_completed(killed_rollback: TracedSystem) -> None:
+    system = killed_rollback
+    system.switch().recover()
+    assert without_unit_of_heads(system.trace()) == [
+        "systemctl stop mlflow-schema.service",
+        "journal back: migration databases held failed",
+        "remove mlflow.sock",
+        *STOP_GREEN,
+        *STOP_BLUE,
+        f"{JOB} 3.17.2 schema restore --auth-database mlflow_auth --keep-failed --id upgrade-1",
+        "heads",
+        "write active",
+        "systemctl start mlflow@blue.service",
+        "journal finish: migration databases moved committed held",
+        "link mlflow.sock /run/mlflow-blue/mlflow.sock",
+        "journal finish: migration databases moved committed",
+        "write rolled_back.json",
+        "remove previous.json",
+        *STOP_GREEN,
+        "journal end: migration databases moved committed",
+        "write result.json",
+        "remove journal.json",
+    ]
+    assert (result(system)["ok"], result(system)["migrated"], result(system)["moved"]) == (True, True, True)
+
+
+def test_a_killed_rollback_without_kept_databases_is_undone(killed_rollback: TracedSystem) -> None:
+    system = killed_rollback
+    del system.databases["mlflow_before"]
+    system.switch().recover()
+    assert without_unit_of_heads(system.trace()) == [
+        "systemctl stop mlflow-schema.service",
+        "journal back: migration databases held failed",
+        "remove mlflow.sock",
+        *STOP_GREEN,
+        *STOP_BLUE,
+        f"{JOB} 3.17.2 schema restore --auth-database mlflow_auth --keep-failed --id upgrade-1",
+        "heads",
+        "journal back: migration held failed",
+        "link current 3.18.0",
+        "systemctl start mlflow@green.service",
+        "link mlflow.sock /run/mlflow-green/mlflow.sock",
+        "journal back: migration failed",
+        *STOP_BLUE,
+        "journal end: migration failed",
+        "write result.json",
+        "remove journal.json",
+    ]
+    assert (result(system)["step"], result(system)["cause"]) == ("restore", "the cutover was interrupted")
+
+
+def test_a_killed_rollback_reports_that_the_server_does_not_start(killed_rollback: TracedSystem) -> None:
+    system = killed_rollback
+    system.broken.add(("start", path(OLD)))
+    system.switch().recover()
+    told = result(system)
+    assert (told["ok"], told["moved"], told["step"], told["code"]) == (False, True, "start", 1)
+    assert told["cause"] == "the databases are restored, but mlflow@blue.service did not start: it went wrong"
+
+
+def test_a_committed_cutover_is_completed(system: TracedSystem) -> None:
+    system.want(path(SAME))
+    system.ask("upgrade")
+    killed(system, "journal finish: moved committed")
+    system.power_cut()
+    system.switch().recover()
+    assert system.trace() == [
+        "systemctl stop mlflow-schema.service",
+        "link mlflow.sock /run/mlflow-green/mlflow.sock",
+        "systemctl start --no-block mlflow@green.service",
+        "write previous.json",
+        *STOP_BLUE,
+        "journal end: moved committed",
+        "write result.json",
+        "remove journal.json",
+    ]
+    assert result(system)["ok"]
+
+
+@pytest.mark.parametrize("ran", [True, False])
+def test_an_interrupted_cutover_starts_the_old_server_again(system: TracedSystem, ran: bool) -> None:
+    """If the old server did not run before the cutover, the recovery does not wait for its start."""
+    if not ran:
+        system.running.clear()
+    system.want(path(SAME))
+    system.ask("reload")
+    killed(system, "journal start:")
+    system.power_cut()
+    system.switch().recover()
+    assert system.trace() == [
+        "systemctl stop mlflow-schema.service",
+        "journal back: failed",
+        "link current 3.17.2",
+        f"systemctl start {'' if ran else '--no-block '}mlflow@blue.service",
+        *STOP_GREEN,
+        "journal end: failed",
+        "write result.json",
+        "remove journal.json",
+    ]
+    assert (result(system)["step"], result(system)["code"]) == ("start", 1)
+
+
+def test_the_first_cause_of_a_rollback_is_kept(system: TracedSystem, capsys: pytest.CaptureFixture[str]) -> None:
+    system.want(path(SAME))
+    system.broken.add(("smoke", path(SAME)))
+    system.ask("upgrade")
+    killed(system, "journal back: failed")
+    capsys.readouterr()
+    system.switch().recover()
+    assert system.trace()[:2] == ["systemctl stop mlflow-schema.service", "link current 3.17.2"]
+    assert (result(system)["step"], result(system)["cause"]) == ("check", "smoke: not ready")
+    assert "Rolling back" not in capsys.readouterr().out
+
+
 def test_a_reload_does_not_touch_the_databases(system: TracedSystem) -> None:
     system.want(path(SAME))
-    system.ask("reload", watch=7)
+    system.ask("reload", watch=11)
     system.switch().run()
     watched = "ready --slot green --timeout 10 --artifacts"
     assert without_unit_of_heads(system.trace()) == [
@@ -285,6 +422,7 @@ def test_a_reload_does_not_touch_the_databases(system: TracedSystem) -> None:
         "journal watch: moved",
         watched,
         watched,
+        watched,
         "journal finish: moved committed",
         *STOP_BLUE,
         "journal end: moved committed",
@@ -292,7 +430,7 @@ def test_a_reload_does_not_touch_the_databases(system: TracedSystem) -> None:
         "remove journal.json",
     ]
     assert system.switch().journal.load("previous") is None
-    assert (result(system)["migrated"], result(system)["timings"]["watch"]) == (False, 7.0)
+    assert (result(system)["migrated"], result(system)["timings"]["watch"]) == (False, 11.0)
     # The same release needs no comparison of the schemas.
     system.ask("reload")
     system.switch().run()
@@ -424,11 +562,7 @@ def test_a_request_that_was_interrupted_before_it_began(system: TracedSystem) ->
 def test_recovery_ends_an_orphaned_schema_job(system: TracedSystem) -> None:
     system.want(path(NEW))
     system.ask("upgrade")
-    system.kill_at, system.deeds = 18, 0
-    with pytest.raises(KilledError):
-        system.switch().run()
-    system.kill_at = None
-    system.trace()
+    killed(system, "journal migrate: migration databases held")
     system.switch().recover()
     assert system.trace()[0] == "systemctl stop mlflow-schema.service"
     assert (result(system)["cause"], result(system)["code"]) == ("the cutover was interrupted", 1)
@@ -438,10 +572,7 @@ def test_a_power_cut_during_a_cutover_starts_its_recovery(system: TracedSystem) 
     for name in ("request", "journal"):
         system.ask("reload")
         if name == "journal":
-            system.kill_at, system.deeds = 4, 0
-            with pytest.raises(KilledError):
-                system.switch().run()
-            system.kill_at = None
+            killed(system, "journal snapshot:")
         assert system.switch().journal.load(name)
         system.power_cut()
         system.trace()
@@ -556,10 +687,7 @@ def test_traffic_moves_only_if_the_target_changes(system: TracedSystem) -> None:
 
 def test_the_journal_adds_up_the_time_of_a_repeated_step(system: TracedSystem) -> None:
     system.ask("reload")
-    system.kill_at, system.deeds = 4, 0
-    with pytest.raises(KilledError):
-        system.switch().run()
-    system.kill_at = None
+    killed(system, "journal snapshot:")
     journal = system.switch().journal
     entry = journal.entry()
     assert entry is not None

@@ -133,7 +133,8 @@ def test_a_new_resource_is_invisible_for_at_most_90_seconds(cloud: Cloud, client
     assert clock.sleeps == [1.0, 2.0, 4.0, *[8.0] * 10]
 
 
-def test_another_error_after_the_creation_is_not_repeated(cloud: Cloud, client: Client, clock: FakeClock) -> None:
+def test_another_error_after_the_creation_is_not_repeated(cloud: Cloud, clock: FakeClock) -> None:
+    client = Client(requests.Session(), timeout=600, clock=clock, rand=lambda: 0.0, environ={})
     cloud.get("compute", ONE, None)
     cloud.expect("POST", "compute", ALL, {}, body={"name": "b"})
     cloud.fails("GET", "compute", ONE, 400, "invalid")
@@ -231,7 +232,7 @@ def test_the_plan_of_an_update(cloud: Cloud, client: Client) -> None:
     cloud.get("compute", ONE, current)
     changes = {"size": "2", "note": "new", "login": {"user": "v", "key": "k"}}
     result = box(client, check=True, zone_name="z", token="t", image="i", **changes).converge("present")
-    assert result.changed
+    assert (result.changed, result.pending) == (True, False)
     assert result.resource == current | {"size": "2", "image": "i"}
     same = {"place": {"zone": "z"}, "token": "(hidden)"}
     before = {"size": "1", "note": "(hidden)", "login": "(hidden)", **same}
@@ -250,6 +251,28 @@ def test_immutable_fields_are_refused(cloud: Cloud, client: Client) -> None:
             "and token (current: (hidden); desired: (hidden)) after its creation. Restore the current value, or delete "
             "the box first (state: absent), which destroys its data."
         )
+
+
+def test_the_methods_run_in_the_order_of_the_fields(
+    cloud: Cloud, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent: list[Json] = []
+    for name in ("set_a", "set_b"):
+        monkeypatch.setattr(Box, name, lambda _, body, __: sent.append(body), raising=False)
+    fields = {"size": Field(via="set_b"), "note": Field(via="set_a"), "image": Field(via="set_b")}
+    monkeypatch.setattr(Box, "fields", fields)
+    for size, note in (("1", "old"), ("2", "old"), ("2", "new")):
+        cloud.get("compute", ONE, there(size=size, note=note))
+    box(client, size="2", note="new").converge("present")
+    assert sent == [{"size": "2"}, {"note": "new"}]
+
+
+def test_a_kind_can_explain_its_broken_state(cloud: Cloud, client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Box, "why_broken", lambda _, current: f"Read {current['log']}.")
+    cloud.get("compute", ONE, there(status="FAILED", log="the log"))
+    with pytest.raises(RefusedError) as caught:
+        box(client).converge("present")
+    assert str(caught.value) == "box b is in state FAILED. Read the log."
 
 
 def test_only_a_difference_is_an_update(cloud: Cloud, client: Client) -> None:
@@ -419,6 +442,7 @@ def test_the_diff_of_a_creation(cloud: Cloud, client: Client) -> None:
     after = {"ranges": ["a", "b"], "note": "(hidden)", "image": "i"}
     assert result.diff == {"before": {}, "after": after, "before_header": "box b", "after_header": "box b"}
     assert result.resource == {"name": "b", "ranges": ["b", "a", "b"], "image": "i"}
+    assert result.pending is False
 
 
 def test_the_diff_of_a_creation_without_options_has_the_name(cloud: Cloud, client: Client) -> None:
