@@ -1,0 +1,121 @@
+# Copyright (c) 2026, the mlops.mlflow_gcp authors
+# SPDX-License-Identifier: Apache-2.0
+"""The parts of a cutover: schema jobs, traffic and journal."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from mlflowctl.errors import FailedError
+
+from .traced_system import (
+    OLD,
+    TracedSystem,
+    killed,
+    make,
+    path,
+)
+
+
+@pytest.fixture
+def system(tmp_path: Path) -> TracedSystem:
+    """Return a VM with 3.17.2 in the active slot blue."""
+    return make(tmp_path)
+
+
+def test_a_release_that_is_older_than_the_databases_is_refused(system: TracedSystem) -> None:
+    system.databases["mlflow"]["schema"] = 2
+    with pytest.raises(FailedError) as caught:
+        system.switch().database.migration(path(OLD), "mlflow_auth")
+    assert caught.value.code == 3
+    assert str(caught.value) == (
+        f"the tracking database is at revision 2, which {path(OLD)} does not know:"
+        " the database is newer than the release"
+    )
+
+
+def test_the_revisions_of_the_databases(system: TracedSystem, monkeypatch: pytest.MonkeyPatch) -> None:
+    database = system.switch().database
+
+    def needed(*heads: tuple[str | None, str, bool]) -> bool:
+        document = {str(n): dict(zip(("database", "code", "known"), each, strict=True)) for n, each in enumerate(heads)}
+        monkeypatch.setattr(system, "run", lambda *_, **__: f"INFO\n{json.dumps(document)}\n")
+        return database.migration("r", "a")
+
+    assert not needed(("1", "1", False), (None, "1", False))
+    assert needed(("1", "2", True))
+    assert needed((None, "1", False), ("1", "1", True), ("1", "2", True), ("1", "1", True))
+    with pytest.raises(FailedError):
+        needed(("1", "2", True), ("3", "2", False))
+
+
+@pytest.mark.parametrize("answer", ["", "no JSON", "x" * 400])
+def test_a_schema_job_that_prints_no_document(
+    system: TracedSystem, monkeypatch: pytest.MonkeyPatch, answer: str
+) -> None:
+    monkeypatch.setattr(system, "run", lambda *_, **__: answer)
+    with pytest.raises(FailedError) as caught:
+        system.switch().database.ask("r", "a", "copy")
+    assert str(caught.value) == f"schema copy did not print JSON: {answer[-300:]!r}"
+
+
+def test_reading_jobs_have_units_of_their_own(system: TracedSystem, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A reading job may run beside the job of a cutover. Recovery stops the job of the cutover by its unit name."""
+    lines: list[list[str]] = []
+    monkeypatch.setattr(system, "run", lambda *line, **_: lines.append(list(line)) or "{}")
+    for command in ("heads", "size", "counts", "copy", "migrate", "restore"):
+        system.switch().database.ask("r", "a", command)
+        assert ("--unit=mlflow-schema" in lines[-1]) == (command in ("copy", "migrate", "restore"))
+    system.switch().database.ask("r", "a", "copy", left=12.0)
+    assert "--property=RuntimeMaxSec=12" in lines[-1]
+
+
+def test_an_orphan_that_is_gone_is_no_error(system: TracedSystem, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[tuple[tuple[str, ...], dict[str, Any]]] = []
+
+    def run(*line: str, **options: Any) -> str:
+        calls.append((line, options))
+        raise FailedError("Unit mlflow-schema.service not loaded.")
+
+    monkeypatch.setattr(system, "run", run)
+    system.switch().database.end_orphan()
+    assert calls == [(("systemctl", "stop", "mlflow-schema.service"), {"quiet": True})]
+
+
+def test_traffic_moves_only_if_the_target_changes(system: TracedSystem) -> None:
+    traffic = system.switch().traffic
+    traffic.move("blue")
+    assert system.trace() == []
+    traffic.move("green")
+    assert (traffic.target(), system.trace()) == ("green", ["link mlflow.sock /run/mlflow-green/mlflow.sock"])
+    system.link(system.paths.link, "/run/other/mlflow.sock")
+    assert traffic.target() is None
+    traffic.hold()
+    assert traffic.target() is None
+
+
+def test_the_journal_adds_up_the_time_of_a_repeated_step(system: TracedSystem) -> None:
+    system.ask("reload")
+    killed(system, "journal snapshot:")
+    journal = system.switch().journal
+    entry = journal.entry()
+    assert entry is not None
+    assert (entry.step, entry.step_since, entry.timings) == ("snapshot", 1_000_000.0, {})
+    system.clock += 1.23456
+    journal.step(entry, "copy", moved=True)
+    system.clock += 2
+    journal.step(entry, "snapshot")
+    system.clock += 1
+    journal.step(entry, "end")
+    assert entry.timings == {"snapshot": 2.235, "copy": 2.0}
+    assert journal.entry() == entry
+    assert entry.moved
+    file = system.paths.state / "journal.json"
+    assert file.stat().st_mode & 0o777 == 0o600
+    assert file.read_text(encoding="utf-8") == json.dumps(journal.load("journal"), indent=1, sort_keys=True) + "\n"
+    journal.drop("journal")
+    journal.drop("journal")
+    assert journal.entry() is None
