@@ -126,6 +126,7 @@ class FakeSystem(System):
             assert command[program + 1] == "schema"
             return self._schema(command[program - 2].removesuffix("/bin/python"), command[program + 2], command)
         if command[0] == "journalctl":
+            assert command[2] in ("mlflow@blue.service", "mlflow@green.service")
             return "it went wrong\n"
         slot = command[command.index("--slot") + 1]
         kind = "smoke" if "--smoke" in command else "artifacts"

@@ -57,7 +57,7 @@ MIGRATION = [
     "write settings.conf",
     "systemctl daemon-reload",
     "journal compare:",
-    "heads",
+    "heads 3.18.0",
     "journal hold: migration held",
     "remove mlflow.sock",
     "journal drain: migration held",
@@ -227,7 +227,7 @@ def test_a_reload_does_not_touch_the_databases(system: TracedSystem) -> None:
         "write settings.conf",
         "systemctl daemon-reload",
         "journal compare:",
-        "heads",
+        "heads 3.17.3",
         "journal start:",
         "systemctl start mlflow@green.service",
         "journal check:",
@@ -251,7 +251,7 @@ def test_a_reload_does_not_touch_the_databases(system: TracedSystem) -> None:
     # The same release needs no comparison of the schemas.
     system.ask("reload")
     system.switch().run()
-    assert "heads" not in without_unit_of_heads(system.trace())
+    assert not any("heads" in line for line in system.trace())
 
 
 def test_a_failed_check_leaves_the_old_server(system: TracedSystem) -> None:
