@@ -42,7 +42,9 @@ def killed_rollback(system: TracedSystem) -> TracedSystem:
 
 
 def test_a_killed_rollback_is_completed(killed_rollback: TracedSystem) -> None:
+    """The recovery uses the release of the slot, also if another release was selected after the kill."""
     system = killed_rollback
+    system.want(path(SAME))
     system.switch().recover()
     assert without_unit_of_heads(system.trace()) == [
         "systemctl stop mlflow-schema.service",
