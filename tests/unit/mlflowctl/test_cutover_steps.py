@@ -396,3 +396,13 @@ def test_refusals(system: TracedSystem, kind: str, version: str, message: str) -
     system.ask(kind)
     system.switch().run()
     assert (result(system)["cause"], result(system)["code"]) == (message, 3)
+
+
+def test_a_release_that_is_selected_during_a_cutover_does_not_change_it(system: TracedSystem) -> None:
+    system.want(path(NEW))
+    for kind, job in (("upgrade", "3.18.0 schema migrate"), ("rollback", "3.17.2 schema restore")):
+        system.on_sleep = lambda: system.want(path(SAME))
+        system.ask(kind)
+        system.switch().run()
+        assert result(system)["ok"]
+        assert any(job in line for line in system.trace())
