@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""The parts of a cutover: schema jobs, traffic and journal."""
+"""The parts of a cutover: schema jobs, traffic, drain and journal."""
 
 from __future__ import annotations
 
@@ -11,13 +11,7 @@ from typing import Any
 import pytest
 from mlflowctl.errors import FailedError
 
-from .traced_system import (
-    OLD,
-    TracedSystem,
-    killed,
-    make,
-    path,
-)
+from .traced_system import OLD, SAME, TracedSystem, killed, make, path, result
 
 
 @pytest.fixture
@@ -119,3 +113,23 @@ def test_the_journal_adds_up_the_time_of_a_repeated_step(system: TracedSystem) -
     journal.drop("journal")
     journal.drop("journal")
     assert journal.entry() is None
+
+
+@pytest.mark.parametrize(("drain", "seconds"), [(None, 5.0), (2, 2.0), (0, 0.0)])
+def test_the_drain_has_a_limit(
+    system: TracedSystem, capsys: pytest.CaptureFixture[str], drain: int | None, seconds: float
+) -> None:
+    table = system.paths.root / "proc/net/unix"
+    table.parent.mkdir(parents=True)
+    table.write_text("0: 00000003 00000000 00000000 0001 03 1002 /run/mlflow-blue/mlflow.sock\n", encoding="utf-8")
+    system.want(path(SAME))
+    system.ask("reload", **({} if drain is None else {"drain": drain}))
+    system.switch().run()
+    assert result(system)["timings"]["drain"] == pytest.approx(1 + seconds, abs=0.25)
+    assert f"1 requests are still in flight after {seconds:.0f} s\n" in capsys.readouterr().out
+
+
+def test_a_drained_server_is_not_reported(system: TracedSystem, capsys: pytest.CaptureFixture[str]) -> None:
+    system.ask("reload")
+    system.switch().run()
+    assert "in flight" not in capsys.readouterr().out

@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""The actions of the recovery of an interrupted cutover."""
+"""The actions of the recovery of an interrupted cutover, and of the start of a VM."""
 
 from __future__ import annotations
 
@@ -188,3 +188,18 @@ def test_a_power_cut_during_a_cutover_starts_its_recovery(system: TracedSystem) 
         system.trace()
         system.switch().start()
         assert system.trace() == ["systemctl start --no-block mlflow-switch.service"]
+
+
+def test_a_new_vm_starts_the_first_slot(tmp_path: Path) -> None:
+    system = TracedSystem(tmp_path)
+    system.want(system.release(OLD, 1))
+    system.switch().start()
+    assert system.trace() == [
+        "link release 3.17.2",
+        "link program /opt/mlflow/programs/first",
+        "write server.json",
+        "write settings.conf",
+        "systemctl daemon-reload",
+        "write active",
+        "systemctl start --no-block mlflow@blue.service",
+    ]

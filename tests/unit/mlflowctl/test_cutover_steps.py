@@ -31,21 +31,6 @@ def system(tmp_path: Path) -> TracedSystem:
     return make(tmp_path)
 
 
-def test_a_new_vm_starts_the_first_slot(tmp_path: Path) -> None:
-    system = TracedSystem(tmp_path)
-    system.want(system.release(OLD, 1))
-    system.switch().start()
-    assert system.trace() == [
-        "link release 3.17.2",
-        "link program /opt/mlflow/programs/first",
-        "write server.json",
-        "write settings.conf",
-        "systemctl daemon-reload",
-        "write active",
-        "systemctl start --no-block mlflow@blue.service",
-    ]
-
-
 MIGRATION = [
     "write request.json",
     "journal snapshot:",
@@ -160,6 +145,31 @@ def test_an_upgrade_with_a_migration_and_its_rollback(system: TracedSystem, caps
     ]
     assert system.switch().journal.load("rolled_back") == {"version": NEW, "since": "1970-01-12T13:46:53Z"}
     assert (result(system)["migrated"], result(system)["held_seconds"]) == (True, 3.0)
+
+
+def test_a_rollback_without_kept_databases_starts_the_old_server(system: TracedSystem) -> None:
+    system.want(path(NEW))
+    system.ask("upgrade")
+    system.switch().run()
+    del system.databases["mlflow_before"]
+    system.trace()
+    system.ask("rollback", "rollback-1")
+    system.switch().run()
+    trace = system.trace()
+    assert trace[trace.index("journal restore: migration databases held") + 2 :] == [
+        "journal restore: migration held",
+        "journal back: migration held failed",
+        "link current 3.18.0",
+        "systemctl start mlflow@green.service",
+        "link mlflow.sock /run/mlflow-green/mlflow.sock",
+        "journal back: migration failed",
+        *STOP_BLUE,
+        "journal end: migration failed",
+        "write result.json",
+        "remove journal.json",
+    ]
+    cause = "the databases that the upgrade kept do not exist. Restore a backup"
+    assert (result(system)["cause"], result(system)["code"]) == (cause, 3)
 
 
 def test_a_failed_watch_is_rolled_back(system: TracedSystem, capsys: pytest.CaptureFixture[str]) -> None:
@@ -315,26 +325,6 @@ def test_a_crash_ends_the_wait_for_an_approval(system: TracedSystem) -> None:
     system.switch().run()
     assert (result(system)["step"], result(system)["cause"]) == ("ready", "the new server crashed: it went wrong")
     assert result(system)["timings"]["ready"] == 0.2
-
-
-@pytest.mark.parametrize(("drain", "seconds"), [(None, 5.0), (2, 2.0), (0, 0.0)])
-def test_the_drain_has_a_limit(
-    system: TracedSystem, capsys: pytest.CaptureFixture[str], drain: int | None, seconds: float
-) -> None:
-    table = system.paths.root / "proc/net/unix"
-    table.parent.mkdir(parents=True)
-    table.write_text("0: 00000003 00000000 00000000 0001 03 1002 /run/mlflow-blue/mlflow.sock\n", encoding="utf-8")
-    system.want(path(SAME))
-    system.ask("reload", **({} if drain is None else {"drain": drain}))
-    system.switch().run()
-    assert result(system)["timings"]["drain"] == pytest.approx(1 + seconds, abs=0.25)
-    assert f"1 requests are still in flight after {seconds:.0f} s\n" in capsys.readouterr().out
-
-
-def test_a_drained_server_is_not_reported(system: TracedSystem, capsys: pytest.CaptureFixture[str]) -> None:
-    system.ask("reload")
-    system.switch().run()
-    assert "in flight" not in capsys.readouterr().out
 
 
 def test_a_cutover_without_an_active_slot(system: TracedSystem) -> None:
