@@ -36,9 +36,7 @@ class Result:
 class Convergence:
     """Converge one resource to the desired state."""
 
-    def __init__(
-        self, resource: Resource, *, check_mode: bool = False, warn: Callable[[str], None] = lambda _: None
-    ) -> None:
+    def __init__(self, resource: Resource, *, check_mode: bool, warn: Callable[[str], None] = lambda _: None) -> None:
         self.resource, self.check_mode, self.warn = resource, check_mode, warn
         self.desired = resource.desired()
         self.changed = False

@@ -28,7 +28,7 @@ class Box(Resource):
         "token": {"type": "str", "no_log": True},
         "login": {"type": "dict", "options": {"user": {"type": "str"}, "key": {"type": "str", "no_log": True}}},
         "rule": {"type": "dict", "options": {"days": {"type": "int"}}},
-        "disk": {"type": "dict", "options": {"disk_type": {"type": "str"}}},
+        "disk": {"type": "dict", "options": {"disk_type": {"type": "str"}, "ip_protocol": {"type": "str"}}},
         "ranges": {"type": "list", "options": {"ports": {"type": "list"}}},
     }
     fields = {  # noqa: RUF012
@@ -42,7 +42,7 @@ class Box(Resource):
         "login": Field(),
         "note": Field(hidden=True),
         "image": Field(compare=False),
-        "disk": Field(),
+        "disk": Field(names={"ip_protocol": "IPProtocol"}),
     }
 
 

@@ -99,6 +99,13 @@ def test_a_call_of_another_api(cloud: Cloud, client: Client) -> None:
     assert box(client).resource.call("POST", "v1/x", {"a": 1}, {"b": "2"}, api="sql") == {"name": "y"}
 
 
+def test_a_request_that_must_not_run_twice_is_not_repeated(cloud: Cloud, client: Client, clock: FakeClock) -> None:
+    cloud.fails("POST", "compute", ONE, 503, "backendError")
+    with pytest.raises(GoogleError, match="backendError"):
+        box(client).resource.call("POST", ONE, idempotent=False)
+    assert not clock.sleeps
+
+
 def test_a_mutation_is_repeated_while_another_operation_runs(cloud: Cloud, client: Client, clock: FakeClock) -> None:
     busy = {"errors": [{"code": "CONCURRENT_OPERATIONS_QUOTA_EXCEEDED", "message": "wait"}]}
     for _ in range(5):
@@ -160,6 +167,11 @@ def test_the_project_number(cloud: Cloud, client: Client) -> None:
     cloud.get("cloudresourcemanager", "v1/projects/p", {"projectNumber": 7})
     resource = box(client).resource
     assert resource.project_number == resource.project_number == "7"
+
+
+def test_suboptions_have_the_names_of_the_api(client: Client) -> None:
+    resource = box(client, disk={"disk_type": "ssd", "ip_protocol": "tcp"}).resource
+    assert resource.desired() == {"disk": {"diskType": "ssd", "IPProtocol": "tcp"}}
 
 
 def test_secrets_below_an_option_hide_the_option(client: Client) -> None:
