@@ -160,7 +160,7 @@ class Permissions:
         role = binding.get("role") or ""
         if "_withcond_" in role:
             raise ApiError(400, None, f"Role {role} is not supported: write back what requestedPolicyVersion 3 reads.")
-        service = re.match(r"roles/([a-zA-Z0-9]+)\.", role)
+        service = re.match(r"roles/([a-z0-9]+)\.", role)
         if service and service[1] not in _ROLES_OF:
             raise ApiError(501, None, f"{role}: the local cloud has no roles of this service.")
         if role not in ROLES and not is_custom(role):

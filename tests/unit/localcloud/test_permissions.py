@@ -287,7 +287,7 @@ def test_deleted_accounts_can_stay_but_not_be_added(world: World) -> None:
     assert world.refused(PROJECT, VIEWER, malformed)[2].startswith(f"The member {malformed} is of an unknown type")
 
 
-@pytest.mark.parametrize("member", ["projectOwner:p", "projectEditor:p", "projectViewer:p"])
+@pytest.mark.parametrize("member", ["projectOwner:p", "projectEditor:p", "projectViewer:example.com:p"])
 def test_only_buckets_have_convenience_members(world: World, member: str) -> None:
     message = f"Invalid argument: member {member} is not supported for this resource."
     assert world.refused(SECRET, VIEWER, member) == (400, "INVALID_ARGUMENT", message)
