@@ -172,6 +172,13 @@ def test_an_older_version_hides_the_condition(world: World) -> None:
     assert world.refused(SECRET, hidden["role"], ANN.member) == (400, "INVALID_ARGUMENT", message)
 
 
+def test_a_hidden_condition_of_a_custom_role_is_named(world: World) -> None:
+    role = world.custom_role("projects/p/roles/mine", "secretmanager.secrets.get")
+    world.bind(SECRET, role, ANN.member, condition=OPEN)
+    (binding,) = world.permissions.policy(SECRET)["bindings"]
+    assert "write back what requestedPolicyVersion 3 reads" in world.refused(SECRET, binding["role"], ANN.member)[2]
+
+
 def test_an_older_version_hides_the_only_condition(world: World) -> None:
     world.bind(SECRET, VIEWER, ANN.member, condition=OPEN)
     (binding,) = world.permissions.policy(SECRET)["bindings"]
