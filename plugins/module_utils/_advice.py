@@ -12,6 +12,7 @@ from pathlib import Path
 
 from ._auth import AuthOptions
 from ._client import CLIENT_PROJECTS, GoogleError
+from ._errors import ServiceError
 
 # Google quotes it ("Permission 'compute.networks.create' denied") or says "does not have storage.buckets.get access".
 _PERMISSION = r"(?:'|\bpermission:? |\bhave )([a-z]+\.\w+\.\w+)(?:'|\b)"
@@ -46,7 +47,7 @@ _POLICIES = {
 _POLICY_DOCS = "docs/google-cloud.md lists the policies that matter"
 
 
-def policy(error: GoogleError) -> str:
+def policy(error: ServiceError) -> str:
     """Return the violated constraint of an organisation policy, or an empty string."""
     types = [str(item.get("type")) for detail in error.details for item in detail.get("violations") or ()]
     return _found(r"constraints/([a-zA-Z]+(?:\.[a-zA-Z]+)+)", " ".join([error.message, *types]))

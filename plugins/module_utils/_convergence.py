@@ -13,9 +13,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ._advice import policy
-from ._client import GoogleError, Json
+from ._client import Json
 from ._diff import HIDDEN, diff_of, diff_of_deletion
-from ._errors import RefusedError
+from ._errors import RefusedError, ServiceError
 from ._fields import merged
 from ._resource import VISIBLE_WITHIN, Resource
 
@@ -47,12 +47,12 @@ class Convergence:
         """Read, compare and change the resource. Start again after a concurrent change."""
         retry = self.resource.client.retry()
 
-        def again(error: GoogleError) -> float:
+        def again(error: ServiceError) -> float:
             return math.inf if self._is_conflict(error) and retry.attempts + 1 < CONFLICT_ATTEMPTS else 0.0
 
         return retry.call(lambda: self._once(state), repeat_for=again)
 
-    def _is_conflict(self, error: GoogleError) -> bool:
+    def _is_conflict(self, error: ServiceError) -> bool:
         return (error.code == 412 or (error.code == 409 and self.doing == "update")) and not policy(error)
 
     def _once(self, state: str) -> Result:
@@ -69,7 +69,7 @@ class Convergence:
         self.doing = "read"
         try:
             current = self.resource.read()
-        except GoogleError as error:
+        except ServiceError as error:
             if not (self.check_mode and error.service_disabled):
                 raise
             # Plan for an empty project: check mode did not run the earlier task that enables the API.
@@ -107,7 +107,7 @@ class Convergence:
         body.update(resource.document(at_once))
         try:
             resource.create(body)
-        except GoogleError as error:
+        except ServiceError as error:
             if error.code != 409:
                 raise
             # The response to the creation was lost, another client created it first, or the name is in use.
@@ -160,7 +160,7 @@ class Convergence:
             group = {option: value for option, value in different.items() if resource.fields[option].via == via}
             try:
                 resource.update(group, current, via)
-            except GoogleError as error:
+            except ServiceError as error:
                 if self._is_conflict(error):  # nothing was changed; another client may have made the same change
                     self.changed = changed_before
                 raise
@@ -187,7 +187,7 @@ class Convergence:
         if current is not None and not self.check_mode:
             try:
                 self.resource.delete(current)
-            except GoogleError as error:
+            except ServiceError as error:
                 if error.code != 404:
                     raise
         return Result(True, None, diff_of_deletion(self.resource, self.before))

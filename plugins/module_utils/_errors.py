@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""One exception for the errors of all Google services."""
+"""Errors of a service that a module uses: one base class, and one exception for all Google services."""
 
 from __future__ import annotations
 
@@ -21,11 +21,23 @@ class RefusedError(Exception):
     """A request that a module refuses before it changes anything. The message has the remedy."""
 
 
-class GoogleError(Exception):
-    """An error of a Google service or of the connection. ``code`` is the HTTP status, or 0 without a response.
+class ServiceError(Exception):
+    """An error of a service or of the connection. ``code`` is the HTTP status, or 0 without a response.
 
     ``retry_after`` is the number of seconds that the service asked to wait before the next attempt.
     """
+
+    code: int
+    reason: str
+    message: str
+    retry_after: float
+    details: tuple[Json, ...] = ()
+    api: str = ""
+    service_disabled: bool = False  # whether the project has not enabled the API
+
+
+class GoogleError(ServiceError):
+    """An error of a Google service or of the connection."""
 
     def __init__(
         self,
@@ -42,11 +54,7 @@ class GoogleError(Exception):
         super().__init__(f"{message} ({f'HTTP {code}, ' if code else ''}{reason})" if reason else message)
         self.code, self.reason, self.message, self.details = code, reason, message, tuple(details)
         self.method, self.url, self.api, self.retry_after = method, url, api, retry_after
-
-    @property
-    def service_disabled(self) -> bool:
-        """Return whether the project has not enabled this API."""
-        return self.code == 403 and self.reason in {"SERVICE_DISABLED", "accessNotConfigured"}
+        self.service_disabled = code == 403 and reason in {"SERVICE_DISABLED", "accessNotConfigured"}
 
     @property
     def service(self) -> str:
@@ -84,7 +92,7 @@ class GoogleError(Exception):
 
 def error_of(response: Response, *, method: str = "", url: str = "", api: str = "") -> GoogleError:
     """Return the error in a response."""
-    retry_after = _retry_after(response)
+    retry_after = seconds_to_wait(response)
     envelope = _envelope(response.text)
     if not envelope:  # an HTML page of a proxy, or OAuth's {"error": "invalid_grant"}
         text = " ".join(response.text.split())[:300] or response.reason
@@ -113,7 +121,8 @@ def details_of(text: Any) -> list[Json]:
     return _details(_envelope(str(text)))
 
 
-def _retry_after(response: Response) -> float:
+def seconds_to_wait(response: Response) -> float:
+    """Return the pause that the service asked for (Retry-After), or 0."""
     value = response.headers.get("Retry-After", "")
     if value.isdigit():
         return float(value)

@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""Repeat an action with growing, random pauses until a deadline. All waits of the modules for Google use this file."""
+"""Repeat an action with growing, random pauses until a deadline. All waits for services use this file."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
-from ._errors import GoogleError
+from ._errors import ServiceError
 
 T = TypeVar("T")
 LONGEST_PAUSE = 32.0
@@ -68,7 +68,7 @@ class Retry:
         self,
         action: Callable[[], T],
         *,
-        repeat_for: Callable[[GoogleError], float] = lambda _: 0.0,
+        repeat_for: Callable[[Any], float] = lambda _: 0.0,
         unfinished: Callable[[T], Any] = lambda _: False,
         seconds: float = math.inf,
     ) -> T:
@@ -81,7 +81,7 @@ class Retry:
         while True:
             try:
                 result = action()
-            except GoogleError as error:
+            except ServiceError as error:
                 limit = repeat_for(error)
                 if not limit or not self.pause(limit, error.retry_after):
                     raise
