@@ -8,16 +8,17 @@ import os
 from collections.abc import Iterator
 
 import pytest
-from ansible_collections.mlops.mlflow_gcp.plugins.module_utils import _client
+from ansible_collections.mlops.mlflow_gcp.plugins.module_utils import _client, _mlflow_client
 from google.auth import _regional_access_boundary_utils
 
 from tests.unit.harness import Cloud, FakeClock, Play, scripted
+from tests.unit.mlflow_server import MlflowScript, PlayMlflow
 
 
 @pytest.fixture(autouse=True)
 def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in list(os.environ):
-        if name.startswith(("GOOGLE_", "GCP_", "CLOUDSDK_", "STORAGE_EMULATOR")):
+        if name.startswith(("GOOGLE_", "GCP_", "CLOUDSDK_", "STORAGE_EMULATOR", "MLFLOW_TRACKING_")):
             monkeypatch.delenv(name)
 
 
@@ -32,6 +33,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> FakeClock:
     """Return the clock of every client in the test."""
     fake = FakeClock()
     monkeypatch.setattr(_client, "Clock", lambda: fake)
+    monkeypatch.setattr(_mlflow_client, "Clock", lambda: fake)
     return fake
 
 
@@ -40,6 +42,19 @@ def cloud() -> Iterator[Cloud]:
     """Return a scripted Google."""
     with scripted() as script:
         yield Cloud(script)
+
+
+@pytest.fixture
+def mlflow() -> Iterator[MlflowScript]:
+    """Return a scripted MLflow server."""
+    with scripted() as script:
+        yield MlflowScript(script)
+
+
+@pytest.fixture
+def play_mlflow(play: Play) -> PlayMlflow:
+    """Return a function that runs a module for the scripted MLflow server."""
+    return PlayMlflow(play)
 
 
 @pytest.fixture
