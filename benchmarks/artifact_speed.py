@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Compare the upload speed that the doctor reports with the speed of MLflow's own client.
 
-    .venv/bin/python -m benchmarks.artifact_speed --write
+    .venv/bin/python -m benchmarks artifact-speed --write
 
 Both upload alternately to the same HTTPS server, a process on the loopback interface. `--write` replaces the section of
 this benchmark in benchmarks/RESULTS.md.
@@ -39,8 +39,9 @@ from cryptography.hazmat.primitives import hashes, serialization  # noqa: E402
 from cryptography.hazmat.primitives.asymmetric import ec  # noqa: E402
 from cryptography.x509.oid import NameOID  # noqa: E402
 
-RESULTS = Path(__file__).with_name("RESULTS.md")
-TITLE = "## Upload speed of the doctor and of MLflow's client"
+from benchmarks.results import RESULTS, conditions, spread, write  # noqa: E402
+
+TITLE = "Upload speed of the doctor and of MLflow's client"
 HOST = "127.0.0.1"
 
 
@@ -161,30 +162,18 @@ def measure(megabytes: int, rounds: int) -> str:
             pairs = [(doctor_speed(port, certificate, megabytes), client_speed(port, file)) for _round in range(rounds)]
     ours, theirs = (sorted(values) for values in zip(*pairs, strict=True))
     ratio = statistics.median(ours) / statistics.median(theirs)
-
-    def line(name: str, values: list[float]) -> str:
-        return f"| {name} | {values[0]:.0f} / {statistics.median(values):.0f} / {values[-1]:.0f} |"
-
     return "\n".join(
         (
-            f"{rounds} alternating uploads of {megabytes} MB each over HTTPS on the loopback interface,"
-            f" {os.cpu_count()} cores, load average {os.getloadavg()[0]:.1f}, {datetime.now(UTC):%Y-%m-%d}."
-            f" Command: `python -m benchmarks.artifact_speed --write`.",
+            f"{rounds} alternating uploads of {megabytes} MB each over HTTPS on the loopback interface."
+            f" {conditions('artifact-speed')}",
             "",
             "| Client | MB/s (minimum / median / maximum) |",
             "| --- | --- |",
-            line("doctor, as reported by the check `artifact`", ours),
-            line("MLflow", theirs),
+            f"| doctor, as reported by the check `artifact` | {spread(ours, 0)} |",
+            f"| MLflow | {spread(theirs, 0)} |",
             f"| ratio of the medians | {ratio:.2f} |",
         )
     )
-
-
-def write(path: Path, text: str) -> None:
-    """Replace the section of this benchmark, or add it."""
-    found = path.read_text(encoding="utf-8") if path.exists() else "# Results of the benchmarks\n"
-    sections = [each for each in re.split(r"\n(?=## )", found.strip()) if not each.startswith(TITLE)]
-    path.write_text("\n\n".join(each.strip() for each in [*sections, f"{TITLE}\n\n{text}"]) + "\n", encoding="utf-8")
 
 
 def main() -> int:
@@ -197,9 +186,5 @@ def main() -> int:
     text = measure(options.megabytes, options.rounds)
     print(text)
     if options.write:
-        write(RESULTS, text)
+        write(RESULTS, TITLE, text)
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -24,4 +24,4 @@ done
 step "Build the newest release in the container" as_root env \
   ANSIBLE_COLLECTIONS_PATH="$repo/collections" ANSIBLE_CONFIG="$ANSIBLE_CONFIG" "$repo/.venv/bin/ansible-playbook" \
   -i "$MOLECULE_EPHEMERAL_DIRECTORY/inventory" molecule/upgrade/build.yml >>artifacts/bench.log 2>&1 || fail "molecule/upgrade/build.yml failed. See artifacts/bench.log"
-as_root "$repo/.venv/bin/python" -m benchmarks --ca "$MOLECULE_EPHEMERAL_DIRECTORY/ca.crt" --runs "$runs" --switches "$switches"
+as_root "$repo/.venv/bin/python" -m benchmarks container --ca "$MOLECULE_EPHEMERAL_DIRECTORY/ca.crt" --runs "$runs" --switches "$switches"

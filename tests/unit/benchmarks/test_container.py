@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks.__main__ import broken
+from benchmarks.container import broken
 
 SWITCHES = 200
 
