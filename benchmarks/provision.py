@@ -164,7 +164,7 @@ def cold(cloud: Cloud) -> str:
         [f"slowest operation (`{slowest.method}`)", f"{slowest.seconds:.0f}", "1.00"],
         ["operations that need each other", f"{chain(found):.0f}", f"{chain(found) / slowest.seconds:.2f}"],
     ]
-    return table(["New deployment", "seconds", "over the slowest operation"], rows)
+    return table(["New deployment", "seconds", "over the slowest operation (aim: 1.10)"], rows)
 
 
 def warm(cloud: Cloud, resources: int) -> str:
@@ -178,7 +178,7 @@ def warm(cloud: Cloud, resources: int) -> str:
         ["seconds", f"{run.seconds:.0f}"],
         ["resources that the first run created", str(resources)],
         ["reads", str(number.total())],
-        ["reads for each resource", f"{number.total() / resources:.2f}"],
+        ["reads for each resource (aim: 1)", f"{number.total() / resources:.2f}"],
         ["reads that repeat another read of the run", str(sum(again.values()) - len(again))],
         ["requests of the authentication library", str(kinds(calls)["tokens"])],
     ]
@@ -201,7 +201,15 @@ def compare(cloud: Cloud, rounds: int) -> str:
     calls = [f"{int(rows[1][column]) / int(rows[0][column]):.2f}" for column in (1, 2)]
     faster = spread(ratios(seconds[theirs], seconds[ours]), 2), "", "", spread(ratios(api[theirs], api[ours]), 2)
     rows.append([f"{theirs} / {ours}", *calls, *faster])
-    columns = ("Run without changes", "reads", "authentication", "seconds", "with `ping`", "with `debug`", "API part")
+    columns = (
+        "Run without changes",
+        "reads",
+        "authentication",
+        "seconds",
+        "with `ping`",
+        "with `debug`",
+        "API part (aim: 5)",
+    )
     return table(columns, rows)
 
 
