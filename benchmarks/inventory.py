@@ -158,7 +158,7 @@ def text(count: int, rounds: int, runs: Any) -> str:
     memory = {name: [run.peak_mb for run in each] for name, each in runs.items()}
     rows = [[f"`{name}`" if "." in name else name, spread(seconds[name]), spread(memory[name], 0)] for name in runs]
     compared = [spread(ratios(each[THEIRS], each[OURS]), 2) for each in (seconds, memory)]
-    rows.append(["google.cloud / mlops.mlflow_gcp (aims: 3, and above 1)", *compared])
+    rows.append(["google.cloud / mlops.mlflow_gcp (aims: 3, 1)", *compared])
     columns = ["Inventory source", "seconds (minimum / median / maximum)", "peak memory in MB"]
     return (
         f"`ansible-inventory --list` of {count:,} VMs, {rounds} alternating runs. Each page has 500 VMs, and each API"

@@ -42,6 +42,7 @@ CHAIN = (
     "compute.globalAddresses.insert",
     "servicenetworking.services.connections.*",
     "sql.instances.insert",
+    "sql.backupRuns.automatic",
     "sql.databases.insert",
     "sql.users.insert",
 )

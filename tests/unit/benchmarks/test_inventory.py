@@ -52,4 +52,4 @@ def test_ratios_are_those_of_a_round() -> None:
             ANSIBLE: runs((1.0, 90), (2.0, 90)),
         },
     )
-    assert "| google.cloud / mlops.mlflow_gcp (aims: 3, and above 1) | 2.00 / 3.00 / 4.00 | 1.50 / 1.75 / 2.00 |" in found
+    assert "| google.cloud / mlops.mlflow_gcp (aims: 3, 1) | 2.00 / 3.00 / 4.00 | 1.50 / 1.75 / 2.00 |" in found

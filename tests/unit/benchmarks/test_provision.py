@@ -65,7 +65,7 @@ def test_kinds_of_calls() -> None:
 
 
 def test_parallel_operations_are_not_in_the_chain() -> None:
-    names = ("compute.networks.insert", "compute.instances.insert", "sql.instances.insert", "sql.backupRuns.automatic")
+    names = ("compute.networks.insert", "compute.instances.insert", "sql.instances.insert", "compute.firewalls.insert")
     found = [Operation(name, 10.0**number) for number, name in enumerate(names)]
     assert chain([*found, Operation("servicenetworking.services.connections.patch", 0.5)]) == 101.5
 
