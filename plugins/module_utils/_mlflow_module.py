@@ -30,7 +30,7 @@ class MlflowResource(Resource):
 
     def __init__(self, server: MlflowClient, params: Mapping[str, Any]) -> None:
         # The base class and the convergence use only ``retry`` and ``deadline`` of the client here.
-        super().__init__(cast("Client", server), params)
+        super().__init__(cast(Client, server), params)
         self.server = server
 
     def check_workspace(self) -> None:
