@@ -58,7 +58,7 @@ def creations(calls: Iterable[Mapping[str, Any]]) -> dict[str, set[str]]:
             continue
         if call["method"] == LOCK[0] and call["path"].endswith(LOCK[1]):
             continue
-        if "targetLink" in call:
+        if call["targetLink"]:
             made[f"{call['method']} {call['targetLink']}"].add(call["name"])
         elif call["method"].endswith("addVersion"):
             made[f"{call['method']} {call['path']}"].add(call["name"])
