@@ -19,9 +19,7 @@ from mlflow.exceptions import _UnsupportedMultipartUploadException
 from mlflow.protos.databricks_pb2 import ErrorCode
 from mlflow.tracing.constant import TRACE_RENDERER_ASSET_PATH
 from mlflow_server import Server
-from requests.adapters import HTTPAdapter
 from testinfra.host import Host
-from urllib3.util import Retry
 
 API = "/api/2.0/mlflow"
 ARTIFACTS = "/api/2.0/mlflow-artifacts"
@@ -107,9 +105,6 @@ def test_every_flask_and_native_route_is_closed(host: Host, server: Server) -> N
     routes = [tuple(line.split(" ", 1)) for line in listing.splitlines() if line.startswith(verbs)]
     assert len(routes) > 150
     session = requests.Session()
-    # MLflow may refuse a request before it has read the body. nginx then closes the connection after the response,
-    # perhaps just when the next request is sent. MLflow's client sends such a request again.
-    session.mount("https://", HTTPAdapter(max_retries=Retry(total=2, status=0, allowed_methods=None)))
     open_routes = set()
     for method, path in routes:
         answer = session.request(
