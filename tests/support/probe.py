@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""Send a cheap request ten times a second, each on a new connection and without retries, and measure the downtime.
+"""Send a cheap request ten times a second, without retries, and measure the downtime.
 
     MLFLOW_TRACKING_USERNAME=… MLFLOW_TRACKING_PASSWORD=… MLFLOW_TRACKING_SERVER_CERT_PATH=ca.crt \\
       python -m tests.support.probe --url https://… --seconds 60
@@ -54,20 +54,11 @@ class Record:
         }
 
 
-def ask(url: str, record: Record) -> None:
-    """Send one request; record the time of the answer.
-
-    A reload of nginx closes connections that are kept open between two requests, perhaps just when the next request is
-    sent. Clients such as MLflow's send that request again. The probe has no retries, so it keeps no connection open.
-    """
-    environment = os.environ
+def ask(session: requests.Session, url: str, record: Record) -> None:
+    """Send one request; record the time of the answer."""
     try:
-        answer = requests.get(
-            url + PATH,
-            auth=(environment["MLFLOW_TRACKING_USERNAME"], environment["MLFLOW_TRACKING_PASSWORD"]),
-            verify=environment["MLFLOW_TRACKING_SERVER_CERT_PATH"],
-            timeout=30,
-        )
+        # An argument of each request, because REQUESTS_CA_BUNDLE overrides the value of a session.
+        answer = session.get(url + PATH, timeout=30, verify=os.environ["MLFLOW_TRACKING_SERVER_CERT_PATH"])
         cause = "" if answer.status_code == 200 else f"HTTP {answer.status_code}"
     except requests.RequestException as error:
         cause = type(error).__name__
@@ -87,11 +78,13 @@ def main() -> int:
     options = parser.parse_args()
     stop, record = threading.Event(), Record()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
+    session = requests.Session()
+    session.auth = (os.environ["MLFLOW_TRACKING_USERNAME"], os.environ["MLFLOW_TRACKING_PASSWORD"])
     deadline = time.monotonic() + options.seconds
     print("started", file=sys.stderr, flush=True)
     while time.monotonic() < deadline and not stop.is_set():
         started = time.monotonic()
-        ask(options.url, record)
+        ask(session, options.url, record)
         stop.wait(max(0.0, started + options.interval - time.monotonic()))
     print(json.dumps(record.report()))
     return 0

@@ -53,17 +53,16 @@ class Uploads:
     url: str
     accepted: dict[str, bytes] = field(default_factory=dict)
     causes: Counter[str] = field(default_factory=Counter)
+    session: requests.Session = field(default_factory=requests.Session)
+
+    def __post_init__(self) -> None:
+        self.session.auth = (os.environ["MLFLOW_TRACKING_USERNAME"], os.environ["MLFLOW_TRACKING_PASSWORD"])
 
     def ask(self, method: str, path: str, **options: Any) -> requests.Response:
-        """Send a request on a new connection without retries. See `probe.ask`."""
-        return requests.request(
-            method,
-            f"{self.url}/api/2.0/{path}",
-            auth=(os.environ["MLFLOW_TRACKING_USERNAME"], os.environ["MLFLOW_TRACKING_PASSWORD"]),
-            verify=os.environ["MLFLOW_TRACKING_SERVER_CERT_PATH"],
-            timeout=60,
-            **options,
-        )
+        """Send a request without retries."""
+        # An argument of each request, because REQUESTS_CA_BUNDLE overrides the value of a session.
+        authority = os.environ["MLFLOW_TRACKING_SERVER_CERT_PATH"]
+        return self.session.request(method, f"{self.url}/api/2.0/{path}", timeout=60, verify=authority, **options)
 
     def create_experiment(self, name: str) -> str:
         """Create an experiment; return its ID."""
