@@ -92,7 +92,7 @@ lint-docs: installed
 lint-sanity: installed
 	scripts/lint-sanity.sh
 
-.PHONY: test-unit test-localcloud test-molecule test-e2e
+.PHONY: test-unit test-localcloud test-molecule test-e2e test-long
 test-unit: installed ## test plugins and roles without a cloud
 	pytest -n auto --dist loadfile tests/unit clients/python/tests
 test-localcloud: ## test the local cloud, and the playbooks on a local cloud in memory
@@ -101,6 +101,8 @@ test-molecule: ## test the roles in containers with molecule
 	@scripts/test.sh "$(SCENARIOS)"
 test-e2e: ## test the playbooks on the local cloud with real clients and a browser
 	@scripts/test.sh e2e e2e-upgrade
+test-long: ## test two deployments side by side, and a playbook that is killed at each call: not part of `make test`
+	@scripts/test.sh e2e-long killed-at-each-call
 
 .PHONY: bench
 bench: ## measure an upgrade with 100,000 runs and 200 cutovers under load: make bench RUNS=5000 SWITCHES=20

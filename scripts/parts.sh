@@ -26,8 +26,10 @@ command_of() {
     engine) echo "pytest $engine" ;;
     playbooks) echo "pytest -n auto --dist loadfile tests/localcloud/playbooks" ;;
     molecule-*) echo "molecule test --scenario-name ${1#molecule-}" ;;
-    e2e) echo "pytest tests/e2e --ignore tests/e2e/upgrade" ;;
+    e2e) echo "pytest tests/e2e --ignore tests/e2e/upgrade --ignore tests/e2e/long" ;;
     e2e-upgrade) echo "pytest tests/e2e/upgrade" ;;
+    e2e-long) echo "pytest tests/e2e/long" ;;
+    killed-at-each-call) echo "env MLFLOW_GCP_TEST_KILL_EVERY=1 pytest tests/localcloud/playbooks/test_killed.py" ;;
     *) fail "there is no part $1" ;;
   esac
 }
@@ -37,7 +39,7 @@ count() {
   local name=$1 code=$2 summary passed=0 failed=0
   summary=$(grep -E '^(=+ )?[0-9]+ (passed|failed|errors?|skipped)\b.* in [0-9.]+s' "artifacts/$name.log" | tail -n 1 || true)
   case "$(command_of "$name")" in
-    pytest* | *unit-container*)
+    *pytest* | *unit-container*)
       [[ $summary =~ ([0-9]+)\ passed ]] && passed=${BASH_REMATCH[1]}
       [[ $summary =~ ([0-9]+)\ failed ]] && failed=${BASH_REMATCH[1]}
       [[ $summary =~ ([0-9]+)\ error ]] && failed=$((failed + BASH_REMATCH[1]))

@@ -52,6 +52,9 @@ class Deployment:
     artifacts: Path
     settings: dict[str, Any]
     environment: dict[str, str] = field(default_factory=local_cloud_environment)
+    name: str = "mlflow"
+    inventory: Path | None = None
+    """The inventory directory; None for the one of ansible.cfg."""
 
     def __post_init__(self) -> None:
         self.artifacts.mkdir(parents=True, exist_ok=True)
@@ -64,7 +67,7 @@ class Deployment:
             "ANSIBLE_NOCOLOR": "1",
             "PATH": f"{BIN}:{os.environ['PATH']}",
         }
-        self.state = self.artifacts / "state" / f"{self.project}-mlflow"
+        self.state = self.artifacts / "state" / f"{self.project}-{self.name}"
 
     def create_project(self) -> None:
         """Create the project. Enable the APIs that need to be enabled in the project of the deployer."""
@@ -77,7 +80,8 @@ class Deployment:
 
     def playbook(self, *arguments: str, check: bool = True, log: str = "playbook") -> subprocess.CompletedProcess[str]:
         """Run ansible-playbook; keep the output as an artifact."""
-        command = [str(BIN / "ansible-playbook"), *arguments, "-e", json.dumps(self.settings)]
+        inventory = ["-i", str(self.inventory)] if self.inventory else []
+        command = [str(BIN / "ansible-playbook"), *inventory, *arguments, "-e", json.dumps(self.settings)]
         done = subprocess.run(
             command,
             cwd=REPO,
@@ -131,7 +135,8 @@ class Deployment:
     # Lock and records of the deployment
 
     def _object(self, name: str) -> str:
-        return f"b/{self.project}-mlflow-backups/o/{quote(f'deployments/{self.project}/mlflow/{name}', safe='')}"
+        record = quote(f"deployments/{self.project}/{self.name}/{name}", safe="")
+        return f"b/{self.project}-{self.name}-backups/o/{record}"
 
     def stored(self, name: str) -> dict[str, Any] | None:
         """Return a record of the deployment, or the metadata of its lock. Return None if there is none."""
@@ -168,7 +173,8 @@ class Deployment:
 
     @cached_property
     def address(self) -> str:
-        found = self.call("GET", "compute", f"projects/{self.project}/regions/europe-west1/addresses/mlflow-address")
+        path = f"projects/{self.project}/regions/europe-west1/addresses/{self.name}-address"
+        found = self.call("GET", "compute", path)
         return str(found["address"])
 
     @property
@@ -181,7 +187,7 @@ class Deployment:
 
     @property
     def admin(self) -> tuple[str, str]:
-        return ("admin", self.secret("mlflow-admin-password"))
+        return ("admin", self.secret(f"{self.name}-admin-password"))
 
     @property
     def client_environment(self) -> dict[str, str]:

@@ -89,7 +89,7 @@ def test_the_last_line_sums_up_all_parts(parts: Parts) -> None:
     assert parts.run(*LANES)[:2] == (0, "30 passed, 0 failed\n")
     ends = [parts.calls.index(f"end {name}") for name in (ENGINE, "tests/e2e/upgrade")]
     assert ends[0] < parts.calls.index("start tests/e2e/upgrade") < ends[1]
-    assert ends[0] < parts.calls.index("start tests/e2e --ignore tests/e2e/upgrade")
+    assert ends[0] < parts.calls.index("start tests/e2e --ignore tests/e2e/upgrade --ignore tests/e2e/long")
 
 
 def test_a_failed_part_is_reported_with_its_log(parts: Parts) -> None:
