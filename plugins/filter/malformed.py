@@ -40,6 +40,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ansible_collections.mlops.mlflow_gcp.plugins.module_utils import _formats as formats
+from ansible_collections.mlops.mlflow_gcp.plugins.module_utils._iam import PUBLIC
 
 _deployment = formats.pattern(
     r"([a-z0-9.-]+:)?[a-z][a-z0-9-]{4,28}[a-z0-9]/[a-z]([a-z0-9-]{0,18}[a-z0-9])?",
@@ -54,6 +55,17 @@ def _credentials(value: Any) -> str:
         for key, check in (("secret", formats.secret_id), ("version", version)):
             if isinstance(item, Mapping) and item.get(key) is not None and (said := check(item[key])):
                 return f"value {formats.quoted(item[key])} of {key}: {said}"
+    return ""
+
+
+def _users(value: Any) -> str:
+    """Check the principals that may read the password of a user."""
+    for user in value if isinstance(value, list) else []:
+        accessors = user.get("secret_accessors") if isinstance(user, Mapping) else None
+        for principal in accessors if isinstance(accessors, list) else []:
+            said = "a password must not be public" if principal in PUBLIC else formats.member(principal)
+            if said:
+                return f"value {formats.quoted(principal)} of secret_accessors: {said}"
     return ""
 
 
@@ -118,6 +130,7 @@ CHECKS: Mapping[str, formats.Check] = {
     "credentials_project": formats.either("", otherwise=formats.project_or_number),
     "credentials_items": _credentials,
     "mlflow_artifacts_destination": _destination,
+    "mlflow_users": _users,
 }
 # Most users set the project in the environment.
 REMEDIES = {"deployment_project": "Set it in group_vars/all.yml, or export GOOGLE_CLOUD_PROJECT."}

@@ -34,6 +34,8 @@ PART_TYPES = (
 )
 PERMISSIONS = ("READ", "USE", "EDIT", "MANAGE", "DENY")
 WORKSPACE_PERMISSIONS = ("USE", "MANAGE")
+# First release with roles, with `mcp_server`, and with DENY and the parts of objects.
+ROLES, MCP_SERVERS, PARTS = (3, 12), (3, 15), (3, 17)
 
 
 def wrong_grant(resource_type: str, pattern: str, permission: str) -> str:
@@ -44,6 +46,13 @@ def wrong_grant(resource_type: str, pattern: str, permission: str) -> str:
     if permission not in allowed:
         return f"{permission} is not possible on {resource_type}; possible are {', '.join(allowed)}"
     return ""
+
+
+def first_release(resource_type: str, permission: str) -> tuple[int, int]:
+    """Return the major and minor version of the first MLflow release that knows a permission of a role."""
+    if resource_type in PART_TYPES or permission == "DENY":
+        return PARTS
+    return MCP_SERVERS if resource_type == "mcp_server" else ROLES
 
 
 def is_own_role(name: str, user_id: int) -> bool:

@@ -15,7 +15,7 @@ from typing import Any
 from ansible_collections.mlops.mlflow_gcp.plugins.filter.malformed import BASE, CHECKS
 from ansible_collections.mlops.mlflow_gcp.plugins.filter.max_connections import max_connections
 from ansible_collections.mlops.mlflow_gcp.plugins.module_utils._server_plan import machine_cpus
-from ansible_collections.mlops.mlflow_gcp.plugins.plugin_utils import _authentication, _rotation, _runtime
+from ansible_collections.mlops.mlflow_gcp.plugins.plugin_utils import _accounts, _authentication, _rotation, _runtime
 from ansible_collections.mlops.mlflow_gcp.plugins.plugin_utils._role_variables import RoleVariables
 
 Fact = dict[str, Any]
@@ -268,10 +268,14 @@ def describe(
     check(name for name in CHECKS if name in names and name not in of_resources)
     return fact | {
         "server": server(settings),
+        "users": _accounts.describe(
+            settings["mlflow_users"], fact["name"], _authentication.find(settings["mlflow_authentication"])
+        ),
         "release": release(
             settings,
             shipped_in=roles / "mlflow" / "files",
             record=records.get("release", {}),
             explicit=explicit,
-        ),
+        )
+        | {"required": _accounts.required_release(settings["mlflow_roles"], settings["mlflow_users"])},
     }

@@ -9,6 +9,7 @@ import re
 
 from ...module_utils._server_plan import server_plan
 from .._role_variables import ROLES
+from . import _accounts
 from ._context import Context, Values
 
 VERSION = re.compile(r"(\d+)\.(\d+)\.(\d+)(?:(rc|\.post)(\d+))?")
@@ -181,5 +182,5 @@ CHECKS = (_version, _destination, _temporary, _hostnames, _numbers, _names, _env
 
 def refusals(values: Values, context: Context) -> list[str]:
     """Return a message for each refused variable. The connections are computed from valid numbers only."""
-    found = [message for check in CHECKS if (message := check(values, context))]
+    found = [message for check in CHECKS if (message := check(values, context))] + _accounts.refusals(values)
     return found or [message for message in [_connections(values, context)] if message]
