@@ -21,6 +21,10 @@ from tests.e2e.deployment import FIRST_RUN, REPO, Deployment, FirstRun
 # A separate range, so that a demo of `make up` and the deployment under test can exist at the same time.
 SUBNETWORK_RANGE = "10.144.0.0/20"
 
+# By default, users may only read the objects of others.
+EDIT = {"resource_type": "experiment", "resource_pattern": "*", "permission": "EDIT"}
+EDITORS = {"name": "editors", "permissions": [EDIT]}
+
 
 @pytest.fixture(scope="session")
 def local_cloud() -> None:
@@ -44,6 +48,8 @@ def empty_project() -> Deployment:
         settings={
             "infrastructure_subnetwork_range": SUBNETWORK_RANGE,
             "infrastructure_database_deletion_protection": False,
+            "mlflow_roles": [EDITORS],
+            "mlflow_users": [{"name": "alice", "roles": ["editors"]}],
         },
     )
     made.create_project()

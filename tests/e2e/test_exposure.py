@@ -88,6 +88,7 @@ def test_no_password_where_it_does_not_belong(site: Deployment) -> None:
     uri = site.secret("mlflow-database-uri")
     secrets = [
         site.secret("mlflow-admin-password"),
+        site.secret("mlflow-user-alice"),
         site.secret("mlflow-flask-secret-key"),
         *site.secret("mlflow-webhook-encryption-key").splitlines(),
         *site.secret("mlflow-crypto-kek-passphrase").splitlines(),

@@ -6,6 +6,8 @@ from __future__ import annotations
 
 import re
 
+import pytest
+
 from tests.e2e.deployment import Deployment, FirstRun, changes
 
 SERVICES = ("cloudresourcemanager", "compute", "iam", "secretmanager", "servicenetworking", "sqladmin", "storage")
@@ -34,7 +36,7 @@ def resources(project: str) -> list[str]:
         bucket,
         f"roles/storage.objectUser for {machine} on {bucket}",
         f"bucket {project}-mlflow-backups",
-        *(f"secret mlflow-{name}" for name in (*READ, "ca")),
+        *(f"secret mlflow-{name}" for name in (*READ, "ca", "user-alice")),
         *(f"roles/secretmanager.secretAccessor for {machine} on secret mlflow-{name}" for name in READ),
         "Cloud SQL instance mlflow-database",
         "database mlflow of Cloud SQL instance mlflow-database",
@@ -82,6 +84,17 @@ def test_each_core_has_a_worker_and_jobs_have_no_process(site: Deployment) -> No
     processes = site.ssh("ps -u mlflow -o args=").splitlines()
     assert len([line for line in processes if "spawn_main" in line]) == int(site.ssh("nproc"))
     assert not [line for line in processes if "huey" in line]
+
+
+def test_a_user_has_the_permissions_of_the_role(site: Deployment, monkeypatch: pytest.MonkeyPatch) -> None:
+    alice = {"MLFLOW_TRACKING_USERNAME": "alice", "MLFLOW_TRACKING_PASSWORD": site.secret("mlflow-user-alice")}
+    for name, value in (site.client_environment | alice).items():
+        monkeypatch.setenv(name, value)
+    import mlflow
+
+    mlflow.set_tracking_uri(site.url)
+    mlflow.MlflowClient().set_experiment_tag("0", "edited-by", "alice")
+    assert mlflow.get_experiment("0").tags["edited-by"] == "alice"
 
 
 def test_another_run_changes_nothing(site: Deployment) -> None:

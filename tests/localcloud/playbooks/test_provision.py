@@ -132,11 +132,17 @@ def test_what_a_killed_drill_left_goes_with_the_deployment(first: Run) -> None:
     drill = {"instance": "mlflow-drill-left", "bucket": "mlflow-local-mlflow-drill-left"}
     for name, record in (("drill", drill), ("rehearsal", {"instance": "mlflow-rehearsal-left"})):
         session.call("POST", f"{RECORDS}temporary-{name}.json", data=json.dumps(record))
+    # The password of a user who is not in mlflow_users anymore, and a secret of another deployment.
+    for name, deployment in (("mlflow-user-gone", "mlflow"), ("mlflow-user-ca", "mlflow-user")):
+        secret = {"replication": {"automatic": {}}, "labels": {"mlflow-deployment": deployment}}
+        session.call("POST", f"{SECRETS}?secretId={name}", json=secret)
     confirmed = ["-e", "infrastructure_destroy_confirm=mlflow-local/mlflow", "-e", "infrastructure_destroy_data=true"]
     assert playbook.run(*confirmed, playbook="destroy") == 0, playbook.output[-5000:]
     assert playbook.changed() > 0
     assert "items" not in session.call("GET", instances)
     assert "items" not in session.call("GET", "/storage/v1/b?project=mlflow-local")
+    names = [pathlib.PurePath(secret["name"]).name for secret in session.call("GET", SECRETS)["secrets"]]
+    assert names == ["mlflow-user-ca"]
     assert not (playbook.state / "mlflow-local-mlflow").exists()
     assert playbook.run(*confirmed, playbook="destroy") == 0, playbook.output[-5000:]
     assert playbook.changed() == 0

@@ -24,6 +24,8 @@ VARIABLES = """
 deployment_name: blue
 deployment_labels: {team: research}
 infrastructure_subnetwork_range: 10.144.0.0/20
+mlflow_roles: [{name: readers}]
+mlflow_users: [{name: alice, roles: [readers], secret_accessors: ["user:alice@example.com"]}]
 """
 RECAP = re.compile(r"^(\S+)\s+: ok=", re.MULTILINE)
 SSH = """#!/bin/sh
@@ -129,6 +131,11 @@ def test_the_plan_of_a_new_deployment_names_nothing_of_the_other(one: World, pla
     assert "no running VM mlflow-local/europe-west1-b/blue-server of deployment mlflow-local/blue" in " ".join(
         output.split()
     )
+    if playbook == "site":
+        # There is no server that has the users.
+        assert "Users to create: alice." in output
+        assert "+++ after: secret blue-user-alice" in output
+        assert "for user:alice@example.com on secret blue-user-alice" in output
     assert "mlflow-server" not in output
     assert one.address("mlflow") not in output
     assert one.hosts == {"localhost"}

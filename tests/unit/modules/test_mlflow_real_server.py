@@ -21,6 +21,7 @@ from ansible_collections.mlops.mlflow_gcp.plugins.modules import mlflow_permissi
 
 from tests.unit.harness import Json
 from tests.unit.mlflow_server import ADMIN, ADMIN_PASSWORD, V2, V3, PlayMlflow
+from tests.unit.roles.noting import collection, note, play
 
 ROOT = Path(__file__).resolve().parents[3]
 BIN = Path(sys.executable).parent
@@ -248,3 +249,64 @@ def test_the_action_group_sets_the_connection(uri: str, tmp_path: Path, server: 
     assert "changed=3 " in run()
     assert "changed=0 " in run()
     assert json.dumps(contents(server)).count('"churn"') == 2  # in the list of roles, and below the user
+
+
+ACCOUNTS: Json = {
+    "mlflow_roles": [
+        {
+            "name": "readers",
+            "permissions": [{"resource_type": "experiment", "experiment_name": "Default", "permission": "READ"}],
+        },
+        {"name": "interns", "permissions": []},
+    ],
+    "mlflow_users": [
+        {"name": "dora", "roles": ["readers"]},
+        {
+            "name": "erik@example.com",
+            "permissions": [{"resource_type": "experiment", "resource_id": "0", "permission": "EDIT"}],
+        },
+    ],
+}
+
+
+@pytest.fixture
+def accounts(uri: str, tmp_path: Path) -> Callable[..., str]:
+    """Return a function that runs the role for these accounts, with fake modules for Google; returns the recap.
+
+    The server has no TLS, so the connection of the role is replaced.
+    """
+    collection(tmp_path, "mlflow", ("secrets",))
+    note(tmp_path, ("gcp_address", "gcp_iam_member", "gcp_secret"))
+    for module in ("mlflow_permission", "mlflow_role", "mlflow_user"):
+        target = tmp_path / "ansible_collections/mlops/mlflow_gcp/plugins/modules"
+        target.mkdir(exist_ok=True)
+        (target / f"{module}.py").symlink_to(ROOT / "plugins" / "modules" / f"{module}.py")
+    connection = {"tracking_uri": uri, "tracking_username": ADMIN, "tracking_password": ADMIN_PASSWORD}
+
+    def run(changed: Json, *, check: bool = False) -> str:
+        settings = {"deployment_project": "my-project", "__mlflow_connection": connection, **ACCOUNTS, **changed}
+        secrets = [({"name": "dora"}, {"payload": FIRST}), ({"module": "gcp_secret"}, {"payload": SECOND})]
+        answers = [({"module": "gcp_address"}, {"resource": {"address": "127.0.0.1"}}), *secrets]
+        role = {"name": "mlops.mlflow_gcp.mlflow", "tasks_from": "users"}
+        done = play(tmp_path, "localhost", role, answers, settings, check=check)
+        assert done.returncode == 0
+        return done.stdout
+
+    return run
+
+
+def test_the_role_variables_describe_the_accounts(uri: str, server: MlflowClient, accounts: Callable[..., str]) -> None:
+    """The fake modules never report a change."""
+    empty = contents(server)
+    assert "changed=3 " in accounts({}, check=True)
+    assert contents(server) == empty
+    assert "changed=3 " in accounts({})
+    assert (status(uri, FIRST, "dora"), status(uri, FIRST, "dora", write=True)) == (200, 403)
+    assert status(uri, SECOND, "erik@example.com", write=True) == 200
+    assert "changed=0 " in accounts({})
+    gone = [{"name": name, "state": "absent"} for name in ("dora", "erik@example.com")]
+    roles = [{"name": name, "state": "absent"} for name in ("readers", "interns")]
+    assert "changed=2 " in accounts({"mlflow_users": gone, "mlflow_roles": roles}, check=True)
+    accounts({"mlflow_users": gone, "mlflow_roles": roles})
+    assert status(uri, FIRST, "dora") == 401
+    assert contents(server) == empty
