@@ -89,6 +89,14 @@ CASES: dict[str, tuple[dict[str, Any], str]] = {
     "secret": ({"credentials_items": [{"name": "a.b", "secret": "x\n"}]}, r"value 'x\n' of secret"),
     "project of the secrets": ({"credentials_project": "My Project"}, "credentials_project is 'My Project'"),
     "artifacts": ({"mlflow_artifacts_destination": "gs://my bucket"}, "a bucket name has"),
+    "secret of a user": (
+        {"mlflow_users": [{"name": "alice", "secret_accessors": ["alice@example.com"]}]},
+        "holds value 'alice@example.com' of secret_accessors: it is not a principal",
+    ),
+    "public secret of a user": (
+        {"mlflow_users": [{"name": "alice", "secret_accessors": ["allUsers"]}]},
+        "holds value 'allUsers' of secret_accessors: a password must not be public",
+    ),
     "other bucket": ({"backup_restore_bucket": "gs://x"}, "backup_restore_bucket is 'gs://x'"),
 }
 

@@ -87,7 +87,9 @@ class Role:
         commands = [call["command"] for call in self.asked("mlflowctl") if not call["check"]]
         return [words[words.index("prune") + 1 :] for words in commands if "prune" in words]
 
-    def __call__(self, *, check: bool = False, fails: bool = False, **settings: Any) -> tuple[int, str]:
+    def __call__(
+        self, *, check: bool = False, fails: bool = False, tasks: str = "main", **settings: Any
+    ) -> tuple[int, str]:
         """Run the role; return the number of changes, and the output on one line."""
         slot = {"version": self.serves, "release": str(self.machine / "release")}
         status = {"active": "blue", "slots": {"blue": slot}, "rolled_back": self.rolled_back, "previous": None}
@@ -109,7 +111,7 @@ class Role:
             ({"module": "gcp_sql_backup"}, {"backups": runs}),
         ]
         given = {"deployment_project": "my-project", "deployment_state_directory": str(self.state), **settings}
-        role = {"name": "mlops.mlflow_gcp.upgrade"}
+        role = {"name": "mlops.mlflow_gcp.upgrade", "tasks_from": tasks}
         done = play(self.folder, "mlflow-server", role, answers, given, check=check, records=self.records)
         assert (done.returncode != 0) is fails
         (changed,) = re.findall(r"mlflow-server +:.* changed=(\d+)", done.stdout)
@@ -259,3 +261,24 @@ def test_a_pinned_release_that_was_rolled_back_is_not_recorded(role: Role) -> No
     role.release |= {"version": "3.17.2", "refused": "3.18.0"}
     role(mlflow_version="3.18.0")
     assert not role.written()
+
+
+OLD_RELEASE = "MLflow 3.11.1 is older than 3.12.0, which the entries of mlflow_users need. Nothing was changed."
+
+
+def test_an_upgrade_to_a_release_without_roles_is_refused(role: Role) -> None:
+    role.serves = "3.10.1"
+    role.release |= {"version": "3.11.1", "upgrade": True, "requirements_file": ""}
+    _changed, said = role(fails=True, mlflow_users=[{"name": "alice"}], upgrade_channel="minor")
+    assert OLD_RELEASE in said
+    commands = [call["command"] for call in role.asked("mlflowctl")]
+    assert [words[:2] for words in commands] == [["cutover", "wait"], ["status"]]
+
+
+def test_a_rollback_to_a_release_without_roles_is_refused(role: Role) -> None:
+    plan = {"previous": {"version": "3.11.1", "release": "/x"}, "consequences": "Data would be lost."}
+    role.answers = [({"action": "plan_rollback"}, plan)]
+    confirmed = {"upgrade_rollback_confirm": "my-project/mlflow"}
+    _changed, said = role(fails=True, tasks="rollback", mlflow_users=[{"name": "alice"}], **confirmed)
+    assert OLD_RELEASE in said
+    assert [call["action"] for call in role.asked("mlflow_cutover")] == ["plan_rollback"]
