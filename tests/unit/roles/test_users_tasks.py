@@ -71,9 +71,8 @@ class Accounts:
         answers: list[Any] = [
             ({"module": "uri"}, {"status": -1, "msg": "refused"} if self.existing is None else listed),
             ({"module": "gcp_address"}, {"resource": {"address": self.address} if self.address else {}}),
-            ({"module": "gcp_secret", "name": "mlflow-admin-password"}, {"payload": self.admin}),
-            ({"module": "gcp_secret", "name": "mlflow-user-alice"}, {"payload": ALICE, "version": "2"}),
-            ({"module": "gcp_secret"}, {"payload": None}),
+            ({"return_payload": True, "name": "mlflow-admin-password"}, {"payload": self.admin}),
+            ({"return_payload": True, "name": "mlflow-user-alice"}, {"payload": ALICE}),
         ]
         given = {
             "deployment_project": "my-project",
