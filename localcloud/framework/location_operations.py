@@ -97,8 +97,7 @@ class LocationOperations:
         location = str(call.params["name"]).split("/")[3]
         found = call.cloud.operations.list(self._service.name, call.project)
         found = [each for each in found if location == "-" or each["scope"] == f"locations/{location}"]
-        page, token = call.page([self._shown(each) for each in found])
-        return ({"operations": page} if page else {}) | ({"nextPageToken": token} if token else {})
+        return call.listing("operations", [self._shown(each) for each in found])
 
     def _cancel(self, call: Call) -> Json:
         call.cloud.operations.cancel(self._operation(call)["name"])

@@ -89,6 +89,11 @@ class Call:
         following = start + count
         return items[start:following], (str(following) if following < len(items) else None)
 
+    def listing(self, key: str, items: list[Any], **paging: Any) -> Json:
+        """Return a page of a list as an answer. Google leaves out an empty list and the token of a last page."""
+        page, token = self.page(items, **paging)
+        return ({key: page} if page else {}) | ({"nextPageToken": token} if token else {})
+
 
 @dataclass(frozen=True)
 class Bound:

@@ -134,5 +134,4 @@ def list_authorizations(call: Call) -> Json:
         prefix = f"projects/{call.project}/locations/"
     else:
         prefix = f"{name_of(call, call.params['parent'])}/dnsAuthorizations/"
-    page, token = call.page(_stored(call.cloud).list(prefix))
-    return ({"dnsAuthorizations": page} if page else {}) | ({"nextPageToken": token} if token else {})
+    return call.listing("dnsAuthorizations", _stored(call.cloud).list(prefix))

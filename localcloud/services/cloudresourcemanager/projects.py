@@ -124,8 +124,7 @@ def list_below(call: Call) -> Json:
 
 
 def _paged(call: Call, projects: list[Json]) -> Json:
-    page, token = call.page(projects)
-    return ({"projects": page} if page else {}) | ({"nextPageToken": token} if token else {})
+    return call.listing("projects", projects)
 
 
 def _passes(project: Json, text: str) -> bool:

@@ -243,14 +243,9 @@ def chosen(call: Call, items: Iterable[Json]) -> list[Json]:
 
 def listed(call: Call, kind: str, items: Iterable[Json]) -> Json:
     """Return the answer of a list method; `kind` is `compute#networkList`."""
-    page, token = call.page(chosen(call, items), size="maxResults", default=500)
     answer: Json = {"kind": kind, "id": f"projects/{call.project}/{last(call.request.url.path)}"}
     answer["selfLink"] = link(re.sub(r".*/compute/v1/", "", call.request.url.path))
-    if page:
-        answer["items"] = page
-    if token:
-        answer["nextPageToken"] = token
-    return answer
+    return answer | call.listing("items", chosen(call, items), size="maxResults", default=500)
 
 
 def aggregated(call: Call, kind: str, key: str, items: Iterable[Json], scopes: Iterable[str]) -> Json:

@@ -53,8 +53,7 @@ def get(call: Call) -> Json:
 def list_accounts(call: Call) -> Json:
     """Return the project's accounts."""
     accounts = [a for a in call.cloud.accounts.documents.list() if a["projectId"] == call.project]
-    page, token = call.page(accounts, default=20)
-    return ({"accounts": page} if page else {}) | ({"nextPageToken": token} if token else {})
+    return call.listing("accounts", accounts, default=20)
 
 
 def _edited(call: Call, fields: Json) -> Json:

@@ -114,13 +114,7 @@ def list_secrets(call: Call) -> Json:
         for s in secrets(call).list(f"projects/{call.project}/secrets/")
         if not expired(call, s) and _passes(s, call.params.get("filter", ""))
     ]
-    page, token = call.page(found, default=25000)
-    answer: Json = {"totalSize": len(found)}
-    if page:
-        answer["secrets"] = page
-    if token:
-        answer["nextPageToken"] = token
-    return answer
+    return {"totalSize": len(found)} | call.listing("secrets", found, default=25000)
 
 
 def _passes(secret: Json, text: str) -> bool:

@@ -127,13 +127,7 @@ def list_versions(call: Call) -> Json:
         found = [v for v in found if v["state"] == wanted[1].upper()]
     elif call.params.get("filter"):
         raise invalid("filter", f"Invalid filter: {call.params['filter']}")
-    page, token = call.page(found, default=25000)
-    answer: Json = {"totalSize": len(found)}
-    if page:
-        answer["versions"] = page
-    if token:
-        answer["nextPageToken"] = token
-    return answer
+    return {"totalSize": len(found)} | call.listing("versions", found, default=25000)
 
 
 def _set_state(call: Call, state: str) -> Json:

@@ -75,13 +75,7 @@ def list_runs(call: Call) -> Json:
         instance_of(call)
         found = parts(call.cloud, "backupRuns").list(_key(call, ""))
     found.sort(key=lambda run: int(run["id"]), reverse=True)
-    page, token = call.page(found, size="maxResults", default=20)
-    answer: Json = {"kind": "sql#backupRunsList"}
-    if page:
-        answer["items"] = page
-    if token:
-        answer["nextPageToken"] = token
-    return answer
+    return {"kind": "sql#backupRunsList"} | call.listing("items", found, size="maxResults", default=20)
 
 
 @api.method("sql.backupRuns.delete", permission="cloudsql.backupRuns.delete")
@@ -178,13 +172,7 @@ def get_final(call: Call) -> Json:
 def list_final(call: Call) -> Json:
     """Return the final backups of a project."""
     found = call.cloud.store.collection("sqladmin.backups").list(f"projects/{call.project}/backups/")
-    page, token = call.page([b["resource"] for b in found], default=50)
-    answer: Json = {}
-    if page:
-        answer["backups"] = page
-    if token:
-        answer["nextPageToken"] = token
-    return answer
+    return call.listing("backups", [b["resource"] for b in found], default=50)
 
 
 @api.method("sql.Backups.DeleteBackup", permission="cloudsql.backupRuns.delete")

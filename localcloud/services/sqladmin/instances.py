@@ -125,13 +125,7 @@ def list_instances(call: Call) -> Json:
     """Return the instances of a project; `filter` supports equality of `name`, `state`, `region` and labels."""
     found = instances(call.cloud).list(f"projects/{call.project}/instances/")
     found = [i for i in found if _passes(i, call.params.get("filter") or "")]
-    page, token = call.page(found, size="maxResults", default=500)
-    answer: Json = {"kind": "sql#instancesList"}
-    if page:
-        answer["items"] = page
-    if token:
-        answer["nextPageToken"] = token
-    return answer
+    return {"kind": "sql#instancesList"} | call.listing("items", found, size="maxResults", default=500)
 
 
 def _passes(instance: Json, text: str) -> bool:

@@ -26,10 +26,4 @@ def list_operations(call: Call) -> Json:
     wanted = call.params.get("instance")
     if wanted:
         found = [o for o in found if o["targetId"] == wanted]
-    page, token = call.page(found, size="maxResults", default=100)
-    answer: Json = {"kind": "sql#operationsList"}
-    if page:
-        answer["items"] = page
-    if token:
-        answer["nextPageToken"] = token
-    return answer
+    return {"kind": "sql#operationsList"} | call.listing("items", found, size="maxResults", default=100)

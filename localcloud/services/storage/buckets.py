@@ -278,12 +278,7 @@ def list_buckets(call: Call) -> Json:
         return answer
     prefix = call.params.get("prefix") or ""
     found = [b for b in buckets(call).list(bucket_key(prefix)) if b["project"] == call.project]
-    page, token = call.page(found, size="maxResults", default=1000)
-    if page:
-        answer["items"] = [shown(call, b) for b in page]
-    if token:
-        answer["nextPageToken"] = token
-    return answer
+    return answer | call.listing("items", [shown(call, b) for b in found], size="maxResults", default=1000)
 
 
 @api.method("storage.buckets.patch", permission=None, project=project_of)
