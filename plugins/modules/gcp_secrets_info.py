@@ -33,7 +33,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 names:
-  description: IDs of the secrets, sorted.
+  description: IDs of the secrets, sorted. Empty if the project has not enabled the Secret Manager API.
   returned: success
   type: list
   elements: str
@@ -42,6 +42,7 @@ names:
 
 from ..module_utils import _formats
 from ..module_utils._action import Action, Plan, run_action
+from ..module_utils._client import GoogleError
 
 
 class Secrets(Action):
@@ -56,7 +57,12 @@ class Secrets(Action):
         """List the secrets."""
         terms = [f"labels.{key}={value}" for key, value in sorted(self.params["labels"].items())]
         query = {"filter": " AND ".join(terms)}
-        found = self.client.items(self.api, self.fill("v1/projects/{project}/secrets"), "secrets", query)
+        try:
+            found = list(self.client.items(self.api, self.fill("v1/projects/{project}/secrets"), "secrets", query))
+        except GoogleError as error:
+            if not error.service_disabled:
+                raise
+            found = []
         return Plan(False, {"names": sorted(str(secret["name"]).rsplit("/", 1)[1] for secret in found)})
 
 

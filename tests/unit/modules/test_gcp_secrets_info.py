@@ -25,6 +25,14 @@ def test_no_secret_is_an_empty_list(cloud: Cloud, play: Play) -> None:
     assert play(gcp_secrets_info, labels={"app": "mlflow"})["names"] == []
 
 
+def test_check_mode_works_in_an_empty_project(cloud: Cloud, play: Play) -> None:
+    details = [{"reason": "SERVICE_DISABLED", "metadata": {"service": "secretmanager.googleapis.com"}}]
+    query = {"filter": "labels.app=mlflow"}
+    cloud.fails("GET", "secretmanager", ALL, 403, "PERMISSION_DENIED", details=details, query=query)
+    cloud.get("serviceusage", "v1/projects/my-project/services/secretmanager.googleapis.com", {"state": "DISABLED"})
+    assert play(gcp_secrets_info, check=True, labels={"app": "mlflow"})["names"] == []
+
+
 def test_a_label_that_no_secret_can_have_is_refused(play: Play) -> None:
     assert "labels" in play(gcp_secrets_info, fails=True, labels={"App": "mlflow"})["msg"]
 
