@@ -44,7 +44,7 @@ def mappings(entries: object) -> list[Mapping[str, Any]]:
 
 def is_present(entry: Mapping[str, Any]) -> bool:
     """Return whether an entry should exist."""
-    return entry.get("state", "present") == "present"
+    return bool(entry.get("state", "present") == "present")
 
 
 def describe(users: object, deployment: str, mode: Authentication) -> list[dict[str, Any]]:

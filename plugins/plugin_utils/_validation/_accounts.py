@@ -52,6 +52,11 @@ def _users(values: Values) -> Iterator[str]:
             )
         if not is_present(user):
             continue
+        if not mode.user_passwords and user.get("secret_accessors"):
+            yield (
+                f"{USERS}: with mlflow_authentication {mode.name}, {name} has no generated password. Remove"
+                " secret_accessors."
+            )
         if unknown := [role for role in user.get("roles") or () if role not in roles]:
             yield (
                 f"{USERS}: {name} has the role {', '.join(unknown)}, which is not in {ROLES}. Add it to {ROLES}, or"

@@ -276,7 +276,7 @@ def accounts(uri: str, tmp_path: Path) -> Callable[..., str]:
     The server has no TLS, so the connection of the role is replaced.
     """
     collection(tmp_path, "mlflow", ("secrets",))
-    note(tmp_path, ("gcp_address", "gcp_iam_member", "gcp_secret"))
+    note(tmp_path, ("gcp_address", "gcp_iam_member", "gcp_secret", "mlflowctl"))
     for module in ("mlflow_permission", "mlflow_role", "mlflow_user"):
         target = tmp_path / "ansible_collections/mlops/mlflow_gcp/plugins/modules"
         target.mkdir(exist_ok=True)

@@ -69,7 +69,7 @@ class Accounts:
         """Run the role; return the output on one line."""
         listed = {"status": 200, "json": {"users": [{"username": name} for name in self.existing or []]}}
         answers: list[Any] = [
-            ({"module": "uri"}, {"status": -1, "msg": "refused"} if self.existing is None else listed),
+            ({"module": "uri"}, {"status": 401, "msg": "Unauthorized"} if self.existing is None else listed),
             ({"module": "gcp_address"}, {"resource": {"address": self.address} if self.address else {}}),
             ({"return_payload": True, "name": "mlflow-admin-password"}, {"payload": self.admin}),
             ({"return_payload": True, "name": "mlflow-user-alice"}, {"payload": ALICE}),
@@ -144,7 +144,9 @@ def test_check_mode_plans_everything_without_a_server(tmp_path: Path, missing: d
 
 def test_a_server_that_does_not_answer_is_an_error(tmp_path: Path) -> None:
     said = Accounts(tmp_path, existing=None)(fails=True)
-    assert "Cannot read the users of MLflow at https://192.0.2.7: refused. No role and no user was changed." in said
+    assert (
+        "Cannot read the users of MLflow at https://192.0.2.7: Unauthorized. No role and no user was changed." in said
+    )
 
 
 def test_without_entries_no_request_is_sent(tmp_path: Path) -> None:

@@ -136,11 +136,13 @@ def test_an_older_release_without_the_features_is_refused(change: dict[str, Any]
     assert all(f"need MLflow {needed} or newer, and the release is {version}" in message for message in said)
 
 
-def test_names_are_lower_case_where_people_sign_in_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_mode_with_a_single_sign_on_has_lower_case_names_and_no_passwords(monkeypatch: pytest.MonkeyPatch) -> None:
     assert messages(**user(name="Alice")) == []
     other = dataclasses.replace(_authentication.BASIC, user_passwords=False)
     monkeypatch.setattr(_authentication, "AUTHENTICATIONS", {"basic": other})
     assert "Replace Alice by alice." in messages(**user(name="Alice"))[0]
+    (message,) = messages(**user(secret_accessors=["user:alice@example.com"]))
+    assert "alice has no generated password. Remove secret_accessors." in message
 
 
 def test_the_specification_has_the_types_and_permissions_of_the_modules() -> None:
