@@ -15,6 +15,8 @@ from typing import Any
 from ansible_collections.mlops.mlflow_gcp.plugins.module_utils._mlflow_grants import ROLES, first_release
 from ansible_collections.mlops.mlflow_gcp.plugins.plugin_utils._authentication import Authentication
 
+# MLflow asks an authorization function about all of its routes.
+SINGLE_SIGN_ON = (3, 15)
 # Direct permissions on all kinds of objects. Older releases have them only on experiments and models.
 DIRECT_PERMISSIONS = (3, 13)
 
@@ -54,7 +56,7 @@ def describe(users: object, deployment: str, mode: Authentication) -> list[dict[
             "name": user["name"],
             "state": "present" if is_present(user) else "absent",
             "secret": secret_id(deployment, user["name"]),
-            "has_password": mode.user_passwords,
+            "has_password": not mode.single_sign_on,
             "secret_accessors": user.get("secret_accessors") or [],
         }
         for user in named(users)
@@ -67,14 +69,17 @@ def _releases(entries: object) -> Iterator[tuple[int, int]]:
             yield first_release(str(each.get("resource_type")), str(each.get("permission")))
 
 
-def required_release(roles: object, users: object) -> dict[str, str]:
-    """Return the oldest release of MLflow that supports the entries, and their role variables.
+def required_release(roles: object, users: object, *, single_sign_on: bool = False) -> dict[str, str]:
+    """Return the oldest release of MLflow that supports the entries and the authentication, and their role variables.
 
-    Both are empty if there are no entries.
+    Both are empty if every release supports them.
     """
-    variables = [name for name, entries in (("mlflow_roles", roles), ("mlflow_users", users)) if named(entries)]
-    if not variables:
-        return {"version": "", "variables": ""}
     direct = list(_releases(users))
-    major, minor = max([ROLES, *_releases(roles), *direct, *([DIRECT_PERMISSIONS] if direct else [])])
-    return {"version": f"{major}.{minor}.0", "variables": " and ".join(variables)}
+    needed = {
+        "mlflow_authentication": [SINGLE_SIGN_ON] if single_sign_on else [],
+        "mlflow_roles": [ROLES, *_releases(roles)] if named(roles) else [],
+        "mlflow_users": [ROLES, *direct, *([DIRECT_PERMISSIONS] if direct else [])] if named(users) else [],
+    }
+    releases = [release for each in needed.values() for release in each]
+    version = "{}.{}.0".format(*max(releases)) if releases else ""
+    return {"version": version, "variables": " and ".join(name for name, each in needed.items() if each)}

@@ -55,8 +55,8 @@ class Authentication:
     authorization_function: str
     # Message of nginx for a request without a valid credential.
     unauthenticated_message: str
-    # Whether users of the role variable `mlflow_users` get a generated password. With a single sign-on they have none.
-    user_passwords: bool = True
+    # Whether the front end may tell MLflow who the user is. Then the entries of `mlflow_users` get no passwords.
+    single_sign_on: bool = False
 
 
 ADMIN_PASSWORD = Secret("admin_password", title="administrator's password", rotation_role="authentication_basic")

@@ -266,16 +266,19 @@ def describe(
     fact = resources(settings, fact)
     settings.add("mlflow_deployment", fact)
     check(name for name in CHECKS if name in names and name not in of_resources)
+    mode = _authentication.find(settings["mlflow_authentication"])
     return fact | {
         "server": server(settings),
-        "users": _accounts.describe(
-            settings["mlflow_users"], fact["name"], _authentication.find(settings["mlflow_authentication"])
-        ),
+        "users": _accounts.describe(settings["mlflow_users"], fact["name"], mode),
         "release": release(
             settings,
             shipped_in=roles / "mlflow" / "files",
             record=records.get("release", {}),
             explicit=explicit,
         )
-        | {"required": _accounts.required_release(settings["mlflow_roles"], settings["mlflow_users"])},
+        | {
+            "required": _accounts.required_release(
+                settings["mlflow_roles"], settings["mlflow_users"], single_sign_on=mode.single_sign_on
+            )
+        },
     }

@@ -45,14 +45,14 @@ def _users(values: Values) -> Iterator[str]:
                 f"{USERS}: {name} is the administrator of the deployment (mlflow_admin_username), whom the playbooks"
                 " use. Remove this entry."
             )
-        if not mode.user_passwords and name != name.lower():
+        if mode.single_sign_on and name != name.lower():
             yield (
                 f"{USERS}: with mlflow_authentication {mode.name}, MLflow knows people by their lower-case addresses."
                 f" Replace {name} by {name.lower()}."
             )
         if not is_present(user):
             continue
-        if not mode.user_passwords and user.get("secret_accessors"):
+        if mode.single_sign_on and user.get("secret_accessors"):
             yield (
                 f"{USERS}: with mlflow_authentication {mode.name}, {name} has no generated password. Remove"
                 " secret_accessors."

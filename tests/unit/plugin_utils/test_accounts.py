@@ -62,10 +62,12 @@ def test_without_entries_every_release_is_possible() -> None:
 
 
 def test_a_mode_with_a_single_sign_on_generates_no_passwords(monkeypatch: pytest.MonkeyPatch) -> None:
-    other = dataclasses.replace(_authentication.BASIC, user_passwords=False)
+    other = dataclasses.replace(_authentication.BASIC, single_sign_on=True)
     monkeypatch.setattr(_authentication, "AUTHENTICATIONS", {"basic": other})
-    (user,) = described(mlflow_users=[{"name": "alice@example.com"}])["users"]
-    assert not user["has_password"]
+    fact = described(mlflow_users=[{"name": "alice@example.com"}])
+    assert not fact["users"][0]["has_password"]
+    assert fact["release"]["required"] == {"version": "3.15.0", "variables": "mlflow_authentication and mlflow_users"}
+    assert described()["release"]["required"]["version"] == "3.15.0"
 
 
 @pytest.mark.parametrize("value", ["alice", None, ["alice"], [{"name": 7}], [{"name": "a", "permissions": "READ"}]])

@@ -263,7 +263,7 @@ def test_a_pinned_release_that_was_rolled_back_is_not_recorded(role: Role) -> No
     assert not role.written()
 
 
-OLD_RELEASE = "MLflow 3.11.1 is older than 3.12.0, which the entries of mlflow_users need. Nothing was changed."
+OLD_RELEASE = "MLflow 3.11.1 does not support the values of mlflow_users, which need MLflow 3.12.0 or newer. Nothing"
 
 
 def test_an_upgrade_to_a_release_without_roles_is_refused(role: Role) -> None:

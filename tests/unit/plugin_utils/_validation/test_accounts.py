@@ -138,7 +138,7 @@ def test_an_older_release_without_the_features_is_refused(change: dict[str, Any]
 
 def test_a_mode_with_a_single_sign_on_has_lower_case_names_and_no_passwords(monkeypatch: pytest.MonkeyPatch) -> None:
     assert messages(**user(name="Alice")) == []
-    other = dataclasses.replace(_authentication.BASIC, user_passwords=False)
+    other = dataclasses.replace(_authentication.BASIC, single_sign_on=True)
     monkeypatch.setattr(_authentication, "AUTHENTICATIONS", {"basic": other})
     assert "Replace Alice by alice." in messages(**user(name="Alice"))[0]
     (message,) = messages(**user(secret_accessors=["user:alice@example.com"]))
