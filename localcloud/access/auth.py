@@ -9,6 +9,7 @@ a bearer token, too.
 
 from __future__ import annotations
 
+import base64
 import datetime
 import hashlib
 import secrets
@@ -26,6 +27,7 @@ from jwt.algorithms import RSAAlgorithm
 from localcloud.core.certificates import Issuer, certificate_pem, issue, private_pem
 from localcloud.core.clock import Clock
 from localcloud.core.errors import ApiError, error_info
+from localcloud.core.profile import Profiles
 from localcloud.core.store import AlreadyExists, Store
 
 Json = dict[str, Any]
@@ -120,38 +122,39 @@ class Keys:
 class Auth:
     """Issues and verifies tokens."""
 
-    def __init__(self, store: Store, clock: Clock) -> None:
+    def __init__(self, store: Store, clock: Clock, profiles: Profiles) -> None:
         self._store = store
         self._tokens = store.collection("auth.tokens")
         self._accounts = store.collection("iam.serviceAccounts")
-        self._logins = store.collection("auth.logins")
         self._clock = clock
+        self._profiles = profiles
         self.keys = Keys(store)
 
     # -- issuing
 
-    def issue_access_token(self, email: str, scopes: list[str], lifetime: int = TOKEN_LIFETIME) -> AccessToken:
-        """Return a new opaque access token for an account or a user; `lifetime` in seconds. It survives restarts."""
+    def issue_access_token(
+        self, email: str, scopes: list[str], lifetime: int = TOKEN_LIFETIME, *, client_id: str | None = None
+    ) -> AccessToken:
+        """Return a new opaque access token for an account or a user; `lifetime` in seconds. It survives restarts.
+
+        `client_id` is the OAuth client that gets a user's token.
+        """
         token = "ya29.local." + secrets.token_urlsafe(48)
         now = self._clock.time()
         with self._store.transaction():
             for key, old in self._tokens.items():
                 if old["expires"] < now:
                     self._tokens.delete(key)
-            document = {"email": email, "scopes": scopes, "expires": now + lifetime}
-            self._tokens.put(_digest(token), document)
+            document = {"email": email, "scopes": scopes, "expires": now + lifetime, "client_id": client_id}
+            self._tokens.put(digest(token), document)
         return AccessToken(token, lifetime)
 
-    def login(self, email: str) -> str:
-        """Log a user in and return the refresh token that gcloud would store."""
-        token = "1//local-" + secrets.token_urlsafe(48)
-        self._logins.put(_digest(token), {"email": email})
-        return token
-
-    def logged_in(self, refresh_token: str) -> str | None:
-        """Return the user to whom a refresh token was issued."""
-        found = self._logins.get(_digest(refresh_token))
-        return str(found["email"]) if found else None
+    def revoke_access_tokens(self, email: str, client_id: str | None = None) -> None:
+        """Revoke the access tokens of a user, of one OAuth client or of all."""
+        with self._store.transaction():
+            for key, document in self._tokens.items():
+                if document["email"] == email and client_id in (None, document.get("client_id")):
+                    self._tokens.delete(key)
 
     def issue_id_token(
         self, email: str, audience: str, *, include_email: bool = True, extra: Json | None = None
@@ -160,26 +163,33 @@ class Auth:
 
         `extra` claims are added, such as the metadata server's `google`.
         """
-        now = int(self._clock.time())
         account = self._accounts.get(email) or {}
-        claims: Json = {
-            "iss": ISSUER,
-            "aud": audience,
-            "azp": account.get("uniqueId", email),
-            "sub": account.get("uniqueId", email),
-            "iat": now,
-            "exp": now + TOKEN_LIFETIME,
-        }
+        number = account.get("uniqueId", email)
+        claims: Json = {"aud": audience, "azp": number, "sub": number}
         if include_email:
             claims |= {"email": email, "email_verified": True}
+        return self._sign_id_token(claims | (extra or {}), account.get("projectId"))
+
+    def issue_id_token_of_user(
+        self, claims: Json, client_id: str, access_token: str, *, nonce: str | None = None
+    ) -> str:
+        """Return an RS256 ID token of a user for an OAuth client, with the hash of the access token beside it."""
+        half = hashlib.sha256(access_token.encode()).digest()[:16]
+        own: Json = {"azp": client_id, "aud": client_id, "at_hash": base64.urlsafe_b64encode(half).decode().rstrip("=")}
+        own |= {"nonce": nonce} if nonce else {}
+        return self._sign_id_token(claims | own, None)
+
+    def _sign_id_token(self, claims: Json, project: str | None) -> str:
+        now = int(self._clock.time())
+        lifetime = int(self._profiles.of(project).id_token)
         key_id, key, _ = self.keys.signing("oauth2")
-        return encode_jwt(claims | (extra or {}), key, key_id)
+        return encode_jwt({"iss": ISSUER, **claims, "iat": now, "exp": now + lifetime}, key, key_id)
 
     # -- checking
 
     def describe(self, token: str) -> Json | None:
-        """Return `email`, `scopes` and `expires` of an access token; None if the token is unknown or expired."""
-        document = self._tokens.get(_digest(token))
+        """Return `email`, `scopes`, `expires` and `client_id` of an access token; None if it is unknown or expired."""
+        document = self._tokens.get(digest(token))
         if document is None or document["expires"] < self._clock.time():
             return None
         account = self._accounts.get(document["email"])
@@ -300,5 +310,6 @@ def _account_key(email: str) -> str:
     return f"serviceAccount:{email}"
 
 
-def _digest(token: str) -> str:
+def digest(token: str) -> str:
+    """Return the key under which a secret token is stored."""
     return hashlib.sha256(token.encode()).hexdigest()

@@ -43,6 +43,8 @@ class Profile:
     """A new binding of an IAM policy grants nothing for this long."""
     producers: float = _FOUR_DAYS
     """A deleted Cloud SQL instance keeps its private services connection in use for this long."""
+    id_token: float = 3600.0
+    """The lifetime of an ID token. The scale does not change it."""
     sql_first_backup: bool = False
     """Cloud SQL starts an automatic backup after the creation of an instance with point-in-time recovery."""
     sql_invalid_state: bool = False
@@ -117,6 +119,8 @@ def _checked(name: str, value: Any) -> Any:
         return value if isinstance(value, bool) else _fail(f"{name} is true or false")
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value) or value < 0:
         _fail(f"{name} is a number that is not negative")
+    if name == "id_token" and value < 1:
+        _fail("id_token is at least 1 second")
     return float(value)
 
 

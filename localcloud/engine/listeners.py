@@ -59,12 +59,18 @@ class AsgiListener:
         )
         self._thread: threading.Thread | None = None
 
+    @property
+    def port(self) -> int:
+        """Return the port; if 0 was given, the port that the system chose at the start."""
+        return self._address[1]
+
     def start(self) -> None:
         """Start the listener; returns once it listens."""
         try:
             listening = bound(*self._address)
         except OSError as error:
             raise EngineError(f"cannot listen on {self._address[0]}:{self._address[1]}: {error.strerror}") from error
+        self._address = listening.getsockname()[:2]
         self._thread = threading.Thread(
             target=self._server.run, kwargs={"sockets": [listening]}, name=f"listener-{self._address[1]}", daemon=True
         )

@@ -11,8 +11,12 @@ from typing import Any
 from localcloud.access.accounts import ServiceAccounts
 from localcloud.access.auth import Auth
 from localcloud.access.credentials import Credentials
+from localcloud.access.grants import Grants
+from localcloud.access.logins import Logins
+from localcloud.access.oauth_clients import OAuthClients
 from localcloud.access.permissions import Permissions
 from localcloud.access.projects import Projects
+from localcloud.access.users import Users
 from localcloud.core.calls import CallLog
 from localcloud.core.clock import Clock
 from localcloud.core.errors import ApiError
@@ -99,13 +103,17 @@ class Cloud:
         self.profiles = Profiles(self.store, self.traits.durations)
         self.propagation = Propagation(self.profiles, self.clock)
         self.projects = Projects(self.store, self.traits.initial_apis)
-        self.auth = Auth(self.store, self.clock)
+        self.auth = Auth(self.store, self.clock, self.profiles)
+        self.grants = Grants(self.store, self.clock)
+        self.users = Users(self.store, self.auth, self.grants)
+        self.oauth_clients = OAuthClients(self.store)
         self.permissions = Permissions(
             self.store, self.projects, self.clock, self.propagation, self.traits.numbered_hosts
         )
         self.custom_roles = self.permissions.custom_roles
         self.accounts = ServiceAccounts(self.store, self.permissions, self.clock, self.propagation)
         self.credentials = Credentials(settings, self.accounts, self.permissions, self.auth)
+        self.logins = Logins(settings, self.users, self.grants, self.oauth_clients)
         self.operations = Operations(self.store, self.clock, self.profiles, self._run_step)
 
     def start(self) -> None:
@@ -117,6 +125,7 @@ class Cloud:
             if self.projects.get(PROJECT) is None:
                 self.projects.add(PROJECT, PROJECT_NUMBER, "MLflow local", self.clock.now(), {}, None)
             self.credentials.add_owner()
+            self.users.add_defaults()
         self.credentials.write_owner_key()
         self.reconcile()
         self.operations.resume()

@@ -1,8 +1,8 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""The admin requests, under `/localcloud/`: faults, profiles, the log of calls, users. README.md lists all of them.
+"""The admin requests, under `/localcloud/`: faults, profiles, the log of calls, users, OAuth clients.
 
-They are in the same route table as Google's APIs. Only the control node can send them.
+README.md lists all of them. They are in the same route table as Google's APIs. Only the control node can send them.
 """
 
 from __future__ import annotations
@@ -116,8 +116,47 @@ def change_profile(call: Call) -> Json:
     return asdict(call.cloud.profiles.change(_body(call), call.query.get("project", EVERYWHERE)))
 
 
-@_request("POST", "/users")
-def user(call: Call) -> Json:
-    """Log a user in by `email`; return the credentials file, with `quota_project_id` if given."""
+@_request("POST", "/logins")
+def log_in(call: Call) -> Json:
+    """Log a user in by `email`; return the credentials file, with `quota_project_id` and of `client_id` if given."""
     body = _body(call)
-    return call.cloud.credentials.of_user(str(body["email"]), body.get("quota_project_id"))
+    return call.cloud.logins.log_in(str(body["email"]), body.get("quota_project_id"), body.get("client_id"))
+
+
+@_request("GET", "/users")
+def users(call: Call) -> Json:
+    """Return the people with a Google account."""
+    return {"users": [asdict(user) for user in call.cloud.users.list()]}
+
+
+@_request("PUT", "/users/(?P<email>[^/]+)")
+def set_user(call: Call) -> Json:
+    """Create a user, or change the given fields of a user."""
+    return asdict(call.cloud.users.set(str(call.params["email"]), _body(call)))
+
+
+@_request("DELETE", "/users/(?P<email>[^/]+)")
+def remove_user(call: Call) -> Json:
+    """Remove a user, and revoke all tokens and codes."""
+    call.cloud.users.remove(str(call.params["email"]))
+    return {}
+
+
+@_request("GET", "/clients")
+def clients(call: Call) -> Json:
+    """Return name, ID, type and URIs of the OAuth clients."""
+    found = [asdict(client) for client in call.cloud.oauth_clients.list()]
+    return {"clients": [{name: value for name, value in each.items() if name != "secret"} for each in found]}
+
+
+@_request("PUT", "/clients/(?P<name>[^/]+)")
+def register_client(call: Call) -> Json:
+    """Create an OAuth client, or replace its URIs; return its file, as Google's console offers it for download."""
+    return call.cloud.oauth_clients.register(str(call.params["name"]), **_body(call)).file
+
+
+@_request("DELETE", "/clients/(?P<name>[^/]+)")
+def remove_client(call: Call) -> Json:
+    """Remove an OAuth client."""
+    call.cloud.oauth_clients.remove(str(call.params["name"]))
+    return {}

@@ -115,7 +115,7 @@ class Local:
     def user(self, email: str, *roles: str, quota_project: str | None = None) -> dict[str, Any]:
         """Create a user with roles on the project; return the credentials file of a gcloud login."""
         self.grant(f"user:{email}", *roles)
-        return self.cloud.credentials.of_user(email, quota_project)
+        return self.cloud.logins.log_in(email, quota_project)
 
     def session_of(self, file: dict[str, Any]) -> Session:
         """Return a session with a user's credentials."""

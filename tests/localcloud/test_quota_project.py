@@ -81,7 +81,7 @@ def test_impersonation_counts_for_the_quota_project_of_the_user(local: Local) ->
     local.grant(f"user:{EMAIL}", "roles/owner", "roles/iam.serviceAccountTokenCreator")
     path = f"/iamcredentials/v1/projects/-/serviceAccounts/{target}:generateAccessToken"
     body = {"scope": ["https://www.googleapis.com/auth/cloud-platform"]}
-    user = local.session_of(local.cloud.credentials.of_user(EMAIL, "mlflow-local"))
+    user = local.session_of(local.cloud.logins.log_in(EMAIL, "mlflow-local"))
     user.call("POST", path, json=body)
     local.cloud.projects.disable("mlflow-local", "iamcredentials.googleapis.com")
     told = user.call("POST", path, 403, json=body)["error"]["details"][0]
@@ -89,7 +89,8 @@ def test_impersonation_counts_for_the_quota_project_of_the_user(local: Local) ->
 
 
 def test_the_file_is_for_any_client(local: Local, tmp_path: pathlib.Path) -> None:
-    asked = local.session().call("POST", "/localcloud/users", json={"email": EMAIL, "quota_project_id": "mlflow-local"})
+    login = {"email": EMAIL, "quota_project_id": "mlflow-local"}
+    asked = local.session().call("POST", "/localcloud/logins", json=login)
     path = tmp_path / "user.json"
     path.write_text(json.dumps(asked))
     found = external_account_authorized_user.Credentials.from_file(path)
@@ -107,4 +108,4 @@ def test_the_file_is_for_any_client(local: Local, tmp_path: pathlib.Path) -> Non
     with pytest.raises(RefreshError, match="invalid_grant"):
         unknown.refresh(request)  # type: ignore[no-untyped-call]
     robot = {"email": "robot@mlflow-local.iam.gserviceaccount.com"}
-    local.session().call("POST", "/localcloud/users", 400, json=robot)
+    local.session().call("POST", "/localcloud/logins", 400, json=robot)
