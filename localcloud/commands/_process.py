@@ -73,15 +73,26 @@ def set_profile(settings: Settings, name: str, scale: float) -> bool:
 
 def calls(settings: Settings, since: int | None) -> tuple[list[dict[str, Any]], int]:
     """Return the logged calls after a mark, and the mark of the latest call. Raises EngineError with the reason."""
+    answer = request(settings, "GET", "calls" if since is None else f"calls?since={since}")
+    return answer["calls"], int(answer["mark"])
+
+
+def request(settings: Settings, verb: str, what: str, body: dict[str, object] | None = None) -> dict[str, Any]:
+    """Send an admin request; return the answer. Raises EngineError with the reason."""
     try:
-        query = "" if since is None else f"?since={since}"
-        answer = _answer(settings, "GET", f"calls{query}", seconds=30)
+        return _answer(settings, verb, what, body, seconds=30)
     except urllib.error.HTTPError as error:
         with error:
-            raise EngineError(str(json.load(error)["error"])) from error
+            raise EngineError(_reason(error)) from error
     except OSError as error:
         raise EngineError(f"no local cloud answers at {settings.url}. Start it: python -m localcloud up") from error
-    return answer["calls"], int(answer["mark"])
+
+
+def _reason(error: urllib.error.HTTPError) -> str:
+    try:
+        return str(json.load(error)["error"])
+    except (ValueError, LookupError, TypeError):
+        return f"{error.url} answers {error.code}. If the local cloud is older than this command, restart it"
 
 
 def _accepted(

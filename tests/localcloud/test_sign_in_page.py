@@ -6,13 +6,17 @@ from __future__ import annotations
 
 import subprocess
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from playwright.sync_api import Page, sync_playwright
+from starlette.responses import PlainTextResponse
 
+from localcloud.commands.browser import Site, options
 from localcloud.engine.authority import Authority
+from localcloud.engine.base import EngineError
 from localcloud.engine.listeners import AsgiListener, api_certificate
 from localcloud.services.oauth2.pages import NOTICE
 from tests.localcloud.harness import PLATFORM, Local
@@ -146,23 +150,45 @@ def test_scopes_of_other_apis(client: Client, person: Person) -> None:
 
 
 @pytest.fixture
-def page(local: Local, tmp_path: Path) -> Iterator[Page]:
-    """Yield a page of Chromium without JavaScript. It reaches the local cloud as https://accounts.google.com."""
+def authority(tmp_path: Path) -> Authority:
+    return Authority(tmp_path / "ca")
+
+
+@pytest.fixture
+def google(local: Local, authority: Authority, tmp_path: Path) -> Iterator[Site]:
+    """Yield the local cloud behind TLS, as VMs see it."""
+    certificate, key = api_certificate(authority, tmp_path / "tls")
+    listener = AsgiListener(local.app.asgi, "127.0.0.1", 0, certificate=certificate, key=key)
+    listener.start()
+    yield Site("accounts.google.com", "127.0.0.1", listener.port, authority.path)
+    listener.stop()
+
+
+@pytest.fixture
+def server(authority: Authority, tmp_path: Path) -> Iterator[Site]:
+    """Yield the server to which the browser returns."""
+    issued = authority.issue("mlflow.example.com", "mlflow.example.com")
+    certificate, key = tmp_path / "server.crt", tmp_path / "server.key"
+    certificate.write_text(issued.certificate)
+    key.write_text(issued.key)
+    answer = PlainTextResponse("signed in")
+    listener = AsgiListener(answer, "127.0.0.1", 0, certificate=certificate, key=key)
+    listener.start()
+    yield Site("mlflow.example.com", "127.0.0.1", listener.port, authority.path)
+    listener.stop()
+
+
+@pytest.fixture
+def page(google: Site, server: Site) -> Iterator[Page]:
+    """Yield a page of Chromium without JavaScript, with the options of `python -m localcloud browser`."""
     found = subprocess.run([Path(__file__).parents[2] / "scripts/browser.sh"], capture_output=True, text=True)
     if found.returncode:
         pytest.skip(found.stderr)
-    certificate, key = api_certificate(Authority(tmp_path / "ca"), tmp_path / "tls")
-    listener = AsgiListener(local.app.asgi, "127.0.0.1", 0, certificate=certificate, key=key)
-    listener.start()
-    rules = f"MAP accounts.google.com:443 127.0.0.1:{listener.port}, MAP * ~NOTFOUND"
-    arguments = ["--no-sandbox", "--disable-gpu", f"--host-resolver-rules={rules}", "--disable-background-networking"]
+    arguments = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", *options([google, server])]
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=found.stdout.strip(), args=arguments)
-        context = browser.new_context(java_script_enabled=False, ignore_https_errors=True)
-        context.route(f"{CALLBACK}**", lambda route: route.fulfill(body="signed in"))
-        yield context.new_page()
+        yield browser.new_context(java_script_enabled=False).new_page()
         browser.close()
-    listener.stop()
 
 
 def test_a_person_at_a_keyboard(client: Client, page: Page) -> None:
@@ -174,6 +200,7 @@ def test_a_person_at_a_keyboard(client: Client, page: Page) -> None:
     page.keyboard.press("Tab")
     page.keyboard.press("Enter")
     page.wait_for_url(f"{CALLBACK}?**")
+    assert page.get_by_text("signed in").is_visible()
     claims = client.exchange(query(page.url)["code"])
     assert claims.status_code == 200
     assert query(page.url)["hd"] == "example.com"
@@ -181,3 +208,14 @@ def test_a_person_at_a_keyboard(client: Client, page: Page) -> None:
     userinfo = client.local.cloud.auth.describe(claims.json()["access_token"])
     assert userinfo is not None
     assert userinfo["email"] == "ada@example.com"
+
+
+def test_the_options_of_the_browser_need_the_right_ca(google: Site, tmp_path: Path) -> None:
+    with pytest.raises(EngineError, match="certificate verify failed"):
+        options([replace(google, ca=Authority(tmp_path / "other").path)])
+    with pytest.raises(EngineError, match=r"mlflow\.example\.com at .* certificate is not valid for"):
+        options([replace(google, name="mlflow.example.com")])
+    # A server with a public certificate needs no key in the options.
+    found = options([Site("mlflow.example.com", "198.51.100.2", 443, None)])
+    assert found[0] == "--host-resolver-rules=MAP mlflow.example.com:443 198.51.100.2:443"
+    assert found[1] == "--ignore-certificate-errors-spki-list="
