@@ -10,6 +10,7 @@ export ANSIBLE_CONFIG := $(CURDIR)/ansible.cfg
 # Optional variables on the command line:
 #   PYTHON=/path/to/python3         the Python for .venv
 #   GOOGLE_CLOUD_PROJECT=project    the project of the deployment (default: the project of the local cloud)
+#   AUTH=oauth2_proxy               for up: people sign in with test accounts of the local cloud
 #   PROFILE=google SCALE=0.1        for up: latencies and propagation delays of Google, times 0.1 (default: 1)
 #   DEPLOYMENT=mlflow               the deployment for plan, status, url, password and snippet: a directory in inventory/
 
@@ -19,7 +20,11 @@ SCENARIOS := $(patsubst molecule/%/molecule.yml,molecule-%,$(wildcard molecule/*
 ##@ Use
 .PHONY: up
 up: ## install missing packages and deploy MLflow on the local cloud
-	@PROFILE="$(PROFILE)" SCALE="$(SCALE)" scripts/up.sh
+	@AUTH="$(AUTH)" PROFILE="$(PROFILE)" SCALE="$(SCALE)" scripts/up.sh
+
+.PHONY: browse
+browse: ## open the deployment of `make up AUTH=oauth2_proxy` in Chromium, which reaches the local cloud as Google
+	@scripts/browse.sh
 
 .PHONY: down
 down: ## remove everything that `make up` created, and nothing else

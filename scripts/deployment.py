@@ -1,4 +1,4 @@
-"""Print facts of a deployment: URL, password, a Python snippet, project, state directory, status.
+"""Print facts of a deployment: URL, address, CA, password, a Python snippet, project, state directory, status.
 
 DEPLOYMENT names the directory of the deployment in inventory/. ``project`` prints the project that its variables name.
 
@@ -231,7 +231,8 @@ Log a run (this is what `{make} snippet | .venv/bin/python -` runs):
 def main() -> int:
     """Print the requested fact."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("what", choices=["url", "password", "snippet", "project", "state", "status", "summary"])
+    facts = ["url", "address", "ca", "password", "snippet", "project", "state", "status", "summary"]
+    parser.add_argument("what", choices=facts)
     arguments = parser.parse_args()
     if arguments.what == "project":
         print(setting("deployment_project") or "")
@@ -248,6 +249,10 @@ def main() -> int:
         match arguments.what:
             case "url":
                 print(deployment.url)
+            case "address":
+                print(deployment.address)
+            case "ca":
+                print(deployment.ca_file or "")
             case "password":
                 print(deployment.password)
             case "snippet":

@@ -1,9 +1,14 @@
 #!/usr/bin/env bash
 # Install the packages, start the local cloud and deploy MLflow on it. Every step can be repeated; a completed step takes seconds.
+# AUTH=oauth2_proxy deploys inventory/demo: people sign in with test accounts of the local cloud.
 # shellcheck source=scripts/common.sh
 . "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 begun=$SECONDS
-unset DEPLOYMENT  # The local cloud gets the default deployment.
+case ${AUTH:-basic} in
+  basic) unset DEPLOYMENT ;; # The local cloud gets the default deployment.
+  oauth2_proxy) export DEPLOYMENT=demo ;;
+  *) fail "AUTH is $AUTH. Set it to basic (default) or oauth2_proxy. Nothing was changed" ;;
+esac
 
 local_cloud() {
   local profile=()
@@ -13,10 +18,21 @@ local_cloud() {
   [ "$(id -u)" -eq 0 ] || as_root chown "$(id -u)" "$local_cloud_home" "$local_cloud_home/credentials.json"
 }
 
+# At Google, a person creates the OAuth client in the console. inventory/demo reads ID and secret from the file.
+oauth_client() {
+  local file=$local_cloud_home/oauth-client.json url
+  url=$(python scripts/deployment.py url) || return
+  (umask 077 && python -m localcloud client mlflow --redirect-uri "$url/oauth2/callback" --origin "$url" >"$file.new") || return
+  mv "$file.new" "$file"
+}
+
 scripts/install.sh
 step "Local cloud (Docker engine, VM image, APIs)" local_cloud
+[ -z "${DEPLOYMENT:-}" ] || enter_deployment
 enter_local_cloud
+[ -z "${DEPLOYMENT:-}" ] || step "OAuth client at accounts.google.com of the local cloud" oauth_client
 step "MLflow on the local cloud (ansible-playbook site.yml)" ansible-playbook site.yml
 say "    all steps: done in $((SECONDS - begun)) s"
 say ""
-exec python scripts/deployment.py summary
+python scripts/deployment.py summary
+[ -z "${DEPLOYMENT:-}" ] || scripts/browse.sh --explain

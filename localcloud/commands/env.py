@@ -41,6 +41,7 @@ def variables(settings: Settings) -> dict[str, str]:
         "CLOUDSDK_AUTH_CREDENTIAL_FILE_OVERRIDE": credentials,
         "CLOUDSDK_AUTH_TOKEN_HOST": f"{settings.url}/oauth2/token",
         "STORAGE_EMULATOR_HOST": settings.url,
+        "MLFLOW_LOCALCLOUD_HOME": str(settings.home),
         "MLFLOW_GCP_SSH_SOURCE_RANGES": DEPLOYER,
         **{f"CLOUDSDK_API_ENDPOINT_OVERRIDES_{name}": settings.url + path for name, path in roots.items()},
     }

@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""The client package (clients/python) with metadata server, OAuth and IAM Credentials of the local cloud."""
+"""The client package (clients/python) with metadata server, OAuth, sign-in and IAM Credentials of the local cloud."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ import asyncio
 import json
 import pathlib
 import re
+import threading
+import webbrowser
 from collections.abc import Callable, Iterator
 from typing import Any
 from urllib.parse import urlsplit
@@ -18,13 +20,16 @@ import requests
 import responses
 from google.auth.transport.requests import Request
 from google.oauth2 import id_token
+from google_auth_oauthlib.flow import InstalledAppFlow
 from mlflow_gcp_auth import AuthenticationError, Settings
 from mlflow_gcp_auth.fetch import fetch
 
+from localcloud.access.oauth_clients import GCLOUD_CLIENT
 from localcloud.metadata.server import MetadataServer
 from localcloud.services.compute.directory import Directory
 from tests.localcloud.compute_client import DEBIAN, Compute
 from tests.localcloud.harness import PLATFORM, Local
+from tests.localcloud.sign_in import Person
 
 AUDIENCE = "https://mlflow.example"
 ADDRESS = "10.128.0.2"
@@ -92,9 +97,9 @@ def vm(local: Local, google: responses.RequestsMock, monkeypatch: pytest.MonkeyP
     google.add_callback(responses.GET, metadata, lambda request: answer(asyncio.run(send(request))), content_type=None)
 
 
-def verified(local: Local, token: str) -> dict[str, Any]:
+def verified(local: Local, token: str, audience: str = AUDIENCE) -> dict[str, Any]:
     """Verify signature, audience and times of a token, as a server does."""
-    claims: dict[str, Any] = id_token.verify_token(token, Request(), AUDIENCE, local.url + "/oauth2/v1/certs")
+    claims: dict[str, Any] = id_token.verify_token(token, Request(), audience, local.url + "/oauth2/v1/certs")
     return claims
 
 
@@ -155,3 +160,82 @@ def test_impersonation_with_a_key(local: Local, call: Call, key: str) -> None:
     token = fetch(Settings(service_account=target), AUDIENCE)
     claims = verified(local, token.value)
     assert (claims["email"], claims["email_verified"]) == (target, True)
+
+
+class Browser:
+    """The browser that a program on the desktop opens. A person signs in, and the browser follows the redirect."""
+
+    def __init__(self, local: Local, email: str) -> None:
+        self._person = Person(local)
+        self._email = email
+
+    def open(self, url: str, **_: Any) -> bool:
+        # The program waits for the redirect after this call.
+        threading.Thread(target=self._sign_in, args=[url], daemon=True).start()
+        return True
+
+    def _sign_in(self, url: str) -> None:
+        httpx.get(self._person.choose(url, self._email))
+
+
+@pytest.fixture
+def desktop(local: Local, monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path) -> Callable[[str], pathlib.Path]:
+    """Return `desktop(email)`: a person signs in with an OAuth desktop client. It returns the client's file.
+
+    The flow is that of `gcloud auth application-default login --client-id-file`, and the file of credentials is written
+    where gcloud writes it.
+    """
+    file = local.cloud.oauth_clients.register("company", "desktop").file
+    path = tmp_path / "client.json"
+    path.write_text(json.dumps(file))
+    # google-auth calls gcloud for the name of the project, which takes seconds.
+    monkeypatch.setenv("PATH", str(tmp_path))
+
+    def sign_in(email: str) -> pathlib.Path:
+        monkeypatch.setattr(webbrowser, "get", lambda *_: Browser(local, email))
+        scopes = ["openid", "https://www.googleapis.com/auth/userinfo.email", PLATFORM]
+        flow = InstalledAppFlow.from_client_secrets_file(str(path), scopes, autogenerate_code_verifier=True)
+        found = flow.run_local_server(port=0, timeout_seconds=30, authorization_prompt_message=None)
+        names = ("client_id", "client_secret", "refresh_token")
+        content = {"type": "authorized_user"} | {name: getattr(found, name) for name in names}
+        (tmp_path / "application_default_credentials.json").write_text(json.dumps(content))
+        return path
+
+    return sign_in
+
+
+@pytest.mark.parametrize("names_the_client", [False, True])
+def test_a_person(local: Local, desktop: Callable[[str], pathlib.Path], names_the_client: bool) -> None:
+    """The audience is the ID of the desktop client."""
+    client = desktop("grace@example.com")
+    client_id = json.loads(client.read_text())["installed"]["client_id"]
+    token = fetch(Settings(client_id_file=str(client) if names_the_client else ""), AUDIENCE)
+    claims = verified(local, token.value, client_id)
+    assert (claims["email"], claims["hd"], token.email) == ("grace@example.com", "example.com", "grace@example.com")
+    assert token.lifetime == pytest.approx(3600, abs=60)
+
+
+def test_a_person_signs_in_again(desktop: Callable[[str], pathlib.Path]) -> None:
+    desktop("grace@example.com")
+    assert fetch(Settings(), AUDIENCE).email == "grace@example.com"
+    desktop("ada@example.com")
+    assert fetch(Settings(), AUDIENCE).email == "ada@example.com"
+
+
+def test_a_person_who_left(local: Local, desktop: Callable[[str], pathlib.Path]) -> None:
+    desktop("grace@example.com")
+    local.cloud.users.remove("grace@example.com")
+    with pytest.raises(
+        AuthenticationError, match=r"invalid_grant.*Sign in again: gcloud auth application-default login"
+    ):
+        fetch(Settings(), AUDIENCE)
+
+
+def test_the_sign_in_of_gcloud_is_refused(
+    local: Local, monkeypatch: pytest.MonkeyPatch, tmp_path: pathlib.Path
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    file = local.cloud.logins.log_in("ada@example.com", client_id=GCLOUD_CLIENT)
+    (tmp_path / "application_default_credentials.json").write_text(json.dumps(file))
+    with pytest.raises(AuthenticationError, match="signed in with the OAuth client of gcloud"):
+        fetch(Settings(), AUDIENCE)

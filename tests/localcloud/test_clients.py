@@ -15,10 +15,14 @@ from typing import Any
 import google_crc32c
 import pytest
 from google.api_core.exceptions import BadRequest, Conflict, NotFound
+from google.auth.transport.requests import Request
 from google.cloud import secretmanager
+from google.oauth2 import id_token
 
+from localcloud.access.oauth_clients import GCLOUD_CLIENT
 from localcloud.commands.env import variables
 from tests.localcloud.harness import Local
+from tests.localcloud.sign_in import session
 
 PARENT = "projects/mlflow-local"
 
@@ -75,11 +79,16 @@ class Gcloud:
             "CLOUDSDK_COMPONENT_MANAGER_DISABLE_UPDATE_CHECK": "1",
         }
 
-    def __call__(self, *arguments: str, stdin: str | None = None) -> Any:
-        command = ["gcloud", *arguments, "--format=json"]
+    def text(self, *arguments: str, stdin: str | None = None) -> str:
+        """Run a command; return its output."""
+        command = ["gcloud", *arguments]
         done = subprocess.run(command, env=self.environment, input=stdin, capture_output=True, text=True, timeout=120)
         assert done.returncode == 0, done.stderr
-        return json.loads(done.stdout) if done.stdout.strip() else None
+        return done.stdout.strip()
+
+    def __call__(self, *arguments: str, stdin: str | None = None) -> Any:
+        output = self.text(*arguments, "--format=json", stdin=stdin)
+        return json.loads(output) if output else None
 
 
 @pytest.fixture
@@ -88,6 +97,23 @@ def gcloud(local: Local, tmp_path: pathlib.Path) -> Gcloud:
     if not shutil.which("gcloud"):
         pytest.skip("gcloud is not installed")
     return Gcloud(local, tmp_path / "gcloud")
+
+
+def verified(local: Local, token: str, audience: str) -> dict[str, Any]:
+    """Verify an ID token with Google's library and the published keys."""
+    return dict(id_token.verify_oauth2_token(token, Request(session(local)), audience))
+
+
+def test_gcloud_prints_identity_tokens(local: Local, gcloud: Gcloud, tmp_path: pathlib.Path) -> None:
+    """A service account chooses the audience. The token of a person is for gcloud's own client."""
+    audience = "https://mlflow.example.com"
+    claims = verified(local, gcloud.text("auth", "print-identity-token", f"--audiences={audience}"), audience)
+    assert (claims["email"], claims["email_verified"]) == ("owner@mlflow-local.iam.gserviceaccount.com", True)
+    file = tmp_path / "person.json"
+    file.write_text(json.dumps(local.cloud.logins.log_in("ada@example.com", client_id=GCLOUD_CLIENT)))
+    gcloud.environment["CLOUDSDK_AUTH_CREDENTIAL_FILE_OVERRIDE"] = str(file)
+    claims = verified(local, gcloud.text("auth", "print-identity-token"), GCLOUD_CLIENT)
+    assert (claims["email"], claims["hd"], claims["azp"]) == ("ada@example.com", "example.com", GCLOUD_CLIENT)
 
 
 def test_gcloud(gcloud: Gcloud) -> None:

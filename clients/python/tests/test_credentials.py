@@ -205,36 +205,3 @@ def test_federation_impersonates_a_second_service_account(
     http.post(f"{IAM}{OTHER}:generateIdToken", json={"token": issue(AUDIENCE, email=OTHER)})
     assert fetch(Settings(service_account=OTHER), AUDIENCE).email == OTHER
     assert calls(http, f"{IAM}{OTHER}")[0].request.headers["Authorization"] == "Bearer ya29.robot"
-
-
-@pytest.mark.parametrize("names_the_client", [False, True])
-def test_person(
-    http: responses.RequestsMock,
-    issue: Issue,
-    credentials: Write,
-    person: dict[str, Any],
-    tmp_path: Path,
-    names_the_client: bool,
-) -> None:
-    """The audience is the client ID, which Google determines."""
-    credentials(person)
-    token = issue(person["client_id"], email="ada@example.com")
-    http.post(TOKEN, json={"access_token": "ya29.person", "expires_in": 3599, "id_token": token})
-    client = tmp_path / "client.json"
-    client.write_text(json.dumps({"installed": {"client_id": person["client_id"], "client_secret": "GOCSPX-x"}}))
-    settings = Settings(client_id_file=str(client) if names_the_client else "")
-    assert fetch(settings, AUDIENCE).email == "ada@example.com"
-    sent = form(http.calls[0])
-    assert (sent["grant_type"], sent["refresh_token"]) == ("refresh_token", "1//refresh-token")
-    assert len(http.calls) == 1
-
-
-def test_a_renewed_sign_in_is_found(
-    http: responses.RequestsMock, issue: Issue, credentials: Write, person: dict[str, Any]
-) -> None:
-    credentials(person)
-    http.post(TOKEN, json={"access_token": "a", "expires_in": 9, "id_token": issue("c", email="ada@example.com")})
-    fetch(Settings(), AUDIENCE)
-    credentials(person | {"refresh_token": "1//renewed"})
-    fetch(Settings(), AUDIENCE)
-    assert [form(call)["refresh_token"] for call in http.calls] == ["1//refresh-token", "1//renewed"]

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from localcloud import commands
+from localcloud.access.users import DEFAULTS
 from localcloud.core.faults import Fault, RandomFaults
 from localcloud.core.profile import PROFILES, Profile
 from localcloud.server import admin
@@ -31,7 +32,10 @@ def table(title: str) -> list[list[str]]:
 
 
 def test_it_lists_every_admin_request() -> None:
-    routes = {f"{verb} /localcloud{route.pattern.pattern}" for route in admin.api.raw for verb in route.methods}
+    def path(pattern: str) -> str:
+        return "/localcloud" + re.sub(r"\(\?P<(\w+)>\[\^/\]\+\)", lambda found: found[1].upper(), pattern)
+
+    routes = {f"{verb} {path(route.pattern.pattern)}" for route in admin.api.raw for verb in route.methods}
     assert sorted(row[0].strip("`") for row in table("Admin requests")) == sorted(routes)
 
 
@@ -55,6 +59,11 @@ def test_it_lists_every_field_of_a_fault() -> None:
     assert named == {field.name for field in fields(Fault)}
     text = README.partition("`PUT /localcloud/faults/random` has ")[2].partition("\n")[0]
     assert set(re.findall(r"`(\w+)`", text)) == {field.name for field in fields(RandomFaults)}
+
+
+def test_it_lists_every_default_account() -> None:
+    named = {name for row in table("Sign-in") for name in re.findall(r"`(\S+@\S+)`", row[0])}
+    assert named == {user.email for user in DEFAULTS}
 
 
 def test_it_lists_every_package() -> None:
