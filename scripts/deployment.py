@@ -22,6 +22,7 @@ import google.oauth2.credentials
 import requests
 import yaml
 from google.auth.transport.requests import AuthorizedSession
+from requests.adapters import HTTPAdapter
 
 REPOSITORY = Path(__file__).resolve().parent.parent
 LOCAL_PROJECT = "mlflow-local"
@@ -193,14 +194,42 @@ print(f"{{mlflow.get_tracking_uri()}}/#/experiments/{{run.info.experiment_id}}/r
 """
 
 
+class ByAddress(HTTPAdapter):
+    """Connects to an address, and verifies that the certificate is for the host name of the URL."""
+
+    def __init__(self, name: str, address: str) -> None:
+        self._name = name
+        self._address = address
+        super().__init__()
+
+    def init_poolmanager(self, *arguments: Any, **options: Any) -> None:
+        """Set the name for TLS."""
+        super().init_poolmanager(*arguments, **options, server_hostname=self._name, assert_hostname=self._name)
+
+    def send(self, request: requests.PreparedRequest, *arguments: Any, **options: Any) -> requests.Response:
+        """Replace the name by the address."""
+        request.headers["Host"] = self._name
+        request.url = str(request.url).replace(f"https://{self._name}", f"https://{self._address}", 1)
+        return super().send(request, *arguments, **options)
+
+
+def clients_session(deployment: Deployment) -> requests.Session:
+    """Return a session for the server. No name server knows the host name of a deployment on the local cloud."""
+    session = requests.Session()
+    name = setting("deployment_hostname")
+    if name and deployment.project == LOCAL_PROJECT:
+        session.mount(f"https://{name}", ByAddress(name, deployment.address))
+    return session
+
+
 def answers(deployment: Deployment) -> str:
     """Return one line: whether the server answers, and whether its API needs a password."""
     verify: str | bool = str(deployment.ca_file) if deployment.ca_file else True
+    session = clients_session(deployment)
     try:
-        health = requests.get(f"{deployment.url}/health", verify=verify, timeout=10)
-        api = requests.post(
-            f"{deployment.url}/api/2.0/mlflow/experiments/search", json={"max_results": 1}, verify=verify, timeout=10
-        )
+        health = session.get(f"{deployment.url}/health", verify=verify, timeout=10)
+        search = f"{deployment.url}/api/2.0/mlflow/experiments/search"
+        api = session.post(search, json={"max_results": 1}, verify=verify, timeout=10)
     except requests.RequestException as error:
         return f"does not answer: {error}"
     protected = (

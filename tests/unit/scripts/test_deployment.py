@@ -6,11 +6,16 @@ from __future__ import annotations
 
 import ast
 import base64
+import ssl
+import threading
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 import responses
+import trustme
+from requests.adapters import HTTPAdapter
 
 from scripts import deployment
 
@@ -68,6 +73,66 @@ def test_address_is_found_on_a_later_page_and_by_its_full_name(cloud: responses.
 def test_url_is_the_host_name_if_it_is_set(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(deployment, "setting", {"deployment_hostname": "mlflow.example.com"}.get)
     assert deployment.Deployment("p", "mlflow").url == "https://mlflow.example.com"
+
+
+def test_address_and_ca(
+    cloud: responses.RequestsMock,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(deployment, "setting", {"deployment_hostname": "mlflow.example.com"}.get)
+    cloud.get(ADDRESSES, json={"items": address()})
+    assert run(monkeypatch, "address") == 0
+    assert run(monkeypatch, "ca") == 0
+    assert capsys.readouterr().out == "198.51.100.7\n\n"
+    authority = tmp_path / "p-mlflow" / "ca.pem"
+    authority.parent.mkdir()
+    authority.touch()
+    assert run(monkeypatch, "ca") == 0
+    assert capsys.readouterr().out == f"{authority}\n"
+
+
+@pytest.fixture
+def server(tmp_path: Path) -> Iterator[str]:
+    """Yield the address of an https server with a certificate for mlflow.example.com."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def answer(self) -> None:
+            self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            known = self.headers["Host"] == "mlflow.example.com"
+            self.send_response(200 if known and self.command == "GET" else 401)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+
+        do_GET = do_POST = answer  # noqa: N815 (the names of http.server)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    authority, context = trustme.CA(), ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("mlflow.example.com").configure_cert(context)
+    folder = tmp_path / "mlflow-local-mlflow"
+    folder.mkdir()
+    authority.cert_pem.write_to_path(str(folder / "ca.pem"))
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as made:
+        made.socket = context.wrap_socket(made.socket, server_side=True)
+        threading.Thread(target=made.serve_forever, daemon=True).start()
+        yield f"127.0.0.1:{made.server_port}"
+        made.shutdown()
+
+
+def test_status_needs_no_name_server_on_the_local_cloud(server: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(deployment.Deployment, "address", server)
+    monkeypatch.setattr(deployment, "setting", {"deployment_hostname": "mlflow.example.com"}.get)
+    local = deployment.Deployment("mlflow-local", "mlflow")
+    assert deployment.answers(local) == "/health answers 200, the API requires a password"
+    # The certificate must be that of the name.
+    monkeypatch.setattr(deployment, "setting", {"deployment_hostname": "other.example.com"}.get)
+    assert "CertificateError" in deployment.answers(local)
+    # The name of a deployment on Google has a DNS record, which clients use.
+    session = deployment.clients_session(deployment.Deployment("p", "mlflow"))
+    assert type(session.get_adapter("https://other.example.com/")) is HTTPAdapter
 
 
 def test_variables_of_the_deployment_override_those_of_all_deployments(
