@@ -47,7 +47,7 @@ class User:
         return claims
 
 
-# A Gmail address has at least six characters before the @, so nobody has the last one.
+# A Gmail address has at least six characters before the @, so the last one does not exist.
 DEFAULTS = (
     User("ada@example.com", "Ada Lovelace", "example.com"),
     User("grace@example.com", "Grace Hopper", "example.com"),

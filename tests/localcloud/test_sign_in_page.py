@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""The authorization endpoint of accounts.google.com and its page: what it offers, refuses and sends back."""
+"""The authorization endpoint of accounts.google.com and its page: accounts, refused requests and answers."""
 
 from __future__ import annotations
 
@@ -90,7 +90,7 @@ def test_cancel(client: Client, person: Person) -> None:
 
 
 def test_prompts(client: Client, person: Person) -> None:
-    """No session stays in the browser: the page is shown each time, and without a page nobody can sign in."""
+    """No session stays in the browser: the page is shown each time, and `prompt=none` is refused."""
     for prompt in ("select_account", "consent", "select_account consent", None):
         person.choose(client.url(prompt=prompt), "ada@example.com")
     answer = person.get(client.url(prompt="none"))

@@ -96,6 +96,7 @@ def _check(given: Parameters) -> None:
         if prompt not in _PROMPTS:
             raise OAuthError("invalid_request", f"Invalid parameter value for prompt: Invalid prompt: {prompt}")
     if given.get("access_type", "online") not in ("online", "offline"):
+        # The text is not proven.
         raise OAuthError("invalid_request", f"Invalid access_type: {given['access_type']}")
     _check_challenge(given)
 
