@@ -172,6 +172,12 @@ def test_the_challenge_is_not_the_verifier(client: Client) -> None:
     assert client.exchange(code, code_verifier=CHALLENGE).json()["error"] == "invalid_grant"
 
 
+def test_a_verifier_has_at_least_43_characters(client: Client) -> None:
+    challenge = base64.urlsafe_b64encode(hashlib.sha256(b"short").digest()).rstrip(b"=").decode()
+    code = client.code(code_challenge=challenge, code_challenge_method="S256")
+    assert client.exchange(code, code_verifier="short").json()["error_description"] == "Invalid code verifier."
+
+
 def test_a_verifier_without_a_challenge(client: Client) -> None:
     answer = client.exchange(client.code(), code_verifier=VERIFIER)
     assert answer.json()["error_description"] == "code_verifier or verifier is not needed."
