@@ -43,7 +43,13 @@ class Site:
 
     def key(self) -> str:
         """Return the hash of the server's public key, after the CA verified its certificate. Raises EngineError."""
-        context = ssl.create_default_context(cafile=self.ca)
+        try:
+            context = ssl.create_default_context(cafile=self.ca)
+        except OSError as error:
+            raise EngineError(
+                f"the CA file {self.ca} of {self.name} cannot be read ({error.strerror}). Start the local cloud, and run "
+                "this command as root"
+            ) from error
         try:
             with (
                 socket.create_connection((self.address, self.port), timeout=10) as plain,
@@ -51,7 +57,7 @@ class Site:
             ):
                 certificate = secure.getpeercert(binary_form=True) or b""
         except OSError as error:
-            raise EngineError(f"{self.name} at {self.address}:{self.port} cannot be used: {error}") from error
+            raise EngineError(f"{self.name} at {self.address}:{self.port} cannot be reached: {error}") from error
         public = x509.load_der_x509_certificate(certificate).public_key()
         digest = hashlib.sha256(public.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)).digest()
         return base64.b64encode(digest).decode()

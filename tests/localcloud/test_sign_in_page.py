@@ -232,6 +232,8 @@ def test_the_options_of_the_browser_need_the_right_ca(google: Site, tmp_path: Pa
         options([replace(google, ca=Authority(tmp_path / "other").path)])
     with pytest.raises(EngineError, match=r"mlflow\.example\.com at .* certificate is not valid for"):
         options([replace(google, name="mlflow.example.com")])
+    with pytest.raises(EngineError, match=r"missing\.crt of accounts\.google\.com cannot be read"):
+        options([replace(google, ca=tmp_path / "missing.crt")])
     # A server with a public certificate needs no key in the options.
     found = options([Site("mlflow.example.com", "198.51.100.2", 443, None)])
     assert found[0] == "--host-resolver-rules=MAP mlflow.example.com:443 198.51.100.2:443"
