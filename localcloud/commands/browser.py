@@ -47,8 +47,8 @@ class Site:
             context = ssl.create_default_context(cafile=self.ca)
         except OSError as error:
             raise EngineError(
-                f"the CA file {self.ca} of {self.name} cannot be read ({error.strerror}). Start the local cloud, and run "
-                "this command as root"
+                f"the CA file {self.ca} of {self.name} cannot be read ({error.strerror}). Start the local cloud, and "
+                "run this command as root"
             ) from error
         try:
             with (
