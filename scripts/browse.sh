@@ -36,7 +36,7 @@ The names do not exist outside of the local cloud. For other programs on this ho
   ${url#https://} is $address; its CA is $ca
   accounts.google.com is $google; its CA is $local_cloud_home/ca/ca.crt
 
-A line in /etc/hosts is enough for clients with a password or an identity token: $address ${url#https://}
+A line in /etc/hosts is enough for the doctor and for clients with a password or an identity token: $address ${url#https://}
 Do not add accounts.google.com to /etc/hosts: no program on this host could then sign in at Google.
 TEXT
 }
