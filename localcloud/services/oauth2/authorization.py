@@ -16,7 +16,7 @@ from localcloud.framework.service import Call
 from localcloud.services.oauth2.api import api, form, full_scopes, single
 from localcloud.services.oauth2.pages import accounts_page, error_page
 
-_SCOPE = re.compile(r"openid|https://(www\.googleapis\.com/auth/[a-z0-9._-]+|mail\.google\.com/)", re.IGNORECASE)
+_SCOPE = re.compile(r"openid|https://(www\.googleapis\.com/auth/[a-z0-9._-]+|mail\.google\.com/)")
 _PROMPTS = ("none", "consent", "select_account")
 _RESPONSE_TYPES = ("code", "token", "id_token", "none")
 # The length of an S256 challenge, and the lengths of a verifier (RFC 7636).
