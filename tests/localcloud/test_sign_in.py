@@ -320,6 +320,7 @@ def test_a_removed_user(local: Local, client: Client) -> None:
     assert session(local).get(userinfo, headers=headers, timeout=10).status_code == 401
     # A new account with the address is another person.
     set_user(local, "ada@example.com")
+    assert client.refresh(tokens["refresh_token"]).json()["error"] == "invalid_grant"
     assert verified(local, client.exchange(client.code()).json()["id_token"], client.id)["sub"] != old
 
 
