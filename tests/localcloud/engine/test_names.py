@@ -53,6 +53,7 @@ def ask(request: pytest.FixtureRequest, upstream: str) -> Iterator[object]:
     ("name", "address"),
     [
         ("storage.googleapis.com", "169.254.169.254"),
+        ("accounts.google.com", "169.254.169.254"),
         ("Secretmanager.GoogleApis.com", "169.254.169.254"),
         ("metadata.google.internal", "169.254.169.254"),
         (MACHINE, "10.0.0.9"),
