@@ -39,6 +39,7 @@ def variables(settings: Settings) -> dict[str, str]:
         "CLOUDSDK_CORE_PROJECT": PROJECT,
         "GOOGLE_APPLICATION_CREDENTIALS": credentials,
         "CLOUDSDK_AUTH_CREDENTIAL_FILE_OVERRIDE": credentials,
+        "CLOUDSDK_AUTH_AUTH_HOST": f"{settings.url}/o/oauth2/auth",
         "CLOUDSDK_AUTH_TOKEN_HOST": f"{settings.url}/oauth2/token",
         "STORAGE_EMULATOR_HOST": settings.url,
         "MLFLOW_LOCALCLOUD_HOME": str(settings.home),

@@ -40,7 +40,7 @@ class Registry:
             for host in (service.host, *service.hosts):
                 self._by_host.setdefault(host, []).append(service)
             # The paths of these services name their API already, as in /API/v1/projects.
-            if any(c.document["servicePath"] for c in service.contracts()):
+            if service.rooted or any(c.document["servicePath"] for c in service.contracts()):
                 self._rooted.append(service)
 
     @property

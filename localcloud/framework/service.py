@@ -130,6 +130,8 @@ class Service:
     """Additional host names, for VMs."""
     subdomains: bool = False
     """Whether the API also answers at `NAME.HOST`."""
+    rooted: bool = False
+    """Whether the API also has its paths without the API's name: some settings of clients replace only the host."""
     admin: bool = False
     """Whether the requests control the local cloud: only from the control node, never logged, no faults."""
     always_on: bool = False

@@ -8,6 +8,7 @@ import base64
 import hashlib
 import time
 from typing import Any
+from urllib.parse import urlsplit
 
 import jwt
 import pytest
@@ -16,6 +17,7 @@ from google.auth.transport.requests import Request
 from google.oauth2 import id_token
 from google_auth_oauthlib.flow import Flow
 
+from localcloud.commands.env import variables
 from tests.localcloud.harness import PLATFORM, Local
 from tests.localcloud.sign_in import CALLBACK, TOKEN, Client, Person, query, session
 
@@ -54,6 +56,17 @@ def test_discovery(local: Local) -> None:
         assert session(local).get(document[name], timeout=10).status_code in (200, 400, 401), name
     for name in ("token_endpoint", "revocation_endpoint", "device_authorization_endpoint"):
         assert session(local).post(document[name], timeout=10).status_code in (400, 501), name
+
+
+def test_the_host_that_replaces_googles(local: Local, client: Client) -> None:
+    """The environment sets gcloud's property auth/auth_host. Clients may replace only scheme and host of a URL."""
+    host = urlsplit(variables(local.settings)["CLOUDSDK_AUTH_AUTH_HOST"])
+    assert host.netloc == f"127.0.0.1:{local.port}"
+    document = requests.get(host._replace(path="/.well-known/openid-configuration").geturl(), timeout=10).json()
+    assert document["issuer"] == ISSUER
+    page = requests.get(host._replace(query=urlsplit(client.url()).query).geturl(), timeout=10)
+    assert page.status_code == 200
+    assert "ada@example.com" in page.text
 
 
 def test_googles_library_signs_a_person_in(local: Local, client: Client) -> None:

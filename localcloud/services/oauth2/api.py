@@ -16,6 +16,7 @@ api = Service(
     "oauth2",
     ("v2",),
     hosts=("www.googleapis.com", "accounts.google.com", "openidconnect.googleapis.com"),
+    rooted=True,
     always_on=True,
 )
 _SHORT_SCOPES = {"email": EMAIL_SCOPE, "profile": PROFILE_SCOPE}
