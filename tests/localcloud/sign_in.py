@@ -5,10 +5,14 @@
 from __future__ import annotations
 
 import html.parser
+import subprocess
+import time
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlencode, urljoin, urlsplit
 
+import httpx
 import requests
 from requests.adapters import HTTPAdapter
 
@@ -105,6 +109,32 @@ class Person:
         form = self.open(url)
         assert email in form.accounts
         return self.press(url, form, "account", email)
+
+
+def log_in_with_gcloud(person: Person, email: str, folder: Path, environment: dict[str, str], *arguments: str) -> None:
+    """Run a login command of gcloud. Instead of a browser, gcloud starts a program that saves the URL."""
+    browser, saved = folder / "browser", folder / "url"
+    browser.write_text(f"#!/bin/sh\nprintf '%s' \"$1\" > {saved}.new && mv {saved}.new {saved}\n")
+    browser.chmod(0o755)
+    environment = environment | {
+        "BROWSER": str(browser),
+        "DISPLAY": ":0",  # without a display, gcloud opens no browser
+        "OAUTHLIB_INSECURE_TRANSPORT": "1",  # the local cloud has no TLS on loopback
+        "CLOUDSDK_CORE_DISABLE_PROMPTS": "1",
+        "CLOUDSDK_CORE_DISABLE_USAGE_REPORTING": "1",
+    }
+    command = ["gcloud", "auth", *arguments, "--launch-browser"]
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as run:
+        try:
+            deadline = time.monotonic() + 60
+            while not saved.exists() and run.poll() is None and time.monotonic() < deadline:
+                time.sleep(0.1)
+            assert saved.exists(), "gcloud started no browser"
+            httpx.get(person.choose(saved.read_text(), email))
+            output, _ = run.communicate(timeout=60)
+        finally:
+            run.kill()
+    assert run.returncode == 0, output
 
 
 @dataclass

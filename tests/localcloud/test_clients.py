@@ -22,7 +22,7 @@ from google.oauth2 import id_token
 from localcloud.access.oauth_clients import GCLOUD_CLIENT
 from localcloud.commands.env import variables
 from tests.localcloud.harness import Local
-from tests.localcloud.sign_in import session
+from tests.localcloud.sign_in import Person, log_in_with_gcloud, session
 
 PARENT = "projects/mlflow-local"
 
@@ -114,6 +114,17 @@ def test_gcloud_prints_identity_tokens(local: Local, gcloud: Gcloud, tmp_path: p
     gcloud.environment["CLOUDSDK_AUTH_CREDENTIAL_FILE_OVERRIDE"] = str(file)
     claims = verified(local, gcloud.text("auth", "print-identity-token"), GCLOUD_CLIENT)
     assert (claims["email"], claims["hd"], claims["azp"]) == ("ada@example.com", "example.com", GCLOUD_CLIENT)
+
+
+def test_a_person_logs_in_with_gcloud(local: Local, gcloud: Gcloud, tmp_path: pathlib.Path) -> None:
+    """The page is on 127.0.0.1, as the variables say, so each browser of the host can open it."""
+    del gcloud.environment["CLOUDSDK_AUTH_CREDENTIAL_FILE_OVERRIDE"]
+    log_in_with_gcloud(Person(local), "grace@example.com", tmp_path, dict(gcloud.environment), "login")
+    assert (tmp_path / "url").read_text().startswith(f"{local.url}/o/oauth2/auth?")
+    assert gcloud("auth", "list")[0]["account"] == "grace@example.com"
+    roles = ("roles/secretmanager.viewer", "roles/serviceusage.serviceUsageConsumer")
+    local.grant("user:grace@example.com", *roles)
+    assert gcloud("secrets", "list") == []
 
 
 def test_gcloud(gcloud: Gcloud) -> None:
