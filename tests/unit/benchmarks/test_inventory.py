@@ -8,7 +8,7 @@ import json
 from typing import Any
 
 from benchmarks.cloud import Run
-from benchmarks.inventory import ANSIBLE, OURS, THEIRS, copied, hosts, text
+from benchmarks.inventory import ANSIBLE, OURS, SELECTED, THEIRS, copied, hosts, text
 
 BASE = "https://www.googleapis.com/compute/v1/projects/p/zones/europe-west1-b"
 VM: dict[str, Any] = {
@@ -48,8 +48,10 @@ def test_ratios_are_those_of_a_round() -> None:
         2,
         {
             OURS: runs((2.0, 100), (4.0, 100)),
+            SELECTED: runs((1.0, 50), (2.0, 50)),
             THEIRS: runs((4.0, 150), (16.0, 200)),
             ANSIBLE: runs((1.0, 90), (2.0, 90)),
         },
     )
-    assert "| google.cloud / mlops.mlflow_gcp (aims: 3, 1) | 2.00 / 3.00 / 4.00 | 1.50 / 1.75 / 2.00 |" in found
+    assert f"| {THEIRS} / {OURS} (aims: 3, 1) | 2.00 / 3.00 / 4.00 | 1.50 / 1.75 / 2.00 |" in found
+    assert f"| {THEIRS} / {SELECTED} (aims: 3, 1) | 4.00 / 6.00 / 8.00 | 3.00 / 3.50 / 4.00 |" in found

@@ -167,6 +167,42 @@ def test_an_extra_variable_overrides_a_variable_of_the_vm(
     assert inventory.hosts["a"].vars["place"] == "mars"
 
 
+MASK = "nextPageToken,unreachables,items/*/warning,items/*/instances(name,zone,selfLink,labels,networkInterfaces)"
+
+
+def test_reads_only_the_named_fields(cloud: Cloud, parse: Parse) -> None:
+    read = {"name", "zone", "selfLink", "labels", "networkInterfaces"}
+    found = {key: value for key, value in instance("a", selfLink="link").items() if key in read}
+    cloud.get("compute", LIST, page(found, nextPageToken="two"), query={"fields": MASK})
+    cloud.get("compute", LIST, page(instance("b") | {"labels": {}}), query={"fields": MASK, "pageToken": "two"})
+    config = EXAMPLES[-1] | CREDENTIALS
+    inventory = parse(config)
+    known = {"instance_name", "zone", "selfLink", "labels", "networkInterfaces", "region", "project"}
+    added = {"internal_ip", "external_ip", "ansible_host", "inventory_file", "inventory_dir"}
+    assert set(inventory.hosts["a"].get_vars()) - {"inventory_hostname", "inventory_hostname_short", "group_names"} == (
+        known | added
+    )
+    assert inventory.hosts["a"].vars["ansible_host"] == "198.51.100.7"
+    assert inventory.hosts["b"].vars["labels"] == {}
+    assert [host.name for host in inventory.groups["label_app_mlflow"].hosts] == ["a"]
+
+
+def test_a_preference_for_a_field_that_is_not_read_has_no_value(cloud: Cloud, parse: Parse) -> None:
+    mask = "nextPageToken,unreachables,items/*/warning,items/*/instances(name,zone,selfLink,status)"
+    found = {key: value for key, value in instance("a").items() if key in {"name", "zone", "status"}}
+    cloud.get("compute", LIST, page(found), query={"fields": mask})
+    assert set(parse(CONFIG | {"fields": ["status"], "hostnames": ["public_ip"]}).hosts) == {"a"}
+
+
+def test_a_cached_inventory_with_other_fields_is_read_again(cloud: Cloud, parse: Parse, tmp_path: Path) -> None:
+    cached = CONFIG | {"cache": True, "cache_plugin": "jsonfile", "cache_connection": str(tmp_path / "cache")}
+    cloud.get("compute", LIST, page(instance("a")))
+    parse(cached)
+    mask = "nextPageToken,unreachables,items/*/warning,items/*/instances(name,zone,selfLink,labels)"
+    cloud.get("compute", LIST, page(instance("a")), query={"fields": mask})
+    parse(cached | {"fields": ["labels"]})
+
+
 def test_reads_every_page_even_after_an_empty_one(cloud: Cloud, parse: Parse) -> None:
     cloud.get("compute", LIST, {"items": {}, "nextPageToken": "two"})
     cloud.get("compute", LIST, page(instance("mlflow-server")), query={"pageToken": "two"})
@@ -315,7 +351,7 @@ def test_no_vm_replaces_the_control_node(cloud: Cloud, parse: Parse) -> None:
         parse(CONFIG | {"hostnames": ["labels.hostname"]})
 
 
-@pytest.mark.parametrize("config", EXAMPLES[1:], ids=lambda config: str(config["hostnames"]))
+@pytest.mark.parametrize("config", EXAMPLES[1:-1], ids=lambda config: str(config["hostnames"]))
 def test_the_examples_of_hostnames_run_as_they_stand(cloud: Cloud, parse: Parse, config: dict[str, Any]) -> None:
     cloud.get("compute", LIST, page(instance("mlflow-server")))
     (host,) = parse(config | CREDENTIALS).hosts
