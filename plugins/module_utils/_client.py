@@ -40,6 +40,8 @@ ENDPOINTS: Mapping[str, str] = {
     "sql": "https://sqladmin.googleapis.com/",
     "storage": "https://storage.googleapis.com/storage/v1/",
 }
+# APIs that accept tokens signed by a service account. Google's own clients of these APIs send such tokens, too.
+SELF_SIGNED = frozenset({"compute", "secretmanager"})
 RETRIED_CODES = frozenset({429, 500, 502, 503})
 # Projects that own the OAuth clients of gcloud. A user's requests without a quota project count for them.
 CLIENT_PROJECTS = frozenset({"764086051850", "32555940559"})
@@ -69,6 +71,7 @@ class Client:
     ) -> None:
         self.session, self.rand, self.project = session, rand, project
         self._without_quota_project: Session | None = None
+        self._self_signed = _auth.with_self_signed_tokens(session)
         self.environ: Mapping[str, str] = os.environ if environ is None else environ
         self.clock = clock or Clock()
         self.deadline = Deadline.after(self.clock, timeout)
@@ -197,20 +200,30 @@ class Client:
         self._without_quota_project = _auth.without_quota_project(self.session)
         return self._without_quota_project is not None
 
+    def _exchange_tokens(self, error: GoogleError) -> bool:
+        """Do without self-signed tokens after a 401. Return whether this is the first time."""
+        if error.code != 401 or error.api not in SELF_SIGNED or self._self_signed is None:
+            return False
+        self._self_signed = None
+        return True
+
+    def _session(self, api: str) -> Session:
+        other = self._without_quota_project if api == "serviceusage" else None
+        return other or (self._self_signed if api in SELF_SIGNED else None) or self.session
+
     def _once(self, method: str, api: str, url: str, **kwargs: Any) -> Response:
         try:
             return self._send(method, api, url, **kwargs)
         except GoogleError as error:
-            if not self._leave_out_quota_project(error):
+            if not (self._leave_out_quota_project(error) or self._exchange_tokens(error)):
                 raise
         return self._send(method, api, url, **kwargs)
 
     def _send(self, method: str, api: str, url: str, **kwargs: Any) -> Response:
         where: dict[str, Any] = {"method": method, "url": url, "api": api}
         read_timeout = max(1.0, min(READ_TIMEOUT, self.deadline.left()))
-        session = (self._without_quota_project if api == "serviceusage" else None) or self.session
         try:
-            response = session.request(method, url, timeout=(CONNECT_TIMEOUT, read_timeout), **kwargs)
+            response = self._session(api).request(method, url, timeout=(CONNECT_TIMEOUT, read_timeout), **kwargs)
         except (auth_exceptions.RefreshError, auth_exceptions.DefaultCredentialsError) as error:
             message = f"Google refused the credentials: {_text(error)}"
             details = details_of(error.args[1]) if len(error.args) > 1 else ()  # the response to an impersonation

@@ -11,10 +11,11 @@ from urllib.parse import parse_qs
 
 import pytest
 import responses
-from ansible_collections.mlops.mlflow_gcp.plugins.module_utils._auth import AuthOptions, credentials, session
+from ansible_collections.mlops.mlflow_gcp.plugins.module_utils._auth import SCOPES, AuthOptions, credentials, session
+from ansible_collections.mlops.mlflow_gcp.plugins.module_utils._client import ENDPOINTS, Client
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
-from google.auth import identity_pool
+from google.auth import identity_pool, jwt
 
 TOKENS = "http://tokens.example/oauth2/token"
 IAM = "http://tokens.example/iamcredentials/"
@@ -57,6 +58,47 @@ def test_service_account_key_is_exchanged_at_its_own_address(key_file: Path) -> 
     responses.post(TOKENS, json={"access_token": "from-key", "expires_in": 3600})
     options = AuthOptions("service_account_file", service_account_file=str(key_file))
     assert token_sent(options) == "Bearer from-key"
+
+
+def with_key(key_file: Path) -> Client:
+    options = AuthOptions("service_account_file", service_account_file=str(key_file))
+    return Client(session(options, "", {}), timeout=60, environ={})
+
+
+@responses.activate
+@pytest.mark.parametrize("api", ["compute", "secretmanager"])
+def test_a_service_account_signs_its_tokens_for_some_apis(key_file: Path, api: str) -> None:
+    """Each module exchanged a signed token for an access token."""
+    exchange = responses.post(TOKENS, json={"access_token": "from-key", "expires_in": 3600})
+    url = f"{ENDPOINTS[api]}v1/x"
+    responses.get(url, json={})
+    with_key(key_file).get(api, "v1/x")
+    kind, _, token = requests_to(url)[0].headers["authorization"].partition(" ")
+    claims = jwt.decode(token, verify=False)
+    assert (kind, claims["iss"], claims["scope"]) == ("Bearer", "robot@my-project.iam.gserviceaccount.com", SCOPES[0])
+    assert "aud" not in claims
+    assert exchange.call_count == 0
+
+
+@responses.activate
+def test_a_refused_self_signed_token_is_exchanged(key_file: Path) -> None:
+    exchange = responses.post(TOKENS, json={"access_token": "from-key", "expires_in": 3600})
+    url = f"{ENDPOINTS['compute']}x"
+    answers = {"Bearer from-key": (200, {}, '{"name": "x"}')}
+    responses.add_callback("GET", url, lambda asked: answers.get(asked.headers["authorization"], (401, {}, "{}")))
+    client = with_key(key_file)
+    assert [client.get("compute", "x") for _ in range(2)] == [{"name": "x"}] * 2
+    assert exchange.call_count == 1
+    assert requests_to(url)[-1].headers["authorization"] == "Bearer from-key"
+
+
+@responses.activate
+def test_other_apis_get_the_exchanged_token(key_file: Path) -> None:
+    responses.post(TOKENS, json={"access_token": "from-key", "expires_in": 3600})
+    url = f"{ENDPOINTS['storage']}b/x"
+    responses.get(url, json={})
+    with_key(key_file).get("storage", "b/x")
+    assert requests_to(url)[0].headers["authorization"] == "Bearer from-key"
 
 
 @responses.activate
