@@ -259,6 +259,7 @@ project = pattern(
     "a project ID has 6 to 30 lower-case letters, digits and hyphens and begins with a letter",
 )
 project_or_number = pattern(PROJECT, "it is not a project ID")
+project_number = pattern(r"[0-9]{1,19}", "the number of a project has only digits")
 region = pattern(r"[a-z]+-[a-z]+[0-9]+", "it is not a region, such as europe-west1")
 zone = pattern(r"[a-z]+-[a-z]+[0-9]+-[a-z]", "it is not a zone, such as europe-west1-b")
 location = pattern(

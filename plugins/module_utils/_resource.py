@@ -134,7 +134,7 @@ class Resource:
     @cached_property
     def project_number(self) -> str:
         """Return the project's number, by which some services identify the project."""
-        project = str(self.params["project"])
+        project = str(self.params.get("project_number") or self.params["project"])
         if project.isdigit():
             return project
         return str(self.client.get("cloudresourcemanager", f"v1/projects/{project}")["projectNumber"])

@@ -124,6 +124,14 @@ def removal(project: str, name: str) -> str:
     )
 
 
+def server_ca_bundle(client: Client, instance: Json | None, path: str) -> str | None:
+    """Read the certificates of the instance's certificate authorities. An instance that is being created has none."""
+    if instance is None or "serverCaCert" not in instance:
+        return None
+    certificates = client.get("sql", f"{path}/listServerCas").get("certs") or ()
+    return bundle(certificates) if certificates else None
+
+
 def bundle(certificates: Iterable[Json]) -> str:
     """Return the API's certificates as one PEM text, the oldest first. A single certificate is not changed."""
     texts = [str(item["cert"]) for item in sorted(certificates, key=_age)]

@@ -23,6 +23,11 @@ options:
     description: Name of the bucket.
     type: str
     required: true
+  project_number:
+    description:
+      - Number of the project, such as RV(mlops.mlflow_gcp.gcp_services#module:project_number).
+      - If not set, the module reads the number with one more request.
+    type: str
   location:
     description:
       - Region, dual-region or multi-region, such as V(europe-west1) or V(EU).
@@ -192,12 +197,14 @@ class Bucket(Resource):
     guard = "ifMetagenerationMatch"
     formats = {
         "name": _formats.bucket,
+        "project_number": _formats.project_number,
         "location": _formats.location,
         "soft_delete_retention_seconds": _formats.soft_delete,
         "labels": _formats.labels,
     }
     options = {
         "name": {"type": "str", "required": True},
+        "project_number": {"type": "str"},
         "location": {"type": "str"},
         "storage_class": {"type": "str", "choices": ["STANDARD", "NEARLINE", "COLDLINE", "ARCHIVE"]},
         "uniform_bucket_level_access": {"type": "bool", "default": True},

@@ -188,12 +188,13 @@ class IamMember(Resource):
             if error.code != 404:
                 raise
             return None
-        there = mentioned if self.params["state"] == "absent" else granted
-        if not there(policy, *self.binding):
-            return None
         desired = self.desired()
         if "public_members" in desired:
             desired["public_members"] = ", ".join(public(policy)) or "absent"
+        if self.params["state"] == "present" and not granted(policy, *self.binding):
+            return None
+        if self.params["state"] == "absent" and self._without_member(policy) is policy:
+            return None
         return self.document(desired)
 
     def check_create(self) -> None:
@@ -221,21 +222,24 @@ class IamMember(Resource):
 
     def create(self, body: Json) -> None:
         """Add the member."""
-        private = "public_members" in self.desired()
-
-        def change(policy: Json) -> Json:
-            changed = policy if granted(policy, *self.binding) else grant(policy, *self.binding)
-            return without(changed, PUBLIC) if private and public(policy) else changed
-
-        self._edit(change)
+        self._edit(
+            lambda policy: self._private(policy if granted(policy, *self.binding) else grant(policy, *self.binding))
+        )
 
     def remove_public_members(self, body: Json, current: Json) -> None:
         """Remove allUsers and allAuthenticatedUsers."""
-        self._edit(lambda policy: without(policy, PUBLIC) if public(policy) else policy)
+        self._edit(self._private)
 
     def delete(self, current: Json) -> None:
         """Remove the member."""
-        self._edit(lambda policy: revoke(policy, *self.binding) if mentioned(policy, *self.binding) else policy)
+        self._edit(self._without_member)
+
+    def _without_member(self, policy: Json) -> Json:
+        return self._private(revoke(policy, *self.binding) if mentioned(policy, *self.binding) else policy)
+
+    def _private(self, policy: Json) -> Json:
+        """Return the policy without public members, if they are not allowed."""
+        return without(policy, PUBLIC) if self.params["public_members"] and public(policy) else policy
 
     def _edit(self, change: Callable[[Json], Json]) -> None:
         """Read, change and write the policy. Repeat this if the etag shows a concurrent change."""

@@ -28,6 +28,11 @@ options:
     description: Name of the network. The network must be in the same project.
     type: str
     required: true
+  project_number:
+    description:
+      - Number of the project, such as RV(mlops.mlflow_gcp.gcp_services#module:project_number).
+      - If not set, the module reads the number with one more request.
+    type: str
   range_name:
     description: Name of the range.
     type: str
@@ -120,11 +125,13 @@ class PrivateServicesAccess(Resource):
     create_body = {}
     formats = {
         "network": _formats.name_or_link,
+        "project_number": _formats.project_number,
         "range_name": _formats.name,
         "prefix_length": _formats.integer(8, 29),
     }
     options = {
         "network": {"type": "str", "required": True},
+        "project_number": {"type": "str"},
         "range_name": {"type": "str", "required": True},
         "prefix_length": {"type": "int"},
         "address": {"type": "str"},

@@ -208,14 +208,13 @@ class Secret(Resource):
         if document is None:
             return None
         found = Found(document)
-        if self._wants_versions():
+        if self._wants_versions() and not (self._wants_payload() and self._access_latest(found)):
             self._read_versions(found)
-            self.version = found.version.rsplit("/", 1)[1] if found.version else None
             if found.version is None and self._needs_payload():
                 found.disabled = self._newest_disabled()
-        compares = self.params["payload"] is not None and self.params["payload_policy"] == "always"
-        if found.version and (self.params["return_payload"] or compares):
-            found.payload = self._access(found.version)
+            if found.version and self._wants_payload():
+                _, found.payload = self._access(found.version)
+        self.version = found.version.rsplit("/", 1)[1] if found.version else None
         if found.payload is not None and self.params["return_payload"]:
             self.latest = self._text(found.payload)
         return found
@@ -224,8 +223,23 @@ class Secret(Resource):
         asked = self.params["payload"] is not None or self.params["return_payload"] or self.params["older_versions"]
         return self.params["state"] == "present" and bool(asked)
 
+    def _wants_payload(self) -> bool:
+        compares = self.params["payload"] is not None and self.params["payload_policy"] == "always"
+        return bool(compares or self.params["return_payload"])
+
+    def _access_latest(self, found: Found) -> bool:
+        """Read the newest version with one request. Return False if it does not exist or is not enabled."""
+        if self.params["older_versions"]:
+            return False
+        try:
+            found.version, found.payload = self._access("latest")
+        except GoogleError as error:
+            if error.code not in {400, 404}:
+                raise
+        return found.version is not None
+
     def _read_versions(self, found: Found) -> None:
-        # The alias "latest" is the newest version in any state, so select the newest enabled version.
+        # The newest version may be disabled, so select the newest enabled version.
         query: Json = {} if self.params["older_versions"] == "destroyed" else {"filter": "state:ENABLED"}
         if not self.params["older_versions"]:
             query["pageSize"] = 1
@@ -260,14 +274,16 @@ class Secret(Resource):
                 "Store larger data in a bucket."
             )
 
-    def _access(self, version: str) -> bytes:
-        number = version.rsplit("/", 1)[1]
-        payload = self.client.get(self.api, f"{self.self_path}/versions/{number}:access")["payload"]
+    def _access(self, version: str) -> tuple[str, bytes]:
+        """Return the name and the payload of a version. ``version`` is a name or the alias "latest"."""
+        number = version.rpartition("/")[2]
+        answer = self.client.get(self.api, f"{self.self_path}/versions/{number}:access")
+        name, payload = str(answer["name"]), answer["payload"]
         data = base64.b64decode(payload.get("data", ""))
         if "dataCrc32c" in payload and int(payload["dataCrc32c"]) != crc32c(data):
-            message = f"the payload of version {number} has a wrong checksum. Run again."
+            message = f"the payload of version {name.rpartition('/')[2]} has a wrong checksum. Run again."
             raise GoogleError(0, "dataLoss", message, api=self.api)
-        return data
+        return name, data
 
     def _text(self, data: bytes) -> str:
         try:
@@ -295,7 +311,7 @@ class Secret(Resource):
     def _newest_enabled_is(self, data: bytes) -> bool:
         query = {"filter": "state:ENABLED", "pageSize": 1}
         newest = next(self.client.items(self.api, f"{self.self_path}/versions", "versions", query), None)
-        return newest is not None and self._access(newest["name"]) == data
+        return newest is not None and self._access(newest["name"])[1] == data
 
     def retire(self, body: Json, current: Json) -> None:
         """Disable or destroy the versions that are older than the latest enabled version."""

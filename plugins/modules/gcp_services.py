@@ -43,6 +43,17 @@ resource:
   sample:
     compute.googleapis.com: ENABLED
     sqladmin.googleapis.com: ENABLED
+disabled:
+  description: Names of the APIs that were not enabled before the task.
+  returned: success
+  type: list
+  elements: str
+  sample: []
+project_number:
+  description: Number of the project. Null if Service Usage could not be read.
+  returned: success
+  type: str
+  sample: "123456789012"
 """
 
 from collections.abc import Iterator, Mapping
@@ -72,6 +83,8 @@ class Services(Resource):
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
         self.requested: set[str] = set()
+        self.number: str | None = None
+        self.disabled: list[str] | None = None
 
     @property
     def title(self) -> str:
@@ -97,9 +110,17 @@ class Services(Resource):
             names = [f"projects/{self.params['project']}/services/{service}" for service in batch]
             found = self.client.get(self.api, self.fill(self.collection + ":batchGet"), {"names": names})
             for service in found.get("services") or ():
-                states[service["name"].rsplit("/", 1)[1]] = service.get("state", "DISABLED")
+                _, self.number, _, name = service["name"].split("/")  # projects/NUMBER/services/NAME
+                states[name] = service.get("state", "DISABLED")
+        if self.disabled is None:
+            self.disabled = [service for service in self.params["services"] if states.get(service) != "ENABLED"]
         gone = self.params["state"] == "absent" and "ENABLED" not in states.values()
         return None if gone else states
+
+    def found(self) -> Json:
+        """Return the APIs that were disabled, and the number of the project, which is in the names of the services."""
+        disabled = self.params["services"] if self.disabled is None else self.disabled
+        return {"disabled": disabled, "project_number": self.number}
 
     def create(self, body: Json) -> None:
         """Enable the services if Service Usage itself could not be read."""

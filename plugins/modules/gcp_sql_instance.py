@@ -44,6 +44,10 @@ options:
     description: Whether O(state=absent) may delete an instance with deletion protection.
     type: bool
     default: false
+  return_server_ca_bundle:
+    description: Whether to return RV(server_ca_bundle), which takes one more request.
+    type: bool
+    default: false
   settings:
     description: Settings of the instance.
     type: dict
@@ -220,6 +224,12 @@ stopped:
   returned: success
   type: bool
   sample: false
+server_ca_bundle:
+  description:
+    - The certificates of the instance's certificate authorities in PEM form. Null while the instance is being created.
+    - Not returned for a planned change.
+  returned: success and O(return_server_ca_bundle=true)
+  type: str
 pending:
   description: Whether the instance is still being created or changed.
   returned: success
@@ -233,7 +243,7 @@ from ..module_utils._errors import RefusedError
 from ..module_utils._fields import Field, get_at
 from ..module_utils._module import run
 from ..module_utils._options import wait
-from ..module_utils._sql import BROKEN, timeout
+from ..module_utils._sql import BROKEN, server_ca_bundle, timeout
 from ..module_utils._sql_failures import SqlFailures
 from ..module_utils._sql_settings import SqlSettings
 from ..module_utils._sql_updates import ACTIVATION, SqlUpdates
@@ -271,6 +281,7 @@ class SqlInstance(SqlSettings, SqlUpdates, SqlFailures):
         "region": {"type": "str"},
         "database_version": {"type": "str"},
         "delete_protected": {"type": "bool", "default": False},
+        "return_server_ca_bundle": {"type": "bool", "default": False},
         **wait(),
         **timeout(),
         "settings": {
@@ -375,6 +386,12 @@ class SqlInstance(SqlSettings, SqlUpdates, SqlFailures):
             return
         self.check_version(current)
         self.check_disk(current)
+
+    def more(self, current: Json) -> Json:
+        """Return the certificates of the certificate authorities, if the option asks for them."""
+        if not self.params["return_server_ca_bundle"]:
+            return {}
+        return {"server_ca_bundle": server_ca_bundle(self.client, current, self.self_path)}
 
     def check_create(self) -> None:
         """Require the options that a creation needs; an update does not need them."""

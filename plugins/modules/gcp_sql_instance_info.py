@@ -68,7 +68,7 @@ server_ca_bundle:
 from ..module_utils._action import Action, Plan, run_action
 from ..module_utils._client import GoogleError, Json
 from ..module_utils._errors import RefusedError
-from ..module_utils._sql import SITE, bundle, why_not_running
+from ..module_utils._sql import SITE, server_ca_bundle, why_not_running
 
 
 class SqlInstanceInfo(Action):
@@ -94,8 +94,8 @@ class SqlInstanceInfo(Action):
             told = why_not_running(instance, project)
             if told:
                 raise RefusedError(told)
-        known = instance is not None and "serverCaCert" in instance  # an instance that is being created has none yet
-        return Plan(False, {"resource": instance, "server_ca_bundle": self._bundle() if known else None})
+        bundle = server_ca_bundle(self.client, instance, self.self_path)
+        return Plan(False, {"resource": instance, "server_ca_bundle": bundle})
 
     def _instance(self) -> Json | None:
         try:
@@ -104,10 +104,6 @@ class SqlInstanceInfo(Action):
             if self.params["require_running"] or not error.service_disabled:
                 raise
             return None
-
-    def _bundle(self) -> str | None:
-        certificates = self.client.get(self.api, f"{self.self_path}/listServerCas").get("certs") or ()
-        return bundle(certificates) if certificates else None
 
 
 def main() -> None:

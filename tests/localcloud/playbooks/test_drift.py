@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import base64
 import json
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -296,3 +297,25 @@ def test_what_somebody_changed_is_seen_and_put_back(deployment: Deployment) -> N
     assert base64.b64decode(stored).decode() == "".join(certificates)
     change("POST", f"{DATABASE}/rotateServerCa", {})
     assert deployment.playbook.to_the_end() == 0
+
+
+def test_a_run_without_changes_reads_few_resources_again(deployment: Deployment) -> None:
+    """Reads of the preflight, of a secret with its payload, and of the network of a connection are repeated."""
+    log = deployment.local.cloud.calls
+    mark = log.mark()
+    assert deployment.playbook.to_the_end() == 0
+    api = [c for c in log.since(mark) if not c["method"].startswith(("oauth2.", "iamcredentials.", "storage.objects."))]
+    number = Counter(f"{c['method']} {c['path']}" for c in api)
+    again = Counter({name.rpartition("/")[2]: count - 1 for name, count in number.items() if count > 1})
+    assert again == {
+        "instances": 1,  # the inventory, before and after the run
+        f"mlflow-server@{PROJECT}.iam.gserviceaccount.com": 1,
+        f"{PROJECT}-mlflow-artifacts": 1,
+        "mlflow-ca": 2,
+        "mlflow-certificate": 1,
+        "mlflow-database-ca": 1,
+        "mlflow-database-uri": 1,
+        "mlflow-network": 1,
+        "mlflow-server": 1,
+    }
+    assert number.total() <= 57

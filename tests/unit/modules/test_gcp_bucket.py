@@ -48,6 +48,14 @@ def finds(cloud: Cloud, bucket: dict[str, Any] | None = None, number: str = "42"
     cloud.get("cloudresourcemanager", f"v1/projects/{PROJECT}", {"projectId": PROJECT, "projectNumber": number})
 
 
+def test_a_known_project_number_saves_a_request(cloud: Cloud, play: Play) -> None:
+    cloud.get("storage", ONE, BUCKET)
+    assert not play(gcp_bucket, **ASKED, project_number="42")["changed"]
+    cloud.get("storage", ONE, BUCKET)
+    result = play(gcp_bucket, **ASKED, project_number="43", fails=True)
+    assert "belongs to another project (number 42; project my-project has number 43)" in result["msg"]
+
+
 def patches(cloud: Cloud, body: dict[str, Any]) -> None:
     cloud.expect("PATCH", "storage", ONE, BUCKET, body=body, query={"ifMetagenerationMatch": "3"})
     cloud.get("storage", ONE, BUCKET)

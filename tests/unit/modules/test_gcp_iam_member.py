@@ -362,3 +362,15 @@ def test_grants_a_role_and_removes_public_members_in_one_request(cloud: Cloud, p
 def test_a_policy_without_public_members_is_not_changed(cloud: Cloud, play: Play) -> None:
     reads(cloud, policy(ours(MEMBER)))
     assert not run(play, public_members="absent")["changed"]
+
+
+def test_removes_a_member_and_public_members_with_one_read(cloud: Cloud, play: Play) -> None:
+    opened = policy(ours(OTHER), {"role": "roles/viewer", "members": ["allUsers"]})
+    reads(cloud, opened)
+    reads(cloud, opened)
+    writes(cloud, policy(ours(OTHER)))
+    result = run(play, state="absent", public_members="absent")
+    assert result["changed"]
+    assert result["diff"]["before"]["publicMembers"] == "allUsers"
+    reads(cloud, policy(ours(OTHER)))
+    assert not run(play, state="absent", public_members="absent")["changed"]

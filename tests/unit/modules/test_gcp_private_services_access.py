@@ -106,6 +106,12 @@ def test_an_equal_resource_is_not_changed(cloud: Cloud, play: Play) -> None:
     assert result["diff"]["before"] == result["diff"]["after"]
 
 
+def test_a_known_project_number_saves_a_request(cloud: Cloud, play: Play) -> None:
+    reads(cloud, connection("mlflow-services"))
+    known = {"project_number": "100000000001"}
+    assert not play(gcp_private_services_access, prefix_length=20, **WHO, **known)["changed"]
+
+
 def test_a_project_that_is_given_by_number_is_not_looked_up(cloud: Cloud, play: Play) -> None:
     path = "projects/100000000001/global"
     cloud.get("compute", f"{path}/addresses/mlflow-services", ADDRESS | {"network": f"{path}/networks/mlflow-network"})

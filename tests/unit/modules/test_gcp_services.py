@@ -36,6 +36,7 @@ def test_enables_missing_services_and_waits_until_they_are_listed(cloud: Cloud, 
     assert clock.sleeps
     assert result["resource"] == {host("compute"): "ENABLED", host("iam"): "ENABLED", host("sqladmin"): "ENABLED"}
     assert result["diff"]["before"]["services"][host("iam")] == "DISABLED"
+    assert result["disabled"] == [host("iam"), host("sqladmin")]
     assert result["diff"]["after"]["services"][host("iam")] == "ENABLED"
     asked = parse_qs(urlsplit(cloud.requests[0].url).query)["names"]
     assert [name.rsplit("/", 1)[1] for name in asked] == [host("compute"), host("iam"), host("sqladmin")]
@@ -46,6 +47,7 @@ def test_leaves_enabled_ones_alone(cloud: Cloud, play: Play) -> None:
     result = play(gcp_services, services=[host("compute")])
     assert not result["changed"]
     assert result["diff"]["before"] == result["diff"]["after"]
+    assert (result["disabled"], result["project_number"]) == ([], "42")
 
 
 def test_twenty_at_a_time(cloud: Cloud, play: Play) -> None:

@@ -489,3 +489,16 @@ def test_deletes(cloud: Cloud, play: Play) -> None:
     assert play(gcp_sql_instance, name="db", state="absent")["changed"]
     cloud.fails("GET", "sql", ONE, 404, "instanceDoesNotExist")
     assert not play(gcp_sql_instance, name="db", state="absent")["changed"]
+
+
+def test_returns_the_certificates_of_the_authorities(cloud: Cloud, play: Play) -> None:
+    cloud.get("sql", ONE, INSTANCE | {"serverCaCert": {"cert": "CA"}})
+    cloud.get("sql", f"{ONE}/listServerCas", {"certs": [{"cert": "CA"}]})
+    result = play(gcp_sql_instance, **ASKED, return_server_ca_bundle=True)
+    assert (result["changed"], result["server_ca_bundle"]) == (False, "CA")
+
+
+def test_a_new_instance_has_no_certificates_yet(cloud: Cloud, play: Play) -> None:
+    cloud.get("sql", ONE, {**INSTANCE, "state": "PENDING_CREATE"})
+    result = play(gcp_sql_instance, **ASKED, wait=False, return_server_ca_bundle=True)
+    assert (result["pending"], result["server_ca_bundle"]) == (True, None)
