@@ -57,6 +57,10 @@ class Authentication:
     unauthenticated_message: str
     # Whether the front end may tell MLflow who the user is. Then the entries of `mlflow_users` get no passwords.
     single_sign_on: bool = False
+    # Name of the role variable with the issuer of the identities.
+    issuer_variable: str = ""
+    # Systemd credentials of MLflow that the VM itself creates.
+    vm_credentials: tuple[str, ...] = ()
 
 
 ADMIN_PASSWORD = Secret("admin_password", title="administrator's password", rotation_role="authentication_basic")
@@ -70,12 +74,51 @@ BASIC = Authentication(
     authorization_function="mlflow.server.auth:authenticate_request_basic_auth",
     unauthenticated_message="Give the name and the password of an MLflow user.",
 )
-AUTHENTICATIONS: Mapping[str, Authentication] = {each.name: each for each in (BASIC,)}
+CLIENT_SECRET = Secret(
+    "oauth2_proxy_client_secret",
+    title="secret of the OAuth client",
+    rotation_role="authentication_oauth2_proxy",
+    unit="oauth2-proxy",
+    length=0,
+)
+COOKIE_SECRET = Secret(
+    "oauth2_proxy_cookie_secret",
+    title="key of the session cookies",
+    rotation_role="authentication_oauth2_proxy",
+    unit="oauth2-proxy",
+    # OAuth2-Proxy accepts 16, 24 or 32 bytes.
+    length=32,
+)
+OAUTH2_PROXY = Authentication(
+    name="oauth2_proxy",
+    role="authentication_oauth2_proxy",
+    entry_points=("validate", "store", "prepare", "nginx", "rotate", "examine", "remove"),
+    secrets=(ADMIN_PASSWORD, CLIENT_SECRET, COOKIE_SECRET),
+    identity=ADMIN_PASSWORD,
+    # Entry point of the package mlflow_gcp_server with this name.
+    app_name="basic-auth",
+    authorization_function="mlflow_gcp_server.identity:authenticate",
+    unauthenticated_message=(
+        "Sign in: open this URL in a browser, send an ID token (MLFLOW_TRACKING_AUTH=google or MLFLOW_TRACKING_TOKEN),"
+        " or give the name and the password of an MLflow user."
+    ),
+    single_sign_on=True,
+    issuer_variable="authentication_oauth2_proxy_issuer",
+    vm_credentials=("mlflow.front-end-secret",),
+)
+AUTHENTICATIONS: Mapping[str, Authentication] = {each.name: each for each in (BASIC, OAUTH2_PROXY)}
 
 
 def find(value: object) -> Authentication:
     """Return the mode for a value of `mlflow_authentication`."""
     return choose("mlflow_authentication", value, AUTHENTICATIONS)
+
+
+def former_secrets(mode: Authentication) -> list[Secret]:
+    """Return the secrets that a deployment may have from another mode."""
+    kept = {secret.name for secret in mode.secrets}
+    others = {secret.name: secret for other in AUTHENTICATIONS.values() for secret in other.secrets}
+    return [secret for name, secret in others.items() if name not in kept]
 
 
 def settings(mode: Authentication) -> dict[str, Any]:
@@ -85,7 +128,10 @@ def settings(mode: Authentication) -> dict[str, Any]:
         "role": f"{COLLECTION}.{mode.role}",
         "app_name": mode.app_name,
         "authorization_function": mode.authorization_function,
-        "credentials": [secret.credential for secret in mode.secrets if secret.unit == "mlflow"],
+        "credentials": [
+            *(secret.credential for secret in mode.secrets if secret.unit == "mlflow"),
+            *mode.vm_credentials,
+        ],
         "unauthenticated_message": mode.unauthenticated_message,
     }
 
@@ -93,6 +139,14 @@ def settings(mode: Authentication) -> dict[str, Any]:
 def describe(mode: Authentication, secrets: Mapping[str, str], username: str) -> dict[str, Any]:
     """Return the part of the fact. `secrets` has the ID of each secret, `username` is the administrator."""
     return settings(mode) | {
+        # Entry points that not all modes have are included only if they are in this list.
+        "entry_points": list(mode.entry_points),
+        # Roles that remove from the VM what a former mode installed there.
+        "former_roles": [
+            f"{COLLECTION}.{other.role}"
+            for other in AUTHENTICATIONS.values()
+            if other != mode and "remove" in other.entry_points
+        ],
         "identity": {"username": username, "secret": secrets[mode.identity.name]},
         "secrets": [
             {"name": secret.name, "secret": secrets[secret.name], "length": secret.length} for secret in mode.secrets

@@ -148,6 +148,8 @@ def identity(settings: Mapping[str, Any]) -> Fact:
         },
         "secrets": secrets,
         "vm_secrets": [secret for key, secret in secrets.items() if key != "ca"],
+        # They stay until the deployment is destroyed, so a change back to the other mode needs no new values.
+        "former_secrets": [f"{name}-{secret.suffix}" for secret in _authentication.former_secrets(authentication)],
         "encryption_secrets": [secrets[key] for key in ENCRYPTION_SECRETS],
         "credential_items": [
             {"name": credentials[key], "secret": secret} for key, secret in secrets.items() if key != "ca"

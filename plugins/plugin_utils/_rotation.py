@@ -56,6 +56,7 @@ def describe(mode: Authentication, secrets: Mapping[str, str]) -> list[dict[str,
             "secret": secrets[rotation.secret],
             "credential": rotation.credential,
             "key_ring": rotation.key_ring,
+            "generated": True,
             "role": "",
         }
 
@@ -66,6 +67,8 @@ def describe(mode: Authentication, secrets: Mapping[str, str]) -> list[dict[str,
             "secret": secrets[secret.name],
             "credential": secret.credential,
             "key_ring": False,
+            # Otherwise the user gives the new value.
+            "generated": secret.length > 0,
             "role": f"{COLLECTION}.{secret.rotation_role}",
         }
         for secret in mode.secrets

@@ -12,11 +12,12 @@ import yaml
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 from ansible_collections.mlops.mlflow_gcp.plugins.plugin_utils._role_variables import ROLES
 
-from . import authentication_basic, certificates, credentials, mlflow, nginx
+from . import authentication_basic, authentication_oauth2_proxy, certificates, credentials, mlflow, nginx
 from ._context import Context, Values
 
 CHECKS: Mapping[str, Callable[[Values, Context], list[str]]] = {
     "authentication_basic": authentication_basic.refusals,
+    "authentication_oauth2_proxy": authentication_oauth2_proxy.refusals,
     "certificates": certificates.refusals,
     "credentials": credentials.refusals,
     "mlflow": mlflow.refusals,
