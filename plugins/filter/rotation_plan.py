@@ -53,6 +53,8 @@ from typing import Any
 Json = Mapping[str, Any]
 EFFECTS = {
     "flask_secret_key": "new; browser forms that are open must be loaded again",
+    "oauth2_proxy_client_secret": "the value of the role variable; only new sign-ins use it",
+    "oauth2_proxy_cookie_secret": "new; all people must sign in again",
     "certificate": "new key, same certificate authority (CA)",
 }
 

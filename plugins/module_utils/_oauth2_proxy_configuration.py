@@ -58,7 +58,7 @@ def malformed_secret(value: str) -> str:
     return ""
 
 
-def secret_problem(given: str, stored: str | None, *, secret: str, hostname: str) -> str:
+def secret_problem(given: str, *, stored: str | None = None, secret: str, hostname: str) -> str:
     """Return a message if there is no usable client secret, or an empty string. No message contains the value."""
     if given or (stored and not malformed_secret(stored)):
         return ""

@@ -113,6 +113,18 @@ options:
         description: Time after the request, in seconds since the epoch.
         type: float
         default: 0
+  authentication:
+    description: The authentication mode. If it is not set, the checks of modes do not run.
+    type: dict
+    suboptions:
+      name:
+        description: Value of C(mlflow_authentication).
+        type: str
+        required: true
+      examined:
+        description: What the role of the mode collected on the VM. Empty if nothing was collected.
+        type: dict
+        default: {}
   plan:
     description:
       - Registered result of the command that printed the plan of the infrastructure.
@@ -235,6 +247,13 @@ OPTIONS: dict[str, dict[str, Any]] = {
             "response": {"type": "dict", "default": {}},
             "asked_at": {"type": "float", "default": 0},
             "answered_at": {"type": "float", "default": 0},
+        },
+    },
+    "authentication": {
+        "type": "dict",
+        "options": {
+            "name": {"type": "str", "required": True},
+            "examined": {"type": "dict", "default": {}},
         },
     },
     "plan": {"type": "dict", "default": {}},

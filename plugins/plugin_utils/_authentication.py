@@ -18,8 +18,9 @@ from ansible_collections.mlops.mlflow_gcp.plugins.plugin_utils._choice import CO
 class Secret:
     """A secret of an authentication mode.
 
-    A generated value has `length` letters and digits. With 0, the role of the mode stores the value. The entry point
-    `rotate` of `rotation_role` replaces the value, so two modes can share a secret with its rotation.
+    A generated value has `length` letters and digits. With 0, the role of the mode stores the value of the role
+    variable `variable`. The entry point `rotate` of `rotation_role` replaces the value, so two modes can share a secret
+    with its rotation.
     """
 
     name: str
@@ -27,6 +28,7 @@ class Secret:
     rotation_role: str
     unit: str = "mlflow"
     length: int = 40
+    variable: str = ""
 
     @property
     def suffix(self) -> str:
@@ -80,6 +82,7 @@ CLIENT_SECRET = Secret(
     rotation_role="authentication_oauth2_proxy",
     unit="oauth2-proxy",
     length=0,
+    variable="authentication_oauth2_proxy_client_secret",
 )
 COOKIE_SECRET = Secret(
     "oauth2_proxy_cookie_secret",

@@ -47,7 +47,10 @@ OTHERS = (
 
 
 def describe(mode: Authentication, secrets: Mapping[str, str]) -> list[dict[str, Any]]:
-    """Return the part of the fact. `role` is the role of the authentication with the tasks, or empty: `rotate`."""
+    """Return the part of the fact. `role` is the role of the authentication with the tasks, or empty: `rotate`.
+
+    `variable` is the role variable with the new value, or empty: the value is generated.
+    """
 
     def own(rotation: Rotation) -> dict[str, Any]:
         return {
@@ -56,7 +59,7 @@ def describe(mode: Authentication, secrets: Mapping[str, str]) -> list[dict[str,
             "secret": secrets[rotation.secret],
             "credential": rotation.credential,
             "key_ring": rotation.key_ring,
-            "generated": True,
+            "variable": "",
             "role": "",
         }
 
@@ -67,8 +70,7 @@ def describe(mode: Authentication, secrets: Mapping[str, str]) -> list[dict[str,
             "secret": secrets[secret.name],
             "credential": secret.credential,
             "key_ring": False,
-            # Otherwise the user gives the new value.
-            "generated": secret.length > 0,
+            "variable": secret.variable,
             "role": f"{COLLECTION}.{secret.rotation_role}",
         }
         for secret in mode.secrets

@@ -13,7 +13,7 @@ from typing import Any
 
 from .. import _auth
 from .._client import Client, Json
-from . import certificates, database, server, vm
+from . import certificates, database, server, sign_in, vm
 from .address import address
 from .artifact import ARTIFACT, artifact
 from .authentication import authentication
@@ -35,11 +35,25 @@ IMPORT_ERROR = _auth.IMPORT_ERROR or REQUESTS_ERROR or certificates.IMPORT_ERROR
 API_SECONDS = 60.0
 # The order of the check results: from the outside to the inside, then future problems.
 NAMES = (
-    *("address", "certificate", "ca", "authentication", "run", "artifact", "clock"),
-    *("vm", "units", "server", "schema", "encryption", "connections", "disk", "database", "database-disk"),
+    *("address", "certificate", "ca", "authentication", "sign-in", "run", "artifact", "clock"),
+    *(
+        "vm",
+        "units",
+        "server",
+        "oauth2-proxy",
+        "provider",
+        "schema",
+        "encryption",
+        "connections",
+        "disk",
+        "database",
+        "database-disk",
+    ),
     *("backups", "temporary", "release", "advisories", "secrets", "drift"),
 )
 WRITING = ("run", "artifact")
+# Checks of single authentication modes.
+OF_MODES = {"oauth2_proxy": ("sign-in", "oauth2-proxy", "provider")}
 
 
 class Checks:
@@ -49,9 +63,13 @@ class Checks:
         self.params, self.limits, self.client = params, params["limits"], client
         self.facts = facts_of(params["vm_facts"])
         self.name, self.now = params["name"], time.time()
+        self.mode: Json = params["authentication"] or {"name": "", "examined": {}}
+        self.mode_facts = sign_in.facts_of(self.mode["examined"])
+        others = {name for mode, names in OF_MODES.items() if mode != self.mode["name"] for name in names}
+        self.names = [name for name in NAMES if name not in others]
         # Check mode skips only the checks that write.
         self.skipped = [
-            name for name in NAMES if name in params["skip"] or (check_mode and name in WRITING) or self._off(name)
+            name for name in self.names if name in params["skip"] or (check_mode and name in WRITING) or self._off(name)
         ]
         self._instance: Json | Exception | None = None
 
@@ -88,7 +106,7 @@ class Checks:
         return sorted(found, key=lambda result: NAMES.index(result.name))
 
     def _one(self, name: str, check: Callable[[], CheckResult]) -> Iterator[CheckResult]:
-        if name not in self.skipped:
+        if name in self.names and name not in self.skipped:
             yield guarded(name, check, SITE)
 
     def _limits(self, name: str, unit: str) -> tuple[float, float]:
@@ -115,6 +133,8 @@ class Checks:
         ca_days = self._limits("ca", "days")
         yield from self._one("ca", lambda: certificates.ca(self.params["ca_file"], self.now, *ca_days))
         yield from self._one("authentication", if_reached(lambda: authentication(client)))
+        host = str(self.mode["examined"].get("hostname") or "")
+        yield from self._one("sign-in", if_reached(lambda: sign_in.sign_in(client, self.mode_facts, host)))
         seconds = self._limits("clock", "seconds")
         yield from self._one("clock", lambda: clock(client, *vm_skew(self.facts), *seconds))
         yield from self._writing(client, if_reached)
@@ -165,6 +185,9 @@ class Checks:
         yield from self._one("units", lambda: vm.units(facts))
         yield from self._one("disk", lambda: vm.disk(facts, *disks))
         yield from self._one("server", lambda: server.server(facts))
+        version = str(self.mode["examined"].get("version") or "")
+        yield from self._one("oauth2-proxy", lambda: sign_in.service(self.mode_facts, version))
+        yield from self._one("provider", lambda: sign_in.provider(self.mode_facts))
         yield from self._one("schema", lambda: server.schema(facts))
         yield from self._one("encryption", lambda: server.encryption(facts))
         percent = self._limits("connections", "percent")

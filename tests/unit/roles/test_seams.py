@@ -44,9 +44,18 @@ def inclusions(role: str, text: str) -> list[str]:
     return re.findall(rf"(?<![\w/]){role}(?![\w])|mlflow_gcp\.{role}\b", text)
 
 
-def included(axis: str, text: str) -> list[str]:
-    """Return the entry points of an axis that a text includes."""
-    pattern = rf'name: "\{{\{{ [\w.]*{axis}[._]role \}}\}}"\n +tasks_from: (\w+)\n'
+def included(axis: str, text: str) -> list[tuple[str, bool]]:
+    """Return the entry points of an axis that a text includes, and whether only modes with the entry point do."""
+    pattern = rf'name: "\{{\{{ [\w.]*{axis}[._]role \}}\}}"\n +tasks_from: (\w+)\n((?: +.*\n)*)'
+    return [
+        (name, f"when: \"'{name}' in mlflow_deployment.{axis}.entry_points\"" in rest)
+        for name, rest in re.findall(pattern, text)
+    ]
+
+
+def removed(axis: str, text: str) -> list[str]:
+    """Return the entry points that a text includes from the roles of the other values of an axis."""
+    pattern = rf'tasks_from: (\w+)\n +loop: "\{{\{{ mlflow_deployment\.{axis}\.former_roles \}}\}}"\n'
     return re.findall(pattern, text)
 
 
@@ -77,14 +86,14 @@ def test_only_the_role_of_a_value_names_it(axis: str, name: str) -> None:
 
 @pytest.mark.parametrize("axis", AXES)
 def test_every_value_has_the_entry_points_that_are_included(axis: str) -> None:
-    """An entry point of only some values needs a condition on `entry_points` in the fact, and an exception here."""
+    """An entry point of only some values needs a condition on `entry_points` in the fact."""
     declared = [set(value.entry_points) for value in AXES[axis][0].values()]
-    used = {
-        entry_point: str(path.relative_to(ROLES.parent))
-        for path in [*tasks(ROLES), *tasks(PLAYBOOKS)]
-        for entry_point in included(axis, path.read_text(encoding="utf-8"))
-    }
-    assert set(used) == set.intersection(*declared), used
+    texts = [path.read_text(encoding="utf-8") for path in [*tasks(ROLES), *tasks(PLAYBOOKS)]]
+    used = {found for text in texts for found in included(axis, text)}
+    of_all = set.intersection(*declared)
+    assert {name for name, conditional in used if not conditional} == of_all
+    optional = {name for name, conditional in used if conditional}
+    assert optional | {name for text in texts for name in removed(axis, text)} == set.union(*declared) - of_all
 
 
 @pytest.mark.parametrize("axis", AXES)
@@ -106,5 +115,10 @@ def test_the_rules_find_violations() -> None:
     assert inclusions("runtime_vm", "  roles:\n    - runtime_vm\n")
     assert not inclusions("runtime_vm", "vars:\n  runtime_vm_address: x\n")
     text = 'name: "{{ mlflow_deployment.runtime.role }}"\n        tasks_from: reload\n'
-    assert included("runtime", text) == ["reload"]
-    assert included("authentication", text.replace("runtime.role", "authentication.role")) == ["reload"]
+    assert included("runtime", text) == [("reload", False)]
+    text = text.replace("runtime.role", "authentication.role")
+    assert included("authentication", text) == [("reload", False)]
+    text += "        when: \"'reload' in mlflow_deployment.authentication.entry_points\"\n"
+    assert included("authentication", text) == [("reload", True)]
+    text = 'tasks_from: remove\n      loop: "{{ mlflow_deployment.authentication.former_roles }}"\n'
+    assert removed("authentication", text) == ["remove"]
