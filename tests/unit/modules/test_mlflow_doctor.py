@@ -15,12 +15,14 @@ from typing import Any
 
 import pytest
 import responses
-from ansible_collections.mlops.mlflow_gcp.plugins.module_utils._doctor.checks import NAMES
+from ansible_collections.mlops.mlflow_gcp.plugins.module_utils._doctor.checks import NAMES, OF_MODES
 from ansible_collections.mlops.mlflow_gcp.plugins.modules import mlflow_doctor
 
 from tests.unit.harness import PROJECT, Json, Play
 from tests.unit.module_utils._doctor.harness import Mlflow
 
+# Checks of each authentication mode.
+COMMON = [name for name in NAMES if name not in {each for names in OF_MODES.values() for each in names}]
 PASSWORD = "the-password-of-the-test"
 GOOGLE = r"https://\w+\.googleapis\.com/.*"
 OPTIONS: Json = {
@@ -126,7 +128,7 @@ def no_names(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_other_checks_run_if_the_server_is_down(play: Play) -> None:
     result = play(mlflow_doctor, **OPTIONS)
     found = states(result)
-    assert list(found) == list(NAMES)
+    assert list(found) == COMMON
     down = {name for name, state in found.items() if state == "fail"}
     assert down == {"address", "certificate", "authentication", "run", "artifact"}
     assert found["clock"] == "warn"
@@ -144,7 +146,7 @@ def test_every_check_result_has_the_cause_if_all_requests_fail(play: Play, web: 
     facts = {"vm": "mlflow-server"}
     result = play(mlflow_doctor, **{**OPTIONS, "vm_facts": facts, "plan": {"stdout": "boom", "rc": 4}})
     found = by_name(result)
-    assert list(found) == list(NAMES)
+    assert list(found) == COMMON
     assert {each["state"] for name, each in found.items() if name != "ca"} == {"warn", "fail"}
     assert all(each["remedy"] for each in found.values() if each["state"] != "ok")
     assert "no rights" in found["backups"]["value"]
@@ -235,7 +237,7 @@ def test_skipped_checks_are_reported(play: Play) -> None:
     options = {**OPTIONS, "skip": ["address", "disk"], "plan": {}, "advisories_url": "", "secrets": []}
     result = play(mlflow_doctor, **options)
     assert result["skipped"] == ["address", "disk", "advisories", "secrets", "drift"]
-    assert set(states(result)) == set(NAMES) - set(result["skipped"])
+    assert set(states(result)) == set(COMMON) - set(result["skipped"])
 
 
 @pytest.mark.usefixtures("google", "no_names")
@@ -248,3 +250,14 @@ def test_a_plan_that_exceeds_its_timeout_is_reported(play: Play) -> None:
 def test_a_check_that_does_not_exist(play: Play) -> None:
     result = play(mlflow_doctor, **{**OPTIONS, "skip": ["disc"]}, fails=True)
     assert result["msg"].startswith("skip: unknown check disc. Known checks: address, certificate, ca")
+
+
+def test_the_checks_of_a_mode_run_only_in_this_mode(play: Play, web: responses.RequestsMock, google: None) -> None:
+    basic = play(mlflow_doctor, **OPTIONS, authentication={"name": "basic"}, check=True)
+    assert not {"sign-in", "oauth2-proxy", "provider"} & {*by_name(basic), *basic["skipped"]}
+    given = {"name": "oauth2_proxy", "examined": {"response": {"msg": "the module failed"}}}
+    found = by_name(play(mlflow_doctor, **OPTIONS, authentication=given, check=True))
+    for name in ("oauth2-proxy", "provider"):
+        assert found[name]["state"] == "fail"
+        assert "the facts of the VM cannot be read" in found[name]["value"]
+    assert "sign-in" in found

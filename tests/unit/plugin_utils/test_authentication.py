@@ -71,3 +71,24 @@ def test_another_value_is_refused_with_the_possible_values(variable: str) -> Non
 
 def test_the_role_variables_of_each_mode_are_checked_before_the_first_change() -> None:
     assert {mode.role for mode in _authentication.AUTHENTICATIONS.values()} <= set(_validation.CHECKS)
+
+
+def test_single_sign_on_has_its_own_unit_and_a_credential_of_the_vm() -> None:
+    fact = described(mlflow_authentication="oauth2_proxy", deployment_name="team")
+    assert fact["authentication"]["credentials"] == ["mlflow.admin-password", "mlflow.front-end-secret"]
+    names = {item["name"]: item["secret"] for item in fact["credential_items"]}
+    assert names["oauth2-proxy.oauth2-proxy-client-secret"] == "team-oauth2-proxy-client-secret"
+    lengths = {secret["name"]: secret["length"] for secret in fact["authentication"]["secrets"]}
+    assert lengths == {"admin_password": 40, "oauth2_proxy_client_secret": 0, "oauth2_proxy_cookie_secret": 32}
+    # No item for it: the VM creates it.
+    assert "mlflow.front-end-secret" not in names
+
+
+def test_a_change_of_the_mode_is_reversible_and_cleans_the_vm() -> None:
+    basic, single_sign_on = (described(mlflow_authentication=name) for name in ("basic", "oauth2_proxy"))
+    assert basic["authentication"]["former_roles"] == ["mlops.mlflow_gcp.authentication_oauth2_proxy"]
+    assert single_sign_on["authentication"]["former_roles"] == []
+    # playbooks/destroy.yml deletes them too.
+    assert basic["former_secrets"] == ["mlflow-oauth2-proxy-client-secret", "mlflow-oauth2-proxy-cookie-secret"]
+    assert single_sign_on["former_secrets"] == []
+    assert not set(basic["former_secrets"]) & set(basic["vm_secrets"])
