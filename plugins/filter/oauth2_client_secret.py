@@ -1,12 +1,12 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""What is wrong with the client secret of an OAuth client."""
+"""The problem of the client secret of an OAuth client."""
 
 from __future__ import annotations
 
 DOCUMENTATION = r"""
 name: oauth2_client_secret
-short_description: What is wrong with the client secret of an OAuth client
+short_description: The problem of the client secret of an OAuth client
 version_added: 0.1.0
 description:
   - Returns a message if there is no usable client secret, with the steps that a person does at the provider.

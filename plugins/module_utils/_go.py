@@ -21,7 +21,7 @@ from typing import Any
 # Downloads and the compilation on a small host take minutes.
 SECONDS = 3600
 VERSION = re.compile(r"go(\d+)\.(\d+)(?:\.(\d+))?")
-# Each of these variables can switch a verification off, or change what is built.
+# Each of these variables can switch a verification off, or change the program.
 REMOVED = (
     "GOFLAGS",
     "GONOSUMCHECK",

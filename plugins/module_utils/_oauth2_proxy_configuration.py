@@ -39,7 +39,7 @@ def origin(hostname: str) -> str:
 
 
 def console_steps(hostname: str) -> str:
-    """Return what a person enters at the provider to get a client ID and a client secret."""
+    """Return the steps of a person at the provider that give a client ID and a client secret."""
     return (
         "Create an OAuth client of the type web application at the provider (for Google: Google Cloud console, Google"
         f" Auth Platform, Clients). Enter the authorized JavaScript origin {origin(hostname)} and the authorized"
@@ -50,7 +50,7 @@ def console_steps(hostname: str) -> str:
 
 
 def malformed_secret(value: str) -> str:
-    """Return what is wrong with a client secret, or an empty string. OAuth2-Proxy would send it as it is."""
+    """Return the problem of a client secret, or an empty string. OAuth2-Proxy sends the secret unchanged."""
     if value != value.strip():
         return "begins or ends with white space, such as a newline"
     if not value.isprintable():

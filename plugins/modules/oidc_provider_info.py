@@ -10,7 +10,7 @@ short_description: Read and check an OpenID Connect provider
 version_added: 0.1.0
 description:
   - Reads the discovery document of the provider and returns what OAuth2-Proxy needs to know. Fails if the provider
-    cannot be reached or does not support what is needed.
+    cannot be reached or lacks a needed feature.
   - For the issuer C(https://accounts.google.com), the environment variable C(CLOUDSDK_AUTH_AUTH_HOST) replaces scheme
     and host of the request, as in gcloud.
 author:

@@ -67,7 +67,7 @@ def provider(facts: Mapping[str, Any]) -> CheckResult:
     if "error" in found:
         return fail(
             "provider",
-            f"{found['error']}. Nobody can sign in to {issuer} now. Signed-in users, and tokens that are signed with a"
+            f"{found['error']}. New sign-ins at {issuer} fail now. Signed-in users, and tokens that are signed with a"
             " known key, are accepted",
             "restore the connection from the VM to the provider, or wait for the provider",
         )

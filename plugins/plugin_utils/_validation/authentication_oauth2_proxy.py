@@ -154,7 +154,7 @@ def _identities(values: Values, context: Context) -> str:
         )
     if not domains and not addresses:
         return (
-            "Nobody may sign in: mlflow_identity_domains and mlflow_identity_admins are empty. Set"
+            "No identity is accepted: mlflow_identity_domains and mlflow_identity_admins are empty. Set"
             " mlflow_identity_domains to the mail domains of your organisation."
         )
     if wrong := [group for group in map(str, rules.get("admin_groups") or []) if "," in group]:

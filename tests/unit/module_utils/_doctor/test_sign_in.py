@@ -78,7 +78,7 @@ def test_the_provider_answers() -> None:
 def test_the_provider_is_away() -> None:
     result = sign_in.provider(facts(provider={"error": "no route to host"}))
     assert result.state == "fail"
-    assert result.value.startswith("no route to host. Nobody can sign in to https://accounts.google.com now.")
+    assert result.value.startswith("no route to host. New sign-ins at https://accounts.google.com fail now.")
     assert "Signed-in users" in result.value
 
 

@@ -83,8 +83,8 @@ def test_a_valid_value_is_accepted(changed: dict[str, Any]) -> None:
         ({"rules": RULES | {"service_accounts": ["@outlook.com"]}}, "contains outlook.com, in which everybody"),
         ({"rules": RULES | {"admins": ["ada"]}}, "no e-mail addresses: ada"),
         ({"rules": RULES | {"admins": ["ada@example.com\nbob@example.com"]}}, "no e-mail addresses"),
-        ({"rules": RULES | {"domains": []}}, "Nobody may sign in: mlflow_identity_domains"),
-        ({"rules": {}}, "Nobody may sign in"),
+        ({"rules": RULES | {"domains": []}}, "No identity is accepted: mlflow_identity_domains"),
+        ({"rules": {}}, "No identity is accepted"),
         ({"rules": RULES | {"admin_groups": ["a,b"]}}, "mlflow_identity_admin_groups contains a,b"),
     ],
 )
