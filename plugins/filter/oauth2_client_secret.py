@@ -19,6 +19,9 @@ options:
   stored:
     description: The value in Secret Manager, or none.
     type: str
+  error:
+    description: Reason why Secret Manager returned no value, or an empty text.
+    type: str
   secret:
     description: ID of the secret in Secret Manager.
     type: str

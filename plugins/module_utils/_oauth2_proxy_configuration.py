@@ -58,14 +58,14 @@ def malformed_secret(value: str) -> str:
     return ""
 
 
-def secret_problem(given: str, *, stored: str | None = None, secret: str, hostname: str) -> str:
+def secret_problem(given: str, *, secret: str, hostname: str, stored: str | None = None, error: str = "") -> str:
     """Return a message if there is no usable client secret, or an empty string. No message contains the value."""
     if given or (stored and not malformed_secret(stored)):
         return ""
     if not stored:
         return (
-            f"authentication_oauth2_proxy_client_secret is not set, and the secret {secret} has no value."
-            f" {console_steps(hostname)}"
+            f"authentication_oauth2_proxy_client_secret is not set, and the secret {secret}"
+            f" {f'cannot be read ({error})' if error else 'has no value'}. {console_steps(hostname)}"
         )
     return (
         f"The value of the secret {secret} {malformed_secret(stored)}. The provider would refuse every sign-in. Set"

@@ -65,7 +65,8 @@ def test_systemd_passes_the_socket() -> None:
     ("stored", "message"),
     [
         ({"payload": "the-stored-secret"}, None),
-        ({"failed": True, "msg": "the API is not enabled"}, "has no value. Create an OAuth client"),
+        ({"payload": None}, "the secret mlflow-oauth2-proxy-client-secret has no value. Create an OAuth client"),
+        ({"failed": True, "msg": "HTTP 403: denied"}, "cannot be read (HTTP 403: denied). Create an OAuth client"),
         ({"payload": "the-stored-secret\n"}, "mlflow-oauth2-proxy-client-secret begins or ends with white space"),
     ],
 )
@@ -131,3 +132,71 @@ def test_a_client_secret_is_rotated_only_with_a_new_value(tmp_path: Path) -> Non
     fact = described(**VALID)
     given = {each["name"]: each["variable"] for each in fact["rotations"] if each["variable"]}
     assert given == {"oauth2_proxy_client_secret": "authentication_oauth2_proxy_client_secret"}
+
+
+NOTED = ("command", "copy", "file", "find", "stat", "systemd_service", "template", "uri", "user")
+
+
+def installed(
+    folder: Path, *, version: str = "v7.15.6", exists: bool = True, check: bool = False, fails: bool = False
+) -> list[dict[str, Any]]:
+    """Run the installation with fake modules. Return their calls."""
+    collection(folder, "rotate", noted=NOTED)
+    note(folder, (*NOTED, "oauth2_proxy_binary", "oidc_provider_info", "mlflow_lock"))
+    provider = {"authorization_endpoint": "https://a.example", "token_endpoint": "https://t.example"}
+    provider |= {"jwks_uri": "https://k.example", "algorithms": ["RS256"]}
+    answers = [
+        ({"module": "oauth2_proxy_binary"}, {"path": "" if check else str(folder / "oauth2-proxy"), "sha256": ""}),
+        ({"module": "oidc_provider_info"}, provider),
+        ({"module": "stat"}, {"stat": {"exists": exists}}),
+        ({"module": "command", "argv": "--version"}, {"stdout": f"oauth2-proxy {version} (built with go1.26.8)"}),
+        ({"module": "command", "argv": "find"}, {"stdout": "/etc/oauth2-proxy/oauth2-proxy.cfg"}),
+        ({"module": "find"}, {"files": [{"path": "/opt/oauth2-proxy/7.15.5"}]}),
+    ]
+    given = VALID | {"deployment_state_directory": str(folder / "state"), "ansible_facts": {"architecture": "x86_64"}}
+    role = {"name": "mlops.mlflow_gcp.authentication_oauth2_proxy", "tasks_from": "install"}
+    done = play(folder, "mlflow-server", role, answers, given, check=check)
+    assert (done.returncode != 0) is fails, done.stdout
+    return [json.loads(line) for line in (folder / "asked.jsonl").read_text().splitlines()]
+
+
+def position(calls: list[dict[str, Any]], **wanted: str) -> int:
+    """Return the position of the only call whose arguments contain these texts."""
+    (found,) = [
+        number
+        for number, call in enumerate(calls)
+        if all(value in json.dumps(call.get(name)) for name, value in wanted.items())
+    ]
+    return found
+
+
+def test_a_program_is_checked_before_it_is_selected(tmp_path: Path) -> None:
+    calls = installed(tmp_path)
+    steps = [
+        position(calls, module="copy", dest="/opt/oauth2-proxy/7.15.6/oauth2-proxy"),
+        position(calls, module="copy", dest="/etc/oauth2-proxy/oauth2-proxy.yaml"),
+        position(calls, module="command", argv="--config-test"),
+        position(calls, module="file", path="/opt/oauth2-proxy/current"),
+        position(calls, module="systemd_service", name="oauth2-proxy.socket"),
+        position(calls, module="systemd_service", state="restarted"),
+        position(calls, module="uri"),
+        position(calls, module="file", path="/opt/oauth2-proxy/7.15.5"),
+    ]
+    assert steps == sorted(steps)
+    written = {call["dest"]: call for call in calls if call["module"] == "copy" and "content" in call}
+    options = written["/etc/oauth2-proxy/oauth2-proxy.cfg"]
+    assert 'redirect_url = "https://mlflow.example.com/oauth2/callback"' in options["content"]
+    assert json.loads(written["/etc/oauth2-proxy/oauth2-proxy.yaml"]["content"])["server"] == {"bindAddress": "fd:3"}
+    assert {call["mode"] for call in written.values()} == {"0640"}
+
+
+def test_a_program_of_another_version_is_not_used(tmp_path: Path) -> None:
+    calls = installed(tmp_path, version="v7.15.5", fails=True)
+    assert not [call for call in calls if call.get("path") == "/opt/oauth2-proxy/current"]
+    assert not [call for call in calls if call["module"] == "systemd_service"]
+
+
+def test_check_mode_on_a_new_vm_runs_no_program(tmp_path: Path) -> None:
+    calls = installed(tmp_path, exists=False, check=True)
+    assert not [call for call in calls if call["module"] in ("copy", "command", "systemd_service", "uri")]
+    position(calls, module="template", dest="oauth2-proxy.service")
