@@ -87,9 +87,17 @@ def run(command: Sequence[str], env: Mapping[str, str], cwd: Path) -> str:
     except (OSError, subprocess.TimeoutExpired) as error:
         raise GoError(f"{command[0]}: {error}") from error
     if done.returncode:
-        said = [line for line in (done.stderr or done.stdout).splitlines() if line.strip()]
-        raise GoError(f"`{' '.join(map(str, command[:4]))}` failed: {' '.join(said[-3:])}")
+        raise GoError(f"`{' '.join(map(str, command[:4]))}` failed: {_cause(done)}")
     return done.stdout
+
+
+def _cause(done: subprocess.CompletedProcess[str]) -> str:
+    """Return the message of a failed command. With -json, Go writes it into the document."""
+    try:
+        return " ".join(json.loads(done.stdout)["Error"].split())
+    except (ValueError, KeyError, TypeError):
+        said = [line.strip() for line in (done.stderr or done.stdout).splitlines() if line.strip()]
+        return " ".join(said[-3:])
 
 
 def _proxy() -> dict[str, str]:

@@ -30,7 +30,9 @@ case "$1 $2" in
 "version "*) echo "go version ${FAKE_VERSION:-go1.26.8} linux/amd64" ;;
 "env GOSUMDB") echo "${FAKE_DATABASE:-database}" ;;
 "env GOPROXY") echo "https://proxy.example" ;;
-"mod download") echo "{\\"Zip\\": \\"$FAKE/module.zip\\"}" ;;
+"mod download")
+    if [ -n "$FAKE_DOWNLOAD_FAILS" ]; then printf '{\\n"Error": "no such version"\\n}\\n'; exit 1; fi
+    echo "{\\"Zip\\": \\"$FAKE/module.zip\\"}" ;;
 "build "*)
     test -e main.go || exit 3
     while [ "$1" != -o ]; do shift; done
@@ -163,6 +165,11 @@ def test_a_failed_build_names_the_cause(run: Any, monkeypatch: pytest.MonkeyPatc
     assert "cannot build version 7.15.6" in found["msg"]
     assert "checksum mismatch" in found["msg"]
     assert "set authentication_oauth2_proxy_source to url or file" in found["msg"]
+
+
+def test_a_failed_download_names_the_cause(run: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FAKE_DOWNLOAD_FAILS", "1")
+    assert "mod download -json` failed: no such version. Remove the cause" in run(fails=True)["msg"]
 
 
 def test_a_release_without_a_checksum_is_verified_by_the_checksum_database(run: Any, fake: Path) -> None:
