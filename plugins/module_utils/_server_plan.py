@@ -30,6 +30,9 @@ KEPT_OPEN = 10
 # https://cloud.google.com/compute/docs/general-purpose-machines
 _SHARED_CORE = {"e2-micro": 2, "e2-small": 2, "e2-medium": 2, "f1-micro": 1, "g1-small": 1}
 
+# https://cloud.google.com/compute/docs/instances/arm-on-compute
+_ARM_SERIES = ("a4x", "c4a", "n4a", "t2a")
+
 # Default of max_connections by GiB of memory: https://cloud.google.com/sql/docs/postgres/flags
 _MAX_CONNECTIONS = ((120, 1000), (60, 800), (30, 600), (15, 500), (7.5, 400), (6, 200), (3.75, 100), (1.5, 50), (0, 25))
 _TIER_MEMORY = {"db-f1-micro": 0.6, "db-g1-small": 1.7}
@@ -53,6 +56,11 @@ class ServerPlan:
     """Calculation of `connections` as text."""
     fits: bool
     """Whether max_connections allows the connections. True if max_connections is unknown."""
+
+
+def machine_architecture(machine_type: str) -> str:
+    """Return the architecture of a Compute Engine machine type, as Go and Debian name it."""
+    return "arm64" if machine_type.split("-")[0] in _ARM_SERIES else "amd64"
 
 
 def machine_cpus(machine_type: str) -> int:

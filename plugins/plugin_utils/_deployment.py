@@ -14,7 +14,7 @@ from typing import Any
 
 from ansible_collections.mlops.mlflow_gcp.plugins.filter.malformed import BASE, CHECKS
 from ansible_collections.mlops.mlflow_gcp.plugins.filter.max_connections import max_connections
-from ansible_collections.mlops.mlflow_gcp.plugins.module_utils._server_plan import machine_cpus
+from ansible_collections.mlops.mlflow_gcp.plugins.module_utils._server_plan import machine_architecture, machine_cpus
 from ansible_collections.mlops.mlflow_gcp.plugins.plugin_utils import _accounts, _authentication, _rotation, _runtime
 from ansible_collections.mlops.mlflow_gcp.plugins.plugin_utils._role_variables import RoleVariables
 
@@ -185,6 +185,7 @@ def resources(settings: Mapping[str, Any], base: Mapping[str, Any]) -> Fact:
         | {
             "machine_type": machine_type,
             "cpus": machine_cpus(machine_type),
+            "architecture": machine_architecture(machine_type),
             "image": "projects/{}/global/images/family/{}".format(
                 settings["infrastructure_image_project"], settings["infrastructure_image_family"]
             ),

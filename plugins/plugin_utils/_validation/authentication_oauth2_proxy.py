@@ -7,6 +7,7 @@ from __future__ import annotations
 import ipaddress
 import json
 import re
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from ...module_utils._oauth2_proxy_configuration import console_steps, malformed_secret
@@ -61,10 +62,11 @@ def _source(values: Values, context: Context) -> str:
             f"{PREFIX}source is url, but {PREFIX}url is '{url}' and {PREFIX}sha256 is '{sha256}'. Give the https URL"
             " of the archive of a release for Linux, and its SHA-256 checksum from the release page."
         )
-    if source == "file" and context.find(_of(values, "file")) is None:
+    file = Path(_of(values, "file")).expanduser()
+    if source == "file" and not (file.is_absolute() and file.is_file()):
         return (
             f"{PREFIX}source is file, but {PREFIX}file is '{_of(values, 'file')}', which is no file on the control"
-            " node. Give the path of the program or of the archive of a release."
+            " node. Give the absolute path of the program or of the archive of a release."
         )
     return ""
 

@@ -13,6 +13,7 @@ from ansible_collections.mlops.mlflow_gcp.plugins.module_utils._server_plan impo
     MINIMAL_THREADS,
     THREADS,
     default_max_connections,
+    machine_architecture,
     machine_cpus,
     server_plan,
 )
@@ -106,3 +107,11 @@ def test_the_filter_hands_a_dictionary_to_templates() -> None:
     plan = FilterModule().filters()["server_plan"]({"cpus": 2, "max_connections": 200})
     assert isinstance(plan, dict)
     assert plan["workers"] == 2
+
+
+@pytest.mark.parametrize(
+    ("machine_type", "architecture"),
+    [("e2-standard-2", "amd64"), ("t2d-standard-4", "amd64"), ("t2a-standard-4", "arm64"), ("c4a-highmem-8", "arm64")],
+)
+def test_the_architecture_of_a_machine_type(machine_type: str, architecture: str) -> None:
+    assert machine_architecture(machine_type) == architecture

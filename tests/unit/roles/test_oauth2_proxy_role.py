@@ -153,7 +153,7 @@ def installed(
         ({"module": "command", "argv": "find"}, {"stdout": "/etc/oauth2-proxy/oauth2-proxy.cfg"}),
         ({"module": "find"}, {"files": [{"path": "/opt/oauth2-proxy/7.15.5"}]}),
     ]
-    given = VALID | {"deployment_state_directory": str(folder / "state"), "ansible_facts": {"architecture": "x86_64"}}
+    given = VALID | {"deployment_state_directory": str(folder / "state")}
     role = {"name": "mlops.mlflow_gcp.authentication_oauth2_proxy", "tasks_from": "install"}
     done = play(folder, "mlflow-server", role, answers, given, check=check)
     assert (done.returncode != 0) is fails, done.stdout

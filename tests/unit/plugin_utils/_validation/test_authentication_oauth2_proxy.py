@@ -58,6 +58,7 @@ def test_a_valid_value_is_accepted(changed: dict[str, Any]) -> None:
         ({"source": "url", "url": "http://a.example/x", "sha256": "a" * 64}, "_url is 'http://a.example/x'"),
         ({"source": "url", "url": "https://a.example/x"}, "_sha256 is ''. Give the https URL"),
         ({"source": "file", "file": "/no/such/file"}, "_file is '/no/such/file', which is no file"),
+        ({"source": "file", "file": "ansible.cfg"}, "Give the absolute path"),
         ({"sha256": "abc"}, "_sha256 is 'abc', which is no SHA-256 checksum"),
         ({"checksum": "sha256:abc"}, "_checksum is 'sha256:abc'. Give the checksum of the Go module"),
         ({"hostname": ""}, "(deployment_hostname) is '', which is empty"),
