@@ -30,6 +30,13 @@ from tests.localcloud.playbooks.playbook import RECORDS, REPOSITORY, Door, Playb
 from tests.strict_tls import extended, handshake
 
 SECRET = "correct-horse"
+SINGLE_SIGN_ON = {
+    "mlflow_authentication": "oauth2_proxy",
+    "deployment_hostname": "mlflow.example.com",
+    "authentication_oauth2_proxy_client_id": "1-a.apps.googleusercontent.com",
+    "authentication_oauth2_proxy_client_secret": SECRET,
+    "authentication_oauth2_proxy_rules": {"domains": ["example.com"]},
+}
 # Playbook, variables, and expected parts of the message: variable, value, remedy.
 CASES: dict[str, tuple[str, dict[str, Any], list[str]]] = {
     "provision, more connections than the tier allows": (
@@ -46,6 +53,21 @@ CASES: dict[str, tuple[str, dict[str, Any], list[str]]] = {
         "provision",
         {"nginx_timeout_seconds": 5},
         ["nginx_timeout_seconds (5) at least 60"],
+    ),
+    "provision, a client secret with a newline": (
+        "provision",
+        SINGLE_SIGN_ON | {"authentication_oauth2_proxy_client_secret": f"{SECRET}\n"},
+        ["authentication_oauth2_proxy_client_secret begins or ends with white space, such as a newline"],
+    ),
+    "provision, no OAuth client": (
+        "provision",
+        SINGLE_SIGN_ON | {"authentication_oauth2_proxy_client_id": ""},
+        ["redirect URI https://mlflow.example.com/oauth2/callback", "JavaScript origin https://mlflow.example.com"],
+    ),
+    "configure, a provider that does not answer": (
+        "configure",
+        SINGLE_SIGN_ON | {"authentication_oauth2_proxy_issuer": "https://127.0.0.1:1"},
+        ["authentication_oauth2_proxy_issuer is https://127.0.0.1:1, but", "restore the connection to the provider"],
     ),
     "configure": ("configure", {"mlflow_start_timeout": 5}, ["mlflow_start_timeout (5) at least 30"]),
     "upgrade": ("upgrade", {"upgrade_channel": "newest"}, ["upgrade_channel must be one of", "got: newest"]),
