@@ -143,17 +143,23 @@ def fetch(request: Request, read: Callable[[str], bytes]) -> Path:
     return _store(request, content, request.url)
 
 
-def take(request: Request) -> tuple[Path, bool]:
-    """Copy the program, or unpack the archive. Return its path in the cache, and whether it is new there."""
+def take(request: Request) -> Path:
+    """Copy the program, or unpack the archive, and return its path in the cache."""
+    return _store(request, _read(request), request.file)
+
+
+def exact(request: Request) -> Request:
+    """Return the request with the checksum of the file, which may get another content."""
+    return replace(request, sha256=hashlib.sha256(_read(request)).hexdigest())
+
+
+def _read(request: Request) -> bytes:
     try:
         content = Path(request.file).expanduser().read_bytes()
     except OSError as error:
         raise BinaryError(f"cannot read authentication_oauth2_proxy_file: {error}") from error
     _verify(request, content, request.file)
-    # The file may get another content, so its checksum is a part of the identity.
-    exact = replace(request, sha256=hashlib.sha256(content).hexdigest())
-    found = cached(exact)
-    return (found, False) if found else (_store(exact, content, request.file), True)
+    return content
 
 
 def _verify(request: Request, content: bytes, origin: str) -> None:

@@ -94,7 +94,9 @@ sha256:
   sample: 9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08
 """
 
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.urls import open_url
@@ -124,6 +126,15 @@ def _read(url: str) -> bytes:
     return content
 
 
+def provide(request: binary.Request, params: dict[str, Any], report: Callable[[str], None]) -> Path:
+    """Build, download or copy the program."""
+    if request.source == "file":
+        return binary.take(request)
+    if request.source == "url":
+        return binary.fetch(request, _read)
+    return binary.build(request, params["sums"], Path(params["go_requirements"]), report)
+
+
 def main() -> None:
     """Run the module."""
     module = AnsibleModule(
@@ -148,20 +159,15 @@ def main() -> None:
         url=params["url"],
         file=params["file"] or "",
     )
-    found = binary.cached(request) if params["source"] != "file" else None
-    changed = found is None
-    if changed and module.check_mode:
-        module.exit_json(changed=True, path="", sha256="")
     try:
-        if params["source"] == "build" and changed:
-            found = binary.build(request, params["sums"], Path(params["go_requirements"]), module.log)
-        elif params["source"] == "url" and changed:
-            found = binary.fetch(request, _read)
-        elif params["source"] == "file":
-            found, changed = binary.take(request)
+        request = binary.exact(request) if params["source"] == "file" else request
+        found = binary.cached(request)
+        if found is None and module.check_mode:
+            module.exit_json(changed=True, path="", sha256="")
+        path = found or provide(request, params, module.log)
     except binary.BinaryError as error:
         module.fail_json(msg=f"OAuth2-Proxy: {error}.")
-    module.exit_json(changed=changed, path=str(found), sha256=binary.sha256_of(found))
+    module.exit_json(changed=found is None, path=str(path), sha256=binary.sha256_of(path))
 
 
 if __name__ == "__main__":

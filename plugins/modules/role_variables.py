@@ -21,7 +21,7 @@ options:
     description: Roles of this collection whose values are checked.
     type: list
     elements: str
-    choices: [authentication_basic, certificates, credentials, mlflow, nginx]
+    choices: [authentication_basic, authentication_oauth2_proxy, certificates, credentials, mlflow, nginx]
     default: []
 attributes:
   check_mode:

@@ -233,6 +233,8 @@ def test_a_file_is_verified_and_kept(run: Any, tmp_path: Path, packed: bool) -> 
     (tmp_path / "release").write_bytes(content)
     digest = hashlib.sha256(content).hexdigest()
     options = {"source": "file", "file": str(tmp_path / "release"), "sha256": digest}
+    assert run(check=True, **options)["changed"] is True
+    assert not (tmp_path / "cache").exists()
     first = run(**options)
     assert Path(first["path"]).read_bytes() == program()
     assert run(**options)["changed"] is False
