@@ -14,7 +14,7 @@ import pytest
 from ansible_collections.mlops.mlflow_gcp.plugins.module_utils import _oauth2_proxy_configuration as configuration
 from ansible_collections.mlops.mlflow_gcp.plugins.plugin_utils._authentication import CLIENT_SECRET, COOKIE_SECRET
 
-from tests.unit.roles.evaluated import ROLES, described
+from tests.unit.roles.evaluated import ROLES, described, load, render
 from tests.unit.roles.noting import collection, note, play
 from tests.unit.roles.validation import refusals
 
@@ -200,3 +200,48 @@ def test_check_mode_on_a_new_vm_runs_no_program(tmp_path: Path) -> None:
     calls = installed(tmp_path, exists=False, check=True)
     assert not [call for call in calls if call["module"] in ("copy", "command", "systemd_service", "uri")]
     position(calls, module="template", dest="oauth2-proxy.service")
+
+
+def removed(folder: Path, *, exists: bool) -> list[dict[str, Any]]:
+    """Run the removal with fake modules, in a deployment with another mode. Return their calls."""
+    collection(folder, "rotate", noted=NOTED)
+    note(folder, (*NOTED, "mlflow_lock"))
+    role = {"name": "mlops.mlflow_gcp.authentication_oauth2_proxy", "tasks_from": "remove"}
+    given = {"deployment_project": "my-project", "deployment_state_directory": str(folder / "state")}
+    answers = [({"module": "stat"}, {"stat": {"exists": exists}})]
+    assert play(folder, "mlflow-server", role, answers, given, check=False).returncode == 0
+    return [json.loads(line) for line in (folder / "asked.jsonl").read_text().splitlines()]
+
+
+def test_another_mode_removes_the_installation(tmp_path: Path) -> None:
+    calls = [call for call in removed(tmp_path, exists=True) if call["module"] in ("file", "systemd_service")]
+    stopped = [call["name"] for call in calls if call.get("state") == "stopped"]
+    assert stopped == ["oauth2-proxy.socket", "oauth2-proxy.service"]
+    files = [call["path"] for call in calls if call["module"] == "file"]
+    # A killed run finds this file, and removes the rest.
+    assert files[-1] == "/etc/systemd/system/oauth2-proxy.socket"
+    assert {"/etc/oauth2-proxy", "/opt/oauth2-proxy", f"/run/credstore/{CLIENT_SECRET.credential}"} <= set(files)
+    assert calls.index(next(call for call in calls if call["module"] == "file")) == 2
+    assert calls[-1].get("daemon_reload") is True
+
+
+def test_nothing_is_removed_from_a_vm_without_an_installation(tmp_path: Path) -> None:
+    assert [call["module"] for call in removed(tmp_path, exists=False) if call["module"] in NOTED] == ["stat"]
+
+
+def test_the_doctor_gets_the_facts_with_the_fact_of_the_deployment() -> None:
+    tasks = load("tasks/examine.yml", "authentication_oauth2_proxy")
+    (publish,) = [task for task in tasks if "ansible.builtin.set_fact" in task]
+    fact = described(**VALID)
+    known = load("defaults/main.yml", "authentication_oauth2_proxy") | {"mlflow_deployment": fact}
+    known |= {"__authentication_oauth2_proxy_examined": {"facts": {"version": "7.15.6"}}, **publish["vars"]}
+    found = render(publish["ansible.builtin.set_fact"]["mlflow_deployment"], known)
+    assert found["authentication"].pop("examined") == {
+        "version": "7.15.6",
+        "hostname": "mlflow.example.com",
+        "response": {"facts": {"version": "7.15.6"}},
+    }
+    assert found == fact
+    doctor = load("tasks/main.yml", "doctor")
+    (check,) = [task["mlops.mlflow_gcp.mlflow_doctor"] for task in doctor if "mlops.mlflow_gcp.mlflow_doctor" in task]
+    assert "__doctor_host.mlflow_deployment" in check["authentication"]["examined"]
