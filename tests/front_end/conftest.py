@@ -1,0 +1,24 @@
+# Copyright (c) 2026, the mlops.mlflow_gcp authors
+# SPDX-License-Identifier: Apache-2.0
+"""One front end with OAuth2-Proxy for all tests of a process."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.front_end.site import Site, site
+
+
+@pytest.fixture(scope="session")
+def _running() -> Iterator[Site]:
+    with site("authentication_oauth2_proxy") as made, made.run_oauth2_proxy():
+        yield made
+
+
+@pytest.fixture
+def front_end(_running: Site) -> Site:
+    """Return the front end. The stand-in for MLflow has received no request."""
+    _running.mlflow.requests.clear()
+    return _running
