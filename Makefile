@@ -71,7 +71,7 @@ check: installed ## run lint and unit tests: no root, no Docker engine
 # The engine's tests need the host's network exclusively. The end-to-end tests start the local cloud after them.
 .PHONY: test
 test: ## run all checks; ends with "N passed, N failed"
-	@scripts/test.sh engine "$(LINTS) unit unit-container" "$(SCENARIOS) localcloud playbooks" -- e2e e2e-upgrade
+	@scripts/test.sh engine "$(LINTS) unit front-end unit-container" "$(SCENARIOS) localcloud playbooks" -- e2e e2e-upgrade
 
 .PHONY: lint $(LINTS)
 lint: installed ## run all linters, even if one fails
@@ -97,9 +97,11 @@ lint-docs: installed
 lint-sanity: installed
 	scripts/lint-sanity.sh
 
-.PHONY: test-unit test-localcloud test-molecule test-e2e test-long
+.PHONY: test-unit test-front-end test-localcloud test-molecule test-e2e test-long
 test-unit: installed ## test plugins and roles without a cloud
 	pytest -n auto --dist loadfile tests/unit clients/python/tests
+test-front-end: installed ## test nginx with OAuth2-Proxy on the loopback interface: no root, no Docker engine
+	pytest tests/front_end
 test-localcloud: ## test the local cloud, and the playbooks on a local cloud in memory
 	@scripts/test.sh engine "localcloud playbooks"
 test-molecule: ## test the roles in containers with molecule

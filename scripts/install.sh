@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Install the missing Debian packages on a Debian or Ubuntu host, then the venv from requirements.lock.
 #   scripts/install.sh          all packages of the local cloud, and the venv
-#   scripts/install.sh test     also the browser of the end-to-end tests
+#   scripts/install.sh test     also the browser and nginx for the tests
 #   scripts/install.sh python   only the venv (lint and unit tests need no Docker engine)
 # shellcheck source=scripts/common.sh
 . "$(dirname "${BASH_SOURCE[0]}")/common.sh"
@@ -102,6 +102,10 @@ python_environment() {
   printf '%s' "$wanted" >.venv/.installed
 }
 
+front_end() {
+  scripts/nginx.sh >/dev/null 2>&1 || scripts/nginx.sh install >/dev/null
+}
+
 browser() {
   scripts/browser.sh >/dev/null 2>&1 || scripts/browser.sh install >&2
 }
@@ -114,4 +118,5 @@ step "Debian packages" debian_packages
 step "Python environment (.venv, from requirements.lock)" python_environment
 if [ "$purpose" = test ]; then
   step "Browser for the tests" browser
+  step "nginx for the tests" front_end
 fi

@@ -12,7 +12,9 @@ if [ "${1:-}" = install ]; then
   mkdir -p "$directory"
   cd "$directory"
   rm -f nginx_*.deb
-  apt-get download -q nginx >&2 || fail "apt-get cannot download the package nginx. Its message is above. Run 'apt-get update' first."
+  # The package lists of a new host may be empty or old.
+  apt-get download -q nginx >&2 || { as_root apt-get update -q >&2 && apt-get download -q nginx >&2; } ||
+    fail "apt-get cannot download the package nginx. Its message is above. Check /etc/apt/sources.list."
   dpkg-deb --extract nginx_*.deb .
   rm -f nginx_*.deb
 fi

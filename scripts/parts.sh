@@ -21,6 +21,7 @@ command_of() {
     lint-*) echo "make -s $1" ;;
     # The tests of roles start ansible-playbook and take most of the time, so they run once: in unit-container.
     unit) echo "pytest -n auto --dist loadfile tests/unit clients/python/tests --ignore tests/unit/roles" ;;
+    front-end) echo "pytest tests/front_end" ;;
     unit-container) echo "scripts/unit-container.sh" ;;
     localcloud) echo "pytest -n auto --dist loadfile tests/localcloud --ignore tests/localcloud/playbooks --ignore ${engine// / --ignore }" ;;
     engine) echo "pytest $engine" ;;
