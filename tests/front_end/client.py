@@ -69,7 +69,8 @@ class Client:
         """Send a request as it is, and return the response."""
         lines = [f"{method} {path} HTTP/1.1", f"Host: {host}", "Connection: close"]
         lines += [f"{name}: {value}" for name, value in headers]
-        if body or method in ("POST", "PUT", "PATCH"):
+        chunked = any(name == "Transfer-Encoding" for name, _ in headers)
+        if not chunked and (body or method in ("POST", "PUT", "PATCH")):
             lines.append(f"Content-Length: {len(body)}")
         message = "\r\n".join([*lines, "", ""]).encode("latin-1") + body
         with (

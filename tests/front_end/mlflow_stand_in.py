@@ -36,6 +36,8 @@ class MlflowStandIn:
         self.requests: list[dict[str, Any]] = []
         # Addresses whose access the server package refuses.
         self.refused: set[str] = set()
+        # Whether wrong passwords are limited, as after several attempts.
+        self.limited = False
 
     @contextmanager
     def serve(self) -> Iterator[None]:
@@ -90,11 +92,13 @@ class _Handler(BaseHTTPRequestHandler):
     def answer(self) -> None:
         """Return the request."""
         headers = [(name, value) for name, value in self.headers.items()]
-        self.rfile.read(int(self.headers.get("Content-Length") or "0"))
+        length = self._read_body()
         user, status = self.stand_in.user(headers)
+        if self.stand_in.limited and not user:
+            status = 429
         if self.path.startswith(PUBLIC):
             status = 200
-        seen = {"method": self.command, "path": self.path, "user": user, "headers": headers}
+        seen = {"method": self.command, "path": self.path, "user": user, "length": length, "headers": headers}
         self.stand_in.requests.append(seen)
         page = status == 200 and "text/html" in (self.headers.get("Accept") or "")
         refusal = {"error_code": {401: "UNAUTHENTICATED", 403: "PERMISSION_DENIED"}.get(status), "message": "Refused."}
@@ -102,6 +106,8 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_response(status)
         self.send_header("Content-Type", "text/html" if page else "application/json")
         self.send_header("Content-Length", str(len(body)))
+        if status == 429:
+            self.send_header("Retry-After", "7")
         if status == 401:
             self.send_header("WWW-Authenticate", 'Basic realm="mlflow"')
         self.end_headers()
@@ -109,6 +115,17 @@ class _Handler(BaseHTTPRequestHandler):
         with contextlib.suppress(BrokenPipeError):
             if self.command != "HEAD":
                 self.wfile.write(body)
+
+    def _read_body(self) -> int:
+        """Read the body. Return its length."""
+        if self.headers.get("Transfer-Encoding") != "chunked":
+            return len(self.rfile.read(int(self.headers.get("Content-Length") or "0")))
+        length = 0
+        while size := int(self.rfile.readline(), 16):
+            length += len(self.rfile.read(size))
+            self.rfile.readline()
+        self.rfile.readline()
+        return length
 
     def address_string(self) -> str:
         return "nginx"

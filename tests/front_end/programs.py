@@ -4,18 +4,17 @@
 
 from __future__ import annotations
 
-import os
-import shutil
+import platform
 import socket
 import subprocess
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from ansible_collections.mlops.mlflow_gcp.plugins.module_utils import _oauth2_proxy_binary as binary
+
 REPOSITORY = Path(__file__).parents[2]
-OAUTH2_PROXY = "github.com/oauth2-proxy/oauth2-proxy/v7"
-OAUTH2_PROXY_VERSION = "7.15.6"
 START_SECONDS = 30.0
 
 
@@ -29,18 +28,20 @@ def nginx() -> Path:
     return Path(found.stdout.strip())
 
 
-def oauth2_proxy() -> Path:
-    """Return OAuth2-Proxy from the cache. The first call builds it with the Go of the system, in minutes."""
-    directory = REPOSITORY / ".cache" / "oauth2-proxy" / OAUTH2_PROXY_VERSION
-    program = directory / "oauth2-proxy"
-    if not program.exists():
-        go = shutil.which("go")
-        assert go, "there is no program go on PATH to build OAuth2-Proxy"
-        environment = {**os.environ, "GOBIN": str(directory), "CGO_ENABLED": "0"}
-        package = f"{OAUTH2_PROXY}@v{OAUTH2_PROXY_VERSION}"
-        built = subprocess.run([go, "install", package], env=environment, capture_output=True, text=True)
-        assert built.returncode == 0, built.stderr
-    return program
+def nginx_facts() -> dict[str, str]:
+    """Return the facts of the Debian release with this nginx."""
+    version = subprocess.run([nginx(), "-v"], capture_output=True, text=True, check=True).stderr
+    # Debian 12 has 1.22, Debian 13 has 1.26.
+    minor = int(version.partition("nginx/1.")[2].split(".")[0])
+    return {"distribution": "Debian", "distribution_major_version": "13" if minor >= 25 else "12"}
+
+
+def oauth2_proxy(role: Path, version: str, cache: Path) -> Path:
+    """Return OAuth2-Proxy from the cache of the role. The first call builds it in minutes, as the role does."""
+    architecture = {"x86_64": "amd64", "aarch64": "arm64"}[platform.machine()]
+    request = binary.Request(version, architecture, "build", cache)
+    sums = (role / "files" / "oauth2-proxy.sum").read_text(encoding="utf-8")
+    return binary.cached(request) or binary.build(request, sums, role / "files" / "go-requirements.txt", print)
 
 
 def accepts(path: Path | int) -> bool:
@@ -54,6 +55,18 @@ def accepts(path: Path | int) -> bool:
     return True
 
 
+def answers(path: Path) -> bool:
+    """Return whether a program answers on a Unix socket that somebody else may have opened."""
+    with socket.socket(socket.AF_UNIX) as probe:
+        probe.settimeout(0.2)
+        probe.connect(str(path))
+        probe.sendall(b"GET /ping HTTP/1.0\r\n\r\n")
+        try:
+            return bool(probe.recv(1))
+        except TimeoutError:
+            return False
+
+
 def free_port() -> int:
     """Return a port of the loopback interface that nobody uses."""
     with socket.socket() as probe:
@@ -63,9 +76,38 @@ def free_port() -> int:
 
 
 @contextmanager
-def running(command: Sequence[str], log: Path, ready: Callable[[], bool]) -> Iterator[subprocess.Popen[bytes]]:
+def listening(path: Path) -> Iterator[socket.socket]:
+    """Yield a Unix socket that queues connections, as systemd does for a service."""
+    path.unlink(missing_ok=True)
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(str(path))
+        listener.listen(64)
+        yield listener
+    path.unlink()
+
+
+def activated(command: Sequence[str], listener: socket.socket) -> list[str]:
+    """Return a command that gets the socket as systemd passes it."""
+    script = f'exec 3<&{listener.fileno()}; export LISTEN_FDS=1 LISTEN_PID=$$; exec "$@"'
+    return ["bash", "-c", script, "bash", *command]
+
+
+@contextmanager
+def running(
+    command: Sequence[str],
+    log: Path,
+    ready: Callable[[], bool],
+    *,
+    environment: Mapping[str, str] | None = None,
+    descriptors: Sequence[int] = (),
+) -> Iterator[subprocess.Popen[bytes]]:
     """Run a program until the end of the block. Fail with the end of its log if it does not become ready."""
-    with log.open("ab") as output, subprocess.Popen(command, stdout=output, stderr=output) as process:
+    with (
+        log.open("ab") as output,
+        subprocess.Popen(
+            command, stdout=output, stderr=output, env=environment, pass_fds=tuple(descriptors)
+        ) as process,
+    ):
         try:
             deadline = time.monotonic() + START_SECONDS
             while not ready():

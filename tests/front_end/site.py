@@ -13,10 +13,11 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
-import yaml
 from ansible.parsing.dataloader import DataLoader
 from ansible.template import Templar, trust_as_template
+from ansible_collections.mlops.mlflow_gcp.plugins.module_utils import _oauth2_proxy_configuration as configuration
 from ansible_collections.mlops.mlflow_gcp.plugins.modules import mlflow_front_end_secret
+from ansible_collections.mlops.mlflow_gcp.plugins.plugin_utils._authentication import AUTHENTICATIONS
 
 from tests.front_end import programs
 from tests.front_end.certificate import write_certificate
@@ -25,10 +26,10 @@ from tests.front_end.identity_provider import CLIENT_ID, CLIENT_SECRET, Identity
 from tests.front_end.mlflow_stand_in import MlflowStandIn
 
 ROLES = programs.REPOSITORY / "roles"
+OAUTH2_PROXY = "authentication_oauth2_proxy"
 FILES = ("http", "server", "gateway", "required")
-EXTRA_AUDIENCE = f"https://{NAME}"
+EXTRA_AUDIENCE = "desktop-client"
 SERVICE_ACCOUNTS = "my-project.iam.gserviceaccount.com"
-UNAUTHENTICATED = "Sign in, or send an ID token or the name and the password of an MLflow user."
 # Debian's nginx.conf, without the parts that need root.
 MAIN = """
 {user}daemon off;
@@ -47,11 +48,15 @@ http {{
 """
 
 
+def rendered_text(text: str, *variables: dict[str, Any]) -> str:
+    """Return the text of a template. Earlier variables have precedence."""
+    merged = {name: value for each in reversed(variables) for name, value in each.items()}
+    return str(Templar(DataLoader(), variables=merged).template(text, escape_backslashes=False))
+
+
 def rendered(path: Path, *variables: dict[str, Any]) -> str:
     """Return a template as the module ansible.builtin.template writes it."""
-    merged = {name: value for each in reversed(variables) for name, value in each.items()}
-    template = trust_as_template(path.read_text(encoding="utf-8"))
-    return str(Templar(DataLoader(), variables=merged).template(template, escape_backslashes=False))
+    return rendered_text(trust_as_template(path.read_text(encoding="utf-8")), *variables)
 
 
 def role_variables(role: str) -> dict[str, Any]:
@@ -79,18 +84,18 @@ class Site:
         self._provider, self._mlflow = ExitStack(), ExitStack()
 
     def _write_nginx(self, role: str, settings: dict[str, Any]) -> None:
+        mode = next(each for each in AUTHENTICATIONS.values() if each.role == role)
         snippets, conf = self.root / "snippets", self.root / "conf.d"
         snippets.mkdir()
         conf.mkdir()
         given = {
             "ansible_managed": "Rendered by a test.",
-            "ansible_facts": {"distribution": "Debian", "distribution_major_version": "12"},
+            "ansible_facts": programs.nginx_facts(),
             "nginx_hostnames": [NAME],
             "nginx_certificate_source": "credential",
             "nginx_certificate_credential": str(self.root / "server.pem"),
             "nginx_upstream_socket": str(self.root / "mlflow.sock"),
-            "__nginx_authentication": {"unauthenticated_message": UNAUTHENTICATED},
-            "authentication_oauth2_proxy_require_verified_email": True,
+            "nginx_authentication": mode.name,
         } | settings
         for name in FILES:
             text = rendered(ROLES / role / "templates" / f"{name}.conf.j2", given, role_variables(role))
@@ -108,6 +113,8 @@ class Site:
         moves = {
             "/etc/nginx/snippets/": f"{self.root}/snippets/",
             "/run/oauth2-proxy/oauth2-proxy.sock": str(self._oauth2_proxy),
+            # So that the test of a hanging service is short.
+            "proxy_read_timeout 15s": "proxy_read_timeout 1s",
             "listen 80": f"listen 127.0.0.1:{self._http_port}",
             "listen 443": f"listen 127.0.0.1:{self.port}",
         }
@@ -116,58 +123,27 @@ class Site:
         return text
 
     def _write_oauth2_proxy(self) -> None:
-        (self.root / "client-secret").write_text(CLIENT_SECRET)
-        (self.root / "cookie-secret").write_text(secrets.token_hex(16))
-        core = {
-            "reverse_proxy": True,
-            "redirect_url": f"https://{NAME}/oauth2/callback",
-            "email_domains": ["example.com", SERVICE_ACCOUNTS],
-            "skip_jwt_bearer_tokens": True,
-            "skip_provider_button": False,
-            "cookie_name": "__Host-mlflow",
-            "cookie_secret_file": str(self.root / "cookie-secret"),
-            "cookie_expire": "12h",
-            "cookie_secure": True,
-            "cookie_samesite": "lax",
-            "session_cookie_minimal": True,
-            "request_logging": False,
+        credentials = self.root / "credentials"
+        credentials.mkdir(exist_ok=True)
+        (credentials / "oauth2-proxy.oauth2-proxy-client-secret").write_text(CLIENT_SECRET)
+        (credentials / "oauth2-proxy.oauth2-proxy-cookie-secret").write_text(secrets.token_hex(16))
+        discovered = self.provider.discovery()
+        settings = {
+            "hostname": NAME,
+            "issuer": self.provider.issuer,
+            "client_id": CLIENT_ID,
+            "scopes": ["openid", "email", "profile"],
+            "groups_claim": "groups",
+            "extra_audiences": [EXTRA_AUDIENCE],
+            "accept_gcloud_audience": False,
+            "session_hours": 12,
+            "domains": ["example.com"],
+            "admins": [],
+            "service_accounts": [f"@{SERVICE_ACCOUNTS}"],
+            "provider": discovered | {"algorithms": discovered["id_token_signing_alg_values_supported"]},
         }
-        lines = [f"{name} = {_toml(value)}" for name, value in core.items()]
-        (self.root / "oauth2-proxy.cfg").write_text("\n".join(lines) + "\n")
-        (self.root / "oauth2-proxy.yaml").write_text(yaml.safe_dump(self._structured()))
-
-    def _structured(self) -> dict[str, Any]:
-        claims = {"Email": "email", "Groups": "groups", "Hosted-Domain": "hd", "Email-Verified": "email_verified"}
-        headers = [
-            {"name": f"X-Auth-Request-{name}", "values": [{"claimSource": {"claim": claim}}]}
-            for name, claim in claims.items()
-        ]
-        provider = {
-            "id": "oidc",
-            "provider": "oidc",
-            "name": "the test provider",
-            "clientID": CLIENT_ID,
-            "clientSecretFile": str(self.root / "client-secret"),
-            "scope": "openid email profile",
-            "code_challenge_method": "S256",
-            "skipClaimsFromProfileURL": True,
-            "additionalClaims": ["hd", "email_verified"],
-            "loginURLParameters": [{"name": "prompt", "default": ["select_account"]}],
-            "oidcConfig": {
-                "issuerURL": self.provider.issuer,
-                "emailClaim": "email",
-                "groupsClaim": "groups",
-                "audienceClaims": ["aud"],
-                "extraAudiences": [EXTRA_AUDIENCE],
-                "insecureSkipNonce": False,
-            },
-        }
-        return {
-            "server": {"bindAddress": f"unix://{self._oauth2_proxy}"},
-            "upstreamConfig": {"upstreams": [{"id": "none", "path": "/", "static": True, "staticCode": 404}]},
-            "injectResponseHeaders": headers,
-            "providers": [provider],
-        }
+        for name, text in configuration.files(settings).items():
+            (self.root / name).write_text(text.replace("/etc/oauth2-proxy", str(self.root)))
 
     @contextmanager
     def run_nginx(self) -> Iterator[None]:
@@ -179,11 +155,33 @@ class Site:
 
     @contextmanager
     def run_oauth2_proxy(self) -> Iterator[None]:
-        """Run OAuth2-Proxy."""
-        self._oauth2_proxy.unlink(missing_ok=True)
-        command = [str(programs.oauth2_proxy()), f"--config={self.root / 'oauth2-proxy.cfg'}"]
-        command.append(f"--alpha-config={self.root / 'oauth2-proxy.yaml'}")
-        with programs.running(command, self.root / "oauth2-proxy.log", lambda: programs.accepts(self._oauth2_proxy)):
+        """Run OAuth2-Proxy with a socket of its own, as the unit of the role does."""
+        variables = role_variables(OAUTH2_PROXY)
+        cache = rendered_text(variables["authentication_oauth2_proxy_cache_directory"], variables)
+        program = programs.oauth2_proxy(
+            ROLES / OAUTH2_PROXY, variables["authentication_oauth2_proxy_version"], Path(cache).expanduser()
+        )
+        credentials = self.root / "credentials"
+        command = [str(program), f"--config={self.root / 'oauth2-proxy.cfg'}"]
+        command += [f"--alpha-config={self.root / 'oauth2-proxy.yaml'}"]
+        command += [f"--cookie-secret-file={credentials / 'oauth2-proxy.oauth2-proxy-cookie-secret'}"]
+        log = self.root / "oauth2-proxy.log"
+        with (
+            programs.listening(self._oauth2_proxy) as listener,
+            programs.running(
+                programs.activated(command, listener),
+                log,
+                lambda: programs.answers(self._oauth2_proxy),
+                environment={"CREDENTIALS_DIRECTORY": str(credentials)},
+                descriptors=[listener.fileno()],
+            ),
+        ):
+            yield
+
+    @contextmanager
+    def oauth2_proxy_hangs(self) -> Iterator[None]:
+        """Accept connections to OAuth2-Proxy and never answer, as systemd does while the service fails to start."""
+        with programs.listening(self._oauth2_proxy):
             yield
 
     @contextmanager
@@ -213,12 +211,6 @@ class Site:
     def log(self, name: str) -> str:
         """Return the log of a program."""
         return (self.root / name).read_text(errors="replace")
-
-
-def _toml(value: object) -> str:
-    if isinstance(value, bool):
-        return str(value).lower()
-    return str(value).replace("'", '"') if isinstance(value, list) else f'"{value}"'
 
 
 @contextmanager

@@ -39,6 +39,12 @@ def test_without_oauth2_proxy_tokens_and_sessions_wait(without_oauth2_proxy: Sit
     assert without_oauth2_proxy.mlflow.requests == []
 
 
+def test_a_service_that_does_not_start_is_away(without_oauth2_proxy: Site) -> None:
+    """systemd accepts the connections of a service that fails to start."""
+    with without_oauth2_proxy.oauth2_proxy_hangs():
+        assert_away(without_oauth2_proxy.client.ask(API, [("Cookie", "__Host-mlflow=x")]))
+
+
 def test_without_oauth2_proxy_a_browser_gets_a_page(without_oauth2_proxy: Site) -> None:
     for path in ("/", "/oauth2/sign_in", "/oauth2/callback?code=a&state=b"):
         assert_away(without_oauth2_proxy.client.ask(path, NAVIGATION), page=True)
@@ -55,18 +61,22 @@ def test_without_oauth2_proxy_passwords_work(without_oauth2_proxy: Site) -> None
 
 
 def test_without_the_provider_sessions_and_tokens_work_and_new_people_get_a_page() -> None:
-    with site("authentication_oauth2_proxy") as made, made.run_oauth2_proxy():
+    with site("authentication_oauth2_proxy") as made:
         browser, late = Browser(made), Browser(made)
-        browser.sign_in("bob@example.com")
-        callback = late.callback("alice@example.com")
-        # A verified token, so that OAuth2-Proxy has read the keys.
-        assert made.client.ask(API, [bearer(made.provider.token())]).status == 200
-        with made.provider_away():
-            assert browser.open(API, []).document["user"] == "bob@example.com"
+        with made.run_oauth2_proxy():
+            browser.sign_in("bob@example.com")
+            callback = late.callback("alice@example.com")
+            # A verified token, so that OAuth2-Proxy has read the keys.
             assert made.client.ask(API, [bearer(made.provider.token())]).status == 200
-            answer = late.open(callback, FROM_PROVIDER)
-            assert (answer.status, answer.headers["Content-Type"].split(";")[0]) == (500, "text/html")
-            assert late.open("/").status == 401
+            with made.provider_away():
+                assert browser.open(API, []).document["user"] == "bob@example.com"
+                assert made.client.ask(API, [bearer(made.provider.token())]).status == 200
+                answer = late.open(callback, FROM_PROVIDER)
+                assert (answer.status, answer.headers["Content-Type"].split(";")[0]) == (500, "text/html")
+                assert late.open("/").status == 401
+        with made.provider_away(), made.run_oauth2_proxy():
+            # Also after a restart.
+            assert browser.open(API, []).document["user"] == "bob@example.com"
 
 
 def test_without_mlflow_the_message_names_mlflow(front_end: Site) -> None:

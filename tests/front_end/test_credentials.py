@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import pytest
 
-from tests.front_end.client import Answer, Headers, bearer
+from tests.front_end.client import Answer, Headers, bearer, cookie
 from tests.front_end.mlflow_stand_in import basic
 from tests.front_end.sign_in import NAVIGATION, Browser
 from tests.front_end.site import EXTRA_AUDIENCE, SERVICE_ACCOUNTS, Site
@@ -82,7 +82,9 @@ def test_a_browser_without_a_session_gets_a_page(front_end: Site, path: str, hea
     assert front_end.mlflow.requests == []
 
 
-@pytest.mark.parametrize("audience", ["mlflow-client", EXTRA_AUDIENCE, [EXTRA_AUDIENCE, "another"]])
+@pytest.mark.parametrize(
+    "audience", ["mlflow-client", EXTRA_AUDIENCE, [EXTRA_AUDIENCE, "another"], "https://mlflow.test"]
+)
 @pytest.mark.parametrize("scheme", ["Bearer ", "bearer ", "BEARER  "])
 def test_a_person_with_a_token(front_end: Site, scheme: str, audience: object) -> None:
     token = front_end.provider.token("alice@example.com", aud=audience)
@@ -244,3 +246,38 @@ def test_a_token_of_40_kb_and_1000_groups_work(front_end: Site) -> None:
     answer = front_end.client.ask(API, [bearer(token)])
     assert answer.status == 200, front_end.log("error.log")[-500:]
     assert contract(answer)["x-mlflow-identity-groups"] == ",".join(groups)
+
+
+def test_a_limit_for_wrong_passwords_is_passed_on(front_end: Site) -> None:
+    front_end.mlflow.limited = True
+    try:
+        for path in (API, "/metrics"):
+            answer = front_end.client.ask(path, [("Authorization", basic("admin", "wrong"))])
+            assert (answer.status, answer.headers.get_all("Retry-After")) == (429, ["7"])
+    finally:
+        front_end.mlflow.limited = False
+
+
+def test_uploads_are_streamed_with_every_credential(front_end: Site) -> None:
+    """nginx must not read the body for the subrequest."""
+    browser = Browser(front_end)
+    browser.sign_in("bob@example.com")
+    body, path = b"x" * 8_000_000, "/api/2.0/mlflow-artifacts/artifacts/0/model"
+    for headers in ([ADMIN], [bearer(front_end.provider.token())], [cookie(browser.cookies.items())]):
+        answer = front_end.client.ask(path, headers, method="PUT", body=body)
+        assert (answer.status, answer.document["length"]) == (200, len(body))
+        chunked = b"".join(b"%x\r\n%s\r\n" % (len(part), part) for part in (body[:3_000_000], body[:1])) + b"0\r\n\r\n"
+        sent = [*headers, ("Transfer-Encoding", "chunked")]
+        answer = front_end.client.ask(path, sent, method="PUT", body=chunked)
+        assert (answer.status, answer.document["length"]) == (200, 3_000_001)
+    front_end.mlflow.requests.clear()
+    assert_unauthenticated(front_end, front_end.client.ask(path, [], method="PUT", body=body))
+    assert not [path for folder in ("body", "proxy") for path in (front_end.root / folder).rglob("*") if path.is_file()]
+
+
+def test_nginx_reports_no_problem_with_the_configuration(front_end: Site) -> None:
+    started = front_end.log("error.log").partition("start worker process ")[0]
+    assert "using the" in started
+    assert not [line for line in started.splitlines() if "[notice]" not in line]
+    assert front_end.log("nginx.log") == ""
+    assert "uninitialized" not in front_end.log("error.log")
