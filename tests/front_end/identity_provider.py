@@ -95,7 +95,7 @@ class IdentityProvider:
         return {name: value for name, value in (self.claims_of(email) | claims).items() if value is not None}
 
     def forged_tokens(self) -> dict[str, str]:
-        """Return tokens that nobody may accept, by the attack."""
+        """Return tokens that every server must refuse, by the attack."""
         payload = self._payload("alice@example.com", {})
         signed = self.token()
         head, body, signature = signed.split(".")

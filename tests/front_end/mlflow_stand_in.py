@@ -38,6 +38,7 @@ class MlflowStandIn:
         self.refused: set[str] = set()
         # Whether wrong passwords are limited, as after several attempts.
         self.limited = False
+        self.challenge = 'Bearer realm="mlflow"'
 
     @contextmanager
     def serve(self) -> Iterator[None]:
@@ -109,7 +110,7 @@ class _Handler(BaseHTTPRequestHandler):
         if status == 429:
             self.send_header("Retry-After", "7")
         if status == 401:
-            self.send_header("WWW-Authenticate", 'Basic realm="mlflow"')
+            self.send_header("WWW-Authenticate", self.stand_in.challenge)
         self.end_headers()
         # nginx reads only the head of the response to a subrequest.
         with contextlib.suppress(BrokenPipeError):

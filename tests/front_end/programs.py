@@ -56,7 +56,7 @@ def accepts(path: Path | int) -> bool:
 
 
 def answers(path: Path) -> bool:
-    """Return whether a program answers on a Unix socket that somebody else may have opened."""
+    """Return whether a program answers on a Unix socket that another process has opened."""
     with socket.socket(socket.AF_UNIX) as probe:
         probe.settimeout(0.2)
         probe.connect(str(path))
@@ -68,7 +68,7 @@ def answers(path: Path) -> bool:
 
 
 def free_port() -> int:
-    """Return a port of the loopback interface that nobody uses."""
+    """Return a free port of the loopback interface."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]

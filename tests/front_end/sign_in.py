@@ -12,7 +12,7 @@ from urllib.parse import parse_qsl, quote, urlencode, urlsplit
 from tests.front_end.client import NAME, Answer, cookie
 from tests.front_end.site import Site
 
-# Headers of a browser that opens a page, and of one that comes from the identity provider.
+# Headers of a browser that opens a page, and of a browser that returns from the identity provider.
 NAVIGATION = [("Accept", "text/html,application/xhtml+xml,*/*;q=0.8"), ("Sec-Fetch-Mode", "navigate")]
 FROM_PROVIDER = [*NAVIGATION, ("Sec-Fetch-Site", "cross-site"), ("Sec-Fetch-Dest", "document")]
 

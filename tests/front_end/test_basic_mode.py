@@ -17,6 +17,7 @@ from tests.front_end.test_forged_headers import CASES, forged
 @pytest.fixture(scope="module")
 def basic_mode() -> Iterator[Site]:
     with site("authentication_basic") as made:
+        made.mlflow.challenge = 'Basic realm="mlflow"'
         yield made
 
 

@@ -139,9 +139,17 @@ def test_a_name_and_password_are_checked_by_mlflow(front_end: Site) -> None:
 
 def test_a_wrong_password_has_the_same_challenge_as_no_password(front_end: Site) -> None:
     """A browser opens a dialogue for the challenge Basic."""
-    answer = front_end.client.ask(API, [("Authorization", basic("admin", "wrong"))])
-    assert (answer.status, answer.challenges) == (401, CHALLENGE)
-    assert len(front_end.mlflow.requests) == 1
+    wrong = ("Authorization", basic("admin", "wrong"))
+    for path in (API, "/metrics"):
+        answer = front_end.client.ask(path, [wrong])
+        assert (answer.status, answer.challenges) == (401, CHALLENGE)
+    assert len(front_end.mlflow.requests) == 2
+    # Other applications in the place of MLflow's answer with Basic.
+    front_end.mlflow.challenge = 'Basic realm="mlflow"'
+    try:
+        assert front_end.client.ask(API, [wrong]).challenges == CHALLENGE
+    finally:
+        front_end.mlflow.challenge = CHALLENGE[0]
 
 
 @pytest.mark.parametrize(

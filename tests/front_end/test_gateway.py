@@ -36,7 +36,7 @@ def test_a_client_sends_its_own_key_beside_its_credential(front_end: Site) -> No
         answer = front_end.client.ask(PATH, headers, method="POST", body=b"{}")
         assert (answer.document["user"], contract(answer)["authorization"]) == (user, KEY[1])
         assert token not in answer.text
-    headers = [("Authorization", basic("somebody", "password")), ("X-MLflow-Authorization", f"Bearer {token}")]
+    headers = [("Authorization", basic("another", "password")), ("X-MLflow-Authorization", f"Bearer {token}")]
     answer = front_end.client.ask(PATH, headers, method="POST", body=b"{}")
     assert "authorization" not in contract(answer)
 
