@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A stand-in for MLflow on a Unix socket.
 
-It checks credentials as the server package does, and returns the request that it received.
+The server package reads the credential. The response contains the request.
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from threading import Thread
 from typing import Any
+
+from mlflow_gcp_server import credentials
 
 PASSWORDS = {"admin": "a-long-admin-password"}
 PUBLIC = ("/health", "/static-files/", "/favicon.ico")
@@ -60,18 +62,17 @@ class MlflowStandIn:
 
     def user(self, headers: list[tuple[str, str]]) -> tuple[str, int]:
         """Return the user of a request, and the status for a request without a user."""
-        values = {name.lower(): value for name, value in headers}
-        credential = values.get("x-mlflow-authorization") or values.get("authorization", "")
-        scheme, _, rest = credential.partition(" ")
-        if scheme == "Identity":
-            secret, _, address = rest.partition(" ")
-            if secret != self._secret or not address or " " in address:
+        scope = {"headers": [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers]}
+        try:
+            credential = credentials.read(scope, identities=True)
+        except credentials.MalformedError:
+            return "", 401
+        if isinstance(credential, credentials.SentIdentity):
+            if credential.secret != self._secret or not credential.method:
                 return "", 401
-            return ("", 403) if address in self.refused else (address, 200)
-        if scheme.lower() == "basic":
-            for name, password in PASSWORDS.items():
-                if rest == basic(name, password).split()[1]:
-                    return name, 200
+            return ("", 403) if credential.address in self.refused else (credential.address, 200)
+        if credential and PASSWORDS.get(credential.username) == credential.password:
+            return credential.username, 200
         return "", 401
 
 
