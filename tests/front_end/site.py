@@ -7,7 +7,9 @@ from __future__ import annotations
 import os
 import secrets
 import shutil
+import signal
 import tempfile
+import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -80,14 +82,15 @@ class Site:
         self._oauth2_proxy = root / "oauth2-proxy.sock"
         write_certificate(root / "server.pem", NAME)
         self.client = Client(self.port, root / "server.pem")
-        self._write_nginx(role, settings)
+        self._settings = settings
+        self._write_nginx(role)
         self._provider, self._mlflow = ExitStack(), ExitStack()
 
-    def _write_nginx(self, role: str, settings: dict[str, Any]) -> None:
+    def _write_nginx(self, role: str) -> None:
         mode = next(each for each in AUTHENTICATIONS.values() if each.role == role)
         snippets, conf = self.root / "snippets", self.root / "conf.d"
-        snippets.mkdir()
-        conf.mkdir()
+        snippets.mkdir(exist_ok=True)
+        conf.mkdir(exist_ok=True)
         given = {
             "ansible_managed": "Rendered by a test.",
             "ansible_facts": programs.nginx_facts(),
@@ -96,7 +99,7 @@ class Site:
             "nginx_certificate_credential": str(self.root / "server.pem"),
             "nginx_upstream_socket": str(self.root / "mlflow.sock"),
             "nginx_authentication": mode.name,
-        } | settings
+        } | self._settings
         for name in FILES:
             text = rendered(ROLES / role / "templates" / f"{name}.conf.j2", given, role_variables(role))
             (snippets / f"mlflow-authentication-{name}.conf").write_text(self._moved(text))
@@ -150,8 +153,19 @@ class Site:
         """Run nginx."""
         command = [str(programs.nginx()), "-p", str(self.root), "-c", str(self.root / "nginx.conf")]
         command += ["-e", str(self.root / "error.log")]
-        with programs.running(command, self.root / "nginx.log", lambda: programs.accepts(self.port)):
+        with programs.running(command, self.root / "nginx.log", lambda: programs.accepts(self.port)) as process:
+            self._nginx = process
             yield
+
+    def change_mode(self, role: str) -> None:
+        """Install the files of another role and reload nginx, as the role nginx does. Wait for the new worker."""
+        self._write_nginx(role)
+        self._nginx.send_signal(signal.SIGHUP)
+        deadline = time.monotonic() + programs.START_SECONDS
+        # Only one of the modes has this page.
+        while (self.client.ask("/signed-out").status == 200) != (role == OAUTH2_PROXY):
+            assert time.monotonic() < deadline, self.log("error.log")[-2000:]
+            time.sleep(0.02)
 
     @contextmanager
     def run_oauth2_proxy(self) -> Iterator[None]:

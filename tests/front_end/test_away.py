@@ -88,7 +88,7 @@ def test_without_mlflow_the_message_names_mlflow(front_end: Site) -> None:
         assert front_end.client.ask("/metrics", [bearer(front_end.provider.token())]).status == 404
 
 
-def test_oauth2_proxy_may_restart(front_end: Site) -> None:
+def test_oauth2_proxy_may_restart() -> None:
     """nginx keeps connections open. After a restart of OAuth2-Proxy they are closed."""
     with site("authentication_oauth2_proxy") as made:
         for _ in range(2):
