@@ -24,6 +24,16 @@ def test_a_token_is_not_forwarded(front_end: Site) -> None:
     assert token not in answer.text
 
 
+def test_mlflow_gets_the_whole_identity(front_end: Site) -> None:
+    answer = front_end.client.ask(PATH, [bearer(front_end.provider.token("alice@example.com"))])
+    assert contract(answer) == {
+        "x-mlflow-authorization": f"Identity {front_end.secret} alice@example.com",
+        "x-mlflow-identity-groups": "team-a,team-b",
+        "x-mlflow-identity-domain": "example.com",
+        "x-mlflow-identity-method": "bearer",
+    }
+
+
 def test_a_password_is_not_forwarded_in_authorization(front_end: Site) -> None:
     answer = front_end.client.ask(PATH, [ADMIN], method="POST", body=b"{}")
     assert (answer.document["user"], contract(answer)) == ("admin", {"x-mlflow-authorization": ADMIN[1]})

@@ -9,7 +9,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from tests.front_end.client import cookie
-from tests.front_end.sign_in import FROM_PROVIDER, NAVIGATION, Browser
+from tests.front_end.sign_in import FROM_PROVIDER, NAVIGATION, Browser, log_in
 from tests.front_end.site import Site
 from tests.front_end.test_credentials import API, assert_unauthenticated, contract
 
@@ -85,6 +85,15 @@ def test_no_other_site_is_the_target_after_the_sign_in(front_end: Site, target: 
     assert answer.status == 302
     assert location.startswith("/")
     assert not location.startswith(("//", "/\\"))
+
+
+@pytest.mark.parametrize("name", ["X-Auth-Request-Redirect", "X-Forwarded-Uri", "X-Forwarded-Host"])
+def test_no_header_of_the_browser_selects_the_target(front_end: Site, name: str) -> None:
+    browser = Browser(front_end)
+    start = browser.open("/oauth2/start", [*NAVIGATION, (name, "/other")])
+    url = log_in(start.headers["Location"], "bob@example.com")
+    answer = browser.open(url.removeprefix("https://mlflow.test"), FROM_PROVIDER)
+    assert (answer.status, answer.headers["Location"]) == (302, "/")
 
 
 def test_sign_out_ends_the_session_of_the_browser(front_end: Site) -> None:
