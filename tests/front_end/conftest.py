@@ -12,13 +12,13 @@ from tests.front_end.site import Site, site
 
 
 @pytest.fixture(scope="session")
-def _running() -> Iterator[Site]:
+def running_front_end() -> Iterator[Site]:
     with site("authentication_oauth2_proxy") as made, made.run_oauth2_proxy():
         yield made
 
 
 @pytest.fixture
-def front_end(_running: Site) -> Site:
+def front_end(running_front_end: Site) -> Site:
     """Return the front end. The stand-in for MLflow has received no request."""
-    _running.mlflow.requests.clear()
-    return _running
+    running_front_end.mlflow.requests.clear()
+    return running_front_end

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import hmac
 import html
 import json
 import secrets
@@ -101,7 +102,8 @@ class IdentityProvider:
         head, body, signature = signed.split(".")
         public = self._key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
         confused = f"{_part({'alg': 'HS256', 'typ': 'JWT', 'kid': KEY_ID})}.{_part(payload)}"
-        mac = base64.urlsafe_b64encode(_hmac_sha256(public, confused.encode())).rstrip(b"=").decode()
+        # PyJWT refuses to use a public key as a secret.
+        mac = base64.urlsafe_b64encode(hmac.digest(public, confused.encode(), "sha256")).rstrip(b"=").decode()
         boss = _part(payload | {"email": "boss@example.com"})
         past = int(time.time()) - 7200
         return {
@@ -162,13 +164,6 @@ class IdentityProvider:
             "expires_in": 3600,
             "id_token": token,
         }
-
-
-def _hmac_sha256(key: bytes, text: bytes) -> bytes:
-    # PyJWT refuses to use a public key as a secret, so the forged signature is made by hand.
-    import hmac
-
-    return hmac.digest(key, text, "sha256")
 
 
 class _Handler(BaseHTTPRequestHandler):

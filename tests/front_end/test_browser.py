@@ -22,11 +22,11 @@ QUIET += ["--disable-component-update", "--disable-sync"]
 
 
 @pytest.fixture(scope="module")
-def chromium(_running: Site) -> Iterator[Browser]:
+def chromium(running_front_end: Site) -> Iterator[Browser]:
     """Return a browser that finds the front end under its name and the standard port."""
     found = subprocess.run([REPOSITORY / "scripts/browser.sh"], capture_output=True, text=True)
     assert found.returncode == 0, found.stderr
-    resolver = f"--host-resolver-rules=MAP {NAME}:443 127.0.0.1:{_running.port}"
+    resolver = f"--host-resolver-rules=MAP {NAME}:443 127.0.0.1:{running_front_end.port}"
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=found.stdout.strip(), args=[*QUIET, resolver])
         yield browser

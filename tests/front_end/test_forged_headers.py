@@ -104,9 +104,9 @@ def test_a_forged_header_does_not_change_a_session(front_end: Site, case: str, s
 
 
 @pytest.fixture(scope="module")
-def session(_running: Site) -> Browser:
+def session(running_front_end: Site) -> Browser:
     """Return a browser that bob signed in with."""
-    browser = Browser(_running)
+    browser = Browser(running_front_end)
     browser.sign_in("bob@example.com")
     return browser
 
