@@ -5,9 +5,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+from tests.front_end.programs import REPOSITORY
 from tests.front_end.site import Site, site
 
 
@@ -22,3 +24,11 @@ def front_end(running_front_end: Site) -> Site:
     """Return the front end. The stand-in for MLflow has received no request."""
     running_front_end.mlflow.requests.clear()
     return running_front_end
+
+
+@pytest.fixture(scope="session")
+def screenshots() -> Path:
+    """Return the directory of the screenshots."""
+    folder = REPOSITORY / "artifacts" / "front-end"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder

@@ -74,10 +74,10 @@ def role_variables(role: str) -> dict[str, Any]:
 class Site:
     """The files and sockets of a front end."""
 
-    def __init__(self, root: Path, provider: IdentityProvider, *, role: str, **settings: Any) -> None:
+    def __init__(self, root: Path, provider: IdentityProvider, *, role: str, secret: str = "", **settings: Any) -> None:
         self.root, self.provider = root, provider
         self.port, self._http_port = programs.free_port(), programs.free_port()
-        self.secret = secrets.token_hex(mlflow_front_end_secret.BYTES)
+        self.secret = secret or secrets.token_hex(mlflow_front_end_secret.BYTES)
         self.mlflow = MlflowStandIn(root / "mlflow.sock", self.secret)
         self._oauth2_proxy = root / "oauth2-proxy.sock"
         write_certificate(root / "server.pem", NAME)
@@ -238,9 +238,9 @@ def short_directory() -> Iterator[Path]:
 
 
 @contextmanager
-def site(role: str, **settings: Any) -> Iterator[Site]:
+def site(role: str, *, secret: str = "", **settings: Any) -> Iterator[Site]:
     """Yield a running front end with the nginx files of a role, without OAuth2-Proxy."""
     with short_directory() as root:
-        made = Site(root, IdentityProvider(), role=role, **settings)
+        made = Site(root, IdentityProvider(), role=role, secret=secret, **settings)
         with made.run():
             yield made

@@ -4,33 +4,22 @@
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page
 
-from tests.front_end.client import NAME
-from tests.front_end.programs import REPOSITORY
+from tests.front_end.browser import SITE, browser_of, photograph, sign_in
 from tests.front_end.site import Site
 
-SITE = f"https://{NAME}"
 RUN = f"{SITE}/?workspace=a#/experiments/3/runs/0123456789abcdef/artifacts"
-QUIET = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
-QUIET += ["--disable-component-update", "--disable-sync"]
 
 
 @pytest.fixture(scope="module")
 def chromium(running_front_end: Site) -> Iterator[Browser]:
-    """Return a browser that finds the front end under its name and the standard port."""
-    found = subprocess.run([REPOSITORY / "scripts/browser.sh"], capture_output=True, text=True)
-    assert found.returncode == 0, found.stderr
-    resolver = f"--host-resolver-rules=MAP {NAME}:443 127.0.0.1:{running_front_end.port}"
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=found.stdout.strip(), args=[*QUIET, resolver])
+    with browser_of(running_front_end) as browser:
         yield browser
-        browser.close()
 
 
 @pytest.fixture
@@ -45,27 +34,6 @@ def page(chromium: Browser) -> Iterator[Page]:
     yield opened
     context.close()
     assert errors == []
-
-
-@pytest.fixture(scope="session")
-def screenshots() -> Path:
-    folder = REPOSITORY / "artifacts" / "front-end"
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
-
-
-def photograph(page: Page, path: Path) -> None:
-    """Save a screenshot."""
-    path.unlink(missing_ok=True)
-    page.screenshot(path=path)
-    assert path.stat().st_size > 1000
-
-
-def sign_in(page: Page, email: str, url: str = f"{SITE}/") -> None:
-    """Open a page of the site, and sign in with the account."""
-    page.goto(url)
-    page.get_by_label("Address").fill(email)
-    page.get_by_role("button", name="Continue").click()
 
 
 def test_from_nothing_to_the_linked_run(front_end: Site, page: Page, screenshots: Path) -> None:
