@@ -5,13 +5,21 @@
 from __future__ import annotations
 
 import configparser
+import json
+import os
 import sqlite3
+import subprocess
+import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cryptography.fernet import Fernet
 from mlflowctl import credentials, launch
-from mlflowctl.credentials import ConfigurationError
+from mlflowctl.credentials import FRONT_END_SECRET, ConfigurationError
+from mlflowctl.errors import FailedError
+
+from tests.unit.mlflowctl.served import BASIC_FUNCTION, IDENTITY, IDENTITY_FUNCTION, SECRET, write_configuration
 
 FERNET_KEY = Fernet.generate_key().decode()
 ODD = "pa:ss\\w%rd@/#?"
@@ -101,6 +109,58 @@ def test_missing_credential(tmp_path: Path) -> None:
     (write(tmp_path) / "mlflow.database-uri").unlink()
     with pytest.raises(ConfigurationError, match=r"mlflow\.database-uri is missing"):
         launch.read_credentials(tmp_path)
+
+
+def test_the_secret_of_nginx_is_needed_with_single_sign_on_only(tmp_path: Path) -> None:
+    assert FRONT_END_SECRET not in launch.read_credentials(write(tmp_path))
+    with pytest.raises(ConfigurationError, match=r"mlflow\.front-end-secret is missing\. Run site\.yml"):
+        launch.read_credentials(tmp_path, single_sign_on=True)
+    write(tmp_path, **{FRONT_END_SECRET: f"{SECRET}\n"})
+    assert launch.read_credentials(tmp_path, single_sign_on=True)[FRONT_END_SECRET] == SECRET
+
+
+def test_the_package_gets_its_settings_in_a_private_file() -> None:
+    settings = json.loads(launch.package_settings(SETTINGS, {}))
+    assert settings == {"threads": 14, "audit_log": True, "admin_username": "admin", "identity": None}
+    with_rules = {**SETTINGS, "identity": IDENTITY, "audit_log": False}
+    settings = json.loads(launch.package_settings(with_rules, {FRONT_END_SECRET: SECRET}))
+    assert settings["identity"] == {**IDENTITY, "secret": SECRET}
+    assert settings["audit_log"] is False
+
+
+@pytest.mark.parametrize("version", ["2.22.4", "3.14.1", "3.9.0rc1"])
+def test_an_old_release_does_not_start_with_single_sign_on(version: str) -> None:
+    launch.refuse_old_release(version, SETTINGS)
+    with pytest.raises(FailedError, match=rf"MLflow {version} does not support\. Set mlflow_version to 3\.15 or newer"):
+        launch.refuse_old_release(version, {**SETTINGS, "identity": IDENTITY})
+    launch.refuse_old_release("3.15.0", {**SETTINGS, "identity": IDENTITY})
+
+
+PROGRAM = "from mlflowctl import launch; launch.use_server_package()"
+NO_RULES = {**IDENTITY, "domains": [], "service_accounts": []}
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"authorization_function": "no_such_module:f"}, "cannot import authorization_function no_such_module:f"),
+        ({"authorization_function": "mlflow_gcp_server.identity:f"}, "has no attribute 'f'"),
+        ({"authorization_function": BASIC_FUNCTION}, f"identity needs authorization_function {IDENTITY_FUNCTION}"),
+        ({"identity": NO_RULES}, "so every identity would be refused"),
+    ],
+)
+def test_the_start_fails_with_wrong_settings(tmp_path: Path, changes: dict[str, Any], message: str) -> None:
+    """MLflow would import the function at the first request: /health would answer 200, other routes 500."""
+    environment = write_configuration(tmp_path, single_sign_on=True, **changes)
+    environment["PYTHONPATH"] = str(launch.PROGRAM)
+    done = subprocess.run(
+        [sys.executable, "-c", PROGRAM], env=os.environ | environment, capture_output=True, text=True, timeout=300
+    )
+    last = done.stderr.strip().splitlines()[-1]
+    assert done.returncode == 1
+    assert last.startswith("mlflowctl.errors.FailedError: MLflow cannot start: ")
+    assert message in last
+    assert SECRET not in done.stderr
 
 
 def test_private_files_are_private_from_the_first_moment(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ from .errors import FailedError
 DATABASE_URI = "mlflow.database-uri"
 DATABASE_CA = "mlflow.database-ca"
 ADMIN_PASSWORD = "mlflow.admin-password"  # noqa: S105
+FRONT_END_SECRET = "mlflow.front-end-secret"  # noqa: S105
 FORM_KEY = "mlflow.flask-secret-key"
 WEBHOOK_KEYS = "mlflow.webhook-encryption-key"
 KEK_PASSPHRASES = "mlflow.crypto-kek-passphrase"

@@ -6,10 +6,11 @@ The slot's link `release` selects the release, its link `program` the version of
 holds configuration and environment. All three were set at the last cutover to the slot. Later changes of the desired
 state have no effect.
 
-The database password is written to a libpq password file, the administrator's password to MLflow's authentication
-configuration. Only the service can read these files, in its runtime directory in memory. The passwords are never
-arguments or environment variables. The keys that sign forms and encrypt stored secrets are in the environment of the
-server's processes: MLflow reads them only from there.
+Passwords and the secret of nginx are written to private files: the database password to a libpq password file, the
+administrator's password to MLflow's authentication configuration, the secret to the settings of the package
+mlflow_gcp_server. Only the service can read these files, in its runtime directory in memory. They are never arguments
+or environment variables. The keys that sign forms and encrypt stored secrets are in the environment of the server's
+processes: MLflow reads them only from there.
 
 The command starts in any Python and then replaces itself by the Python of the release.
 """
@@ -17,6 +18,7 @@ The command starts in any Python and then replaces itself by the Python of the r
 from __future__ import annotations
 
 import configparser
+import importlib
 import json
 import os
 import sys
@@ -31,6 +33,7 @@ from .credentials import (
     DATABASE_CA,
     DATABASE_URI,
     FORM_KEY,
+    FRONT_END_SECRET,
     KEK_PASSPHRASES,
     WEBHOOK_KEYS,
     ConfigurationError,
@@ -41,11 +44,14 @@ from .system import PROGRAM, Paths
 MINIMAL_PASSWORD_LENGTH = 12
 # Directory of the package that MLflow imports.
 SERVER_MODULES = PROGRAM / "server"
+# Since this release, MLflow asks authorization_function on all routes. Earlier releases refuse some of them.
+SINGLE_SIGN_ON_VERSION = (3, 15)
 
 
-def read_credentials(directory: Path) -> dict[str, str]:
+def read_credentials(directory: Path, *, single_sign_on: bool = False) -> dict[str, str]:
     """Return the credentials of the server, without the earlier keys."""
-    values = {name: store.read(directory, name) for name in (DATABASE_URI, ADMIN_PASSWORD, FORM_KEY)}
+    names = [DATABASE_URI, ADMIN_PASSWORD, FORM_KEY, *([FRONT_END_SECRET] if single_sign_on else [])]
+    values = {name: store.read(directory, name) for name in names}
     if len(values[ADMIN_PASSWORD]) < MINIMAL_PASSWORD_LENGTH:
         raise ConfigurationError(f"credential {ADMIN_PASSWORD} has fewer than {MINIMAL_PASSWORD_LENGTH} characters")
     # For an empty key, MLflow would use a random or a public key.
@@ -149,14 +155,43 @@ def server_arguments(settings: dict[str, Any], runtime: Path, major: int) -> lis
     return ["server", "--app-name", settings["app_name"], *artifacts, "--workers", workers, *listen]
 
 
-def use_server_package(threads: int) -> None:
+def package_settings(settings: dict[str, Any], secrets: dict[str, str]) -> str:
+    """Return the settings of the package mlflow_gcp_server, with the secret of nginx."""
+    identity = settings.get("identity")
+    values = {
+        "threads": settings["threads"],
+        "audit_log": settings.get("audit_log", True),
+        "admin_username": settings["admin_username"],
+        "identity": identity and {**identity, "secret": secrets[FRONT_END_SECRET]},
+    }
+    return json.dumps(values, indent=2)
+
+
+def refuse_old_release(version: str, settings: dict[str, Any]) -> None:
+    """Raise FailedError if this release cannot serve the authentication mode."""
+    numbers = tuple(int(part) for part in version.split(".")[:2])
+    if settings.get("identity") and numbers < SINGLE_SIGN_ON_VERSION:
+        needed = ".".join(map(str, SINGLE_SIGN_ON_VERSION))
+        raise FailedError(
+            f"MLflow cannot start: mlflow_authentication has single sign-on, which MLflow {version} does not support."
+            f" Set mlflow_version to {needed} or newer, or set mlflow_authentication to basic. Then run site.yml"
+        )
+
+
+def use_server_package() -> None:
     """Add the package mlflow_gcp_server to the import path of this process and of its child processes.
 
-    It comes before the packages of the release, so that its entry points have precedence.
+    It comes before the packages of the release, so that its entry points have precedence. Raise FailedError if its
+    settings or the authorization function are not usable: a worker process would fail at each start, or at its first
+    request.
     """
     os.environ["PYTHONPATH"] = str(SERVER_MODULES)
-    os.environ["MLFLOW_GCP_SERVER_THREADS"] = str(threads)
     sys.path.insert(0, str(SERVER_MODULES))
+    package = importlib.import_module("mlflow_gcp_server.app")
+    try:
+        package.check()
+    except package.SettingsError as error:
+        raise FailedError(f"MLflow cannot start: {error}") from error
 
 
 def enter_release(slot: Path, settings: dict[str, Any]) -> None:
@@ -174,16 +209,18 @@ def prepare(settings: dict[str, Any]) -> None:
     runtime = Path(os.environ["RUNTIME_DIRECTORY"])
     credentials = store.directory()
     check_temporary_directory(os.environ["TMPDIR"])
-    secrets = read_credentials(credentials)
+    secrets = read_credentials(credentials, single_sign_on=bool(settings.get("identity")))
     databases = database_uri.parse(secrets[DATABASE_URI], settings["auth_database"])
     uri, auth_uri = (databases.without_password(name) for name in (databases.tracking, databases.auth))
     store.write_private(runtime / "pgpass", databases.password_line)
     store.write_private(runtime / "auth.ini", auth_configuration(auth_uri, secrets[ADMIN_PASSWORD], settings))
+    store.write_private(runtime / "package.json", package_settings(settings, secrets))
     os.environ["PGPASSFILE"] = str(runtime / "pgpass")
     # The CA for sslmode=verify-ca or verify-full in the URI.
     if (credentials / DATABASE_CA).exists():
         os.environ["PGSSLROOTCERT"] = str(credentials / DATABASE_CA)
     os.environ["MLFLOW_AUTH_CONFIG_PATH"] = str(runtime / "auth.ini")
+    os.environ["MLFLOW_GCP_SERVER_SETTINGS"] = str(runtime / "package.json")
     os.environ["MLFLOW_BACKEND_STORE_URI"] = uri
     os.environ["MLFLOW_FLASK_SERVER_SECRET_KEY"] = secrets[FORM_KEY]
     os.environ |= encryption_environment(secrets)
@@ -195,6 +232,9 @@ def launch(name: str) -> None:
     slot = Paths().slots / name
     settings = json.loads((slot / "server.json").read_text(encoding="utf-8"))
     enter_release(slot, settings)
+    from mlflow.version import VERSION
+
+    refuse_old_release(VERSION, settings)
     try:
         prepare(settings)
     except FailedError as error:
@@ -202,11 +242,10 @@ def launch(name: str) -> None:
     follow_admin_password()
 
     from mlflow.cli import cli
-    from mlflow.version import VERSION
 
     major = int(VERSION.split(".")[0])
     # The package needs an ASGI server, which MLflow 2 does not have.
     if major >= 3:
-        use_server_package(settings["threads"])
+        use_server_package()
     sys.argv = ["mlflow", *server_arguments(settings, Path(os.environ["RUNTIME_DIRECTORY"]), major)]
     cli()

@@ -10,8 +10,17 @@ import anyio.to_thread
 from mlflow.server import auth
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from .credentials import CredentialCheck
+from . import identity
+from . import settings as package_settings
+from .accounts import Accounts
+from .audit import Audit
+from .check import CredentialCheck
 from .limit import SignInLimit
+from .settings import Settings, SettingsError
+from .single_sign_on import SingleSignOn
+
+AUTHENTICATE = "mlflow_gcp_server.identity:authenticate"
+"""`authorization_function` with single sign-on."""
 
 
 class ThreadLimit:
@@ -31,8 +40,33 @@ class ThreadLimit:
         await self._app(scope, receive, send)
 
 
+def check() -> Settings:
+    """Return the settings; raise SettingsError unless they and the authorization function are usable.
+
+    MLflow would import the function at the first request, and answer 500 if it is missing.
+    """
+    function = auth.auth_config.authorization_function
+    try:
+        auth.get_auth_func(function)
+    except Exception as error:
+        raise SettingsError(
+            f"cannot import authorization_function {function}: {type(error).__name__}: {error}"
+        ) from error
+    settings = package_settings.read()
+    if settings.identity and function != AUTHENTICATE:
+        raise SettingsError(f"identity needs authorization_function {AUTHENTICATE}, not {function}")
+    return settings
+
+
+def _single_sign_on(settings: Settings) -> SingleSignOn | None:
+    if settings.identity is None:
+        return None
+    return SingleSignOn(settings.identity, Accounts(auth.store, settings.admin_username), identity.check)
+
+
 def create_app() -> ThreadLimit:
     """Return the ASGI application that uvicorn serves, one for each worker process."""
+    settings = check()
     checked = CredentialCheck(
         auth.create_app(),
         limit=SignInLimit(),
@@ -40,5 +74,7 @@ def create_app() -> ThreadLimit:
         is_public=auth.is_unprotected_route,
         # MLflow sets this variable if background jobs are enabled: the password of its jobs for the gateway.
         job_token=os.environ.get("_MLFLOW_INTERNAL_GATEWAY_AUTH_TOKEN", ""),
+        single_sign_on=_single_sign_on(settings),
+        audit=Audit() if settings.audit_log else None,
     )
-    return ThreadLimit(checked, int(os.environ["MLFLOW_GCP_SERVER_THREADS"]))
+    return ThreadLimit(checked, settings.threads)

@@ -1,42 +1,54 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""Check credentials before MLflow handles a request.
+"""Read the credential of a request, and remove headers that MLflow must not see.
 
-MLflow answers 500 to some malformed credentials, and clients repeat such a request for minutes. This check answers 401.
-MLflow checks accepted credentials again, so this check can refuse access but never grant it.
+`X-MLflow-Authorization` comes first, in every authentication mode. nginx overwrites it. It holds a `Basic` credential
+(RFC 7617), or `Identity SECRET ADDRESS`: an identity that nginx verified, with the secret that proves nginx.
 """
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import binascii
-import secrets
 import unicodedata
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from http import HTTPStatus
+from collections.abc import Iterable
+from dataclasses import dataclass
 
-from mlflow.exceptions import MlflowException
-from sqlalchemy.exc import SQLAlchemyError
-from starlette.responses import JSONResponse
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import Scope
 
-from .limit import Credential, SignInLimit
+from .limit import Credential
 
 MAXIMAL_LENGTH = 4096
 """Maximal bytes of a header with a credential."""
 GATEWAY = "/gateway/"
-"""Routes on which `Authorization` may hold the key of a model provider. `GATEWAY_HEADER` then holds the credential."""
-GATEWAY_HEADER = b"x-mlflow-authorization"
+"""Routes on which `Authorization` may hold the key of a model provider."""
+OWN_HEADER = b"x-mlflow-authorization"
+AUTHORIZATION = b"authorization"
+COOKIE = b"cookie"
+IDENTITY_PREFIX = b"x-mlflow-identity-"
+METHODS = ("cookie", "bearer")
+"""How nginx verified an identity."""
+
+Headers = list[tuple[bytes, bytes]]
 
 
 class MalformedError(Exception):
-    """A credential holds no valid user name and password."""
+    """A request has no valid credential. The message says why."""
 
 
-def parse(header: bytes) -> Credential:
-    """Return the user name and password of a `Basic` credential (RFC 7617), or raise MalformedError."""
+@dataclass(frozen=True)
+class SentIdentity:
+    """The headers of an identity. The secret is not checked yet."""
+
+    secret: str
+    address: str
+    groups: frozenset[str]
+    hosted_domain: str
+    method: str
+
+
+def parse_basic(header: bytes) -> Credential:
+    """Return the user name and password of a `Basic` credential, or raise MalformedError."""
     if len(header) > MAXIMAL_LENGTH:
         raise MalformedError(f"it is longer than {MAXIMAL_LENGTH} bytes")
     scheme, space, encoded = header.partition(b" ")
@@ -55,121 +67,105 @@ def parse(header: bytes) -> Credential:
     return Credential(username, password)
 
 
-def refusal(status: HTTPStatus, error_code: str, message: str, **headers: str) -> JSONResponse:
-    """Return an error response in the format of MLflow's clients."""
-    return JSONResponse({"error_code": error_code, "message": message}, status, headers)
+def basic(credential: Credential) -> bytes:
+    """Return a header with a user name and password."""
+    return b"Basic " + base64.b64encode(f"{credential.username}:{credential.password}".encode())
 
 
-def unauthenticated(message: str) -> JSONResponse:
-    """Return 401, for which a browser asks for user name and password."""
-    headers = {"WWW-Authenticate": 'Basic realm="mlflow"'}
-    return refusal(HTTPStatus.UNAUTHORIZED, "UNAUTHENTICATED", message, **headers)
+def values(headers: Iterable[tuple[bytes, bytes]], name: bytes) -> list[bytes]:
+    """Return the values of a header that are not empty."""
+    return [value for key, value in headers if key == name and value]
 
 
-class CredentialCheck:
-    """An ASGI application in front of MLflow's.
+def _only(headers: Headers, name: bytes) -> bytes:
+    """Return the value of a header, empty if there is none, or raise MalformedError if there are several."""
+    found = values(headers, name)
+    if len(found) > 1:
+        raise MalformedError(f"the header {name.decode()} was sent {len(found)} times")
+    return found[0] if found else b""
+
+
+def _text(headers: Headers, name: bytes) -> str:
+    value = _only(headers, name)
+    try:
+        return value.decode("utf-8")
+    except UnicodeDecodeError:
+        raise MalformedError(f"the header {name.decode()} is not UTF-8 text") from None
+
+
+def parse_identity(header: bytes, headers: Headers) -> SentIdentity:
+    """Return the identity of a request, or raise MalformedError."""
+    # Exactly three parts. An address with a space is refused later.
+    parts = header.split(b" ", 2)
+    if len(header) > MAXIMAL_LENGTH or len(parts) != 3:
+        raise MalformedError("the identity does not have three parts")
+    method = _text(headers, IDENTITY_PREFIX + b"method")
+    groups = _text(headers, IDENTITY_PREFIX + b"groups").split(",")
+    return SentIdentity(
+        secret=parts[1].decode("latin-1"),
+        address=parts[2].decode("utf-8", "replace"),
+        groups=frozenset(name.strip() for name in groups if name.strip()),
+        hosted_domain=_text(headers, IDENTITY_PREFIX + b"domain"),
+        method=method if method in METHODS else "",
+    )
+
+
+def read(scope: Scope, *, identities: bool) -> Credential | SentIdentity | None:
+    """Return the credential of a request, None if there is none, or raise MalformedError.
 
     Args:
-        app: MLflow's application.
-        limit: Counts the attempts of each address.
-        authenticate: Returns whether user name and password are correct. Takes tens of milliseconds.
-        is_public: Returns whether a path needs no credential.
-        job_token: Password of MLflow's own jobs on the gateway's routes; empty without jobs.
+        scope: The request.
+        identities: Whether identities are accepted.
     """
-
-    def __init__(
-        self,
-        app: ASGIApp,
-        *,
-        limit: SignInLimit,
-        authenticate: Callable[[str, str], bool],
-        is_public: Callable[[str], bool],
-        job_token: str = "",
-    ) -> None:
-        self._app, self._limit = app, limit
-        self._authenticate, self._is_public = authenticate, is_public
-        self._job_token = job_token
-        # One thread, so that password guessing uses at most one CPU and never blocks the event loop.
-        self._executor = ThreadPoolExecutor(1, thread_name_prefix="sign-in")
-        # Concurrent requests with the same credential share one check.
-        self._checks: dict[Credential, asyncio.Future[bool]] = {}
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve a request, or refuse it."""
-        if scope["type"] != "http" or scope["method"] == "OPTIONS" or self._is_public(scope["path"]):
-            await self._app(scope, receive, send)
-            return
-        try:
-            credential = self._credential(scope)
-        except MalformedError as error:
-            await unauthenticated(f"The credential is not valid: {error}.")(scope, receive, send)
-            return
-        if credential is None:
-            message = "Sign in with user name and password: set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD."
-            await unauthenticated(message)(scope, receive, send)
-            return
-        answer = None if self._is_job(scope, credential) else await self._check(scope, credential)
-        if answer is not None:
-            await answer(scope, receive, send)
-            return
-
-        async def watched(message: Message) -> None:
-            if message["type"] == "http.response.start" and message["status"] == HTTPStatus.UNAUTHORIZED:
-                self._limit.refused(credential)
-            await send(message)
-
-        await self._app(scope, receive, watched)
-
-    def _credential(self, scope: Scope) -> Credential | None:
-        """Return the credential that MLflow will check, None if there is none, or raise MalformedError."""
-        names = [b"authorization"]
-        if scope["path"].startswith(GATEWAY):
-            names.insert(0, GATEWAY_HEADER)
-        for name in names:
-            values = [value for key, value in scope["headers"] if key == name]
-            if len(values) > 1:
-                raise MalformedError(f"the header {name.decode()} was sent {len(values)} times")
-            if values and values[0]:
-                return parse(values[0])
+    headers: Headers = list(scope["headers"])
+    header = _only(headers, OWN_HEADER) or _only(headers, AUTHORIZATION)
+    if not header:
         return None
+    # Only nginx sets the own header. nginx never passes an identity in Authorization.
+    if identities and header.split(b" ")[0].lower() == b"identity" and values(headers, OWN_HEADER):
+        return parse_identity(header, headers)
+    return parse_basic(header)
 
-    def _is_job(self, scope: Scope, credential: Credential) -> bool:
-        """Return whether the request comes from one of MLflow's own jobs."""
-        token = self._job_token.encode()
-        return (
-            bool(token)
-            and scope["path"].startswith(GATEWAY)
-            and secrets.compare_digest(credential.password.encode(), token)
+
+def _is_identity(name: bytes) -> bool:
+    """Return whether a header is ours in any spelling. WSGI does not distinguish hyphens and underscores."""
+    spelled = name.lower().replace(b"_", b"-")
+    return spelled.startswith(IDENTITY_PREFIX) or (spelled == OWN_HEADER and name != OWN_HEADER)
+
+
+def without_identity(scope: Scope) -> Scope:
+    """Return the request without the headers of an identity."""
+    kept = [(name, value) for name, value in scope["headers"] if not _is_identity(name)]
+    return {**scope, "headers": kept}
+
+
+def _for_gateway(headers: Headers, *, single_sign_on: bool) -> Headers:
+    """Return the headers on a route of the gateway, which MLflow forwards to the model provider.
+
+    With single sign-on, MLflow needs no credential there. `Authorization` is the key of the provider if another header
+    holds the credential.
+    """
+    removed = {COOKIE}
+    if single_sign_on:
+        key = values(headers, OWN_HEADER) and not any(
+            value[:6].lower() == b"basic " for value in values(headers, AUTHORIZATION)
         )
+        removed |= {OWN_HEADER} if key else {OWN_HEADER, AUTHORIZATION}
+    return [pair for pair in headers if pair[0] not in removed]
 
-    async def _check(self, scope: Scope, credential: Credential) -> JSONResponse | None:
-        """Return the error response for a credential, None if MLflow shall handle the request."""
-        if self._limit.knows(credential):
-            return None
-        # uvicorn reads the client from X-Forwarded-For, which nginx overwrites.
-        address = (scope.get("client") or [""])[0]
-        check = self._checks.get(credential)
-        if check is None:
-            if wait := self._limit.admit(address, credential):
-                message = f"Too many wrong passwords from this address. Try again in {wait} seconds."
-                headers = {"Retry-After": str(wait)}
-                return refusal(HTTPStatus.TOO_MANY_REQUESTS, "REQUEST_LIMIT_EXCEEDED", message, **headers)
-            check = self._checks[credential] = asyncio.ensure_future(self._verify(address, credential))
-            check.add_done_callback(lambda _: self._checks.pop(credential))
-        try:
-            # The check is shared, so a disconnected client must not cancel it.
-            right = await asyncio.shield(check)
-        except (MlflowException, SQLAlchemyError):
-            # The database does not answer. MLflow reports this error itself.
-            return None
-        return None if right else unauthenticated("User name or password is wrong.")
 
-    async def _verify(self, address: str, credential: Credential) -> bool:
-        right: bool | None = None
-        try:
-            loop = asyncio.get_running_loop()
-            arguments = self._authenticate, credential.username, credential.password
-            right = await loop.run_in_executor(self._executor, *arguments)
-        finally:
-            self._limit.finished(address, credential, right=right)
-        return right
+def for_mlflow(scope: Scope, credential: Credential, *, single_sign_on: bool) -> Scope:
+    """Return the request as MLflow gets it.
+
+    MLflow reads `Authorization` to check the password, and to learn as whom it starts background jobs.
+
+    Args:
+        scope: The request without the headers of an identity.
+        credential: The user name and password. The password of an identity is empty.
+        single_sign_on: Whether MLflow asks this package for the user of a request.
+    """
+    headers: Headers = list(scope["headers"])
+    if scope["path"].startswith(GATEWAY):
+        return {**scope, "headers": _for_gateway(headers, single_sign_on=single_sign_on)}
+    kept = [pair for pair in headers if pair[0] not in (OWN_HEADER, AUTHORIZATION)]
+    return {**scope, "headers": [*kept, (AUTHORIZATION, basic(credential))]}
