@@ -57,14 +57,17 @@ class Authentication:
     authorization_function: str
     # Message of nginx for a request without a valid credential.
     unauthenticated_message: str
-    # Whether the front end may tell MLflow who the user is. Then the entries of `mlflow_users` get no passwords.
+    # Whether nginx verifies identities and passes them to MLflow. Then the rules mlflow_identity_* apply, the entries of
+    # `mlflow_users` get no passwords, and MLflow must be SINGLE_SIGN_ON_VERSION or newer.
     single_sign_on: bool = False
-    # Name of the role variable with the issuer of the identities.
+    # Role variable with the issuer of the identity provider.
     issuer_variable: str = ""
     # Systemd credentials of MLflow that the VM itself creates.
     vm_credentials: tuple[str, ...] = ()
 
 
+# roles/mlflowctl/files/mlflowctl/launch.py refuses older releases too.
+SINGLE_SIGN_ON_VERSION = "3.15.0"
 ADMIN_PASSWORD = Secret("admin_password", title="administrator's password", rotation_role="authentication_basic")
 BASIC = Authentication(
     name="basic",
@@ -131,6 +134,7 @@ def settings(mode: Authentication) -> dict[str, Any]:
         "role": f"{COLLECTION}.{mode.role}",
         "app_name": mode.app_name,
         "authorization_function": mode.authorization_function,
+        "single_sign_on": mode.single_sign_on,
         "credentials": [
             *(secret.credential for secret in mode.secrets if secret.unit == "mlflow"),
             *mode.vm_credentials,
@@ -139,8 +143,18 @@ def settings(mode: Authentication) -> dict[str, Any]:
     }
 
 
-def describe(mode: Authentication, secrets: Mapping[str, str], username: str) -> dict[str, Any]:
-    """Return the part of the fact. `secrets` has the ID of each secret, `username` is the administrator."""
+def identity_rules(mode: Authentication, values: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Return the rules for identities from the variables of the role `mlflow`, None without single sign-on."""
+    if not mode.single_sign_on:
+        return None
+    lists = ("admins", "admin_groups", "domains", "service_accounts")
+    return {name: list(values[f"mlflow_identity_{name}"]) for name in lists} | {
+        "require_hosted_domain": bool(values["mlflow_identity_require_hosted_domain"])
+    }
+
+
+def describe(mode: Authentication, secrets: Mapping[str, str], values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the part of the fact. `secrets` has the ID of each secret, `values` the role variables."""
     return settings(mode) | {
         # Entry points that not all modes have are included only if they are in this list.
         "entry_points": list(mode.entry_points),
@@ -150,7 +164,8 @@ def describe(mode: Authentication, secrets: Mapping[str, str], username: str) ->
             for other in AUTHENTICATIONS.values()
             if other != mode and "remove" in other.entry_points
         ],
-        "identity": {"username": username, "secret": secrets[mode.identity.name]},
+        "identity": {"username": values["mlflow_admin_username"], "secret": secrets[mode.identity.name]},
+        "issuer": str(values[mode.issuer_variable]) if mode.issuer_variable else "",
         "secrets": [
             {"name": secret.name, "secret": secrets[secret.name], "length": secret.length} for secret in mode.secrets
         ],

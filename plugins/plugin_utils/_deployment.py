@@ -155,7 +155,7 @@ def identity(settings: Mapping[str, Any]) -> Fact:
             {"name": credentials[key], "secret": secret} for key, secret in secrets.items() if key != "ca"
         ],
         "runtime": _runtime.describe(runtime),
-        "authentication": _authentication.describe(authentication, secrets, settings["mlflow_admin_username"]),
+        "authentication": _authentication.describe(authentication, secrets, settings),
         "rotations": _rotation.describe(authentication, secrets),
         "state": {
             "directory": state,
@@ -270,7 +270,9 @@ def describe(
     settings.add("mlflow_deployment", fact)
     check(name for name in CHECKS if name in names and name not in of_resources)
     mode = _authentication.find(settings["mlflow_authentication"])
+    rules = {"identity_rules": _authentication.identity_rules(mode, settings)}
     return fact | {
+        "authentication": fact["authentication"] | rules,
         "server": server(settings),
         "users": _accounts.describe(settings["mlflow_users"], fact["name"], mode),
         "release": release(

@@ -8,8 +8,9 @@ import json
 import re
 
 from ...module_utils._server_plan import server_plan
+from .._authentication import SINGLE_SIGN_ON_VERSION, find
 from .._role_variables import ROLES
-from . import _accounts
+from . import _accounts, _identities
 from ._context import Context, Values
 
 VERSION = re.compile(r"(\d+)\.(\d+)\.(\d+)(?:(rc|\.post)(\d+))?")
@@ -43,7 +44,7 @@ OWN_ENVIRONMENT = (
     "MLFLOW_FLASK_SERVER_SECRET_KEY",
     "MLFLOW_GATEWAY_RESOLVE_API_KEY_FROM_ENV",
     "MLFLOW_GATEWAY_RESOLVE_API_KEY_FROM_FILE",
-    "MLFLOW_GCP_SERVER_THREADS",
+    "MLFLOW_GCP_SERVER_SETTINGS",
     "MLFLOW_SERVER_ALLOWED_HOSTS",
     "MLFLOW_SERVER_CORS_ALLOWED_ORIGINS",
     "MLFLOW_SERVER_DISABLE_SECURITY_MIDDLEWARE",
@@ -83,6 +84,13 @@ def _version(values: Values, context: Context) -> str:
         return (
             f"mlflow_version: '{version}' is not a release that may be exposed. Give {minimum} (mlflow_minimum_version)"
             " or newer, such as 3.17.2."
+        )
+    least = _order(SINGLE_SIGN_ON_VERSION)
+    if least and order < least and find(values["mlflow_authentication"]).single_sign_on:
+        return (
+            f"mlflow_version: MLflow '{version}' does not support mlflow_authentication"
+            f" '{values['mlflow_authentication']}'. Give {SINGLE_SIGN_ON_VERSION} or newer, or set"
+            " mlflow_authentication to basic."
         )
     requirements = str(values["mlflow_requirements_file"]) or str(
         ROLES / "mlflow/files" / f"requirements-{version}.txt"
@@ -182,5 +190,6 @@ CHECKS = (_version, _destination, _temporary, _hostnames, _numbers, _names, _env
 
 def refusals(values: Values, context: Context) -> list[str]:
     """Return a message for each refused variable. The connections are computed from valid numbers only."""
-    found = [message for check in CHECKS if (message := check(values, context))] + _accounts.refusals(values)
+    found = [message for check in CHECKS if (message := check(values, context))]
+    found += [*_identities.refusals(values), *_accounts.refusals(values)]
     return found or [message for message in [_connections(values, context)] if message]

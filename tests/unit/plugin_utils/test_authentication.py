@@ -12,12 +12,19 @@ from ansible_collections.mlops.mlflow_gcp.plugins.plugin_utils import _authentic
 from ansible_collections.mlops.mlflow_gcp.plugins.plugin_utils._authentication import ADMIN_PASSWORD, BASIC, Secret
 from ansible_collections.mlops.mlflow_gcp.plugins.plugin_utils._choice import UnknownChoiceError
 
-from tests.unit.roles.evaluated import described
+from tests.unit.roles.evaluated import described, evaluated
 
 COOKIE = Secret("cookie_secret", "cookie secret", rotation_role="authentication_other", unit="proxy", length=32)
 CLIENT = Secret("client_secret", "client secret", rotation_role="authentication_other", unit="proxy", length=0)
 OTHER = dataclasses.replace(
-    BASIC, name="other", role="authentication_other", secrets=(ADMIN_PASSWORD, COOKIE, CLIENT), app_name="other-app"
+    BASIC,
+    name="other",
+    role="authentication_other",
+    secrets=(ADMIN_PASSWORD, COOKIE, CLIENT),
+    app_name="other-app",
+    single_sign_on=True,
+    # A variable with a text, until a mode has an issuer.
+    issuer_variable="deployment_hostname",
 )
 
 
@@ -61,6 +68,49 @@ def test_a_shared_secret_is_rotated_by_the_same_role_in_each_mode(other: dict[st
 def test_the_doctor_sends_requests_as_the_administrator() -> None:
     fact = described(mlflow_admin_username="ada", deployment_name="team")
     assert fact["authentication"]["identity"] == {"username": "ada", "secret": "team-admin-password"}
+
+
+def test_the_rules_for_identities_are_in_the_fact(other: dict[str, Any]) -> None:
+    assert other["authentication"]["identity_rules"] == {
+        "admins": [],
+        "admin_groups": [],
+        "domains": [],
+        "service_accounts": [],
+        "require_hosted_domain": True,
+    }
+    given = {"mlflow_identity_domains": ["example.com"], "mlflow_identity_admins": ["boss@example.com"]}
+    rules = described(mlflow_authentication="other", **given)["authentication"]["identity_rules"]
+    assert (rules["domains"], rules["admins"]) == (["example.com"], ["boss@example.com"])
+    assert described(**given)["authentication"]["identity_rules"] is None
+
+
+@pytest.mark.parametrize(
+    ("issuer", "required"), [("https://accounts.google.com", True), ("https://id.example.com", False)]
+)
+@pytest.mark.usefixtures("other")
+def test_only_google_has_hosted_domains(issuer: str, required: bool) -> None:
+    fact = described(mlflow_authentication="other", deployment_hostname=issuer)
+    assert fact["authentication"]["issuer"] == issuer
+    assert fact["authentication"]["identity_rules"]["require_hosted_domain"] is required
+    given = described(
+        mlflow_authentication="other", deployment_hostname=issuer, mlflow_identity_require_hosted_domain=not required
+    )
+    assert given["authentication"]["identity_rules"]["require_hosted_domain"] is not required
+
+
+@pytest.mark.usefixtures("other")
+def test_the_server_gets_the_rules_of_a_mode_with_single_sign_on() -> None:
+    given = {
+        "mlflow_hostnames": ["mlflow.example.com"],
+        "mlflow_artifacts_destination": "gs://bucket",
+        "mlflow_identity_domains": ["example.com"],
+    }
+    settings = evaluated("{{ __mlflow_server }}", "mlflow", **given)
+    assert settings["identity"] is None
+    assert settings["audit_log"] is True
+    settings = evaluated("{{ __mlflow_server }}", "mlflow", **given, mlflow_authentication="other")
+    assert settings["identity"]["domains"] == ["example.com"]
+    assert settings["identity"]["require_hosted_domain"] is True
 
 
 @pytest.mark.parametrize("variable", ["mlflow_authentication", "deployment_runtime"])
