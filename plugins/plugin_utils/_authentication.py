@@ -50,9 +50,11 @@ class Authentication:
     # Task files of the role that other roles include.
     entry_points: tuple[str, ...]
     secrets: tuple[Secret, ...]
-    # The password of MLflow's administrator, as whom the readiness check and the doctor send requests.
-    identity: Secret
-    # Settings of MLflow: the option --app-name, and authorization_function of the authentication configuration.
+    # The password of MLflow's administrator, as whom the readiness check and the doctor send requests. None: an own
+    # application has users of its own, and both send only requests without a credential.
+    identity: Secret | None
+    # Settings of MLflow: the option --app-name (empty: mlflow_app_name), and authorization_function of the
+    # authentication configuration.
     app_name: str
     authorization_function: str
     # Message of nginx for a request without a valid credential.
@@ -112,7 +114,17 @@ OAUTH2_PROXY = Authentication(
     issuer_variable="authentication_oauth2_proxy_issuer",
     vm_credentials=("mlflow.front-end-secret",),
 )
-AUTHENTICATIONS: Mapping[str, Authentication] = {each.name: each for each in (BASIC, OAUTH2_PROXY)}
+APPLICATION = Authentication(
+    name="application",
+    role="authentication_application",
+    entry_points=("nginx",),
+    secrets=(),
+    identity=None,
+    app_name="",
+    authorization_function="",
+    unauthenticated_message="Give a credential that the application of this server accepts, or sign in.",
+)
+AUTHENTICATIONS: Mapping[str, Authentication] = {each.name: each for each in (BASIC, OAUTH2_PROXY, APPLICATION)}
 
 
 def find(value: object) -> Authentication:
@@ -132,6 +144,7 @@ def settings(mode: Authentication) -> dict[str, Any]:
     return {
         "name": mode.name,
         "role": f"{COLLECTION}.{mode.role}",
+        "administrator": mode.identity is not None,
         "app_name": mode.app_name,
         "authorization_function": mode.authorization_function,
         "single_sign_on": mode.single_sign_on,
@@ -164,7 +177,10 @@ def describe(mode: Authentication, secrets: Mapping[str, str], values: Mapping[s
             for other in AUTHENTICATIONS.values()
             if other != mode and "remove" in other.entry_points
         ],
-        "identity": {"username": values["mlflow_admin_username"], "secret": secrets[mode.identity.name]},
+        "identity": {
+            "username": values["mlflow_admin_username"] if mode.identity else "",
+            "secret": secrets[mode.identity.name] if mode.identity else "",
+        },
         "issuer": str(values[mode.issuer_variable]) if mode.issuer_variable else "",
         "secrets": [
             {"name": secret.name, "secret": secrets[secret.name], "length": secret.length} for secret in mode.secrets

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ansible_collections.mlops.mlflow_gcp.plugins.filter.environment_credentials import environment_credentials
 from ansible_collections.mlops.mlflow_gcp.plugins.filter.malformed import BASE, CHECKS
 from ansible_collections.mlops.mlflow_gcp.plugins.filter.max_connections import max_connections
 from ansible_collections.mlops.mlflow_gcp.plugins.module_utils._server_plan import machine_architecture, machine_cpus
@@ -103,6 +104,7 @@ def identity(settings: Mapping[str, Any]) -> Fact:
     secrets |= {secret.name: f"{name}-{secret.suffix}" for secret in authentication.secrets}
     credentials = {key: f"{'nginx' if key == 'certificate' else 'mlflow'}.{SECRETS[key]}" for key in SECRETS}
     credentials |= {secret.name: secret.credential for secret in authentication.secrets}
+    given: Mapping[str, str] = settings["mlflow_secret_environment"]
     return {
         "id": f"{project}/{name}",
         "project": project,
@@ -143,6 +145,7 @@ def identity(settings: Mapping[str, Any]) -> Fact:
             "instance": f"{name}-database",
             "name": "mlflow",
             "auth_name": "mlflow_auth",
+            "application_name": "" if authentication.identity else settings["mlflow_application_database"],
             "users": list(DATABASE_USERS),
             "owner": "mlflow_owner",
         },
@@ -150,10 +153,13 @@ def identity(settings: Mapping[str, Any]) -> Fact:
         "vm_secrets": [secret for key, secret in secrets.items() if key != "ca"],
         # They stay until the deployment is destroyed, so a change back to the other mode needs no new values.
         "former_secrets": [f"{name}-{secret.suffix}" for secret in _authentication.former_secrets(authentication)],
+        # Secrets of the user, which the VM reads too. The deployment neither creates nor deletes them.
+        "given_secrets": sorted(set(given.values())),
         "encryption_secrets": [secrets[key] for key in ENCRYPTION_SECRETS],
         "credential_items": [
             {"name": credentials[key], "secret": secret} for key, secret in secrets.items() if key != "ca"
-        ],
+        ]
+        + [{"name": name, "secret": given[key]} for key, name in environment_credentials(given).items()],
         "runtime": _runtime.describe(runtime),
         "authentication": _authentication.describe(authentication, secrets, settings),
         "rotations": _rotation.describe(authentication, secrets),
@@ -242,6 +248,7 @@ def release(settings: Mapping[str, Any], *, shipped_in: Path, record: Fact, expl
     return {
         "version": effective.version,
         "requirements_file": effective.requirements_file,
+        "extra_requirements_file": settings["mlflow_extra_requirements_file"],
         "desired_version": desired.version,
         "recorded": record,
         "source": "recorded" if effective != desired else "desired",

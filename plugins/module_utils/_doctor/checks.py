@@ -75,6 +75,8 @@ class Checks:
 
     def _off(self, name: str) -> bool:
         needs = {"drift": "plan", "advisories": "advisories_url", "secrets": "secrets"}
+        # Without a user, the doctor cannot write.
+        needs |= dict.fromkeys(WRITING, "password_secret")
         return name in needs and not self.params[needs[name]]
 
     def cloud(self) -> Cloud:

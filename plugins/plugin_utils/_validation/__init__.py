@@ -15,7 +15,14 @@ from ansible_collections.mlops.mlflow_gcp.plugins.plugin_utils._role_variables i
 from . import authentication_basic, authentication_oauth2_proxy, certificates, credentials, mlflow, nginx
 from ._context import Context, Values
 
+
+def no_variables(_values: Values, _context: Context) -> list[str]:
+    """Return no message: the role has no variables."""
+    return []
+
+
 CHECKS: Mapping[str, Callable[[Values, Context], list[str]]] = {
+    "authentication_application": no_variables,
     "authentication_basic": authentication_basic.refusals,
     "authentication_oauth2_proxy": authentication_oauth2_proxy.refusals,
     "certificates": certificates.refusals,

@@ -10,7 +10,7 @@ import re
 from ...module_utils._server_plan import server_plan
 from .._authentication import SINGLE_SIGN_ON_VERSION, find
 from .._role_variables import ROLES
-from . import _accounts, _identities
+from . import _accounts, _application, _identities
 from ._context import Context, Values
 
 VERSION = re.compile(r"(\d+)\.(\d+)\.(\d+)(?:(rc|\.post)(\d+))?")
@@ -185,7 +185,14 @@ def _environment(values: Values, context: Context) -> str:
     )
 
 
-CHECKS = (_version, _destination, _temporary, _hostnames, _numbers, _names, _environment)
+def _variables(values: Values, context: Context) -> str:
+    return _application.variables(values, OWN_ENVIRONMENT)
+
+
+CHECKS = (
+    *(_version, _destination, _temporary, _hostnames, _numbers, _names, _environment),
+    *(_application.application, _application.packages, _variables),
+)
 
 
 def refusals(values: Values, context: Context) -> list[str]:

@@ -2,16 +2,20 @@
 # SPDX-License-Identifier: Apache-2.0
 """Build a release: a virtual environment with the locked packages.
 
+The standard input is a JSON object: `requirements`, the lock of MLflow's release, and `packages`, the lock to install
+if the user has added packages, else empty. The release keeps both, because a record of the release has MLflow's lock.
+
 The build runs in a unit of its own. If the control node is gone, the next build stops this unit and starts again.
 """
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -43,13 +47,30 @@ class Release:
     pip_arguments: Sequence[str] = ()
 
 
+@dataclass(frozen=True)
+class Locks:
+    """The locked requirements of a release."""
+
+    requirements: str
+    # The requirements together with the packages of the user, if there are any.
+    packages: str = ""
+
+    @classmethod
+    def parse(cls, text: str) -> Locks:
+        """Return the locks in a JSON document."""
+        try:
+            return cls(**json.loads(text))
+        except (ValueError, TypeError):
+            raise FailedError("the standard input is not a JSON object with requirements and packages") from None
+
+
 def running(system: System) -> bool:
     """Return whether a build is running."""
     shown = system.run("systemctl", "show", "--property=ActiveState", "--value", UNIT).strip()
     return shown not in ("inactive", "failed", "")
 
 
-def in_unit(system: System, release: Release, requirements: str) -> dict[str, Any]:
+def in_unit(system: System, release: Release, locks: Locks) -> dict[str, Any]:
     """Build a release in the unit, unless the release is complete."""
     directory = system.paths.releases / release.name
     if (directory / ".complete").exists():
@@ -62,7 +83,7 @@ def in_unit(system: System, release: Release, requirements: str) -> dict[str, An
     # The service must be able to read the files, whatever the default umask is.
     line += ["--property=UMask=0022", PYTHON, "-I", str(PROGRAM), "build", "--here", "--python", release.python]
     line += [*(f"--pip-argument={word}" for word in release.pip_arguments), release.name, release.version]
-    done = subprocess.run(line, input=requirements, text=True, capture_output=True, check=False)
+    done = subprocess.run(line, input=json.dumps(asdict(locks)), text=True, capture_output=True, check=False)
     if done.returncode:
         raise FailedError((done.stderr.strip().splitlines() or ["the build was stopped"])[-1])
     return {"release": str(directory), "changed": True}
@@ -94,13 +115,30 @@ def install(system: System, python: str, requirements: Path, arguments: Sequence
         system.sleep(PIP_PAUSE)
 
 
-def here(system: System, release: Release, requirements: str) -> dict[str, Any]:
+def check(python: str) -> None:
+    """Raise FailedError unless the installed packages satisfy the requirements of each other."""
+    done = subprocess.run([python, "-m", "pip", "check"], capture_output=True, text=True, cwd="/", check=False)
+    if done.returncode:
+        raise FailedError(
+            f"the packages of mlflow_extra_requirements_file do not fit the release: {' '.join(done.stdout.split())}"
+            " Lock them again together with this release of MLflow"
+        )
+
+
+def here(system: System, release: Release, locks: Locks) -> dict[str, Any]:
     """Build a release in this process."""
     directory = system.paths.releases / release.name
     python = str(directory / "bin" / "python")
     _run(release.python, "-m", "venv", str(directory))
-    system.write(directory / "requirements.txt", requirements)
-    install(system, python, directory / "requirements.txt", release.pip_arguments)
+    system.write(directory / "requirements.txt", locks.requirements)
+    installed = directory / "requirements.txt"
+    if locks.packages:
+        installed = directory / "packages.txt"
+        system.write(installed, locks.packages)
+    install(system, python, installed, release.pip_arguments)
+    # The two locks were made separately, so their packages may not fit together.
+    if locks.packages:
+        check(python)
     # Exit code 1: some files are templates, not valid Python.
     _run(python, *["-m", "compileall", "-qq", "-j", "0", "-x"], NOT_COMPILED, str(directory / "lib"), allowed=(0, 1))
     # As the user of the service, to verify that this user can read the release.

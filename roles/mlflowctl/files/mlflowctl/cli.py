@@ -122,6 +122,7 @@ def _add_jobs(commands: Any) -> None:
 
     login = argparse.ArgumentParser(add_help=False)
     login.add_argument("--auth-database", default="", help="default: the one of the active slot")
+    login.add_argument("--application-database", default="", help="default: the one of the active slot, if any")
     login.add_argument("--database-host", default="", help="another database server")
     login.add_argument("--database-ca", default="", help="CA certificate of that server, PEM")
     login.add_argument("--database-user", default="", help="another user, with the same password")

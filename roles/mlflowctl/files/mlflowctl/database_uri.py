@@ -2,12 +2,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """The URI of the databases: the credential mlflow.database-uri, its variations and its connections.
 
-The credential names the tracking database. The authentication database is on the same server, with another name.
+The credential names the tracking database. The authentication database and the database of an own application are on
+the same server, with other names.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -32,17 +33,19 @@ class Login:
 
 @dataclass(frozen=True)
 class Databases:
-    """The two databases of the server. Both names may be the same."""
+    """The databases of the server. The names of the first two may be the same."""
 
     tracking: str
     auth: str
     # SQLAlchemy's URL of the tracking database, with its password.
     url: Any
+    # Database of an own application, which migrates it itself. Empty in the other authentication modes.
+    application: str = ""
 
     @property
     def names(self) -> tuple[str, ...]:
         """The names without duplicates."""
-        return tuple(dict.fromkeys((self.tracking, self.auth)))
+        return tuple(name for name in dict.fromkeys((self.tracking, self.auth, self.application)) if name)
 
     def without_password(self, database: str) -> str:
         """Return the URI of a database for MLflow, which shows its URI in messages."""
@@ -69,7 +72,7 @@ class Databases:
         return connection
 
 
-def parse(uri: str, auth_database: str) -> Databases:
+def parse(uri: str, auth_database: str, application_database: str = "") -> Databases:
     """Return the databases of a URI. Raise ConfigurationError, without the URI, if the URI is not valid."""
     from sqlalchemy.engine import make_url
     from sqlalchemy.exc import ArgumentError
@@ -84,12 +87,15 @@ def parse(uri: str, auth_database: str) -> Databases:
             f"credential {DATABASE_URI} is not of the form postgresql+psycopg2://USER:PASSWORD@HOST/DATABASE"
         )
     # The default driver of postgresql:// depends on the SQLAlchemy release.
-    return Databases(str(url.database), auth_database, url.set(drivername="postgresql+psycopg2"))
+    url = url.set(drivername="postgresql+psycopg2")
+    return Databases(str(url.database), auth_database, url, application_database)
 
 
-def read(credentials: Path, auth_database: str, login: Login | None = None) -> Databases:
+def read(
+    credentials: Path, auth_database: str, login: Login | None = None, *, application_database: str = ""
+) -> Databases:
     """Return the databases of the credentials for a job."""
-    databases = parse(store.read(credentials, DATABASE_URI), auth_database)
+    databases = parse(store.read(credentials, DATABASE_URI), auth_database, application_database)
     url, login = databases.url, login or Login()
     query = dict(url.query)
     if login.ca:
@@ -104,4 +110,4 @@ def read(credentials: Path, auth_database: str, login: Login | None = None) -> D
         if login.session_options:
             query["options"] = login.session_options
     # In the URL, because migrations create engines from it.
-    return Databases(databases.tracking, auth_database, url.set(query={**KEEPALIVES, **query}))
+    return replace(databases, url=url.set(query={**KEEPALIVES, **query}))

@@ -42,12 +42,13 @@ def run_job(options: argparse.Namespace) -> Answer:
 def _databases(options: argparse.Namespace) -> Iterator[database_uri.Databases]:
     """Yield the databases of the credentials, with the changes of the command line."""
     auth = options.auth_database or settings.auth_database(Paths())
+    application = options.application_database or settings.application_database(Paths())
     with tempfile.NamedTemporaryFile("w", suffix=".pem", dir=os.environ.get("RUNTIME_DIRECTORY")) as ca:
         ca.write(options.database_ca)
         ca.flush()
         ca_file = ca.name if options.database_ca else ""
         login = database_uri.Login(options.database_host, options.database_user, options.session_options, ca_file)
-        yield database_uri.read(credentials.directory(), auth, login)
+        yield database_uri.read(credentials.directory(), auth, login, application_database=application)
 
 
 def schema(options: argparse.Namespace) -> Answer:

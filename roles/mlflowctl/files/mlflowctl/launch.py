@@ -10,7 +10,7 @@ Passwords and the secret of nginx are written to private files: the database pas
 administrator's password to MLflow's authentication configuration, the secret to the settings of the package
 mlflow_gcp_server. Only the service can read these files, in its runtime directory in memory. They are never arguments
 or environment variables. The keys that sign forms and encrypt stored secrets are in the environment of the server's
-processes: MLflow reads them only from there.
+processes: MLflow reads them only from there. The same applies to the secrets of an own application.
 
 The command starts in any Python and then replaces itself by the Python of the release.
 """
@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import configparser
 import importlib
+import importlib.metadata
 import json
 import os
 import sys
@@ -48,12 +49,16 @@ SERVER_MODULES = PROGRAM / "server"
 SINGLE_SIGN_ON_VERSION = (3, 15)
 
 
-def read_credentials(directory: Path, *, single_sign_on: bool = False) -> dict[str, str]:
-    """Return the credentials of the server, without the earlier keys."""
-    names = [DATABASE_URI, ADMIN_PASSWORD, FORM_KEY, *([FRONT_END_SECRET] if single_sign_on else [])]
+def read_credentials(
+    directory: Path, *, administrator: bool = True, single_sign_on: bool = False
+) -> dict[str, str]:
+    """Return the credentials of the server, without the earlier keys. An own application has no administrator."""
+    names = [DATABASE_URI, FORM_KEY, *([FRONT_END_SECRET] if single_sign_on else [])]
     values = {name: store.read(directory, name) for name in names}
-    if len(values[ADMIN_PASSWORD]) < MINIMAL_PASSWORD_LENGTH:
-        raise ConfigurationError(f"credential {ADMIN_PASSWORD} has fewer than {MINIMAL_PASSWORD_LENGTH} characters")
+    if administrator:
+        values[ADMIN_PASSWORD] = store.read(directory, ADMIN_PASSWORD)
+        if len(values[ADMIN_PASSWORD]) < MINIMAL_PASSWORD_LENGTH:
+            raise ConfigurationError(f"credential {ADMIN_PASSWORD} has fewer than {MINIMAL_PASSWORD_LENGTH} characters")
     # For an empty key, MLflow would use a random or a public key.
     return values | {name: store.key_ring(directory, name)[0] for name in (WEBHOOK_KEYS, KEK_PASSPHRASES)}
 
@@ -83,6 +88,22 @@ def encryption_environment(secrets: dict[str, str]) -> dict[str, str]:
         # Part of the key. stored_secrets.py rotates the passphrase and keeps the version.
         "MLFLOW_CRYPTO_KEK_VERSION": "1",
     }
+
+
+def secret_environment(directory: Path, settings: dict[str, Any]) -> dict[str, str]:
+    """Return the variables of `mlflow_secret_environment` with the values of their credentials."""
+    names: dict[str, str] = settings.get("secret_environment", {})
+    return {variable: store.read(directory, credential) for variable, credential in names.items()}
+
+
+def require_application(name: str) -> None:
+    """Raise ConfigurationError unless a package of the release has the application."""
+    found = sorted({entry.name for entry in importlib.metadata.entry_points(group="mlflow.app")})
+    if name not in found:
+        raise ConfigurationError(
+            f"no package of the release has the application {name} (mlflow_app_name). The release has"
+            f" {', '.join(found)}. Add the package of the application to mlflow_extra_requirements_file"
+        )
 
 
 def refuse_to_migrate(uri: str, auth_uri: str) -> None:
@@ -209,17 +230,27 @@ def prepare(settings: dict[str, Any]) -> None:
     runtime = Path(os.environ["RUNTIME_DIRECTORY"])
     credentials = store.directory()
     check_temporary_directory(os.environ["TMPDIR"])
-    secrets = read_credentials(credentials, single_sign_on=bool(settings.get("identity")))
-    databases = database_uri.parse(secrets[DATABASE_URI], settings["auth_database"])
+    administrator = settings.get("administrator", True)
+    secrets = read_credentials(credentials, administrator=administrator, single_sign_on=bool(settings.get("identity")))
+    databases = database_uri.parse(
+        secrets[DATABASE_URI], settings["auth_database"], settings.get("application_database", "")
+    )
     uri, auth_uri = (databases.without_password(name) for name in (databases.tracking, databases.auth))
     store.write_private(runtime / "pgpass", databases.password_line)
-    store.write_private(runtime / "auth.ini", auth_configuration(auth_uri, secrets[ADMIN_PASSWORD], settings))
     store.write_private(runtime / "package.json", package_settings(settings, secrets))
+    if administrator:
+        store.write_private(runtime / "auth.ini", auth_configuration(auth_uri, secrets[ADMIN_PASSWORD], settings))
+        os.environ["MLFLOW_AUTH_CONFIG_PATH"] = str(runtime / "auth.ini")
+    else:
+        require_application(settings["app_name"])
+    # Before MLflow's own variables, so that no secret can replace one of them.
+    os.environ |= secret_environment(credentials, settings)
+    if variable := settings.get("application_database_variable"):
+        os.environ[variable] = databases.without_password(databases.application)
     os.environ["PGPASSFILE"] = str(runtime / "pgpass")
     # The CA for sslmode=verify-ca or verify-full in the URI.
     if (credentials / DATABASE_CA).exists():
         os.environ["PGSSLROOTCERT"] = str(credentials / DATABASE_CA)
-    os.environ["MLFLOW_AUTH_CONFIG_PATH"] = str(runtime / "auth.ini")
     os.environ["MLFLOW_GCP_SERVER_SETTINGS"] = str(runtime / "package.json")
     os.environ["MLFLOW_BACKEND_STORE_URI"] = uri
     os.environ["MLFLOW_FLASK_SERVER_SECRET_KEY"] = secrets[FORM_KEY]
@@ -239,7 +270,8 @@ def launch(name: str) -> None:
         prepare(settings)
     except FailedError as error:
         raise FailedError(f"MLflow cannot start: {error}") from None
-    follow_admin_password()
+    if settings.get("administrator", True):
+        follow_admin_password()
 
     from mlflow.cli import cli
 

@@ -54,7 +54,7 @@ def build(options: argparse.Namespace) -> Answer:
     """Build a release from the locked requirements in the standard input."""
     release = builder.Release(options.name, options.version, options.python, options.pip_argument)
     run = builder.here if options.here else builder.in_unit
-    return run(System(), release, sys.stdin.read()), ExitCode.DONE
+    return run(System(), release, builder.Locks.parse(sys.stdin.read())), ExitCode.DONE
 
 
 def prune(options: argparse.Namespace) -> Answer:

@@ -5,6 +5,8 @@
 /health does not use the database, so this program authenticates and searches experiments. With --artifacts it also
 stores, reads and deletes a small artifact. With --smoke it also verifies that a request without a password is refused,
 logs a run, finds the run, stores and reads an artifact of the run, and removes the run.
+An own application has no credential for this program. Then each check only verifies that the server answers, and
+refuses requests without a credential.
 Runs as root or inside the service.
 """
 
@@ -28,6 +30,8 @@ from .settings import server_settings
 from .system import Paths
 
 API = "/api/2.0/mlflow"
+# Requests that every server must refuse without a credential.
+PROTECTED = ("/version", f"{API}/experiments/get?experiment_id=0", f"{API}/experiments/search?max_results=1")
 ARTIFACTS = "/api/2.0/mlflow-artifacts/artifacts"
 # Marks the objects of a smoke test. If the test is killed, the objects remain.
 MARK = "mlops.mlflow_gcp smoke test"
@@ -52,12 +56,15 @@ class UnixConnection(http.client.HTTPConnection):
 
 
 class Server:
-    """Client of the server behind a socket, with the credential of one user."""
+    """Client of the server behind a socket, with the credential of one user. Without a name: no credential."""
 
-    def __init__(self, path: str, username: str, password: str) -> None:
+    def __init__(self, path: str, username: str = "", password: str = "") -> None:
         self._path = path
-        token = base64.b64encode(f"{username}:{password}".encode()).decode()
-        self._headers = {"Authorization": f"Basic {token}", "Host": "localhost"}
+        self.authenticated = bool(username)
+        self._headers = {"Host": "localhost"}
+        if username:
+            token = base64.b64encode(f"{username}:{password}".encode()).decode()
+            self._headers["Authorization"] = f"Basic {token}"
 
     def _exchange(self, method: str, path: str, body: bytes | None, headers: dict[str, str]) -> tuple[int, bytes]:
         connection = UnixConnection(self._path, timeout=60)
@@ -90,10 +97,25 @@ class Server:
         if status != 401:
             raise NotReadyError(f"GET {path} without a password: HTTP {status} instead of 401")
 
+    def must_not_answer(self, path: str) -> None:
+        """Raise an error unless a request without a credential is refused, or redirected to a page for signing in."""
+        status, _body = self._exchange("GET", path, None, {"Host": "localhost", "Accept": "application/json"})
+        if status < 300:
+            raise FailedError(
+                f"GET {path} without a credential: HTTP {status}. The application (mlflow_app_name) accepts requests"
+                " without authentication. Correct its configuration in mlflow_environment"
+            )
+        if status >= 400 and status not in (401, 403):
+            raise NotReadyError(f"GET {path} without a credential: HTTP {status} instead of 401")
+
 
 def check(server: Server, *, artifacts: bool) -> None:
     """Raise NotReadyError unless the server answers from its database."""
     server.ask("GET", "/health")
+    if not server.authenticated:
+        for path in PROTECTED:
+            server.must_not_answer(path)
+        return
     server.call("POST", f"{API}/experiments/search", max_results=1)
     if artifacts:
         check_artifact(server, f".readiness/{secrets.token_hex(8)}")
@@ -163,6 +185,8 @@ def client(slot: str) -> tuple[Server, dict[str, Any]]:
     """Return a client of the server in a slot and the configuration of the slot. Empty: the active slot."""
     settings = server_settings(Paths(), slot)
     socket_path = f"/run/mlflow-{slot}/mlflow.sock" if slot else str(Paths().link)
+    if not settings.get("administrator", True):
+        return Server(socket_path), settings
     # Inside the service, its own credentials. As root, the same directories as systemd, in the same order.
     own = os.environ.get("CREDENTIALS_DIRECTORY", "")
     stores = [own] if own or os.geteuid() != 0 else [str(path) for path in Paths().credentials]
@@ -195,8 +219,8 @@ def ready(slot: str, timeout: float | None, *, artifacts: bool, with_smoke: bool
     waited = wait(server, timeout, artifacts=artifacts or with_smoke)
     try:
         # No retries: a server that works only sometimes must not be deployed.
-        if with_smoke:
+        if with_smoke and server.authenticated:
             smoke(server)
     except (NotReadyError, KeyError, ValueError) as error:
         raise NotReadyError(f"the smoke test failed: {type(error).__name__}: {error}") from None
-    return {"ready": True, "seconds": round(waited, 1)}
+    return {"ready": True, "seconds": round(waited, 1), "authenticated": server.authenticated}

@@ -31,3 +31,8 @@ def server_settings(paths: Paths, slot: str = "") -> dict[str, Any]:
 def auth_database(paths: Paths) -> str:
     """Return the name of the authentication database."""
     return str(server_settings(paths).get("auth_database", "mlflow_auth"))
+
+
+def application_database(paths: Paths) -> str:
+    """Return the name of the database of an own application, empty if there is none."""
+    return str(server_settings(paths).get("application_database", ""))

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+from collections.abc import Mapping
 from typing import Any
 
 from .. import job_unit
@@ -17,18 +18,24 @@ READING = ("heads", "size", "counts")
 
 
 class Database:
-    """The tracking database and the authentication database."""
+    """The databases of the server."""
 
     def __init__(self, system: System) -> None:
         self._system = system
 
     def ask(
-        self, release: str, auth_database: str, command: str, *arguments: str, left: float | None = None
+        self, release: str, settings: Mapping[str, Any], command: str, *arguments: str, left: float | None = None
     ) -> dict[str, Any]:
-        """Run a schema job, for `left` seconds at most; return its JSON document."""
+        """Run a schema job, for `left` seconds at most; return its JSON document.
+
+        `settings` is the server.json of a slot.
+        """
         # The process may outlive this one. end_orphan() needs its unit name.
         unit = "" if command in READING else UNIT
-        words = ["schema", command, "--auth-database", auth_database, *arguments]
+        words = ["schema", command, "--auth-database", settings["auth_database"]]
+        if name := settings.get("application_database"):
+            words += ["--application-database", name]
+        words += arguments
         line = job_unit.command_line(words, paths=self._system.paths, release=release, unit=unit, seconds=left)
         answer = self._system.run(*line)
         try:
@@ -42,10 +49,10 @@ class Database:
         with contextlib.suppress(FailedError):
             self._system.run("systemctl", "stop", f"{UNIT}.service", quiet=True)
 
-    def migration(self, release: str, auth_database: str, *, left: float | None = None) -> bool:
+    def migration(self, release: str, settings: Mapping[str, Any], *, left: float | None = None) -> bool:
         """Return whether a release needs a migration; fail if the release is older than the databases."""
         needed = False
-        for name, heads in self.ask(release, auth_database, "heads", left=left).items():
+        for name, heads in self.ask(release, settings, "heads", left=left).items():
             # An empty database needs no migration: the server creates its tables.
             if heads["database"] is None or heads["database"] == heads["code"]:
                 continue

@@ -132,8 +132,8 @@ class Slots:
         names = [] if self.release(slot) == self.wanted_release() else ["release"]
         names += [] if self.program(slot) == self.wanted_program() else ["program"]
         names += [wanted.name for wanted, copy in self._copies(slot) if read(wanted) != read(copy)]
-        # The launcher writes auth.ini at every start.
-        started = self._paths.runtime(slot) / "auth.ini"
+        # The launcher writes pgpass at every start.
+        started = self._paths.runtime(slot) / "pgpass"
         if started.exists():
             since = started.stat().st_mtime_ns
             files = [self._paths.units / "mlflow@.service"]

@@ -112,8 +112,7 @@ class Switch:
         release, settings = self._release(entry.new), self.slots.settings(entry.new)
         if release == self.slots.release(entry.old):
             return False
-        auth = settings["auth_database"]
-        migration = self._in_time(entry, lambda left: self.database.migration(release, auth, left=left))
+        migration = self._in_time(entry, lambda left: self.database.migration(release, settings, left=left))
         if migration and entry.kind == "reload":
             version = self.slots.version(release)
             raise FailedError(
@@ -129,10 +128,10 @@ class Switch:
         self._drain(entry, "drain")
         self.journal.step(entry, "stop")
         self.slots.stop(entry.old)
-        new, auth = self._release(entry.new), settings["auth_database"]
+        new = self._release(entry.new)
         if back_to:
             self.journal.step(entry, "restore", databases=True)
-            done = self.database.ask(new, auth, "restore", "--keep-failed", "--id", back_to["id"])
+            done = self.database.ask(new, settings, "restore", "--keep-failed", "--id", back_to["id"])
             if not done["restored"]:
                 self.journal.step(entry, "restore", databases=False)
                 raise FailedError(
@@ -140,15 +139,15 @@ class Switch:
                 )
         else:
             self.journal.step(entry, "copy", databases=True)
-            self._in_time(entry, lambda left: self._copy(entry, auth, left))
+            self._in_time(entry, lambda left: self._copy(entry, settings, left))
             self.journal.step(entry, "migrate")
-            self._in_time(entry, lambda left: self.database.ask(new, auth, "migrate", left=left))
+            self._in_time(entry, lambda left: self.database.ask(new, settings, "migrate", left=left))
 
-    def _copy(self, entry: Entry, auth: str, left: float | None) -> dict[str, Any]:
+    def _copy(self, entry: Entry, settings: dict[str, Any], left: float | None) -> dict[str, Any]:
         # `copy` drops the databases that an earlier migration kept, so its release is no longer available for rollback.
         if (self.journal.load("previous") or {}).get("migrated"):
             self.journal.drop("previous")
-        return self.database.ask(self._release(entry.old), auth, "copy", "--id", entry.id, left=left)
+        return self.database.ask(self._release(entry.old), settings, "copy", "--id", entry.id, left=left)
 
     def _in_time(self, entry: Entry, deed: Callable[[float | None], Answer]) -> Answer:
         """Call `deed` with the remaining seconds of the cutover's time limit; fail when the limit is reached.
@@ -272,8 +271,8 @@ class Switch:
             self.traffic.hold()
             self.slots.stop(new)
             keep = ["--keep-failed"] if entry.moved else []
-            auth = self.slots.settings(old)["auth_database"]
-            self.database.ask(self._release(old), auth, "restore", "--id", entry.id, *keep)
+            settings = self.slots.settings(old)
+            self.database.ask(self._release(old), settings, "restore", "--id", entry.id, *keep)
             self.journal.step(entry, "back", databases=False, kept_failed=entry.moved)
         self.slots.activate(old)
         if self.slots.running(old):
@@ -298,10 +297,10 @@ class Switch:
         self.traffic.hold()
         self.slots.stop(entry.old)
         self.slots.stop(entry.new)
-        release, auth = self._release(entry.new), self.slots.settings(entry.new)["auth_database"]
+        release, settings = self._release(entry.new), self.slots.settings(entry.new)
         if back_to:
-            self.database.ask(release, auth, "restore", "--keep-failed", "--id", back_to["id"])
-        heads = self.database.ask(release, auth, "heads")
+            self.database.ask(release, settings, "restore", "--keep-failed", "--id", back_to["id"])
+        heads = self.database.ask(release, settings, "heads")
         if any(each["database"] != each["code"] for each in heads.values()):
             return False
         self.slots.activate(entry.new)

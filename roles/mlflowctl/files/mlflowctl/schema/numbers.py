@@ -53,12 +53,14 @@ def counts(databases: Databases) -> dict[str, Any]:
         tracking = count(name(databases.tracking), COUNTED["tracking"])
         return tracking | count(name(databases.auth), COUNTED["auth"])
 
+    # The database of an own application may be newer than the kept databases.
+    of_mlflow = {databases.tracking, databases.auth}
     with contextlib.closing(databases.connect(MAINTENANCE)) as connection, connection.cursor() as cursor:
         cursor.execute(
             "SELECT shobj_description(oid, 'pg_database') FROM pg_database WHERE datname = ANY(%s)",
-            [[before(name) for name in databases.names]],
+            [[before(name) for name in of_mlflow]],
         )
         marks = [mark_in(row[0] or "") for row in cursor.fetchall()]
-    kept = len(marks) == len(databases.names)
+    kept = len(marks) == len(of_mlflow)
     upgrade = marks[0] if kept and len(set(marks)) == 1 else None
     return {"serving": both(str), "before": both(before) if kept else None, "upgrade": upgrade}

@@ -74,18 +74,21 @@ def revision_in(connection: Any, schema: Schema) -> str | None:
 
 
 def heads(databases: Databases) -> dict[str, Any]:
-    """Return the revisions in the databases and in the code."""
+    """Return the revisions in the databases and in the code, without the database of an own application."""
     answer = {}
     for kind, (database, schema) in schemas(databases).items():
         with contextlib.closing(databases.connect(database)) as connection:
             revision = revision_in(connection, schema)
+        # An own application replaces MLflow's authentication, which then creates no tables.
+        if kind == "auth" and revision is None and databases.application:
+            continue
         head, known = schema.revisions()
         answer[kind] = {"database": revision, "code": head, "known": revision is None or revision in known}
     return answer
 
 
 def migrate(databases: Databases, lock_timeout: float, locked: Callable[[], bool]) -> dict[str, Any]:
-    """Migrate both databases to the revisions of the code."""
+    """Migrate the databases of MLflow to the revisions of the code."""
     started = time.monotonic()
     old = heads(databases)
     unknown = [f"{kind} {old[kind]['database']}" for kind in old if not old[kind]["known"]]
