@@ -42,11 +42,11 @@ options:
     type: path
     default: ''
   username:
-    description: User of the requests.
+    description: User of the requests. Empty for an own application, where the checks that need a user are skipped.
     type: str
     required: true
   password_secret:
-    description: ID of the secret with the password of O(username).
+    description: ID of the secret with the password of O(username). Empty without a user.
     type: str
     required: true
   artifact_store:

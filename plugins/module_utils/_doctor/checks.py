@@ -99,8 +99,12 @@ class Checks:
             address=_kept(lambda: self.cloud().address(f"{self.name}-address")),
             ca_file=self.params["ca_file"],
             username=self.params["username"],
-            password=_kept(lambda: self.cloud().secret(self.params["password_secret"]).rstrip("\r\n")),
+            password=_kept(self._password),
         )
+
+    def _password(self) -> str:
+        secret = self.params["password_secret"]
+        return self.cloud().secret(secret).rstrip("\r\n") if secret else ""
 
     def results(self) -> list[CheckResult]:
         """Return the results of all checks that were not skipped."""

@@ -55,7 +55,7 @@ def release(system: System, *arguments: str) -> build.Release:
 
 
 def test_packages_are_installed_with_hashes_and_the_release_is_marked_last(system: System) -> None:
-    build.here(system, release(system, "--index-url", "https://index.example"), "mlflow==3.17.2\n")
+    build.here(system, release(system, "--index-url", "https://index.example"), build.Locks("mlflow==3.17.2\n"))
     directory = system.paths.releases / NAME
     venv, pip, compiled, version = calls(system)
     assert venv == f"python3 -m venv {directory}"
@@ -67,10 +67,33 @@ def test_packages_are_installed_with_hashes_and_the_release_is_marked_last(syste
     assert (directory / ".complete").read_text() == "3.17.2\n"
 
 
+def test_packages_of_the_user_are_installed_instead_of_the_lock_and_checked(system: System) -> None:
+    """The record of an upgrade reads requirements.txt, which must be the lock of MLflow's release alone."""
+    build.here(system, release(system), build.Locks("mlflow==3.17.2\n", "mlflow==3.17.2\nown==1\n"))
+    directory = system.paths.releases / NAME
+    installed = [line for line in calls(system) if line.startswith("python -m pip")]
+    assert [line.split()[3] for line in installed] == ["install", "check"]
+    assert f"--requirement {directory}/packages.txt" in installed[0]
+    assert (directory / "requirements.txt").read_text() == "mlflow==3.17.2\n"
+    assert (directory / "packages.txt").read_text() == "mlflow==3.17.2\nown==1\n"
+
+
+def test_packages_that_do_not_fit_the_release_are_refused_before_a_cutover(system: System) -> None:
+    program(system.paths.root, "pip", '[ "$3" = install ] || { echo own 1 requires other; exit 1; }')
+    with pytest.raises(FailedError, match=r"do not fit the release: own 1 requires other Lock them again"):
+        build.here(system, release(system), build.Locks("a==1", "a==1\nown==1"))
+    assert not (system.paths.releases / NAME / ".complete").exists()
+
+
+def test_another_input_is_refused() -> None:
+    with pytest.raises(FailedError, match="not a JSON object with requirements and packages"):
+        build.Locks.parse("mlflow==3.17.2")
+
+
 def test_another_version_is_refused(system: System) -> None:
     program(system.paths.root, "runuser", "echo mlflow, version 3.16.0")
     with pytest.raises(FailedError, match=r"version 3\.16\.0 instead of 3\.17\.2"):
-        build.here(system, release(system), "")
+        build.here(system, release(system), build.Locks(""))
     assert not (system.paths.releases / NAME / ".complete").exists()
 
 
@@ -81,7 +104,7 @@ def test_another_version_is_refused(system: System) -> None:
 def test_a_package_index_may_fail_but_a_hash_may_not(system: System, told: str, attempts: int) -> None:
     program(system.paths.root, "pip", f"echo first; echo '{told}' >&2; echo more >&2; exit 1")
     with pytest.raises(FailedError, match=f"-m pip install failed: {told}"):
-        build.here(system, release(system), "")
+        build.here(system, release(system), build.Locks(""))
     assert len([line for line in calls(system) if " pip install " in line]) == attempts
 
 
@@ -96,7 +119,7 @@ def test_a_new_build_stops_the_build_of_an_interrupted_run(
     (system.paths.releases / NAME / "lib").mkdir(parents=True)
     program(system.paths.root, "systemd-run", "cat >/dev/null")
     monkeypatch.setenv("PIP_INDEX_URL", "https://index.example")
-    monkeypatch.setattr("sys.stdin", io.StringIO("mlflow==3.17.2\n"))
+    monkeypatch.setattr("sys.stdin", io.StringIO('{"requirements": "mlflow==3.17.2", "packages": ""}'))
     assert cli.main(["build", "--pip-argument=--pre", NAME, VERSION]) == 0
     assert json.loads(capsys.readouterr().out)["changed"] is True
     stop, start = calls(system)
@@ -109,13 +132,13 @@ def test_a_new_build_stops_the_build_of_an_interrupted_run(
 def test_the_cause_in_the_unit_is_the_message(system: System) -> None:
     program(system.paths.root, "systemd-run", "cat >/dev/null; echo note >&2; echo pip failed: disk full >&2; exit 1")
     with pytest.raises(FailedError, match=r"^pip failed: disk full$"):
-        build.in_unit(system, release(system), "")
+        build.in_unit(system, release(system), build.Locks(""))
 
 
 def test_a_complete_release_is_not_built_again(system: System) -> None:
     (system.paths.releases / NAME).mkdir()
     (system.paths.releases / NAME / ".complete").touch()
-    assert build.in_unit(system, release(system), "")["changed"] is False
+    assert build.in_unit(system, release(system), build.Locks(""))["changed"] is False
     assert calls(system) == []
 
 

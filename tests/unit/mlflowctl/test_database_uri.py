@@ -115,3 +115,10 @@ def test_the_user_of_a_backup_with_the_same_password(tmp_path: Path) -> None:
     assert "options" not in found.query
     login = Login(user="former", session_options="-crole=former_owner")
     assert database_uri.read(tmp_path, "mlflow_auth", login).url.query["options"] == "-crole=former_owner"
+
+
+def test_the_database_of_an_own_application_is_one_of_the_databases(tmp_path: Path) -> None:
+    """Upgrades copy it, a rollback restores it, and a rotation changes the owner of its tables."""
+    found = database_uri.read(credentials(tmp_path), "mlflow_auth", application_database="mlflow_application")
+    assert found.names == ("mlflow", "mlflow_auth", "mlflow_application")
+    assert found.without_password("mlflow_application").partition("?")[0].endswith("/mlflow_application")

@@ -237,3 +237,53 @@ def test_a_database_of_another_release_is_refused(tmp_path: Path) -> None:
     users = database(tmp_path / "users.db", "alembic_version_auth", "8606fa83a998")
     with pytest.raises(ConfigurationError, match=r"playbooks/upgrade\.yml"):
         launch.refuse_to_migrate(same, users)
+
+
+def test_an_own_application_needs_no_password_of_an_administrator(tmp_path: Path) -> None:
+    (write(tmp_path) / "mlflow.admin-password").unlink()
+    assert "mlflow.admin-password" not in launch.read_credentials(tmp_path, administrator=False)
+
+
+def test_secret_variables_have_the_values_of_their_credentials(tmp_path: Path) -> None:
+    (tmp_path / "mlflow.environment-token").write_text("value\n")
+    settings = {"secret_environment": {"TOKEN": "mlflow.environment-token"}}
+    assert launch.secret_environment(tmp_path, settings) == {"TOKEN": "value"}
+    (tmp_path / "mlflow.environment-token").unlink()
+    with pytest.raises(ConfigurationError, match=r"mlflow\.environment-token is missing"):
+        launch.secret_environment(tmp_path, settings)
+
+
+@pytest.fixture
+def prepared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, str]:
+    """Return the environment of an own application after the preparation of its start."""
+    write(tmp_path, **{"mlflow.database-uri": "postgresql://me:hidden@db/mlflow", "mlflow.environment-token": "value"})
+    (tmp_path / "mlflow.admin-password").unlink()
+    environment: dict[str, str] = {
+        "RUNTIME_DIRECTORY": str(tmp_path),
+        "CREDENTIALS_DIRECTORY": str(tmp_path),
+        "TMPDIR": str(tmp_path),
+    }
+    monkeypatch.setattr(launch.os, "environ", environment)
+    monkeypatch.setattr(launch, "require_application", lambda _: None)
+    monkeypatch.setattr(launch, "refuse_to_migrate", lambda *_: None)
+    own = {"administrator": False, "app_name": "own", "auth_database": "mlflow_auth"}
+    own |= {"application_database": "mlflow_application", "application_database_variable": "OWN_DATABASE"}
+    # Validation refuses a name of MLflow. If it did not, MLflow's own value would count.
+    secrets = {"TOKEN": "mlflow.environment-token", "MLFLOW_BACKEND_STORE_URI": "mlflow.environment-token"}
+    launch.prepare(SETTINGS | own | {"secret_environment": secrets})
+    return launch.os.environ  # type: ignore[return-value]
+
+
+def test_an_own_application_gets_its_database_without_the_password(prepared: dict[str, str], tmp_path: Path) -> None:
+    assert prepared["OWN_DATABASE"] == "postgresql+psycopg2://me@db/mlflow_application"
+    assert "hidden" not in str(prepared)
+    assert "hidden" in (tmp_path / "pgpass").read_text()
+
+
+def test_an_own_application_gets_its_secrets_and_no_configuration_of_mlflow(
+    prepared: dict[str, str], tmp_path: Path
+) -> None:
+    assert prepared["TOKEN"] == "value"
+    assert prepared["MLFLOW_BACKEND_STORE_URI"] == "postgresql+psycopg2://me@db/mlflow"
+    assert "MLFLOW_AUTH_CONFIG_PATH" not in prepared
+    assert not (tmp_path / "auth.ini").exists()

@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 from mlflowctl import cli, ready
+from mlflowctl.errors import FailedError
 from mlflowctl.system import Paths
 
 API = "/api/2.0/mlflow"
@@ -150,3 +151,42 @@ def test_the_configuration_of_a_slot_is_used(tmp_path: Path, monkeypatch: pytest
     assert (server._path, settings["start_timeout"]) == ("/run/mlflow-green/mlflow.sock", 30)
     token = base64.b64encode(b"ada:secret-secret").decode()
     assert server._headers["Authorization"] == f"Basic {token}"
+
+
+@pytest.fixture
+def application(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ready.Server:
+    """Return the client of a slot with an own application. No credential exists."""
+    slot = tmp_path / "opt" / "mlflow" / "slots" / "green"
+    slot.mkdir(parents=True)
+    (slot / "server.json").write_text('{"administrator": false, "start_timeout": 30}')
+    monkeypatch.setattr(ready, "Paths", lambda: Paths(tmp_path))
+    return ready.client("green")[0]
+
+
+def test_an_own_application_is_checked_without_a_credential(application: ready.Server, server: FakeServer) -> None:
+    application._path = str(server.server_address)
+    ready.check(application, artifacts=True)
+    assert "Authorization" not in application._headers
+    assert server.asked == ["GET /health", *(f"GET {path}" for path in ready.PROTECTED)]
+
+
+def test_an_own_application_that_accepts_everybody_is_refused(application: ready.Server, server: FakeServer) -> None:
+    """At once: another attempt would not change the answer."""
+    application._path = str(server.server_address)
+    server.wrong.add("open")
+    with pytest.raises(FailedError, match="accepts requests without authentication") as error:
+        ready.wait(application, 60, artifacts=False)
+    assert not isinstance(error.value, ready.NotReadyError)
+
+
+@pytest.mark.parametrize(("status", "refused"), [(302, True), (403, True), (500, False), (404, False)])
+def test_an_own_application_may_redirect_to_a_page_for_signing_in(
+    monkeypatch: pytest.MonkeyPatch, status: int, refused: bool
+) -> None:
+    server = ready.Server("/nowhere")
+    monkeypatch.setattr(server, "_exchange", lambda *_: (status, b""))
+    if refused:
+        server.must_not_answer("/version")
+        return
+    with pytest.raises(ready.NotReadyError, match=f"HTTP {status} instead of 401"):
+        server.must_not_answer("/version")

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import pytest
 from mlflowctl.database_uri import Databases
-from mlflowctl.schema import numbers
+from mlflowctl.schema import numbers, revisions
 
 
 class Rows:
@@ -28,7 +28,7 @@ class Rows:
     def close(self) -> None:
         return
 
-    def execute(self, statement: str, values: object) -> None:
+    def execute(self, statement: str, values: object = None) -> None:
         self.asked = statement
 
     def fetchone(self) -> tuple[None]:
@@ -55,3 +55,20 @@ def test_counts_name_the_upgrade_that_kept_the_databases(
     found = Databases("mlflow", "mlflow_auth", None)
     object.__setattr__(found, "connect", lambda _: Rows(comments))
     assert numbers.counts(found) == {"serving": {}, "before": before, "upgrade": upgrade}
+
+
+def test_the_database_of_an_own_application_is_not_counted() -> None:
+    """An upgrade before the change of the mode has kept the two databases of MLflow."""
+    found = Databases("mlflow", "mlflow_auth", None, "mlflow_application")
+    object.__setattr__(found, "connect", lambda _: Rows(["mlflow upgrade 7", "mlflow upgrade 7"]))
+    assert numbers.counts(found) == {"serving": {}, "before": {}, "upgrade": "7"}
+
+
+@pytest.mark.parametrize(("application", "kinds"), [("", {"tracking", "auth"}), ("own", {"tracking"})])
+def test_an_own_application_needs_no_tables_of_the_authentication(
+    monkeypatch: pytest.MonkeyPatch, application: str, kinds: set[str]
+) -> None:
+    found = Databases("mlflow", "mlflow_auth", None, application)
+    object.__setattr__(found, "connect", lambda _: Rows([]))
+    monkeypatch.setattr(revisions.Schema, "revisions", lambda _: ("head", {"head"}))
+    assert set(revisions.heads(found)) == kinds

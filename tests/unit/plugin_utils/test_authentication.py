@@ -142,3 +142,21 @@ def test_a_change_of_the_mode_is_reversible_and_cleans_the_vm() -> None:
     assert basic["former_secrets"] == ["mlflow-oauth2-proxy-client-secret", "mlflow-oauth2-proxy-cookie-secret"]
     assert single_sign_on["former_secrets"] == []
     assert not set(basic["former_secrets"]) & set(basic["vm_secrets"])
+
+
+def test_an_own_application_has_a_database_and_no_administrator() -> None:
+    secrets = {"OIDC_CLIENT_SECRET": "my-secret", "SECRET_KEY": "my-key"}
+    fact = described(mlflow_authentication="application", mlflow_secret_environment=secrets)
+    assert fact["database"]["application_name"] == "mlflow_application"
+    assert described()["database"]["application_name"] == ""
+    assert fact["authentication"]["identity"] == {"username": "", "secret": ""}
+    assert "admin_password" not in [each["name"] for each in fact["rotations"]]
+
+
+def test_the_secrets_of_the_user_are_read_by_the_vm_and_never_created_or_deleted() -> None:
+    secrets = {"OIDC_CLIENT_SECRET": "my-secret", "SECRET_KEY": "my-secret"}
+    fact = described(mlflow_secret_environment=secrets)
+    assert fact["given_secrets"] == ["my-secret"]
+    assert "my-secret" not in fact["vm_secrets"]
+    assert {"name": "mlflow.environment-oidc-client-secret", "secret": "my-secret"} in fact["credential_items"]
+    assert {"name": "mlflow.environment-secret-key", "secret": "my-secret"} in fact["credential_items"]

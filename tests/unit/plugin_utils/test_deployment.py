@@ -65,7 +65,8 @@ def test_effective_release(desired: Release, recorded: Release | None, pinned: b
 
 
 def release(record: dict[str, Any], *, explicit: bool = False, **settings: str) -> dict[str, Any]:
-    given = {"mlflow_version": "3.17.2", "mlflow_requirements_file": "", "upgrade_channel": "minor", **settings}
+    files = {"mlflow_requirements_file": "", "mlflow_extra_requirements_file": ""}
+    given = {"mlflow_version": "3.17.2", "upgrade_channel": "minor", **files, **settings}
     return _deployment.release(given, shipped_in=ROLES / "mlflow" / "files", record=record, explicit=explicit)
 
 

@@ -51,3 +51,23 @@ def test_the_administrator_is_refused(server: responses.RequestsMock) -> None:
     with pytest.raises(NotCheckedError, match="as admin: HTTP 401") as error:
         authentication(endpoint())
     assert "configure.yml" in error.value.remedy
+
+
+@pytest.mark.parametrize("status", [401, 403, 302])
+def test_an_own_application_must_refuse_requests_without_a_credential(
+    server: responses.RequestsMock, status: int
+) -> None:
+    respond(server, status, 0)
+    result = authentication(endpoint(username="", password=""))
+    assert (result.state, result.value.split(";")[0]) == ("ok", f"{status} without a credential")
+
+
+def test_an_own_application_that_accepts_everybody_fails(server: responses.RequestsMock) -> None:
+    respond(server, 200, 0)
+    assert authentication(endpoint(username="", password="")).state == "fail"
+
+
+def test_an_own_application_that_does_not_answer_is_not_checked(server: responses.RequestsMock) -> None:
+    respond(server, 500, 0)
+    with pytest.raises(NotCheckedError, match="without a credential, expected HTTP 401: HTTP 500"):
+        authentication(endpoint(username="", password=""))
