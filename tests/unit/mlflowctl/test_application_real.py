@@ -24,7 +24,7 @@ from ansible_collections.mlops.mlflow_gcp.plugins.module_utils._requirements imp
 from mlflowctl import launch, ready
 from mlflowctl.errors import FailedError
 
-from tests.unit.mlflowctl.oidc_provider import CLIENT, SECRET, Provider, provider
+from .oidc_provider import CLIENT, SECRET, Provider, provider
 
 ROOT = Path(__file__).resolve().parents[3]
 SHIPPED = ROOT / "roles" / "mlflow" / "files" / "requirements-3.17.2.txt"

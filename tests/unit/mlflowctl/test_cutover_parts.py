@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from mlflowctl.errors import FailedError
 
+from .fake_system import SETTINGS
 from .traced_system import OLD, SAME, TracedSystem, killed, make, path, result
 
 
@@ -23,7 +24,7 @@ def system(tmp_path: Path) -> TracedSystem:
 def test_a_release_that_is_older_than_the_databases_is_refused(system: TracedSystem) -> None:
     system.databases["mlflow"]["schema"] = 2
     with pytest.raises(FailedError) as caught:
-        system.switch().database.migration(path(OLD), "mlflow_auth")
+        system.switch().database.migration(path(OLD), SETTINGS)
     assert caught.value.code == 3
     assert str(caught.value) == (
         f"the tracking database is at revision 2, which {path(OLD)} does not know:"
@@ -37,7 +38,7 @@ def test_the_revisions_of_the_databases(system: TracedSystem, monkeypatch: pytes
     def needed(*heads: tuple[str | None, str, bool]) -> bool:
         document = {str(n): dict(zip(("database", "code", "known"), each, strict=True)) for n, each in enumerate(heads)}
         monkeypatch.setattr(system, "run", lambda *_, **__: f"INFO\n{json.dumps(document)}\n")
-        return database.migration("r", "a")
+        return database.migration("r", SETTINGS)
 
     assert not needed(("1", "1", False), (None, "1", False))
     assert needed(("1", "2", True))
@@ -52,7 +53,7 @@ def test_a_schema_job_that_prints_no_document(
 ) -> None:
     monkeypatch.setattr(system, "run", lambda *_, **__: answer)
     with pytest.raises(FailedError) as caught:
-        system.switch().database.ask("r", "a", "copy")
+        system.switch().database.ask("r", SETTINGS, "copy")
     assert str(caught.value) == f"schema copy did not print JSON: {answer[-300:]!r}"
 
 
@@ -61,10 +62,23 @@ def test_reading_jobs_have_units_of_their_own(system: TracedSystem, monkeypatch:
     lines: list[list[str]] = []
     monkeypatch.setattr(system, "run", lambda *line, **_: lines.append(list(line)) or "{}")
     for command in ("heads", "size", "counts", "copy", "migrate", "restore"):
-        system.switch().database.ask("r", "a", command)
+        system.switch().database.ask("r", SETTINGS, command)
         assert ("--unit=mlflow-schema" in lines[-1]) == (command in ("copy", "migrate", "restore"))
-    system.switch().database.ask("r", "a", "copy", left=12.0)
+    system.switch().database.ask("r", SETTINGS, "copy", left=12.0)
     assert "--property=RuntimeMaxSec=12" in lines[-1]
+
+
+def test_a_schema_job_gets_the_database_of_an_own_application(
+    system: TracedSystem, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The jobs copy and restore it together with the databases of MLflow. Other modes have no such database."""
+    lines: list[list[str]] = []
+    monkeypatch.setattr(system, "run", lambda *line, **_: lines.append(list(line)) or "{}")
+    for settings in (SETTINGS | {"application_database": "own"}, SETTINGS | {"application_database": ""}):
+        system.switch().database.ask("r", settings, "copy", "--id", "7")
+    with_application, without = (line[line.index("copy") + 1 :] for line in lines)
+    assert with_application == ["--auth-database", "mlflow_auth", "--application-database", "own", "--id", "7"]
+    assert without == ["--auth-database", "mlflow_auth", "--id", "7"]
 
 
 def test_an_orphan_that_is_gone_is_no_error(system: TracedSystem, monkeypatch: pytest.MonkeyPatch) -> None:
