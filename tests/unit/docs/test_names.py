@@ -29,7 +29,7 @@ PLAYBOOK = re.compile(
 VARIABLE = re.compile(rf"(?<![\w/.-])(?:{'|'.join(ROLES)})_[a-z]\w*\b(?!\.yml|[/(-])")
 # Databases, users, packages and groups whose names begin like a role variable.
 OTHER_NAMES = {
-    *("mlflow_alternate", "mlflow_auth", "mlflow_auth_failed", "mlflow_failed", "mlflow_owner"),
+    *("mlflow_alternate", "mlflow_application", "mlflow_auth", "mlflow_auth_failed", "mlflow_failed", "mlflow_owner"),
     *("mlflow_gcp", "mlflow_gcp_server", "mlflow_release", "mlflow_deployment"),
 }
 TARGET = re.compile(r"(?:`|^|\()make (?:-\w+ )*(?:[A-Z]+=\S+ )*([a-z][a-z0-9-]*)", re.MULTILINE)
