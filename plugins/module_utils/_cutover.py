@@ -168,10 +168,12 @@ def failed_upgrade(status: Json, ready: Answer, failure: Failure) -> str:
 
 
 def _schema(heads: Json, *, migrated: bool) -> str:
-    tracking, auth = heads["tracking"], heads["auth"]
+    # An own application may replace MLflow's authentication database.
+    tracking, auth = heads["tracking"], heads.get("auth")
     if not migrated:
         return f"{tracking['code']}, unchanged"
-    return f"{tracking['database']} → {tracking['code']}, users {auth['database']} → {auth['code']}"
+    users = f", users {auth['database']} → {auth['code']}" if auth else ""
+    return f"{tracking['database']} → {tracking['code']}{users}"
 
 
 def _downtime(result: Json, downtime: Json) -> str:

@@ -245,6 +245,12 @@ def test_the_report_of_an_upgrade() -> None:
     ]
 
 
+def test_the_report_of_an_upgrade_with_an_own_application() -> None:
+    """MLflow's authentication database is empty, so the schema job does not report it."""
+    heads = {"tracking": HEADS["tracking"]}
+    assert _cutover.report(UPGRADE | {"schemas": heads})[1] == "Schema:    t1 → t2"
+
+
 def test_the_report_of_an_upgrade_without_backup_migration_and_measurement() -> None:
     nothing = {"downtime": {}, "backup": "", "rehearsal_seconds": 0, "removed": []}
     assert _cutover.report(UPGRADE | nothing | {"result": {"migrated": False, "held_seconds": 0}})[1:6] == [

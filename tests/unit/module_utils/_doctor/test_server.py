@@ -99,6 +99,13 @@ def test_schema(facts: Json, state: str, value: str, remedy: str) -> None:
     assert remedy in result.remedy
 
 
+def test_the_schema_with_an_own_application() -> None:
+    facts = heads("abc")
+    del facts["heads"]["auth"]
+    result = server.schema(facts)
+    assert (result.state, result.value) == ("ok", "tracking abc")
+
+
 def encryption(**changes: list[str]) -> Json:
     rows: Json = {kind: {"current": 1, "earlier": [], "unreadable": []} for kind in ("webhooks", "gateway")}
     for name, names in changes.items():
