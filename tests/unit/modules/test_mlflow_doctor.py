@@ -232,6 +232,14 @@ def test_check_mode_writes_nothing(play: Play, web: responses.RequestsMock) -> N
     assert (server.runs, server.deleted) == ({}, [])
 
 
+@pytest.mark.usefixtures("google", "reachable")
+def test_an_own_application_has_no_user_who_could_write(play: Play, web: responses.RequestsMock) -> None:
+    web.post("https://mlflow.example.com/api/2.0/mlflow/experiments/search", status=401, json={})
+    result = play(mlflow_doctor, **OPTIONS | {"username": "", "password_secret": ""})
+    assert result["skipped"] == ["run", "artifact"]
+    assert by_name(result)["authentication"]["value"].startswith("401 without a credential; the users of an own")
+
+
 @pytest.mark.usefixtures("google", "no_names")
 def test_skipped_checks_are_reported(play: Play) -> None:
     options = {**OPTIONS, "skip": ["address", "disk"], "plan": {}, "advisories_url": "", "secrets": []}
