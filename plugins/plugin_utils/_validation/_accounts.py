@@ -21,6 +21,12 @@ Entry = Mapping[str, Any]
 
 def refusals(values: Values) -> list[str]:
     """Return a message for each invalid entry, and for a release of MLflow without the features."""
+    mode = _authentication.find(values["mlflow_authentication"])
+    if mode.identity is None and (values[ROLES] or values[USERS]):
+        return [
+            f"{USERS} and {ROLES} are accounts of MLflow, and with mlflow_authentication {mode.name} the application has"
+            " its own accounts. Remove the entries."
+        ]
     return [*_roles(values), *_users(values), *_release(values)]
 
 

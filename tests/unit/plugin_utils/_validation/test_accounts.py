@@ -46,6 +46,12 @@ def direct(**changed: Any) -> dict[str, Any]:
     return user(permissions=[grant(resource_pattern=None, **{"resource_id": "1"} | changed)])
 
 
+def test_an_own_application_has_its_own_accounts() -> None:
+    mode = {"mlflow_authentication": "application", "mlflow_app_name": "oidc-auth"}
+    (said,) = [text for text in messages(**mode, **user()) if "mlflow_users" in text]
+    assert said.endswith("the application has its own accounts. Remove the entries.")
+
+
 def test_complete_entries_are_valid() -> None:
     roles = [
         {"name": "readers", "description": "Read", "permissions": [grant(), grant(resource_type="run")]},
