@@ -37,7 +37,10 @@ TRACE = "tr-0123456789abcdef0123456789abcdef"
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     # The stand-in for a model provider listens on the loopback interface.
-    allowed = {"MLFLOW_GATEWAY_API_BASE_ALLOW_PRIVATE_IPS": "true"}
+    allowed = {
+        "MLFLOW_GATEWAY_API_BASE_ALLOW_PRIVATE_IPS": "true",
+        "MLFLOW_GATEWAY_API_BASE_ALLOWED_SCHEMES": "http,https",
+    }
     with served(tmp_path_factory.mktemp("mlflow"), single_sign_on=True, **allowed) as running:
         yield running
 
@@ -64,7 +67,7 @@ def test_the_caller_is_the_user_of_the_identity(server: Served) -> None:
 
 def test_a_changed_group_takes_effect_at_the_next_request(server: Served) -> None:
     statuses = [
-        ask(server, BOB, "GET", f"{V2}/users/list", groups=groups).status
+        ask(server, BOB, "GET", f"{V2}/experiments/get?experiment_id=0", groups=groups).status
         for groups in ("", "mlflow-admins", "others", "mlflow-admins,others", "")
     ]
     assert statuses == [403, 200, 403, 200, 403]

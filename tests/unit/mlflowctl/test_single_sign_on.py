@@ -224,6 +224,31 @@ def test_a_deleted_user_is_created_again_if_still_allowed(server: Server) -> Non
     assert "alice@example.com" not in server.users.users
 
 
+def test_a_deletion_is_known_before_the_client_gets_the_response(server: Server) -> None:
+    """Otherwise the next request of the deleted user would reach MLflow without an account."""
+    server.get(ALICE)
+    read = len(server.users.calls)
+    seen = []
+
+    async def delete() -> None:
+        headers = [(name.lower().encode(), value.encode()) for name, value in person("boss@example.com").items()]
+        path = "/api/2.0/mlflow/users/delete"
+        scope = {"type": "http", "method": "DELETE", "path": path, "headers": headers, "client": ("192.0.2.1", 1)}
+
+        async def send(message: Any) -> None:
+            if message["type"] == "http.response.start":
+                seen.append((await server.ask(ALICE)).status_code)
+
+        async def receive() -> Any:
+            return {"type": "http.request", "body": b"", "more_body": False}
+
+        await server.app(scope, receive, send)
+
+    asyncio.run(delete())
+    assert seen == [200]
+    assert "get alice@example.com" in server.users.calls[read:]
+
+
 # --- Refused identities
 
 

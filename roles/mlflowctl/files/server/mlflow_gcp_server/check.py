@@ -97,6 +97,9 @@ class CredentialCheck:
             if message["type"] == "http.response.start":
                 self._record(scope, decision, message["status"])
                 recorded = True
+                # Before the client gets the response, and may send the next request.
+                if self._single_sign_on:
+                    self._single_sign_on.served(scope["path"])
                 if credential and message["status"] == HTTPStatus.UNAUTHORIZED:
                     self._limit.refused(credential)
             await send(message)
@@ -115,8 +118,6 @@ class CredentialCheck:
             CALLER.reset(token)
             if not recorded:
                 self._record(scope, decision, None)
-            if self._single_sign_on:
-                self._single_sign_on.served(scope["path"])
 
     def _with_challenge(self, send: Send) -> Send:
         """Replace the challenge in MLflow's responses, for which a browser asks for a password."""
