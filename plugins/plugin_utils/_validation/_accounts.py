@@ -24,7 +24,7 @@ def refusals(values: Values) -> list[str]:
     mode = _authentication.find(values["mlflow_authentication"])
     if mode.identity is None and (values[ROLES] or values[USERS]):
         return [
-            f"{USERS} and {ROLES} are accounts of MLflow, and with mlflow_authentication {mode.name} the application has"
+            f"{USERS} and {ROLES} are accounts of MLflow. With mlflow_authentication {mode.name} the application has"
             " its own accounts. Remove the entries."
         ]
     return [*_roles(values), *_users(values), *_release(values)]

@@ -94,7 +94,7 @@ def resources(made: Deployment) -> dict[str, Any]:
         *(("compute", f"projects/{project}/global/{kind}") for kind in ("networks", "firewalls", "addresses")),
         *(("sql", f"{instance}{more}") for more in ("", "/databases", "/users", "/backupRuns")),
         ("secretmanager", f"v1/projects/{project}/secrets"),
-        *(("storage", f"b/{project}-{bucket}") for bucket in (made.name, f"{made.name}-backups")),
+        *(("storage", f"b/{project}-{bucket}") for bucket in (f"{made.name}-artifacts", f"{made.name}-backups")),
     ]
     found = {f"{api} {path}": made.call("GET", api, path) for api, path in paths}
     found["policy"] = made.call("POST", "cloudresourcemanager", f"v3/projects/{project}:getIamPolicy")["bindings"]

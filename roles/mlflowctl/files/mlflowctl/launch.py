@@ -49,9 +49,7 @@ SERVER_MODULES = PROGRAM / "server"
 SINGLE_SIGN_ON_VERSION = (3, 15)
 
 
-def read_credentials(
-    directory: Path, *, administrator: bool = True, single_sign_on: bool = False
-) -> dict[str, str]:
+def read_credentials(directory: Path, *, administrator: bool = True, single_sign_on: bool = False) -> dict[str, str]:
     """Return the credentials of the server, without the earlier keys. An own application has no administrator."""
     names = [DATABASE_URI, FORM_KEY, *([FRONT_END_SECRET] if single_sign_on else [])]
     values = {name: store.read(directory, name) for name in names}
