@@ -13,10 +13,12 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ansible_collections.mlops.mlflow_gcp.plugins.module_utils._mlflow_grants import ROLES, first_release
-from ansible_collections.mlops.mlflow_gcp.plugins.plugin_utils._authentication import Authentication
+from ansible_collections.mlops.mlflow_gcp.plugins.plugin_utils._authentication import (
+    SINGLE_SIGN_ON_VERSION,
+    Authentication,
+)
 
 # MLflow asks an authorization function about all of its routes.
-SINGLE_SIGN_ON = (3, 15)
 # Direct permissions on all kinds of objects. Older releases have them only on experiments and models.
 DIRECT_PERMISSIONS = (3, 13)
 
@@ -69,6 +71,11 @@ def _releases(entries: object) -> Iterator[tuple[int, int]]:
             yield first_release(str(each.get("resource_type")), str(each.get("permission")))
 
 
+def _numbers(version: str) -> tuple[int, int]:
+    major, minor = version.split(".")[:2]
+    return int(major), int(minor)
+
+
 def required_release(roles: object, users: object, *, single_sign_on: bool = False) -> dict[str, str]:
     """Return the oldest release of MLflow that supports the entries and the authentication, and their role variables.
 
@@ -76,7 +83,7 @@ def required_release(roles: object, users: object, *, single_sign_on: bool = Fal
     """
     direct = list(_releases(users))
     needed = {
-        "mlflow_authentication": [SINGLE_SIGN_ON] if single_sign_on else [],
+        "mlflow_authentication": [_numbers(SINGLE_SIGN_ON_VERSION)] if single_sign_on else [],
         "mlflow_roles": [ROLES, *_releases(roles)] if named(roles) else [],
         "mlflow_users": [ROLES, *direct, *([DIRECT_PERMISSIONS] if direct else [])] if named(users) else [],
     }

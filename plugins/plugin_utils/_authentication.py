@@ -59,7 +59,7 @@ class Authentication:
     authorization_function: str
     # Message of nginx for a request without a valid credential.
     unauthenticated_message: str
-    # Whether nginx verifies identities and passes them to MLflow. Then the rules mlflow_identity_* apply, the entries of
+    # Whether nginx verifies identities and passes them to MLflow. Then the rules mlflow_identity_* apply, users of
     # `mlflow_users` get no passwords, and MLflow must be SINGLE_SIGN_ON_VERSION or newer.
     single_sign_on: bool = False
     # Role variable with the issuer of the identity provider.

@@ -21,7 +21,11 @@ from ansible_collections.mlops.mlflow_gcp.plugins.plugin_utils._validation impor
 from tests.unit.plugin_utils._validation.context import CONTEXT, values
 from tests.unit.roles.evaluated import ROLES
 
-VALID = {"mlflow_hostnames": ["a.example"], "mlflow_artifacts_destination": "gs://my-bucket"}
+VALID = {
+    "mlflow_hostnames": ["a.example"],
+    "mlflow_artifacts_destination": "gs://my-bucket",
+    "mlflow_identity_domains": ["example.com"],
+}
 READERS = {"name": "readers", "permissions": []}
 
 
