@@ -105,7 +105,7 @@ def resources(made: Deployment) -> dict[str, Any]:
 def own(value: Any, name: str) -> Any:
     """Return the parts of an answer of a list that belong to a deployment."""
     if isinstance(value, dict):
-        return {key: own(each, name) for key, each in value.items() if key != "etag"}
+        return {key: own(each, name) for key, each in value.items() if key not in ("etag", "totalSize")}
     if isinstance(value, list):
         return [own(each, name) for each in value if f"{name}-" in json.dumps(each)]
     return value
