@@ -43,7 +43,7 @@ SETTINGS: dict[str, Any] = {
     },
 }
 START_SECONDS = 300  # on a busy host
-# A default in one of its dataclasses is hashable since this Python. The unit tests also run in a container of Debian 13.
+# One of its dataclasses has a default that is hashable since 3.12. The unit tests also run in a container of Debian 13.
 pytestmark = pytest.mark.skipif(sys.version_info < (3, 12), reason="mlflow-oidc-auth 11.0.2 needs Python 3.12")
 
 
