@@ -99,7 +99,7 @@ lint-sanity: installed
 
 .PHONY: test-unit test-front-end test-localcloud test-molecule test-e2e test-long
 test-unit: installed ## test plugins and roles without a cloud
-	pytest -n auto --dist loadfile tests/unit clients/python/tests
+	pytest -n auto --dist loadfile -m "not server" tests/unit clients/python/tests
 test-front-end: installed ## test nginx with OAuth2-Proxy on the loopback interface: no root, no Docker engine
 	pytest tests/front_end
 test-localcloud: ## test the local cloud, and the playbooks on a local cloud in memory

@@ -19,8 +19,8 @@ engine="tests/localcloud/engine tests/localcloud/test_killed_process.py"
 command_of() {
   case $1 in
     lint-*) echo "make -s $1" ;;
-    # The tests of roles start ansible-playbook and take most of the time, so they run once: in unit-container.
-    unit) echo "pytest -n auto --dist loadfile tests/unit clients/python/tests --ignore tests/unit/roles" ;;
+    # The tests of roles start ansible-playbook, others start MLflow servers. They take most of the time, so they run once: in unit-container.
+    unit) echo "pytest -n auto --dist loadfile -m not(server) tests/unit clients/python/tests --ignore tests/unit/roles" ;;
     front-end) echo "pytest tests/front_end" ;;
     unit-container) echo "scripts/unit-container.sh" ;;
     localcloud) echo "pytest -n auto --dist loadfile tests/localcloud --ignore tests/localcloud/playbooks --ignore ${engine// / --ignore }" ;;

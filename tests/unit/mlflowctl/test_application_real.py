@@ -44,7 +44,10 @@ SETTINGS: dict[str, Any] = {
 }
 START_SECONDS = 300  # on a busy host
 # One of its dataclasses has a default that is hashable since 3.12. The unit tests also run in a container of Debian 13.
-pytestmark = pytest.mark.skipif(sys.version_info < (3, 12), reason="mlflow-oidc-auth 11.0.2 needs Python 3.12")
+pytestmark = [
+    pytest.mark.server,
+    pytest.mark.skipif(sys.version_info < (3, 12), reason="mlflow-oidc-auth 11.0.2 needs Python 3.12"),
+]
 
 
 @dataclass

@@ -15,6 +15,8 @@ import pytest
 
 from tests.unit.mlflowctl.served import ADMIN, ADMIN_PASSWORD, SECRET, Served, password, person, served
 
+pytestmark = pytest.mark.server
+
 V2, V3 = "/api/2.0/mlflow", "/api/3.0/mlflow"
 MODES = {"basic": False, "oauth2_proxy": True}
 ROLES = ("stranger", "reader", "owner", "admin")

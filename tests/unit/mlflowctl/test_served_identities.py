@@ -29,6 +29,8 @@ from tests.unit.mlflowctl.served import (
     served,
 )
 
+pytestmark = pytest.mark.server
+
 V2, V3 = "/api/2.0/mlflow", "/api/3.0/mlflow"
 ALICE, BOB, BOSS = (f"{name}@example.com" for name in ("alice", "bob", "boss"))
 TRACE = "tr-0123456789abcdef0123456789abcdef"

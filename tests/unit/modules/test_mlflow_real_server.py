@@ -23,6 +23,8 @@ from tests.unit.harness import Json
 from tests.unit.mlflow_server import ADMIN, ADMIN_PASSWORD, V2, V3, PlayMlflow
 from tests.unit.roles.noting import collection, note, play
 
+pytestmark = pytest.mark.server
+
 ROOT = Path(__file__).resolve().parents[3]
 BIN = Path(sys.executable).parent
 FIRST, SECOND = "first-password-of-alice", "second-password-of-alice"
