@@ -21,16 +21,16 @@ class ProviderError(Exception):
     """The provider cannot be used. The message names the cause and the remedy."""
 
 
-def discovery_url(issuer: str, environment: Mapping[str, str] = os.environ) -> str:
+def discovery_url(issuer: str, environment: Mapping[str, str] | None = None) -> str:
     """Return the URL of the discovery document. As in gcloud, its property auth/auth_host replaces Google's host."""
-    host = environment.get("CLOUDSDK_AUTH_AUTH_HOST", "")
+    host = (os.environ if environment is None else environment).get("CLOUDSDK_AUTH_AUTH_HOST", "")
     if issuer == GOOGLE and host:
         parts = urlsplit(host)
         return urlunsplit((parts.scheme, parts.netloc, PATH, "", ""))
     return issuer.rstrip("/") + PATH
 
 
-def read(issuer: str, get: Callable[[str], Any], environment: Mapping[str, str] = os.environ) -> Document:
+def read(issuer: str, get: Callable[[str], Any], environment: Mapping[str, str] | None = None) -> Document:
     """Return the discovery document of an issuer. `get` returns the JSON of a URL or raises an exception."""
     url = discovery_url(issuer, environment)
     try:

@@ -64,9 +64,9 @@ def problem(extra: str) -> str:
 
 def merge(lock: str, extra: str) -> str:
     """Return the lock to install. For a package in both locks, the version in `extra` counts."""
-    added, _ = parse(extra)
+    added = parse(extra)[0]
     names = {each.name for each in added}
-    kept, _ = parse(lock)
+    kept = parse(lock)[0]
     return "\n".join([*(each.text for each in kept if each.name not in names), *(each.text for each in added), ""])
 
 

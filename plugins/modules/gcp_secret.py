@@ -213,7 +213,7 @@ class Secret(Resource):
             if found.version is None and self._needs_payload():
                 found.disabled = self._newest_disabled()
             if found.version and self._wants_payload():
-                _, found.payload = self._access(found.version)
+                found.payload = self._access(found.version)[1]
         self.version = found.version.rsplit("/", 1)[1] if found.version else None
         if found.payload is not None and self.params["return_payload"]:
             self.latest = self._text(found.payload)

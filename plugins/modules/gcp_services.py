@@ -110,8 +110,9 @@ class Services(Resource):
             names = [f"projects/{self.params['project']}/services/{service}" for service in batch]
             found = self.client.get(self.api, self.fill(self.collection + ":batchGet"), {"names": names})
             for service in found.get("services") or ():
-                _, self.number, _, name = service["name"].split("/")  # projects/NUMBER/services/NAME
-                states[name] = service.get("state", "DISABLED")
+                parts = service["name"].split("/")  # projects/NUMBER/services/NAME
+                self.number = parts[1]
+                states[parts[3]] = service.get("state", "DISABLED")
         if self.disabled is None:
             self.disabled = [service for service in self.params["services"] if states.get(service) != "ENABLED"]
         gone = self.params["state"] == "absent" and "ENABLED" not in states.values()

@@ -33,7 +33,9 @@ PUBLIC_NAMES = re.compile(r"(gmx|hotmail|outlook|yahoo|yandex)\.[a-z]{2,3}(\.[a-
 
 def is_address(text: str) -> bool:
     """Return whether a text is an e-mail address. Upper and lower case are the same."""
-    local, _, domain = text.lower().rpartition("@")
+    local, at, domain = text.lower().rpartition("@")
+    if not at:
+        return False
     # The lower case of some other characters is an ASCII letter.
     return bool(
         text.isascii() and len(text) <= MAXIMAL_LENGTH and LOCAL_PART.fullmatch(local) and DOMAIN.fullmatch(domain)
