@@ -18,7 +18,6 @@ from ansible_collections.mlops.mlflow_gcp.plugins.plugin_utils._authentication i
     Authentication,
 )
 
-# MLflow asks an authorization function about all of its routes.
 # Direct permissions on all kinds of objects. Older releases have them only on experiments and models.
 DIRECT_PERMISSIONS = (3, 13)
 
