@@ -8,6 +8,7 @@ import http.client
 import json
 import socket
 import ssl
+import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from http.cookies import SimpleCookie
@@ -16,6 +17,8 @@ from typing import Any
 
 NAME = "mlflow.test"
 Headers = Sequence[tuple[str, str]]
+# Longer than MLflow needs to refuse a request.
+LATE_SECONDS = 0.3
 
 
 @dataclass(frozen=True)
@@ -81,6 +84,28 @@ class Client:
             answer = http.client.HTTPResponse(connection, method=method)
             answer.begin()
             return Answer(answer.status, answer.headers, answer.read())
+
+    def send_body_late(self, path: str, headers: Headers, body: bytes) -> tuple[int, int]:
+        """Send head and body of a POST apart, then request /health on the same connection. Return both statuses."""
+        head = [f"POST {path} HTTP/1.1", f"Host: {NAME}", f"Content-Length: {len(body)}"]
+        head += [f"{name}: {value}" for name, value in headers]
+        with (
+            socket.create_connection(("127.0.0.1", self._port), timeout=30) as raw,
+            self._context.wrap_socket(raw, server_hostname=NAME) as connection,
+        ):
+            statuses = []
+            for parts in (
+                ["\r\n".join([*head, "", ""]).encode(), body],
+                [f"GET /health HTTP/1.1\r\nHost: {NAME}\r\n\r\n".encode()],
+            ):
+                for part in parts:
+                    connection.sendall(part)
+                    time.sleep(LATE_SECONDS)
+                answer = http.client.HTTPResponse(connection)
+                answer.begin()
+                answer.read()
+                statuses.append(answer.status)
+            return statuses[0], statuses[1]
 
 
 def bearer(token: str) -> tuple[str, str]:

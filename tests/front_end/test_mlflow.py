@@ -103,3 +103,12 @@ def test_a_wrong_password_has_one_challenge(whole: Site) -> None:
     for path in ("/version", "/metrics"):
         answer = whole.client.ask(path, wrong)
         assert (answer.status, answer.challenges) == (401, CHALLENGE)
+
+
+@pytest.mark.parametrize(
+    "path", ["/api/2.0/mlflow/experiments/create", "/graphql", "/ajax-api/2.0/mlflow/upload-artifact"]
+)
+def test_a_refused_client_may_use_its_connection_again(whole: Site, path: str) -> None:
+    """MLflow refused a request before its body arrived, so nginx closed a connection that it had called open."""
+    wrong = [("Authorization", basic(served.ADMIN, "wrong-password"))]
+    assert whole.client.send_body_late(path, wrong, b"{}") == (401, 200)

@@ -35,7 +35,7 @@ SINGLE_SIGN_ON = {
     "deployment_hostname": "mlflow.example.com",
     "authentication_oauth2_proxy_client_id": "1-a.apps.googleusercontent.com",
     "authentication_oauth2_proxy_client_secret": SECRET,
-    "authentication_oauth2_proxy_rules": {"domains": ["example.com"]},
+    "mlflow_identity_domains": ["example.com"],
 }
 # Playbook, variables, and expected parts of the message: variable, value, remedy.
 CASES: dict[str, tuple[str, dict[str, Any], list[str]]] = {

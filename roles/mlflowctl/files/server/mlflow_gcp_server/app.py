@@ -16,6 +16,7 @@ from .accounts import Accounts
 from .audit import Audit
 from .check import CredentialCheck
 from .limit import SignInLimit
+from .request_body import RequestBody
 from .settings import Settings, SettingsError
 from .single_sign_on import SingleSignOn
 
@@ -77,4 +78,4 @@ def create_app() -> ThreadLimit:
         single_sign_on=_single_sign_on(settings),
         audit=Audit() if settings.audit_log else None,
     )
-    return ThreadLimit(checked, settings.threads)
+    return ThreadLimit(RequestBody(checked), settings.threads)
