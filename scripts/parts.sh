@@ -25,12 +25,12 @@ command_of() {
     unit-container) echo "scripts/unit-container.sh" ;;
     localcloud) echo "pytest -n auto --dist loadfile tests/localcloud --ignore tests/localcloud/playbooks --ignore ${engine// / --ignore }" ;;
     engine) echo "pytest $engine" ;;
-    playbooks) echo "pytest -n auto --dist loadfile tests/localcloud/playbooks" ;;
+    playbooks) echo "pytest -n auto --dist loadfile tests/localcloud/playbooks --ignore tests/localcloud/playbooks/long" ;;
     molecule-*) echo "molecule test --scenario-name ${1#molecule-}" ;;
     e2e) echo "pytest tests/e2e --ignore tests/e2e/upgrade --ignore tests/e2e/long" ;;
     e2e-upgrade) echo "pytest tests/e2e/upgrade" ;;
     e2e-long) echo "pytest tests/e2e/long" ;;
-    killed-at-each-call) echo "env MLFLOW_GCP_TEST_KILL_EVERY=1 pytest tests/localcloud/playbooks/test_killed.py" ;;
+    playbooks-long) echo "env MLFLOW_GCP_TEST_KILL_EVERY=1 pytest tests/localcloud/playbooks/long tests/localcloud/playbooks/test_killed.py" ;;
     *) fail "there is no part $1" ;;
   esac
 }

@@ -8,8 +8,8 @@ import json
 import re
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Iterator
+from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any, ClassVar
 
@@ -121,16 +121,6 @@ def test_the_table_and_the_exit_code_with_warnings(healthy: Deployment) -> None:
 
 
 @contextmanager
-def server_stopped(site: Deployment) -> Iterator[None]:
-    site.ssh("sudo systemctl stop mlflow.service")
-    try:
-        yield
-    finally:
-        site.ssh("sudo systemctl start mlflow.service")
-        site.wait_until_serving()
-
-
-@contextmanager
 def firewall_open(site: Deployment) -> Iterator[None]:
     rule = RULE.format(project=site.project)
     before = site.call("GET", "compute", rule)["sourceRanges"]
@@ -145,87 +135,6 @@ def change(site: Deployment, path: str, body: dict[str, Any]) -> None:
     operation = site.call("PATCH", "compute", path, data=json.dumps(body))
     wait = f"projects/{site.project}/global/operations/{operation['name']}/wait"
     assert site.call("POST", "compute", wait)["status"] == "DONE"
-
-
-@pytest.mark.parametrize(
-    ("injected", "skip", "found", "value", "remedy"),
-    [
-        pytest.param(
-            *(server_stopped, ["drift"], {"server", "units", "authentication", "run", "artifact"}),
-            *("no slot is active", "systemctl start mlflow.service"),
-            id="server",
-        ),
-        pytest.param(
-            *(firewall_open, ["run", "artifact"], {"drift"}),
-            *("1 differ: firewall rule mlflow-allow-https (sourceRanges)", "site.yml --check --diff"),
-            id="drift",
-        ),
-    ],
-)
-def test_a_failure_is_reported_with_its_remedy(
-    healthy: Deployment,
-    injected: Callable[[Deployment], AbstractContextManager[None]],
-    skip: list[str],
-    found: set[str],
-    value: str,
-    remedy: str,
-    request: pytest.FixtureRequest,
-) -> None:
-    name = request.node.callspec.id
-    with injected(healthy):
-        code, results, output = run_doctor(healthy, skip=skip)
-    assert failed(results) == found, output[-3000:]
-    assert value in results[name]["value"]
-    assert remedy in results[name]["remedy"]
-    assert code == 2
-    assert re.search(rf"{len(found)} of {len(results)} checks fail: ", output)
-
-
-def test_values_beyond_the_age_limits_are_reported(healthy: Deployment) -> None:
-    limits = {
-        "doctor_backup_warn_hours": 0,
-        "doctor_backup_fail_hours": 0,
-        "doctor_certificate_warn_days": 500,
-        "doctor_certificate_fail_days": 400,
-        "doctor_ca_warn_days": 4000,
-        "doctor_ca_fail_days": 3700,
-        "doctor_secret_warn_days": 0,
-        "mlflow_minimum_version": "99.0.0",
-    }
-    code, results, output = run_doctor(healthy, **limits)
-    assert code == 2
-    assert failed(results) == {"backups", "certificate", "ca", "release"}, output[-3000:]
-    assert results["secrets"]["state"] == "warn"
-    for name, value, remedy in [
-        ("backups", "h old", "playbooks/backup.yml"),
-        ("certificate", "days left", "certificates_renew_days=500"),
-        ("ca", "days left", "give its certificate to all clients"),
-        ("release", "older than 99.0.0", "playbooks/upgrade.yml"),
-        ("secrets", "mlflow-admin-password", "playbooks/rotate.yml"),
-    ]:
-        assert value in results[name]["value"]
-        assert remedy in results[name]["remedy"]
-
-
-def test_the_other_checks_run_while_the_vm_is_stopped(healthy: Deployment) -> None:
-    zone = f"projects/{healthy.project}/zones/europe-west1-b"
-
-    def act(verb: str) -> None:
-        operation = healthy.call("POST", "compute", f"{zone}/instances/mlflow-server/{verb}")
-        while healthy.call("POST", "compute", f"{zone}/operations/{operation['name']}/wait")["status"] != "DONE":
-            pass
-
-    act("stop")
-    try:
-        code, results, output = run_doctor(healthy, skip=["drift"])
-    finally:
-        act("start")
-        healthy.wait_until_serving()
-    assert code == 2
-    assert results["vm"]["value"] == "mlflow-server is TERMINATED"
-    assert "gcloud compute instances start mlflow-server" in results["vm"]["remedy"]
-    assert {"address", "vm", "run", "artifact", "server", "disk", "schema"} <= failed(results), output[-3000:]
-    assert {results[name]["state"] for name in ("ca", "database", "backups", "secrets")} == {"ok"}
 
 
 class Osv(BaseHTTPRequestHandler):
@@ -255,17 +164,66 @@ class Osv(BaseHTTPRequestHandler):
         """Log nothing."""
 
 
-def test_known_vulnerabilities_of_the_installed_packages(healthy: Deployment) -> None:
+@pytest.fixture
+def advisories() -> Iterator[str]:
+    """Yield the URL of the fake OSV service."""
     with ThreadingHTTPServer(("127.0.0.1", 0), Osv) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        url = f"http://127.0.0.1:{server.server_port}"
-        try:
-            code, results, _ = run_doctor(healthy, doctor_advisories_url=url)
-        finally:
-            server.shutdown()
-    assert (code, failed(results)) == (2, {"advisories"})
-    assert "CVE-2026-4711 (mlflow, high)" in results["advisories"]["value"]
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+def test_failures_are_reported_with_their_remedies(healthy: Deployment, advisories: str) -> None:
+    settings = {
+        "doctor_backup_warn_hours": 0,
+        "doctor_backup_fail_hours": 0,
+        "doctor_certificate_warn_days": 500,
+        "doctor_certificate_fail_days": 400,
+        "doctor_ca_warn_days": 4000,
+        "doctor_ca_fail_days": 3700,
+        "doctor_secret_warn_days": 0,
+        "doctor_advisories_url": advisories,
+        "mlflow_minimum_version": "99.0.0",
+    }
+    with firewall_open(healthy):
+        code, results, output = run_doctor(healthy, skip=["run", "artifact"], **settings)
+    assert code == 2
+    assert failed(results) == {"advisories", "backups", "ca", "certificate", "drift", "release"}, output[-3000:]
+    assert results["secrets"]["state"] == "warn"
+    for name, value, remedy in [
+        ("advisories", "CVE-2026-4711 (mlflow, high)", ""),
+        ("backups", "h old", "playbooks/backup.yml"),
+        ("ca", "days left", "give its certificate to all clients"),
+        ("certificate", "days left", "certificates_renew_days=500"),
+        ("drift", "1 differ: firewall rule mlflow-allow-https (sourceRanges)", "site.yml --check --diff"),
+        ("release", "older than 99.0.0", "playbooks/upgrade.yml"),
+        ("secrets", "mlflow-admin-password", "playbooks/rotate.yml"),
+    ]:
+        assert value in results[name]["value"]
+        assert remedy in results[name]["remedy"]
     assert {"mlflow", "flask", "sqlalchemy", "uvicorn"} <= set(Osv.asked)
+    assert re.search(rf"6 of {len(results)} checks fail: ", output)
+
+
+def test_the_other_checks_run_while_the_vm_is_stopped(healthy: Deployment) -> None:
+    zone = f"projects/{healthy.project}/zones/europe-west1-b"
+
+    def act(verb: str) -> None:
+        operation = healthy.call("POST", "compute", f"{zone}/instances/mlflow-server/{verb}")
+        while healthy.call("POST", "compute", f"{zone}/operations/{operation['name']}/wait")["status"] != "DONE":
+            pass
+
+    act("stop")
+    try:
+        code, results, output = run_doctor(healthy, skip=["drift"])
+    finally:
+        act("start")
+        healthy.wait_until_serving()
+    assert code == 2
+    assert results["vm"]["value"] == "mlflow-server is TERMINATED"
+    assert "gcloud compute instances start mlflow-server" in results["vm"]["remedy"]
+    assert {"address", "vm", "run", "artifact", "server", "disk", "schema"} <= failed(results), output[-3000:]
+    assert {results[name]["state"] for name in ("ca", "database", "backups", "secrets")} == {"ok"}
 
 
 # MLflow's own demo

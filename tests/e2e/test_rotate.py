@@ -24,7 +24,7 @@ import pytest
 import requests
 from cryptography import x509
 
-from tests.e2e.deployment import BIN, REPO, Deployment, changes
+from tests.e2e.deployment import BIN, REPO, Deployment
 from tests.support.background import Target, background
 
 USER, PASSWORD = "grace", "a-long-password-of-grace"
@@ -319,15 +319,6 @@ def test_check_mode_reports_the_rotation_and_changes_nothing(
     assert f"new for {other}, which the server uses from the cutover on; {serves} then gets a random password" in output
     assert {name: site.secret(name) for name in SECRETS} == before
     assert status(site, before["mlflow-admin-password"]) == 200
-
-
-def test_an_externally_managed_certificate_is_not_replaced(site: Deployment, tmp_path: Path) -> None:
-    files = {"certificates_file": str(site.ca), "certificates_key_file": str(site.ca)}
-    done = play(site, tmp_path / "given.log", settings=files)
-    output = (tmp_path / "given.log").read_text()
-    assert done.returncode != 0
-    assert "run site.yml" in " ".join(output.split())
-    assert set(changes(output).values()) == {0}
 
 
 def test_killed_and_run_again(site: Deployment, rotated: Rotation, tmp_path: Path) -> None:

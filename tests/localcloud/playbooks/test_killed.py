@@ -18,17 +18,8 @@ from tests.localcloud.playbooks.playbook import NEW, Door, Playbook
 KILL_EVERY = int(os.environ.get("MLFLOW_GCP_TEST_KILL_EVERY", "0"))
 CONFIRMED = ("-e", "infrastructure_destroy_confirm=mlflow-local/mlflow", "-e", "infrastructure_destroy_data=true")
 # Steps of destroy.yml, by the state that each leaves to the next run.
-UNTIL_THE_PEERING = (
-    "DELETE */instances/mlflow-server",
-    "DELETE */sqladmin/*/instances/mlflow-database",
-    "POST */connections/servicenetworking-googleapis-com",
-    "POST */removePeering",
-)
-AFTER_THE_PEERING = (
-    "DELETE */addresses/mlflow-services",
-    "DELETE */networks/mlflow-network",
-    "POST *:setIamPolicy",
-)
+UNTIL_THE_PEERING = ("DELETE */sqladmin/*/instances/mlflow-database", "POST */removePeering")
+AFTER_THE_PEERING = ("DELETE */networks/mlflow-network",)
 
 
 def killed_again_and_again(playbook: Playbook, door: Door, *arguments: str, name: str, every: int | str) -> None:
@@ -40,7 +31,7 @@ def killed_again_and_again(playbook: Playbook, door: Door, *arguments: str, name
             break
     assert status == 0, f"after {door.killed_at}:\n{playbook.output[-5000:]}"
     print("\n".join(door.killed_at))
-    assert len(door.killed_at) >= 3
+    assert len(door.killed_at) >= 2
 
 
 def killed_at(playbook: Playbook, door: Door, *steps: str) -> None:
@@ -51,7 +42,7 @@ def killed_at(playbook: Playbook, door: Door, *steps: str) -> None:
 
 
 def test_killed_again_and_again_it_converges(playbook: Playbook, door: Door) -> None:
-    killed_again_and_again(playbook, door, name="provision", every=NEW if KILL_EVERY == 1 else KILL_EVERY or 11)
+    killed_again_and_again(playbook, door, name="provision", every=NEW if KILL_EVERY == 1 else KILL_EVERY or 15)
     assert playbook.to_the_end() == 0, playbook.output[-5000:]
     if KILL_EVERY:
         # Not by number: the deletion of the connection fails at first, so each run would be killed at this call.
