@@ -101,7 +101,7 @@ lint-sanity: installed
 test-unit: installed ## test plugins and roles without a cloud
 	pytest -n auto --dist loadfile -m "not server" tests/unit clients/python/tests
 test-front-end: installed ## test nginx with OAuth2-Proxy on the loopback interface: no root, no Docker engine
-	pytest tests/front_end
+	pytest tests/front_end --ignore tests/front_end/long
 test-localcloud: ## test the local cloud, and the playbooks on a local cloud in memory
 	@scripts/test.sh engine "localcloud playbooks"
 test-molecule: ## test the roles in containers with molecule
@@ -109,7 +109,7 @@ test-molecule: ## test the roles in containers with molecule
 test-e2e: ## test the playbooks on the local cloud with real clients and a browser
 	@scripts/test.sh e2e e2e-upgrade
 test-long: ## test what takes hours: two deployments side by side, single sign-on, failures of an upgrade, runs killed at each call
-	@scripts/test.sh e2e-long "molecule-upgrade playbooks-long"
+	@scripts/test.sh e2e-long "front-end-long molecule-upgrade playbooks-long"
 
 .PHONY: bench
 bench: ## measure an upgrade with 100,000 runs and 200 cutovers under load: make bench RUNS=5000 SWITCHES=20

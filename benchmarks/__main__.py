@@ -9,6 +9,7 @@ import sys
 
 BENCHMARKS = {
     "artifact-speed": "upload speed of the doctor and of MLflow's client",
+    "authentication": "requests with a password, a session and an identity token",
     "container": "upgrade and cutovers in the container of `make bench`",
     "inventory": "dynamic inventory of 10,000 VMs",
     "provision": "creation of a deployment, and a run without changes",

@@ -21,7 +21,8 @@ command_of() {
     lint-*) echo "make -s $1" ;;
     # The tests of roles start ansible-playbook, others start MLflow servers. They take most of the time, so they run once: in unit-container.
     unit) echo "pytest -n auto --dist loadfile -m not(server) tests/unit clients/python/tests --ignore tests/unit/roles" ;;
-    front-end) echo "pytest tests/front_end" ;;
+    front-end) echo "pytest tests/front_end --ignore tests/front_end/long" ;;
+    front-end-long) echo "pytest tests/front_end/long" ;;
     unit-container) echo "scripts/unit-container.sh" ;;
     localcloud) echo "pytest -n auto --dist loadfile tests/localcloud --ignore tests/localcloud/playbooks --ignore ${engine// / --ignore }" ;;
     engine) echo "pytest $engine" ;;

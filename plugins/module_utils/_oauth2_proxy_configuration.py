@@ -14,6 +14,7 @@ from typing import Any
 # The audience of the ID tokens of gcloud's own OAuth client, the same for every service.
 GCLOUD_AUDIENCE = "32555940559.apps.googleusercontent.com"
 COOKIE = "__Host-mlflow"
+GOOGLE = "https://accounts.google.com"
 # The socket that systemd passes.
 LISTENER = "fd:3"
 # For each response header of /oauth2/auth, the claim with its value.
@@ -92,6 +93,11 @@ def addresses(settings: Settings) -> list[str]:
     return list(dict.fromkeys([*settings["admins"], *single]))
 
 
+def prompt(settings: Settings) -> str:
+    """Return the parameter `prompt` of a sign-in. Many providers refuse the value that lets a person choose an account."""
+    return str(settings["prompt"] or ("select_account" if settings["issuer"] == GOOGLE else ""))
+
+
 def options(settings: Settings) -> dict[str, Any]:
     """Return the options that are not part of the structured configuration."""
     return {
@@ -122,6 +128,7 @@ def options(settings: Settings) -> dict[str, Any]:
 def structure(settings: Settings) -> dict[str, Any]:
     """Return the structured configuration."""
     provider = settings["provider"]
+    asked = prompt(settings)
     return {
         "server": {"bindAddress": LISTENER},
         # Only nginx and its subrequests use OAuth2-Proxy, so it forwards nothing.
@@ -140,7 +147,7 @@ def structure(settings: Settings) -> dict[str, Any]:
                 "code_challenge_method": "S256",
                 "loginURL": provider["authorization_endpoint"],
                 "redeemURL": provider["token_endpoint"],
-                "loginURLParameters": [{"name": "prompt", "default": ["select_account"]}],
+                "loginURLParameters": [{"name": "prompt", "default": [asked]}] if asked else [],
                 "skipClaimsFromProfileURL": True,
                 "additionalClaims": ["hd", "email_verified"],
                 "oidcConfig": {

@@ -135,6 +135,7 @@ class Site:
             "hostname": NAME,
             "issuer": self.provider.issuer,
             "client_id": CLIENT_ID,
+            "prompt": "",
             "scopes": ["openid", "email", "profile"],
             "groups_claim": "groups",
             "extra_audiences": [EXTRA_AUDIENCE],
@@ -238,9 +239,9 @@ def short_directory() -> Iterator[Path]:
 
 
 @contextmanager
-def site(role: str, *, secret: str = "", **settings: Any) -> Iterator[Site]:
+def site(role: str, *, secret: str = "", provider: IdentityProvider | None = None, **settings: Any) -> Iterator[Site]:
     """Yield a running front end with the nginx files of a role, without OAuth2-Proxy."""
     with short_directory() as root:
-        made = Site(root, IdentityProvider(), role=role, secret=secret, **settings)
+        made = Site(root, provider or IdentityProvider(), role=role, secret=secret, **settings)
         with made.run():
             yield made

@@ -45,7 +45,7 @@ def test_the_provider_is_asked_with_pkce_and_nonce(front_end: Site) -> None:
     query = parse_qs(urlsplit(start.headers["Location"]).query)
     assert query["code_challenge_method"] == ["S256"]
     assert query["redirect_uri"] == ["https://mlflow.test/oauth2/callback"]
-    assert query["prompt"] == ["select_account"]
+    assert "prompt" not in query
     assert query["nonce"]
     assert query["state"]
 

@@ -21,6 +21,7 @@ SETTINGS: dict[str, Any] = {
         "algorithms": ["RS256"],
     },
     "client_id": "1-a.apps.googleusercontent.com",
+    "prompt": "",
     "scopes": ["openid", "email"],
     "groups_claim": "roles",
     "extra_audiences": [],
@@ -66,10 +67,24 @@ def test_who_may_sign_in() -> None:
     assert configuration.files(SETTINGS)["addresses"] == "ada@example.com\nci@other.iam.gserviceaccount.com\n"
 
 
+@pytest.mark.parametrize(
+    ("issuer", "given", "sent"),
+    [
+        ("https://accounts.google.com", "", "select_account"),
+        ("https://accounts.google.com", "login", "login"),
+        ("https://id.example.com", "", ""),
+        ("https://id.example.com", "select_account", "select_account"),
+    ],
+)
+def test_only_google_is_asked_for_the_account(issuer: str, given: str, sent: str) -> None:
+    """A certified provider refused each sign-in: unsupported prompt value requested."""
+    found = provider(issuer=issuer, prompt=given)["loginURLParameters"]
+    assert found == ([{"name": "prompt", "default": [sent]}] if sent else [])
+
+
 def test_the_provider_is_verified() -> None:
     found = provider()
     assert (found["provider"], found["code_challenge_method"]) == ("oidc", "S256")
-    assert found["loginURLParameters"] == [{"name": "prompt", "default": ["select_account"]}]
     oidc = found["oidcConfig"]
     assert [name for name, value in oidc.items() if name.startswith("insecure") and value is not False] == []
     assert {"insecureSkipNonce", "insecureAllowUnverifiedEmail", "insecureSkipIssuerVerification"} <= set(oidc)
