@@ -30,6 +30,8 @@ SCOPE = "https://www.googleapis.com/auth/cloud-platform"
 TIMEOUT = 30.0
 USER = "admin"
 DEFAULT = "mlflow"  # the deployment of ansible.cfg
+# The authentication mode in which programs send identity tokens.
+SINGLE_SIGN_ON = "oauth2_proxy"
 
 # As in gcloud's endpoint overrides: only the URL of Compute Engine contains the API's version.
 ENDPOINTS = {
@@ -160,17 +162,37 @@ def credentials(project: str) -> Any:
     return found
 
 
+def client_settings(deployment: Deployment) -> str:
+    """Return Python code that sets server and credential. The code reads a password when it runs."""
+    url, lines = deployment.url, []
+    if deployment.project == LOCAL_PROJECT:
+        # No name server knows the host name of a deployment on the local cloud.
+        url = f"https://{deployment.address}"
+    if ca_file := deployment.ca_file:
+        lines.append(f'os.environ["MLFLOW_TRACKING_SERVER_CERT_PATH"] = "{ca_file}"')
+    if setting("mlflow_authentication") == SINGLE_SIGN_ON:
+        lines += [
+            "# The package mlflow-gcp-auth sends an identity token of a service account or a person: clients/python.",
+            'os.environ["MLFLOW_TRACKING_AUTH"] = "google"',
+        ]
+        if url != deployment.url:
+            key = os.environ.get("GOOGLE_APPLICATION_CREDENTIALS", "")
+            lines.append(f'os.environ["MLFLOW_GCP_AUTH_AUDIENCE"] = "{deployment.url}"')
+            lines.append(f'os.environ["GOOGLE_APPLICATION_CREDENTIALS"] = "{key}"')
+    else:
+        password = f"subprocess.check_output({[*deployment.make, 'password']!r}, text=True).strip()"
+        lines.append(f'os.environ["MLFLOW_TRACKING_USERNAME"] = "{USER}"')
+        lines.append(f'os.environ["MLFLOW_TRACKING_PASSWORD"] = {password}')
+    return "\n".join([f'os.environ["MLFLOW_TRACKING_URI"] = "{url}"', *lines])
+
+
 def snippet(deployment: Deployment) -> str:
-    """Return Python code that logs a run with a model and loads it. The code reads the password when it runs."""
-    ca_file = deployment.ca_file
-    trust = f'os.environ["MLFLOW_TRACKING_SERVER_CERT_PATH"] = "{ca_file}"\n' if ca_file else ""
+    """Return Python code that logs a run with a model and loads it."""
     return f"""\
 import os
 import subprocess
 
-os.environ["MLFLOW_TRACKING_URI"] = "{deployment.url}"
-{trust}os.environ["MLFLOW_TRACKING_USERNAME"] = "{USER}"
-os.environ["MLFLOW_TRACKING_PASSWORD"] = subprocess.check_output({[*deployment.make, "password"]!r}, text=True).strip()
+{client_settings(deployment)}
 
 import mlflow
 import mlflow.sklearn

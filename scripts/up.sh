@@ -30,6 +30,7 @@ scripts/install.sh
 step "Local cloud (Docker engine, VM image, APIs)" local_cloud
 [ -z "${DEPLOYMENT:-}" ] || enter_deployment
 enter_local_cloud
+[ -z "${DEPLOYMENT:-}" ] || step "Client package (clients/python)" .venv/bin/uv pip install --quiet --system-certs --python .venv/bin/python --no-deps ./clients/python
 [ -z "${DEPLOYMENT:-}" ] || step "OAuth client at accounts.google.com of the local cloud" oauth_client
 step "MLflow on the local cloud (ansible-playbook site.yml)" ansible-playbook site.yml
 say "    all steps: done in $((SECONDS - begun)) s"

@@ -296,13 +296,23 @@ def client(site: Deployment, code: str, **environment: str) -> subprocess.Comple
     )
 
 
-def test_a_job_outlives_its_tokens(site: Deployment) -> None:
+@pytest.fixture(scope="module")
+def package(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """Install the client package; return the directory for PYTHONPATH."""
+    folder = tmp_path_factory.mktemp("package")
+    uv = [str(Path(sys.executable).parent / "uv"), "pip", "install", "--quiet", "--system-certs", "--no-deps"]
+    subprocess.run([*uv, "--target", str(folder), str(REPO / "clients" / "python")], check=True)
+    return str(folder)
+
+
+def test_a_job_outlives_its_tokens(site: Deployment, package: str) -> None:
     """Each token is valid for a minute, and the job logs for three minutes."""
     before = site.administer("GET", "profile", params={"project": site.project})
     site.administer("PUT", "profile", params={"project": site.project}, json=before | {"id_token": SHORT})
     done = client(
         site,
         JOB,
+        PYTHONPATH=package,
         MLFLOW_TRACKING_AUTH="google",
         MLFLOW_GCP_AUTH_AUDIENCE=SITE,
         GOOGLE_APPLICATION_CREDENTIALS=str(robot(site)),

@@ -39,3 +39,14 @@ def test_the_examples_are_role_variables_with_valid_values(name: str) -> None:
     assert set(examples) - set(known) == set()
     specification = {option: known[option] for option in examples}
     assert ArgumentSpecValidator(specification).validate(examples).error_messages == []
+
+
+def test_the_variables_of_the_demo_are_role_variables() -> None:
+    """A template of the demo is not evaluated here."""
+    values = yaml.safe_load((ROOT / "inventory/demo/group_vars/all.yml").read_text(encoding="utf-8"))
+    own = {name for name in values if name.startswith("demo_")}
+    known = options()
+    assert set(values) - own - set(known) == set()
+    literal = {name: value for name, value in values.items() if name not in own and "{{" not in str(value)}
+    specification = {option: known[option] for option in literal}
+    assert ArgumentSpecValidator(specification).validate(literal).error_messages == []

@@ -164,6 +164,15 @@ def test_password_comes_from_secret_manager(
     assert capsys.readouterr().out == "pa$$ word\n"
 
 
+def variables(snippet: str) -> dict[str, ast.expr]:
+    """Return the environment variables that the code sets."""
+    return {
+        ast.literal_eval(node.targets[0].slice): node.value
+        for node in ast.parse(snippet).body
+        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Subscript)
+    }
+
+
 def test_snippet_trusts_the_saved_ca_and_reads_the_password_when_it_runs(
     cloud: responses.RequestsMock, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -172,12 +181,7 @@ def test_snippet_trusts_the_saved_ca_and_reads_the_password_when_it_runs(
     authority = tmp_path / "p-blue" / "ca.pem"
     authority.parent.mkdir()
     authority.touch()
-    text = deployment.snippet(deployment.Deployment("p", "blue"))
-    settings = {
-        ast.literal_eval(node.targets[0].slice): node.value
-        for node in ast.parse(text).body
-        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Subscript)
-    }
+    settings = variables(deployment.snippet(deployment.Deployment("p", "blue")))
     assert ast.literal_eval(settings["MLFLOW_TRACKING_URI"]) == "https://198.51.100.7"
     assert ast.literal_eval(settings["MLFLOW_TRACKING_SERVER_CERT_PATH"]) == str(authority)
     assert "'GOOGLE_CLOUD_PROJECT=p', 'DEPLOYMENT=staging', 'password'" in ast.unparse(
@@ -188,6 +192,31 @@ def test_snippet_trusts_the_saved_ca_and_reads_the_password_when_it_runs(
 def test_snippet_leaves_a_public_certificate_to_the_system(cloud: responses.RequestsMock) -> None:
     cloud.get(ADDRESSES, json={"items": address()})
     assert "CERT_PATH" not in deployment.snippet(deployment.Deployment("p", "mlflow"))
+
+
+SINGLE_SIGN_ON = {"mlflow_authentication": "oauth2_proxy", "deployment_hostname": "mlflow.example.com"}
+
+
+def test_snippet_sends_identity_tokens_with_single_sign_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(deployment, "setting", SINGLE_SIGN_ON.get)
+    found = variables(deployment.snippet(deployment.Deployment("p", "mlflow")))
+    sent = {name: ast.literal_eval(value) for name, value in found.items()}
+    assert sent == {"MLFLOW_TRACKING_URI": "https://mlflow.example.com", "MLFLOW_TRACKING_AUTH": "google"}
+
+
+def test_snippet_needs_no_name_server_on_the_local_cloud(
+    cloud: responses.RequestsMock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(deployment, "setting", SINGLE_SIGN_ON.get)
+    monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", "/home/ada/credentials.json")
+    cloud.get(ADDRESSES.replace("/p/", "/mlflow-local/"), json={"items": address()})
+    found = variables(deployment.snippet(deployment.Deployment("mlflow-local", "mlflow")))
+    assert {name: ast.literal_eval(value) for name, value in found.items()} == {
+        "MLFLOW_TRACKING_URI": "https://198.51.100.7",
+        "MLFLOW_TRACKING_AUTH": "google",
+        "MLFLOW_GCP_AUTH_AUDIENCE": "https://mlflow.example.com",
+        "GOOGLE_APPLICATION_CREDENTIALS": "/home/ada/credentials.json",
+    }
 
 
 @pytest.mark.parametrize(
