@@ -77,6 +77,23 @@ def _destination(value: Any) -> str:
     return formats.bucket(bucket) or (formats.object_name(prefix) if prefix else "")
 
 
+_name = formats.pattern(
+    r"[a-z]([a-z0-9-]{0,18}[a-z0-9])?",
+    "it must begin with a lower-case letter, have at most 20 lower-case letters, digits and hyphens, and not end with a"
+    " hyphen",
+)
+# The deployment `a` has the secrets a-database-ca and a-user-NAME. The deployment `a-database` would have them, too.
+_own_secrets = formats.pattern(
+    r"(?!.*-(database|user)(-|$)).*",
+    "it must not contain -database or -user as a part, because secrets would have the names of another deployment's",
+)
+
+
+def _deployment_name(value: Any) -> str:
+    """Check the name of the deployment."""
+    return _name(value) or _own_secrets(value)
+
+
 _optional_bucket = formats.either("", otherwise=formats.bucket)
 
 # Checked first: other variables are computed from these, and would be malformed for the same cause.
@@ -84,11 +101,7 @@ BASE: Mapping[str, formats.Check] = {
     "deployment_project": formats.project,
     "deployment_region": formats.region,
     "deployment_zone": formats.zone,
-    "deployment_name": formats.pattern(
-        r"[a-z]([a-z0-9-]{0,18}[a-z0-9])?",
-        "it must begin with a lower-case letter, have at most 20 lower-case letters, digits and hyphens, and not end "
-        "with a hyphen",
-    ),
+    "deployment_name": _deployment_name,
 }
 CHECKS: Mapping[str, formats.Check] = {
     "deployment_labels": formats.labels,

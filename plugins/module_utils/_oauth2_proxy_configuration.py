@@ -94,7 +94,7 @@ def addresses(settings: Settings) -> list[str]:
 
 
 def prompt(settings: Settings) -> str:
-    """Return the parameter `prompt` of a sign-in. Many providers refuse the value that lets a person choose an account."""
+    """Return the parameter `prompt` of a sign-in. Some providers refuse values that they do not know."""
     return str(settings["prompt"] or ("select_account" if settings["issuer"] == GOOGLE else ""))
 
 

@@ -69,6 +69,8 @@ CASES: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "project": ({"deployment_project": "my-project\n"}, r"deployment_project is 'my-project\n'"),
     "name": ({"deployment_name": "x" * 21}, "deployment_name is 'xxx"),
+    "name, secrets of another deployment": ({"deployment_name": "mlflow-database"}, "another deployment's"),
+    "name, a user of another deployment": ({"deployment_name": "mlflow-user-a"}, "another deployment's"),
     "name, boolean": ({"deployment_name": True}, "deployment_name is true"),
     "zone": ({"deployment_zone": "us-central1-a"}, "for example europe-west1-b"),
     "number": ({"infrastructure_boot_disk_size_gb": "big"}, "'big'"),

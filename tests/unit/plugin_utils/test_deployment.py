@@ -8,7 +8,9 @@ import re
 from typing import Any
 
 import pytest
+from ansible_collections.mlops.mlflow_gcp.plugins.filter.malformed import malformed
 from ansible_collections.mlops.mlflow_gcp.plugins.plugin_utils import _deployment
+from ansible_collections.mlops.mlflow_gcp.plugins.plugin_utils._authentication import AUTHENTICATIONS
 from ansible_collections.mlops.mlflow_gcp.plugins.plugin_utils._deployment import Release, effective_release
 
 from tests.unit.roles.evaluated import ROLES, described
@@ -26,6 +28,16 @@ def test_every_name_begins_with_the_name_of_the_deployment() -> None:
     assert fact["vm"]["path"] == "example.com:shop/europe-west1-b/team-server"
     assert fact["database"]["instance"] == "team-database"
     assert all(secret.startswith("team-") for secret in fact["secrets"].values())
+
+
+def test_no_two_deployments_have_a_secret_of_the_same_name() -> None:
+    """The deployments `a` and `a-database` had one secret a-database-ca."""
+    modes = AUTHENTICATIONS.values()
+    suffixes = {*_deployment.SECRETS.values(), *(secret.suffix for mode in modes for secret in mode.secrets)}
+    middles = {one.removesuffix(f"-{two}") for one in suffixes for two in suffixes if one.endswith(f"-{two}")}
+    assert "database" in middles
+    for middle in middles:
+        assert malformed({"deployment_name": f"a-{middle}"})
 
 
 def test_the_vm_cannot_read_the_key_of_the_certificate_authority() -> None:
