@@ -14,7 +14,8 @@ options:
   _input:
     description:
       - C(hostname), C(issuer), C(client_id), C(prompt), C(scopes), C(groups_claim), C(extra_audiences),
-        C(accept_gcloud_audience) and C(session_hours) are role variables of P(mlops.mlflow_gcp.authentication_oauth2_proxy#role).
+        C(accept_gcloud_audience) and C(session_hours) are role variables of
+        P(mlops.mlflow_gcp.authentication_oauth2_proxy#role).
       - C(domains), C(admins) and C(service_accounts) are the identities that may sign in.
       - C(provider) is the result of M(mlops.mlflow_gcp.oidc_provider_info).
     type: dict
