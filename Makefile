@@ -71,7 +71,7 @@ check: installed ## run lint and unit tests: no root, no Docker engine
 # The engine's tests need the host's network exclusively. The end-to-end tests start the local cloud after them.
 .PHONY: test
 test: ## run all checks; ends with "N passed, N failed"
-	@scripts/test.sh engine "$(LINTS) unit front-end unit-container" "$(SCENARIOS) localcloud playbooks" -- e2e e2e-upgrade
+	@scripts/test.sh engine "$(LINTS) unit front-end unit-container playbooks" "$(SCENARIOS) localcloud" -- e2e e2e-upgrade
 
 .PHONY: lint $(LINTS)
 lint: installed ## run all linters, even if one fails

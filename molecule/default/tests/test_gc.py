@@ -79,8 +79,6 @@ def artifacts(host: Host, run: str) -> list[str]:
 
 
 def test_a_dry_run_a_purge_and_a_second_purge(host: Host, client: MlflowClient, deleted: str) -> None:
-    young = run_role("--check")
-    assert young[:2] == (0, 0), young[2]
     named = {"gc_run_ids": [deleted], "gc_older_than": "0d"}
     code, changed, said = run_role("--check", **named)
     assert (code, changed) == (0, 1), said
@@ -161,8 +159,7 @@ def test_no_purge_during_a_backup(timer: Host, deleted: str) -> None:
     assert len(artifacts(host, deleted)) == 1
 
 
-@pytest.mark.parametrize("command", ["systemctl reload mlflow", "systemctl restart mlflow"])
-def test_a_cutover_and_a_stop_of_the_server_stop_the_purge(timer: Host, command: str) -> None:
+def test_a_cutover_stops_the_purge(timer: Host) -> None:
     host = timer
     assert run_role(gc_calendar="Sun 04:00", gc_older_than="3650d")[0] == 0
     endless = "[Service]\\nExecStart=\\nExecStart=/usr/bin/sleep infinity\\n"
@@ -172,7 +169,7 @@ def test_a_cutover_and_a_stop_of_the_server_stop_the_purge(timer: Host, command:
         host.check_output("systemctl start --no-block mlflow-gc.service")
         before = host.check_output("sleep 1; systemctl show -P ActiveState,InvocationID mlflow-gc.service").split()
         assert before[0] == "activating"
-        host.check_output(command)
+        host.check_output("systemctl reload mlflow")
         after = host.check_output("systemctl show -P ActiveState,InvocationID mlflow-gc.service").split()
         assert after != before
     finally:
