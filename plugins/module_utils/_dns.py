@@ -35,6 +35,8 @@ def normalized(kind: str, data: str) -> str:
     words = data.split() if kind in _CASE_SENSITIVE else data.lower().split()
     if kind in _DOMAINS and words:
         words[-1] = absolute(words[-1])
+    if kind == "CAA" and len(words) == 3:
+        words[2] = _text(words[2])
     joined = " ".join(words)
     return _address(joined) if kind == "AAAA" else joined
 

@@ -192,9 +192,8 @@ class DnsRecord(Resource):
             return None
         if not inside(self.params["name"], self.zone["dnsName"]):
             raise RefusedError(
-                f"{self.title} cannot exist: the zone has the dnsName {self.zone['dnsName']}. Set the option zone to "
-                f"the zone of this name, or use a name that is {self.zone['dnsName']} or ends with "
-                f".{self.zone['dnsName']}"
+                f"{self.title} is outside the zone (dnsName {self.zone['dnsName']}). Set the option zone to the "
+                "managed zone of this name, or use a name in the zone."
             )
         return super().read()
 

@@ -45,6 +45,7 @@ def test_a_name_is_in_a_zone(name: str, zone: str, expected: bool) -> None:
             '0 issue "letsencrypt.org; accounturi=https://x/A"',
             '0 issue "letsencrypt.org; accounturi=https://x/A"',
         ),
+        ("CAA", "0 issue letsencrypt.org", '0 issue "letsencrypt.org"'),
         ("TXT", "v=spf1 -all", '"v=spf1 -all"'),
         ("TXT", '"v=spf1 -all"', '"v=spf1 -all"'),
         ("TXT", 'Case  and "quotes" and \\', '"Case  and \\"quotes\\" and \\\\"'),

@@ -138,8 +138,8 @@ def test_needs_data_and_ttl_to_be_present(cloud: Cloud, play: Play) -> None:
 def test_refuses_a_name_outside_the_zone(cloud: Cloud, play: Play, name: str, state: str) -> None:
     cloud.get("dns", ZONE_PATH, ZONE)
     message = run(play, fails=True, name=name, state=state)["msg"]
-    assert f"record set {name}. of type A in managed zone example-com cannot exist" in message
-    assert "the zone has the dnsName example.com." in message
+    assert f"record set {name}. of type A in managed zone example-com is outside the zone" in message
+    assert "(dnsName example.com.)" in message
 
 
 @pytest.mark.parametrize(
