@@ -28,10 +28,11 @@ if TYPE_CHECKING:
 __all__ = ["Client", "Clock", "GoogleError", "Json"]
 T = TypeVar("T")
 
-# Base address of each API, in the form of gcloud's endpoint overrides: compute and storage include their version.
+# Base address of each API, in the form of gcloud's endpoint overrides: some include the version.
 ENDPOINTS: Mapping[str, str] = {
     "cloudresourcemanager": "https://cloudresourcemanager.googleapis.com/",
     "compute": "https://compute.googleapis.com/compute/v1/",
+    "dns": "https://dns.googleapis.com/dns/v1/",
     "iam": "https://iam.googleapis.com/",
     "iamcredentials": "https://iamcredentials.googleapis.com/",
     "secretmanager": "https://secretmanager.googleapis.com/",

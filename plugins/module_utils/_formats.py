@@ -279,6 +279,10 @@ account_id = pattern(
 role = pattern(
     r"(roles/[\w.]+|(projects|organizations)/[^/\s]+/roles/[\w.]+)", "it is not a role, such as roles/logging.logWriter"
 )
+dns_name = pattern(
+    r"(?=.{1,254}\Z)(?:[^\s.]{1,63}\.)*[^\s.]{1,63}\.?", "it is not a full DNS name, such as mlflow.example.com"
+)
+dns_type = pattern(r"[A-Z][A-Z0-9]*", "a type of DNS records has capital letters and digits, such as A or CNAME")
 service = pattern(r"[a-z0-9-]+(\.[a-z0-9-]+)+", "it is not an API, such as compute.googleapis.com")
 sql_instance = pattern(
     r"[a-z](?:[-a-z0-9]{0,95}[a-z0-9])?",

@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""Wait for long-running operations of Compute, SQL Admin, Service Networking and Service Usage."""
+"""Wait for long-running operations of Cloud DNS, Compute, SQL Admin, Service Networking and Service Usage."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _RPC_CODES = {3: 400, 5: 404, 6: 409, 7: 403, 8: 429, 9: 400, 10: 409, 11: 400, 
 
 def is_operation(api: str, answer: Json) -> bool:
     """Return whether a response of this API is an operation and not a resource."""
-    if api in {"compute", "sql"}:
+    if api in {"compute", "dns", "sql"}:
         return answer.get("kind") == f"{api}#operation"
     return bool(re.match(r"operations/", str(answer.get("name", "")))) or (
         answer.get("done") is True and "name" in answer
@@ -48,19 +48,25 @@ def wait(client: Client, api: str, operation: Json) -> Json:
 
 
 def _late(client: Client, api: str, operation: Json) -> GoogleError:
-    message = f"operation {operation.get('name', '')} is still running after {client.deadline.seconds:.0f} s"
+    name = operation.get("name") or operation.get("id", "")
+    message = f"operation {name} is still running after {client.deadline.seconds:.0f} s"
     return GoogleError(0, "deadlineExceeded", message, api=api)
 
 
 def done(api: str, operation: Json) -> bool:
     """Return whether an operation has ended, with success or failure."""
-    return operation.get("status") == "DONE" if api in {"compute", "sql"} else bool(operation.get("done"))
+    if api in {"compute", "dns", "sql"}:
+        return str(operation.get("status")).upper() == "DONE"  # Cloud DNS uses small letters
+    return bool(operation.get("done"))
 
 
 def _poll(client: Client, api: str, operation: Json) -> Json:
     if api == "compute":
         # The operation has its own scope (global, region, zone), not the resource's scope.
         return client.request("POST", api, _from_projects(operation["selfLink"]) + "/wait")
+    if api == "dns":
+        zone = operation["zoneContext"]["newValue"]["name"]
+        return client.get(api, f"projects/{client.project}/managedZones/{zone}/operations/{operation['id']}")
     if api == "sql":
         project = operation.get("targetProject") or _from_projects(operation["selfLink"]).split("/")[1]
         return client.get(api, f"v1/projects/{project}/operations/{operation['name']}")

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from ansible_collections.mlops.mlflow_gcp.plugins.filter.timer_environment import timer_environment
 from ansible_collections.mlops.mlflow_gcp.plugins.module_utils import _options
+from ansible_collections.mlops.mlflow_gcp.plugins.module_utils._client import ENDPOINTS
 
 
 def test_the_package_index_and_the_proxies_are_inherited(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -35,6 +36,13 @@ def test_all_options_of_the_modules_are_inherited_except_an_access_token(monkeyp
     for name in taken:
         monkeypatch.setenv(name, "/given")
     assert taken - timer_environment({}, [], inherit=True).keys() == {"CLOUDSDK_AUTH_ACCESS_TOKEN"}
+
+
+def test_the_addresses_of_all_apis_are_inherited(monkeypatch: pytest.MonkeyPatch) -> None:
+    names = {f"CLOUDSDK_API_ENDPOINT_OVERRIDES_{api.upper()}" for api in ENDPOINTS}
+    for name in names:
+        monkeypatch.setenv(name, "http://127.0.0.1:8787/")
+    assert names <= timer_environment({}, [], inherit=True).keys()
 
 
 def test_paths_are_absolute_and_only_existing_inventories_are_passed(

@@ -22,6 +22,12 @@ COMPUTE: dict[str, Any] = {
 }
 SQL: dict[str, Any] = {"kind": "sql#operation", "name": "o1", "targetProject": "p", "status": "PENDING"}
 LONG: dict[str, Any] = {"name": "operations/o1"}
+DNS: dict[str, Any] = {
+    "kind": "dns#operation",
+    "id": "o1",
+    "status": "pending",
+    "zoneContext": {"newValue": {"name": "example-com"}},
+}
 
 
 @pytest.fixture
@@ -43,6 +49,16 @@ def test_sql_is_polled_at_growing_intervals(cloud: Cloud, client: Client, clock:
     assert clock.sleeps == [1.0, 2.0, 4.0, 8.0, 15.0, 15.0]
 
 
+def test_dns_is_polled_in_the_managed_zone(cloud: Cloud, clock: FakeClock) -> None:
+    client = Client(requests.Session(), project="p", timeout=600, clock=clock, environ={})
+    path = "projects/p/managedZones/example-com/operations/o1"
+    cloud.get("dns", path, DNS)
+    cloud.get("dns", path, DNS | {"status": "done"})
+    assert is_operation("dns", DNS)
+    assert not is_operation("dns", {"kind": "dns#managedZone", "name": "example-com"})
+    assert wait(client, "dns", DNS)["status"] == "done"
+
+
 @pytest.mark.parametrize("api", ["servicenetworking", "serviceusage"])
 def test_long_running_operations_are_polled(cloud: Cloud, client: Client, api: str) -> None:
     cloud.get(api, "v1/operations/o1", LONG)
@@ -52,7 +68,12 @@ def test_long_running_operations_are_polled(cloud: Cloud, client: Client, api: s
 
 @pytest.mark.parametrize(
     ("api", "operation"),
-    [("compute", COMPUTE | {"status": "DONE"}), ("sql", SQL | {"status": "DONE"}), ("serviceusage", {"done": True})],
+    [
+        ("compute", COMPUTE | {"status": "DONE"}),
+        ("dns", DNS | {"status": "done"}),
+        ("sql", SQL | {"status": "DONE"}),
+        ("serviceusage", {"done": True}),
+    ],
 )
 def test_a_finished_operation_is_not_polled(cloud: Cloud, client: Client, api: str, operation: dict[str, Any]) -> None:
     assert wait(client, api, operation) == operation
@@ -98,6 +119,12 @@ def test_stops_at_the_deadline_and_names_the_operation(cloud: Cloud, clock: Fake
         wait(client, "sql", SQL)
     assert caught.value.reason == "deadlineExceeded"
     assert sum(clock.sleeps) < 10
+
+
+def test_a_late_operation_of_dns_has_an_id(cloud: Cloud, clock: FakeClock) -> None:
+    client = Client(requests.Session(), project="p", timeout=1, clock=clock, rand=lambda: 1.0, environ={})
+    with pytest.raises(GoogleError, match="operation o1 is still running after 1 s"):
+        wait(client, "dns", DNS)
 
 
 def test_a_poll_that_fails_for_a_moment_is_repeated(cloud: Cloud, client: Client) -> None:

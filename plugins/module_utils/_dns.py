@@ -1,0 +1,56 @@
+# Copyright (c) 2026, the mlops.mlflow_gcp authors
+# SPDX-License-Identifier: Apache-2.0
+"""Names and record data of Cloud DNS in one spelling, for requests and comparisons: pure functions."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+
+# Types whose data ends with a domain name. Cloud DNS requires a dot at its end.
+_DOMAINS = frozenset({"ALIAS", "CNAME", "MX", "NS", "PTR", "SRV"})
+_TEXTS = frozenset({"SPF", "TXT"})
+_CASE_SENSITIVE = frozenset({"CAA", "DNSKEY", "HTTPS", "IPSECKEY", "NAPTR", "SVCB"})
+_QUOTED = r'"(?:[^"\\]|\\.)*"'
+
+
+def absolute(name: str) -> str:
+    """Return a domain name in lower case with one dot at its end: ``www.Example.com`` → ``www.example.com.``."""
+    return name.rstrip(".").lower() + "."
+
+
+def inside(name: str, zone: str) -> bool:
+    """Return whether a domain name is the name of a zone or below it."""
+    return f".{absolute(name)}".endswith(absolute(f".{zone}"))
+
+
+def normalized(kind: str, data: str) -> str:
+    """Return the data of one record of type ``kind`` in one spelling.
+
+    Texts are quoted, domain names and addresses are in lower case, and domain names end with a dot. Invalid data
+    is not refused here, because Cloud DNS names the fault.
+    """
+    if kind in _TEXTS:
+        return _text(data.strip())
+    words = data.split() if kind in _CASE_SENSITIVE else data.lower().split()
+    if kind in _DOMAINS and words:
+        words[-1] = absolute(words[-1])
+    if kind == "CAA" and len(words) == 3:
+        words[2] = _text(words[2])
+    joined = " ".join(words)
+    return _address(joined) if kind == "AAAA" else joined
+
+
+def _text(data: str) -> str:
+    # Cloud DNS splits a text without quotes at its spaces into several strings.
+    if re.fullmatch(rf"{_QUOTED}(?:\s*{_QUOTED})*", data):
+        return " ".join(re.findall(_QUOTED, data))
+    escaped = re.sub(r'(["\\])', r"\\\1", data)
+    return f'"{escaped}"'
+
+
+def _address(data: str) -> str:
+    try:
+        return str(ipaddress.ip_address(data))
+    except ValueError:
+        return data
