@@ -230,7 +230,7 @@ ZoneLookup = Callable[[str], HostedZone | None]
 
 @dataclass(frozen=True)
 class Applications:
-    """The parts of the local cloud that VMs reach: ASGI applications, and the names of VMs."""
+    """The parts of the local cloud that VMs reach: ASGI applications, the names of VMs and the hosted zones."""
 
     api: Any
     """Google's APIs, by the Host header."""
@@ -240,6 +240,8 @@ class Applications:
     """Ends waiting requests of the metadata server."""
     address_of: Callable[[str], str | None]
     """Returns the internal address of a VM's name."""
+    zone_of: ZoneLookup
+    """Returns the hosted zone of a name."""
 
 
 class EngineModule(Protocol):
