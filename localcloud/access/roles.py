@@ -63,6 +63,12 @@ _ROLES = {
         "compute.firewalls.* compute.networks.updatePolicy compute.networks.get compute.*.get compute.*.list"
     ),
     "roles/compute.viewer": "compute.*.get compute.*.list compute.*.getEffectiveFirewalls",
+    "roles/dns.admin": (
+        "compute.networks.get compute.networks.list dns.* resourcemanager.projects.get resourcemanager.projects.list"
+    ),
+    "roles/dns.reader": (
+        "compute.networks.get dns.*.get dns.*.list resourcemanager.projects.get resourcemanager.projects.list"
+    ),
     "roles/iam.roleAdmin": "iam.roles.* resourcemanager.projects.get resourcemanager.projects.getIamPolicy",
     "roles/iam.roleViewer": "iam.roles.get iam.roles.list",
     "roles/iam.securityAdmin": "*.getIamPolicy *.setIamPolicy",

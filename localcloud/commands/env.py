@@ -25,6 +25,7 @@ def variables(settings: Settings) -> dict[str, str]:
         "CERTIFICATEMANAGER": "/certificatemanager/",
         "CLOUDRESOURCEMANAGER": "/cloudresourcemanager/",
         "COMPUTE": "/compute/v1/",
+        "DNS": "/dns/v1/",
         "IAM": "/iam/",
         "IAMCREDENTIALS": "/iamcredentials/",
         "SECRETMANAGER": "/secretmanager/",

@@ -204,8 +204,33 @@ class Listener(Protocol):
 
 
 @dataclass(frozen=True)
+class RecordSet:
+    """The DNS records of one type at a name, which is fully qualified and in lower case.
+
+    ``ttl`` is in seconds. ``data`` has the form of zone files (RFC 1035), for example ``10 mail.example.com.``
+    """
+
+    name: str
+    type: str
+    ttl: int
+    data: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class HostedZone:
+    """A DNS zone whose names VMs resolve. It has an SOA record."""
+
+    name: str
+    record_sets: tuple[RecordSet, ...]
+
+
+ZoneLookup = Callable[[str], HostedZone | None]
+"""Maps a fully qualified name in lower case to the hosted zone that has it, or to None."""
+
+
+@dataclass(frozen=True)
 class Applications:
-    """The parts of the local cloud that VMs reach: ASGI applications, and the names of VMs."""
+    """The parts of the local cloud that VMs reach: ASGI applications, the names of VMs and the hosted zones."""
 
     api: Any
     """Google's APIs, by the Host header."""
@@ -215,6 +240,8 @@ class Applications:
     """Ends waiting requests of the metadata server."""
     address_of: Callable[[str], str | None]
     """Returns the internal address of a VM's name."""
+    zone_of: ZoneLookup
+    """Returns the hosted zone of a name."""
 
 
 class EngineModule(Protocol):

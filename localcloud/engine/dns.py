@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""The name server at 169.254.169.254: resolves Google's names to the local cloud, forwards all others."""
+"""The name server at 169.254.169.254: answers Google's names, VMs' names and hosted zones, forwards all others."""
 
 from __future__ import annotations
 
@@ -9,29 +9,39 @@ import socket
 import threading
 from collections.abc import Callable, Sequence
 
-from dnslib import PTR, QTYPE, RCODE, RR, A, DNSRecord
+from dnslib import PTR, QTYPE, RCODE, RR, A, DNSQuestion, DNSRecord
 from dnslib.server import BaseResolver, DNSHandler, DNSServer
 
+from localcloud.engine import zones
+from localcloud.engine.base import HostedZone, RecordSet, ZoneLookup
 from localcloud.engine.routes import host_resolvers
 
 METADATA_ADDRESS = "169.254.169.254"
 _OWN_NAMES = ("metadata.google.internal", "metadata")
 _OWN_ZONES = ("googleapis.com", "accounts.google.com")
 _FORWARD_SECONDS = 3.0
+_LONGEST_CHAIN = 8
 
 Lookup = Callable[[str], "str | None"]
 """Maps ``NAME.ZONE.c.PROJECT.internal`` to an internal address, or to None if there is no such VM."""
 
 
 class Resolver(BaseResolver):  # type: ignore[misc]  # dnslib is untyped
-    """Answers a question from its own names or from the host's resolvers."""
+    """Answers a question from its own names, from the hosted zones or from the host's resolvers."""
 
-    def __init__(self, lookup: Lookup, upstream: Sequence[str] | None = None) -> None:
+    def __init__(
+        self, lookup: Lookup, upstream: Sequence[str] | None = None, *, zone_of: ZoneLookup = lambda _: None
+    ) -> None:
         self._lookup = lookup
+        self._zone_of = zone_of
         self._upstream = list(host_resolvers() if upstream is None else upstream)
 
     def resolve(self, request: DNSRecord, handler: DNSHandler) -> DNSRecord:
         """Return the answer to a request; SERVFAIL if no resolver of the host answers."""
+        return self._answer(request, tcp=handler.protocol == "tcp")
+
+    def _answer(self, request: DNSRecord, *, tcp: bool, aliases: int = 0) -> DNSRecord:
+        """Return the answer after a number of aliases (CNAME records)."""
         name = str(request.q.qname).rstrip(".").lower()
         reply = request.reply()
         own, address = self._own(name)
@@ -44,7 +54,31 @@ class Resolver(BaseResolver):  # type: ignore[misc]  # dnslib is untyped
         if name == "254.169.254.169.in-addr.arpa" and request.q.qtype == QTYPE.PTR:
             reply.add_answer(RR(request.q.qname, QTYPE.PTR, rdata=PTR(_OWN_NAMES[0]), ttl=30))
             return reply
-        return self._forward(request, tcp=handler.protocol == "tcp")
+        zone = self._zone_of(f"{name}.")
+        if zone is not None:
+            return self._hosted(zone, request, tcp=tcp, aliases=aliases)
+        return self._forward(request, tcp=tcp)
+
+    def _hosted(self, zone: HostedZone, request: DNSRecord, *, tcp: bool, aliases: int) -> DNSRecord:
+        """Return the answer of a hosted zone, with the records of an alias's target."""
+        reply = request.reply()
+        found = zones.answer(zone, str(request.q.qname).lower(), str(QTYPE.get(request.q.qtype)))
+        for record_set in found.record_sets:
+            reply.add_answer(*_records(request.q.qname, record_set))
+        if found.alias is not None:
+            if aliases == _LONGEST_CHAIN:
+                reply.header.rcode = RCODE.SERVFAIL
+                return reply
+            question = DNSRecord(q=DNSQuestion(found.alias, request.q.qtype))
+            question.header.rd = 1
+            target = self._answer(question, tcp=tcp, aliases=aliases + 1)
+            reply.add_answer(*target.rr)
+            reply.add_auth(*target.auth)
+            reply.header.rcode = target.header.rcode
+        elif not found.record_sets:
+            reply.add_auth(*_records(zone.name, zones.start_of_authority(zone)))
+            reply.header.rcode = RCODE.NOERROR if found.exists else RCODE.NXDOMAIN
+        return reply
 
     def _own(self, name: str) -> tuple[bool, str | None]:
         """Return whether the name is our own, and its address."""
@@ -80,6 +114,12 @@ class Resolver(BaseResolver):  # type: ignore[misc]  # dnslib is untyped
             for address in sorted({str(entry[4][0]) for entry in found}):
                 reply.add_answer(RR(request.q.qname, QTYPE.A, rdata=A(str(ipaddress.IPv4Address(address))), ttl=30))
         return reply
+
+
+def _records(name: object, record_set: RecordSet) -> list[RR]:
+    """Return the records of a set; `name` is the name in question, which a wildcard's records get."""
+    lines = [f"{name} {record_set.ttl} IN {record_set.type} {data}" for data in record_set.data]
+    return [record for line in lines for record in RR.fromZone(line)]
 
 
 class NameServer:

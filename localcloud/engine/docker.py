@@ -48,5 +48,5 @@ def listeners(settings: Settings, apps: Applications) -> list[Listener]:
     return [
         AsgiListener(apps.metadata, PORTS.host, PORTS.metadata, on_stop=apps.on_stop),
         AsgiListener(apps.api, PORTS.host, PORTS.api, certificate=certificate, key=key),
-        NameServer(Resolver(apps.address_of), PORTS.host, PORTS.dns),
+        NameServer(Resolver(apps.address_of, zone_of=apps.zone_of), PORTS.host, PORTS.dns),
     ]

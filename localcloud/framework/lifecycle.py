@@ -7,6 +7,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -60,6 +61,14 @@ def masked(document: Json, body: Json, mask: str) -> Json:
         else:
             into.pop(parts[-1], None)
     return result
+
+
+def wrong_label(labels: Json | None) -> str | None:
+    """Return the first label that Google refuses, as `KEY=VALUE`."""
+    for key, value in (labels or {}).items():
+        if not re.fullmatch(r"[a-z][a-z0-9_-]{0,62}", key) or not re.fullmatch(r"[a-z0-9_-]{0,63}", value or ""):
+            return f"{key}={value}"
+    return None
 
 
 class Resources:

@@ -11,6 +11,7 @@ from urllib.parse import unquote
 from localcloud.core import contract
 from localcloud.core.contract import Match
 from localcloud.core.traits import Traits
+from localcloud.engine.base import ZoneLookup
 from localcloud.framework.cloud import Cloud
 from localcloud.framework.service import Bound, RawRoute, Service
 from localcloud.metadata.directory import InstanceDirectory
@@ -57,6 +58,10 @@ class Registry:
     def directory(self, cloud: Cloud) -> InstanceDirectory:
         """Return the VM instances of a cloud, from the service that has them."""
         return next(service.directory(cloud) for service in self.services if service.directory)
+
+    def hosted_zones(self, cloud: Cloud) -> ZoneLookup:
+        """Return the lookup of hosted DNS zones of a cloud, from the service that has them."""
+        return next(service.hosted_zones(cloud) for service in self.services if service.hosted_zones)
 
     def is_google_host(self, host: str) -> bool:
         """Return whether a host name belongs to Google. VMs use these names."""

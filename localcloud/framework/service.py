@@ -17,6 +17,7 @@ from localcloud.access.refusals import Refusals
 from localcloud.core import contract
 from localcloud.core.contract import Method
 from localcloud.core.errors import ApiError, Dialect
+from localcloud.engine.base import ZoneLookup
 from localcloud.framework.cloud import Cloud
 from localcloud.metadata.directory import InstanceDirectory
 
@@ -161,6 +162,8 @@ class Service:
     """The constraints of organization policies: the default of a boolean constraint, None for a list constraint."""
     directory: Callable[[Cloud], InstanceDirectory] | None = field(default=None, init=False)
     """Returns the VM instances of a cloud, for the metadata server and the name server. Set by the service of VMs."""
+    hosted_zones: Callable[[Cloud], ZoneLookup] | None = field(default=None, init=False)
+    """Returns the lookup of hosted zones of a cloud, for the name server. Set by the service of DNS zones."""
     bound: dict[str, Bound] = field(default_factory=dict, init=False)
     raw: list[RawRoute] = field(default_factory=list, init=False)
 

@@ -68,7 +68,8 @@ def listeners(module: EngineModule, app: App) -> list[Listener]:
     """Return the listeners for VMs, or the guest agent of VMs in memory."""
     cloud, directory = app.cloud, app.registry.directory(app.cloud)
     server = MetadataServer(directory, cloud.auth, CHANGES)
-    apps = Applications(app.asgi, server.app, server.changes.close, directory.address_of)
+    zone_of = app.registry.hosted_zones(cloud)
+    apps = Applications(app.asgi, server.app, server.changes.close, directory.address_of, zone_of)
     machines = cloud.engine.machines
     agents = [GuestAgent(machines, directory)] if isinstance(machines, FakeMachines) else []
     return [*module.listeners(cloud.settings, apps), *agents]

@@ -163,6 +163,28 @@ def test_gcloud_waits_for_operations_of_a_location(gcloud: Gcloud) -> None:
     assert gcloud(*group, "list") == []
 
 
+def test_gcloud_changes_dns_records(gcloud: Gcloud, tmp_path: pathlib.Path) -> None:
+    gcloud("services", "enable", "dns.googleapis.com")
+    zones, records = ("dns", "managed-zones"), ("dns", "record-sets")
+    zone, www = "--zone=by-gcloud", "www.example.test."
+    gcloud(*zones, "create", "by-gcloud", "--dns-name=example.test.", "--description=x", "--visibility=public")
+    gcloud(*zones, "update", "by-gcloud", "--description=new", "--update-labels=app=mlflow")
+    (made,) = gcloud(*zones, "list")
+    assert (made["dnsName"], made["description"], made["labels"]) == ("example.test.", "new", {"app": "mlflow"})
+
+    gcloud(*records, "create", www, zone, "--type=A", "--ttl=300", "--rrdatas=192.0.2.1")
+    gcloud(*records, "update", www, zone, "--type=A", "--ttl=60", "--rrdatas=192.0.2.2,192.0.2.3")
+    change = (f"--transaction-file={tmp_path}/change.yaml", zone)
+    gcloud.text(*records, "transaction", "start", *change)
+    gcloud.text(*records, "transaction", "add", *change, f"--name={www}", "--type=TXT", "--ttl=60", "v=spf1 -all")
+    gcloud.text(*records, "transaction", "execute", *change)
+    _, soa, address, _ = gcloud(*records, "list", zone)
+    assert soa["rrdatas"][0].split()[2] == "2", "gcloud increments the serial"
+    assert (address["ttl"], address["rrdatas"]) == (60, ["192.0.2.2", "192.0.2.3"])
+    assert gcloud(*records, "describe", www, zone, "--type=TXT")["rrdatas"] == ['"v=spf1 -all"']
+    gcloud(*records, "delete", www, zone, "--type=TXT")
+
+
 def test_env_prints_what_a_shell_can_eval(tmp_path: pathlib.Path) -> None:
     command = [sys.executable, "-m", "localcloud", "env", "--home", str(tmp_path / "it's here"), "--port", "9999"]
     printed = subprocess.run(command, capture_output=True, text=True, check=True, cwd=pathlib.Path(__file__).parents[2])

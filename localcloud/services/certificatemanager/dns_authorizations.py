@@ -10,7 +10,7 @@ import uuid
 from localcloud.core.errors import ApiError, bad_request
 from localcloud.core.store import Collection
 from localcloud.framework.cloud import Cloud, Work, step
-from localcloud.framework.lifecycle import masked
+from localcloud.framework.lifecycle import masked, wrong_label
 from localcloud.framework.service import Call, Json
 from localcloud.services.certificatemanager.api import api, name_of
 from localcloud.services.certificatemanager.operations import operations
@@ -39,9 +39,9 @@ def _existing(call: Call) -> Json:
 
 
 def _check_labels(labels: Json | None) -> None:
-    for key, value in (labels or {}).items():
-        if not re.fullmatch(r"[a-z][a-z0-9_-]{0,62}", key) or not re.fullmatch(r"[a-z0-9_-]{0,63}", value or ""):
-            raise _invalid("dns_authorization.labels", f"The label {key}: {value} is not valid.")
+    label = wrong_label(labels)
+    if label:
+        raise _invalid("dns_authorization.labels", f"The label {label} is not valid.")
 
 
 def _record(name: str, domain: str, kind: str) -> Json:

@@ -14,7 +14,7 @@ from localcloud.access.refusals import Refusals
 from localcloud.core.errors import ApiError, Dialect
 from localcloud.core.links import relative_name
 from localcloud.framework.cloud import Cloud, Work, step
-from localcloud.framework.lifecycle import Resources
+from localcloud.framework.lifecycle import Resources, wrong_label
 from localcloud.framework.service import Call, Json, Service
 from localcloud.services.compute import catalog, constraints
 from localcloud.services.compute.documents import COMPUTE, as_compute
@@ -107,9 +107,9 @@ def checked_name(body: Json) -> str:
 
 def check_labels(labels: Json | None) -> None:
     """Raise 400 for labels that Google refuses."""
-    for key, value in (labels or {}).items():
-        if not re.fullmatch(r"[a-z][a-z0-9_-]{0,62}", key) or not re.fullmatch(r"[a-z0-9_-]{0,63}", value or ""):
-            raise invalid("resource.labels", f"{key}={value}", "Labels are lower case letters, digits, '_' and '-'.")
+    label = wrong_label(labels)
+    if label:
+        raise invalid("resource.labels", label, "Labels are lower case letters, digits, '_' and '-'.")
 
 
 def scope_of(call: Call) -> str:

@@ -9,7 +9,7 @@ import re
 from localcloud.core.errors import ApiError
 from localcloud.core.store import AlreadyExists
 from localcloud.framework import constraints
-from localcloud.framework.lifecycle import fingerprint, masked
+from localcloud.framework.lifecycle import fingerprint, masked, wrong_label
 from localcloud.framework.service import Call, Json
 from localcloud.services.secretmanager.api import (
     api,
@@ -48,9 +48,9 @@ def _remove(call: Call, key: str) -> None:
 
 
 def _check_labels(secret: Json) -> None:
-    for key, value in (secret.get("labels") or {}).items():
-        if not re.fullmatch(r"[a-z][a-z0-9_-]{0,62}", key) or not re.fullmatch(r"[a-z0-9_-]{0,63}", value or ""):
-            raise invalid("secret.labels", f"The label {key}: {value} is not valid.")
+    label = wrong_label(secret.get("labels"))
+    if label:
+        raise invalid("secret.labels", f"The label {label} is not valid.")
 
 
 def _check_locations(call: Call, replication: Json) -> None:
