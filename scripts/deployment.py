@@ -164,26 +164,25 @@ def credentials(project: str) -> Any:
 
 def client_settings(deployment: Deployment) -> str:
     """Return Python code that sets server and credential. The code reads a password when it runs."""
-    url, lines = deployment.url, []
-    if deployment.project == LOCAL_PROJECT:
-        # No name server knows the host name of a deployment on the local cloud.
-        url = f"https://{deployment.address}"
+    lines = [f'os.environ["MLFLOW_TRACKING_URI"] = "{deployment.url}"']
+    name, local = setting("deployment_hostname"), deployment.project == LOCAL_PROJECT
+    if name and local:
+        lines.insert(0, f"# No name server knows the name. Add this line to /etc/hosts: {deployment.address} {name}")
     if ca_file := deployment.ca_file:
         lines.append(f'os.environ["MLFLOW_TRACKING_SERVER_CERT_PATH"] = "{ca_file}"')
     if setting("mlflow_authentication") == SINGLE_SIGN_ON:
-        lines += [
-            "# The package mlflow-gcp-auth sends an identity token of a service account or a person: clients/python.",
-            'os.environ["MLFLOW_TRACKING_AUTH"] = "google"',
-        ]
-        if url != deployment.url:
+        lines.append(
+            "# The package mlflow-gcp-auth sends an identity token of a service account or a person: clients/python."
+        )
+        lines.append('os.environ["MLFLOW_TRACKING_AUTH"] = "google"')
+        if local:
             key = os.environ.get("GOOGLE_APPLICATION_CREDENTIALS", "")
-            lines.append(f'os.environ["MLFLOW_GCP_AUTH_AUDIENCE"] = "{deployment.url}"')
             lines.append(f'os.environ["GOOGLE_APPLICATION_CREDENTIALS"] = "{key}"')
     else:
         password = f"subprocess.check_output({[*deployment.make, 'password']!r}, text=True).strip()"
         lines.append(f'os.environ["MLFLOW_TRACKING_USERNAME"] = "{USER}"')
         lines.append(f'os.environ["MLFLOW_TRACKING_PASSWORD"] = {password}')
-    return "\n".join([f'os.environ["MLFLOW_TRACKING_URI"] = "{url}"', *lines])
+    return "\n".join(lines)
 
 
 def snippet(deployment: Deployment) -> str:

@@ -8,6 +8,7 @@ The tests run in this order: each one needs the mode that the former one left.
 from __future__ import annotations
 
 import json
+import os
 import shlex
 import subprocess
 import sys
@@ -27,6 +28,7 @@ from playwright.sync_api import BrowserContext, Page, sync_playwright
 
 from tests.e2e.deployment import REPO, Deployment, changes
 from tests.support.background import Target, background
+from tests.support.tunnel import tunnel
 
 NAME = "mlflow.example.com"
 SITE = f"https://{NAME}"
@@ -52,7 +54,7 @@ with mlflow.start_run() as run:
         mlflow.log_metric("step", step, step=step)
         step += 1
         time.sleep(1)
-    mlflow.pyfunc.log_model(name="model", python_model=Model())
+    mlflow.pyfunc.log_model(name="model", python_model=Model(), pip_requirements=[])
     print(run.info.run_id, step)
 """
 
@@ -72,7 +74,13 @@ def site(local_cloud: None) -> Iterator[Deployment]:
         "mlflow_identity_service_accounts": [f"@{project}.iam.gserviceaccount.com"],
     }
     made.playbook("site.yml", log="site")
-    yield made
+    # The clients reach the name through a proxy. gcloud and Ansible have an environment of their own.
+    with (
+        tunnel(lambda name: (made.address, 443) if name == NAME else None) as proxy,
+        pytest.MonkeyPatch.context() as patch,
+    ):
+        patch.setenv("HTTPS_PROXY", proxy)
+        yield made
     confirm = f"infrastructure_destroy_confirm={project}/mlflow"
     made.playbook("playbooks/destroy.yml", "-e", confirm, "-e", "infrastructure_destroy_data=true", log="destroy")
 
@@ -90,12 +98,9 @@ def change_mode(site: Deployment, mode: str) -> None:
 
 def ask(site: Deployment, path: str = OWN_ACCOUNT, method: str = "GET", **headers: str) -> requests.Response:
     """Send a request without a client's own credentials."""
-    session = requests.Session()
-    session.trust_env = False
-    return session.request(
-        method, site.url + path, headers={"Host": NAME, **headers}, verify=str(site.ca), timeout=30,
-        allow_redirects=False,
-    )  # fmt: skip
+    return requests.request(
+        method, SITE + path, headers=headers, verify=str(site.ca), timeout=30, allow_redirects=False
+    )
 
 
 def bearer(token: str) -> dict[str, str]:
@@ -135,7 +140,7 @@ FORGED = {
 def change_under_load(site: Deployment, **credentials: dict[str, str]) -> Iterator[dict[str, Counter[int]]]:
     """Send requests while the block runs; yield the statuses by credential. No request with the password may fail."""
     with ExitStack() as stack:
-        probe = stack.enter_context(background("probe", Target(site.url, site.ca, site.admin[1]), 1500))
+        probe = stack.enter_context(background("probe", Target(SITE, site.ca, site.admin[1]), 1500))
         statuses = {
             name: stack.enter_context(repeated(site, headers))
             for name, headers in {"forged": FORGED, "anonymous": {}, **credentials}.items()
@@ -168,6 +173,7 @@ def person(site: Deployment) -> Iterator[Page]:
     command = [sys.executable, "-m", "localcloud", "browser", "--site", f"{NAME}={site.address}", "--ca", str(site.ca)]
     options = subprocess.run(command, cwd=REPO, capture_output=True, text=True, check=True).stdout
     quiet = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
+    quiet += ["--no-proxy-server"]
     with TemporaryDirectory() as profile, sync_playwright() as playwright:
         context: BrowserContext = playwright.chromium.launch_persistent_context(
             profile, executable_path=chromium, args=[*quiet, *shlex.split(options)]
@@ -215,7 +221,7 @@ def log_run(site: Deployment, credential: tuple[str, str]) -> tuple[str, str]:
     """Log a run with name and password. Return the experiment and the run."""
 
     def post(path: str, **body: Any) -> dict[str, Any]:
-        answer = requests.post(f"{site.url}{API}/{path}", json=body, auth=credential, verify=str(site.ca), timeout=30)
+        answer = requests.post(f"{SITE}{API}/{path}", json=body, auth=credential, verify=str(site.ca), timeout=30)
         assert answer.ok, answer.text
         return dict(answer.json())
 
@@ -260,9 +266,9 @@ def robot(site: Deployment) -> Path:
     """Return the key file of a service account of the project, made once."""
     file = site.artifacts / "robot.json"
     if not file.exists():
-        account = f"robot@{site.project}.iam.gserviceaccount.com"
+        account = f"trainer@{site.project}.iam.gserviceaccount.com"
         accounts = f"v1/projects/{site.project}/serviceAccounts"
-        site.call("POST", "iam", accounts, data=json.dumps({"accountId": "robot"}))
+        site.call("POST", "iam", accounts, data=json.dumps({"accountId": "trainer"}))
         site.gcloud("iam", "service-accounts", "keys", "create", str(file), f"--iam-account={account}")
     return file
 
@@ -289,7 +295,13 @@ def client(site: Deployment, code: str, **environment: str) -> subprocess.Comple
     clean = {name: value for name, value in site.environment.items() if not name.startswith("MLFLOW_TRACKING")}
     return subprocess.run(
         [sys.executable, "-c", code],
-        env=clean | {"MLFLOW_TRACKING_URI": site.url, "MLFLOW_TRACKING_SERVER_CERT_PATH": str(site.ca)} | environment,
+        env=clean
+        | {
+            "HTTPS_PROXY": os.environ["HTTPS_PROXY"],
+            "MLFLOW_TRACKING_URI": SITE,
+            "MLFLOW_TRACKING_SERVER_CERT_PATH": str(site.ca),
+        }
+        | environment,
         capture_output=True,
         text=True,
         timeout=JOB_SECONDS + 240,
@@ -297,11 +309,12 @@ def client(site: Deployment, code: str, **environment: str) -> subprocess.Comple
 
 
 @pytest.fixture(scope="module")
-def package(tmp_path_factory: pytest.TempPathFactory) -> str:
+def package(site: Deployment, tmp_path_factory: pytest.TempPathFactory) -> str:
     """Install the client package; return the directory for PYTHONPATH."""
     folder = tmp_path_factory.mktemp("package")
     uv = [str(Path(sys.executable).parent / "uv"), "pip", "install", "--quiet", "--system-certs", "--no-deps"]
-    subprocess.run([*uv, "--target", str(folder), str(REPO / "clients" / "python")], check=True)
+    command = [*uv, "--target", str(folder), str(REPO / "clients" / "python")]
+    subprocess.run(command, env=site.environment, check=True)
     return str(folder)
 
 
@@ -314,7 +327,6 @@ def test_a_job_outlives_its_tokens(site: Deployment, package: str) -> None:
         JOB,
         PYTHONPATH=package,
         MLFLOW_TRACKING_AUTH="google",
-        MLFLOW_GCP_AUTH_AUDIENCE=SITE,
         GOOGLE_APPLICATION_CREDENTIALS=str(robot(site)),
     )
     site.administer("PUT", "profile", params={"project": site.project}, json=before)
@@ -322,7 +334,7 @@ def test_a_job_outlives_its_tokens(site: Deployment, package: str) -> None:
     run, steps = done.stdout.split()[-2:]
     password = site.admin
     found = requests.get(
-        f"{site.url}{API}/runs/get", params={"run_id": run}, auth=password, verify=str(site.ca), timeout=30
+        f"{SITE}{API}/runs/get", params={"run_id": run}, auth=password, verify=str(site.ca), timeout=30
     ).json()["run"]
     assert found["info"]["status"] == "FINISHED"
     (metric,) = found["data"]["metrics"]

@@ -204,17 +204,17 @@ def test_snippet_sends_identity_tokens_with_single_sign_on(monkeypatch: pytest.M
     assert sent == {"MLFLOW_TRACKING_URI": "https://mlflow.example.com", "MLFLOW_TRACKING_AUTH": "google"}
 
 
-def test_snippet_needs_no_name_server_on_the_local_cloud(
+def test_snippet_on_the_local_cloud_names_the_line_of_etc_hosts(
     cloud: responses.RequestsMock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(deployment, "setting", SINGLE_SIGN_ON.get)
     monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", "/home/ada/credentials.json")
     cloud.get(ADDRESSES.replace("/p/", "/mlflow-local/"), json={"items": address()})
-    found = variables(deployment.snippet(deployment.Deployment("mlflow-local", "mlflow")))
-    assert {name: ast.literal_eval(value) for name, value in found.items()} == {
-        "MLFLOW_TRACKING_URI": "https://198.51.100.7",
+    text = deployment.snippet(deployment.Deployment("mlflow-local", "mlflow"))
+    assert "198.51.100.7 mlflow.example.com" in text
+    assert {name: ast.literal_eval(value) for name, value in variables(text).items()} == {
+        "MLFLOW_TRACKING_URI": "https://mlflow.example.com",
         "MLFLOW_TRACKING_AUTH": "google",
-        "MLFLOW_GCP_AUTH_AUDIENCE": "https://mlflow.example.com",
         "GOOGLE_APPLICATION_CREDENTIALS": "/home/ada/credentials.json",
     }
 
