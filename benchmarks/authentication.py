@@ -28,9 +28,11 @@ sys.path[:0] = [
 ]
 
 import psycopg  # noqa: E402
+from ansible.plugins.loader import init_plugin_loader  # noqa: E402
 
 # Only a release on the VM has psycopg2. The names that mlflowctl uses are the same.
 sys.modules.setdefault("psycopg2", psycopg)
+init_plugin_loader([str(REPOSITORY / "collections")])
 
 from benchmarks.results import RESULTS, conditions, ratios, spread, table, write  # noqa: E402
 from tests.front_end.client import NAME, bearer, cookie  # noqa: E402

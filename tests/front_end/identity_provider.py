@@ -31,6 +31,7 @@ PUBLIC_EXPONENT = 65537
 ACCOUNTS: dict[str, dict[str, Any]] = {
     "alice@example.com": {"groups": ["team-a", "team-b"]},
     "bob@example.com": {},
+    "boss@example.com": {},
     "unverified@example.com": {"email_verified": False},
     "eve@elsewhere.org": {"hd": "elsewhere.org"},
 }
