@@ -17,10 +17,11 @@ import time
 import uuid
 from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from threading import Event, Thread
+from threading import Event
 from typing import Any
 
 import pytest
@@ -118,13 +119,14 @@ def repeated(site: Deployment, headers: dict[str, str]) -> Iterator[Counter[int]
         while not ended.wait(0.2):
             statuses[ask(site, PROBE, **headers).status_code] += 1
 
-    thread = Thread(target=run)
-    thread.start()
-    try:
-        yield statuses
-    finally:
-        ended.set()
-        thread.join()
+    with ThreadPoolExecutor(1) as pool:
+        running = pool.submit(run)
+        try:
+            yield statuses
+        finally:
+            ended.set()
+        # A request that failed without a status fails the test.
+        running.result()
 
 
 # Identities as nginx sends them, with a guessed secret and in other spellings. No mode may accept one.
