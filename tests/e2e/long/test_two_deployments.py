@@ -3,7 +3,7 @@
 """Two deployments in one project from one checkout, and a second control node, with real VMs.
 
 Upgrade, rotate, backup and destroy of one deployment leave the resources and the requests of the other one untouched.
-The tests run in this order: each one needs the deployments that the former one left.
+The backup of the upgraded deployment is restored into a third deployment, in another project. The tests run in this order: each one needs the deployments that the former one left.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ import requests
 import yaml
 
 from tests.e2e.deployment import REPO, Deployment, changes, local_cloud_environment
+from tests.e2e.upgrade.data import Data, client_of, make
 from tests.support.background import Target, background
 
 OLD, NEW = "2.22.5", "3.17.2"
@@ -77,6 +78,13 @@ def blue(red: Deployment, tmp_path_factory: pytest.TempPathFactory) -> Deploymen
     with untouched(red):
         made.playbook("site.yml", log="site")
     return made
+
+
+@pytest.fixture(scope="module")
+def data(blue: Deployment) -> Data:
+    """Create rows in every table, runs and artifacts before the upgrade."""
+    with client_of(blue) as client:
+        return make(blue, client)
 
 
 def destroy(made: Deployment) -> None:
@@ -137,12 +145,14 @@ def test_a_second_run_of_each_changes_nothing(red: Deployment, blue: Deployment)
     assert (serving(red), serving(blue)) == (NEW, OLD)
 
 
-def test_an_upgrade_leaves_the_other_deployment_untouched(red: Deployment, blue: Deployment) -> None:
+def test_an_upgrade_leaves_the_other_deployment_untouched(red: Deployment, blue: Deployment, data: Data) -> None:
     assert blue.inventory
     write_variables(blue.inventory, deployment_name="blue", infrastructure_subnetwork_range=BLUE_RANGE)
     with untouched(red):
         blue.playbook("playbooks/upgrade.yml", "-e", "upgrade_watch_seconds=5", log="upgrade")
     assert serving(blue) == NEW
+    with client_of(blue) as client:
+        assert data.differences(blue, client) == {}
 
 
 @pytest.fixture(scope="module")
@@ -183,6 +193,44 @@ def test_a_second_control_node_takes_over_after_the_upgrade(blue: Deployment, se
 def test_day_two_leaves_the_other_deployment_untouched(red: Deployment, blue: Deployment, playbook: str) -> None:
     with untouched(red):
         blue.playbook(f"playbooks/{playbook}.yml", log=playbook)
+
+
+@pytest.fixture(scope="module")
+def elsewhere(local_cloud: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Deployment]:
+    """Yield a deployment in another project."""
+    project = f"mlflow-e2e-{uuid.uuid4().hex[:8]}"
+    made = deployment(tmp_path_factory.mktemp("elsewhere"), project, "green", "10.162.0.0/20")
+    made.create_project()
+    made.playbook("site.yml", log="site")
+    yield made
+    destroy(made)
+
+
+def test_a_backup_is_restored_in_another_project(blue: Deployment, data: Data, elsewhere: Deployment) -> None:
+    """Restore with the playbook alone. Each deployment keeps its administrator password."""
+    # The new deployment has no data to lose, so the restore makes no backup first.
+    asked = [f"backup_restore_from={blue.project}/blue", "backup_restore_backup_first=false"]
+    asked += [f"backup_restore_confirm={elsewhere.project}/green"]
+    options = [word for each in asked for word in ("-e", each)]
+    output = " ".join(elsewhere.playbook("playbooks/restore.yml", *options, log="restore").stdout.split())
+    assert f"{elsewhere.project}/green has the data of" in output, output[-3000:]
+    assert re.search(r"\d+ rows in (\d+) tables, \1 tables equal to the backup", output), output[-3000:]
+    restored = re.search(r"(\d+) artifacts of [\d.]+ \w+ restored", output)
+    assert restored, output[-3000:]
+    assert int(restored[1]) >= sum(len(run["artifacts"]) for run in data.runs.values())
+    assert serving(elsewhere) == NEW
+    with client_of(elsewhere) as client:
+        assert data.differences(elsewhere, client) == {}
+        client.log_metric(client.create_run("0").info.run_id, "after", 1)
+    path = "/api/2.0/mlflow/users/get?username=admin"
+    answers = [
+        requests.get(each.url + path, auth=who.admin, verify=str(each.ca), timeout=30).status_code
+        for each in (elsewhere, blue)
+        for who in (elsewhere, blue)
+    ]
+    assert answers == [200, 401, 401, 200]
+    plan = elsewhere.playbook("playbooks/provision.yml", "--check", log="after-restore").stdout
+    assert set(changes(plan).values()) == {0}, plan[-3000:]
 
 
 def test_a_destroy_leaves_the_other_deployment_untouched(red: Deployment, blue: Deployment) -> None:

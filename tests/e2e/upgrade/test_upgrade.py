@@ -4,7 +4,7 @@
 
 After each failure the old version serves with the old data, and the next run continues from there. The failures are
 real: a backup that Cloud SQL refuses, a killed control node, a release that crashes. molecule/upgrade has the failures
-on the VM, the unit tests have the others. At the end a backup is restored into a new deployment.
+on the VM, the unit tests have the others.
 """
 
 from __future__ import annotations
@@ -430,41 +430,6 @@ def test_the_timer_upgrades_and_a_second_start_is_refused(old: Deployment, contr
     assert re.search(r"Rehearsal: migrated in [\d.]+ s", journal)
     assert serving(old) == NEW
     assert not (old.artifacts / "hook").exists()
-
-
-@pytest.fixture(scope="module")
-def new(local_cloud: None) -> Iterator[Deployment]:
-    """Create another deployment in another project."""
-    with deployed(infrastructure_subnetwork_range="10.152.0.0/20") as made:
-        yield made
-
-
-def test_a_backup_comes_back_in_a_new_deployment(old: Deployment, data: Data, new: Deployment) -> None:
-    """Restore from another project with the playbook alone. Each deployment keeps its administrator password."""
-    old.playbook("playbooks/backup.yml", log="backup")
-    # The new deployment has no data to lose, so the restore makes no backup first.
-    asked = [f"backup_restore_from={old.project}/mlflow", "backup_restore_backup_first=false"]
-    asked += [f"backup_restore_confirm={new.project}/mlflow"]
-    options = [word for each in asked for word in ("-e", each)]
-    said = words(new.playbook("playbooks/restore.yml", *options, log="restore").stdout)
-    assert f"{new.project}/mlflow has the data of" in said, said[-3000:]
-    assert re.search(r"\d+ rows in (\d+) tables, \1 tables equal to the backup", said), said[-3000:]
-    brought = re.search(r"(\d+) artifacts of [\d.]+ \w+ restored", said)
-    assert brought, said[-3000:]
-    assert int(brought[1]) >= sum(len(run["artifacts"]) for run in data.runs.values())
-    assert serving(new) == NEW
-    with client_of(new) as client:
-        assert data.differences(new, client) == {}
-        client.log_metric(client.create_run("0").info.run_id, "after", 1)
-    path = "/api/2.0/mlflow/users/get?username=admin"
-    answers = [
-        requests.get(each.url + path, auth=who.admin, verify=str(each.ca), timeout=30).status_code
-        for each in (new, old)
-        for who in (new, old)
-    ]
-    assert answers == [200, 401, 401, 200]
-    plan = new.playbook("playbooks/provision.yml", "--check", log="after-restore").stdout
-    assert set(changes(plan).values()) == {0}, plan[-3000:]
 
 
 def test_a_destroyed_deployment_is_built_again_under_its_name(old: Deployment) -> None:
