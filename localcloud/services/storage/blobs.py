@@ -20,6 +20,8 @@ import google_crc32c
 from localcloud.framework.cloud import Cloud
 
 CHUNK = 2**20
+# The documents of the parts of multipart uploads.
+PARTS = "storage.multipartParts"
 
 
 @dataclass(frozen=True)
@@ -153,7 +155,8 @@ def blobs(cloud: Cloud) -> Blobs:
             found = Blobs(cloud.settings.home)
             rows = cloud.store.execute(
                 "SELECT json_extract(body, '$.blob') FROM documents WHERE kind LIKE 'storage.objects:%'"
-                " OR kind LIKE 'storage.noncurrent:%' OR kind LIKE 'storage.softDeleted:%'"
+                " OR kind LIKE 'storage.noncurrent:%' OR kind LIKE 'storage.softDeleted:%' OR kind = ?",
+                (PARTS,),
             )
             uploads = {key for key, _ in cloud.store.collection("storage.uploads").items()}
             found.sweep({row[0] for row in rows} | uploads, uploads)
