@@ -293,8 +293,8 @@ def test_completion_of_an_upload_that_is_aborted_meanwhile(
     store = blobs(local.cloud)
     write = store.write
 
-    def abort_first(chunks: Any) -> Any:
-        stored = write(chunks)
+    def abort_first(*arguments: Any, **options: Any) -> Any:
+        stored = write(*arguments, **options)
         gcs.call("DELETE", f"{PATH}?uploadId={upload}", 204)
         return stored
 

@@ -74,14 +74,13 @@ def complete(call: Call, bucket: Json, name: str) -> Response:
 
     def finish() -> list[str]:
         # A part may be replaced, or the upload aborted or completed, while the parts are copied.
-        current = uploads.parts(id)
         gone = uploads.remove(name, id)
-        if any(part not in current for part in parts):
+        if not {part["blob"] for part in parts} <= set(gone):
             raise _invalid_part()
         return gone
 
     try:
-        stored = store.write(joined())
+        stored = store.write(joined(), md5=False)
     except FileNotFoundError as error:
         uploads.get(name, id)
         raise _invalid_part() from error
