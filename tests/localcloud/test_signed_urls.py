@@ -80,7 +80,7 @@ def error(response: requests.Response, status: int, code: str) -> dict[str, str]
 
 @pytest.mark.parametrize("options", [{}, {"virtual_hosted_style": True}], ids=["path", "virtual-hosted"])
 def test_a_server_signs_without_a_key(sign: Sign, web: requests.Session, options: dict[str, Any]) -> None:
-    headers = {"x-goog-meta-run": "1  2"}
+    headers = {"x-goog-meta-run": "1  2", "x-goog-meta-list": "b ,  a", "Cache-Control": "no-store"}
     url = sign("PUT", content_type="text/plain", headers=headers, **options)
     sent = web.put(url, data=b"hello", headers=headers | {"Content-Type": "text/plain"})
     assert sent.status_code == 200, sent.text
@@ -101,10 +101,10 @@ def test_the_same_object_has_both_apis(sign: Sign, web: requests.Session, owner:
 
 def test_the_signer_chooses_headers_of_the_answer(sign: Sign, web: requests.Session) -> None:
     web.put(sign("PUT"), data=b"hello")
-    url = sign("GET", response_disposition="attachment; filename=a.txt", response_type="text/x-log")
+    url = sign("GET", response_disposition="attachment; filename*=a b+c&d€\r\n.txt", response_type="text/x-log")
     answer = web.get(url, headers={"Range": "bytes=1-2"})
     assert (answer.status_code, answer.text) == (206, "el")
-    assert answer.headers["content-disposition"] == "attachment; filename=a.txt"
+    assert answer.headers["content-disposition"] == "attachment; filename*=a b+c&d%E2%82%AC%0D%0A.txt"
     assert answer.headers["content-type"] == "text/x-log"
 
 

@@ -139,6 +139,15 @@ def test_the_default_content_type(gcs: Session) -> None:
     assert send(gcs, "GET", "/bucket/b").headers["content-type"] == "application/octet-stream"
 
 
+def test_metadata_beyond_ascii(gcs: Session) -> None:
+    send(gcs, "PUT", "/bucket/b", data=b"x", headers={"x-goog-meta-name": "ä€".encode()})
+    assert gcs.call("GET", f"{B}/bucket/o/b")["metadata"] == {"name": "ä€"}
+    gcs.call("PATCH", f"{B}/bucket/o/b", json={"metadata": {"no header": "x", "lines": "a\r\nb: c"}})
+    headers = send(gcs, "GET", "/bucket/b").headers
+    found = {name: value for name, value in headers.items() if name.startswith("x-goog-meta-")}
+    assert found == {"x-goog-meta-name": "%C3%A4%E2%82%AC", "x-goog-meta-lines": "a%0D%0Ab: c"}
+
+
 def test_refusals(gcs: Session, local: Local) -> None:
     assert code_of(send(gcs, "GET", "/missing/a", 404)) == "NoSuchBucket"
     assert code_of(send(gcs, "PUT", f"/bucket/{'x' * 1025}", 400, data=b"x")) == "InvalidArgument"

@@ -61,8 +61,13 @@ def headers_of(resource: Json) -> dict[str, str]:
     }
     for field, header in (("contentDisposition", "Content-Disposition"), ("contentLanguage", "Content-Language")):
         if resource.get(field):
-            headers[header] = quote(resource[field], safe=" !\"#$&'()*+,/:;<=>?@[]^_`{|}~%")
+            headers[header] = header_text(resource[field])
     return headers
+
+
+def header_text(value: str) -> str:
+    """Return a value of metadata as a header has it: control characters and characters beyond ASCII are encoded."""
+    return quote(value, safe=" !\"#$&'()*+,/:;<=>?@[]^_`{|}~%")
 
 
 def _range(header: str | None, size: int) -> tuple[int, int] | None:

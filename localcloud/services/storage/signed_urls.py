@@ -89,7 +89,7 @@ def _canonical_request(call: Call, signed_headers: str) -> str:
     for name in headers:
         if name.startswith("x-goog-") and name not in names:
             raise _malformed(name, "Header was included in the request, but not in signedheaders.")
-    values = [(name, ",".join(" ".join(value.split()) for value in headers.getlist(name))) for name in names]
+    values = [(name, ",".join(" ".join(unicode(v).split()) for v in headers.getlist(name))) for name in names]
     payload = headers["x-goog-content-sha256"] if "x-goog-content-sha256" in names else "UNSIGNED-PAYLOAD"
     return "\n".join(
         (
@@ -101,6 +101,11 @@ def _canonical_request(call: Call, signed_headers: str) -> str:
             payload,
         )
     )
+
+
+def unicode(value: str) -> str:
+    """Return the value of a header in UTF-8, which ASGI servers decode as Latin-1."""
+    return value.encode("latin-1").decode(errors="replace")
 
 
 def _canonical_path(call: Call) -> str:

@@ -9,6 +9,7 @@ import datetime
 import email.utils
 import hashlib
 import os
+import re
 from typing import IO
 
 from starlette.responses import Response
@@ -26,8 +27,9 @@ from localcloud.services.storage.api import (
 )
 from localcloud.services.storage.blobs import Part, Stored, blobs, checked
 from localcloud.services.storage.documents import Objects, new_object
-from localcloud.services.storage.download import download, headers_of
+from localcloud.services.storage.download import download, header_text, headers_of
 from localcloud.services.storage.objects import check_name, require_write, save
+from localcloud.services.storage.signed_urls import unicode
 from localcloud.services.storage.uploads import open_session, resume, uploaded
 from localcloud.services.storage.xml_documents import XmlError
 
@@ -75,8 +77,9 @@ def admit_write(call: Call, bucket: Json, name: str) -> None:
 def metadata_of(call: Call) -> Json:
     """Return the metadata of a new object from the headers."""
     headers = call.request.headers
-    metadata: Json = {field: headers[header] for header, field in _FIELDS.items() if header in headers}
-    custom = {name.removeprefix(_METADATA): value for name, value in headers.items() if name.startswith(_METADATA)}
+    metadata: Json = {field: unicode(headers[header]) for header, field in _FIELDS.items() if header in headers}
+    custom = {name: unicode(value) for name, value in headers.items() if name.startswith(_METADATA)}
+    custom = {name.removeprefix(_METADATA): value for name, value in custom.items()}
     return metadata | ({"metadata": custom} if custom else {})
 
 
@@ -175,10 +178,12 @@ def get(call: Call, bucket: Json, name: str) -> Response:
     response.headers["ETag"] = etag_of(resource)
     response.headers["Last-Modified"] = email.utils.format_datetime(_updated(resource), usegmt=True)
     for key, value in (resource.get("metadata") or {}).items():
-        response.headers[f"{_METADATA}{key}"] = value
+        # The JSON API accepts keys that are not names of headers.
+        if re.fullmatch(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+", key):
+            response.headers[f"{_METADATA}{key}"] = header_text(value)
     for parameter, header in _CHOSEN.items():
         if call.query.get(parameter) and call.caller.email:
-            response.headers[header] = call.query[parameter]
+            response.headers[header] = header_text(call.query[parameter])
     return response
 
 
