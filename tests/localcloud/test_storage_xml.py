@@ -73,6 +73,7 @@ def test_the_host_name_has_the_bucket(gcs: Session) -> None:
     assert code_of(hosts.get("https://other.storage.googleapis.com/a")) == "NoSuchBucket"
     # Other APIs have no objects.
     assert hosts.get("https://compute.googleapis.com/bucket/a").headers["content-type"].startswith("text/html")
+    assert hosts.get("https://storage.googleapis.com/storage/v1/a").headers["content-type"].startswith("text/html")
     assert send(gcs, "GET", "/compute/bucket/a", 404).headers["content-type"].startswith("text/html")
 
 

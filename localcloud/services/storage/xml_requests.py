@@ -21,6 +21,8 @@ from localcloud.services.storage.xml_documents import XmlError, refusal
 _Operation = Callable[[Call, Json, str], Response]
 
 _VERBS = "GET HEAD PUT POST DELETE OPTIONS"
+# Unknown paths of the JSON API are not buckets.
+_PATH = r"/(?!(?:upload/|download/|resumable/upload/)?storage/v1/|batch(?:/|$))(?P<bucket>[^/]+)(?:/(?P<object>.*))?"
 # The operations by HTTP method and query parameter, with the method of the JSON API that has the same OAuth scopes.
 _OPERATIONS: dict[tuple[str, str], tuple[_Operation, str]] = {
     ("GET", ""): (xml_objects.get, "get"),
@@ -45,7 +47,7 @@ _UNSUPPORTED = (
 )  # fmt: skip
 
 
-@api.route(_VERBS, r"/(?P<bucket>[^/]+)(?:/(?P<object>.*))?", anonymous=True, fallback=True, refuse=refusal)
+@api.route(_VERBS, _PATH, anonymous=True, fallback=True, refuse=refusal)
 def handle(call: Call) -> Response:
     """Handle a request of the XML API, with the CORS configuration of its bucket."""
     bucket = None
