@@ -10,6 +10,7 @@ a bearer token, too.
 from __future__ import annotations
 
 import base64
+import contextlib
 import datetime
 import hashlib
 import secrets
@@ -19,6 +20,7 @@ from typing import Any, cast
 
 import jwt
 from cryptography import x509
+from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from cryptography.x509.oid import NameOID
@@ -290,6 +292,15 @@ def _verified(token: str, keys: Iterable[rsa.RSAPublicKey | None]) -> Json:
 def sign(key: rsa.RSAPrivateKey, data: bytes) -> bytes:
     """Return an RSASSA-PKCS1-v1_5 signature with SHA-256."""
     return key.sign(data, padding.PKCS1v15(), hashes.SHA256())
+
+
+def signed_by(keys: Iterable[rsa.RSAPublicKey], signature: bytes, data: bytes) -> bool:
+    """Return whether one of the keys made the signature of `sign`."""
+    for key in keys:
+        with contextlib.suppress(InvalidSignature):
+            key.verify(signature, data, padding.PKCS1v15(), hashes.SHA256())
+            return True
+    return False
 
 
 def self_signed_certificate(key: rsa.RSAPrivateKey, name: str) -> str:

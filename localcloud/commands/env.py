@@ -42,6 +42,7 @@ def variables(settings: Settings) -> dict[str, str]:
         "CLOUDSDK_AUTH_CREDENTIAL_FILE_OVERRIDE": credentials,
         "CLOUDSDK_AUTH_AUTH_HOST": f"{settings.url}/o/oauth2/auth",
         "CLOUDSDK_AUTH_TOKEN_HOST": f"{settings.url}/oauth2/token",
+        "CLOUDSDK_STORAGE_GS_XML_ENDPOINT_URL": settings.url,
         "STORAGE_EMULATOR_HOST": settings.url,
         "MLFLOW_LOCALCLOUD_HOME": str(settings.home),
         "MLFLOW_GCP_SSH_SOURCE_RANGES": DEPLOYER,

@@ -26,7 +26,9 @@ class _NotHttp(logging.Filter):
 
 
 logging.getLogger("uvicorn.error").addFilter(_NotHttp())
-API_NAMES = ("*.googleapis.com", "googleapis.com", "accounts.google.com", "metadata.google.internal")
+API_NAMES = (
+    "*.googleapis.com", "googleapis.com", "*.storage.googleapis.com", "accounts.google.com", "metadata.google.internal",
+)  # fmt: skip
 
 
 class AsgiListener:

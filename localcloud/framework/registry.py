@@ -70,16 +70,15 @@ class Registry:
     def find(self, host: str, http_method: str, raw_path: str) -> Found | None:
         """Return the method or route of a request; None if no API has the path."""
         for service, path in self._candidates(host, raw_path):
-            for raw in service.raw:
-                matched = raw.pattern.fullmatch(path)
-                if http_method in raw.methods and matched:
-                    params = tuple((k, unquote(v)) for k, v in matched.groupdict().items() if v is not None)
-                    return Found(service, raw=raw, raw_params=params)
+            raw = _raw(service, http_method, path, fallback=False)
+            if raw:
+                return raw
             for version in service.versions:
                 match = contract.load(service.name, version).match(http_method, path)
                 if match:
                     return Found(service, match, service.bound.get(match.method.id))
-        return None
+        found = (_raw(service, http_method, path, fallback=True) for service, path in self._fallbacks(host, raw_path))
+        return next((each for each in found if each), None)
 
     def _candidates(self, host: str, raw_path: str) -> Iterator[tuple[Service, str]]:
         if self.is_google_host(host):
@@ -98,3 +97,23 @@ class Registry:
             yield service, "/" + (rest[0] if rest else "")
         for service in self._rooted:
             yield service, raw_path
+
+    def _fallbacks(self, host: str, raw_path: str) -> Iterator[tuple[Service, str]]:
+        if self.is_google_host(host):
+            for service in self.services:
+                if service.host == host:
+                    yield service, raw_path
+                elif service.subdomains and host.endswith(f".{service.host}"):
+                    yield service, f"/{host.removesuffix(f'.{service.host}')}{raw_path}"
+        elif raw_path.split("/", 2)[1] not in self._by_name:
+            for service in self.services:
+                yield service, raw_path
+
+
+def _raw(service: Service, http_method: str, path: str, *, fallback: bool) -> Found | None:
+    for raw in service.raw:
+        matched = raw.pattern.fullmatch(path)
+        if raw.fallback == fallback and http_method in raw.methods and matched:
+            params = tuple((k, unquote(v)) for k, v in matched.groupdict().items() if v is not None)
+            return Found(service, raw=raw, raw_params=params)
+    return None

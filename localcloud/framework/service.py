@@ -113,7 +113,12 @@ class RawRoute:
     methods: frozenset[str]
     pattern: re.Pattern[str]
     handler: RawHandler
-    anonymous: bool
+    anonymous: bool = False
+    fallback: bool = False
+    """Whether the route is for paths that no other route and no contract has. A name before the API's host name is the
+    first segment of the path."""
+    refuse: Callable[[ApiError], Response] | None = None
+    """Returns the answer to a refused request, if it has not the form of the service's errors."""
 
 
 @dataclass(eq=False)
@@ -201,14 +206,15 @@ class Service:
 
         return bind
 
-    def route(self, methods: str, pattern: str, *, anonymous: bool = False) -> Callable[[RawHandler], RawHandler]:
+    def route(self, methods: str, pattern: str, **options: Any) -> Callable[[RawHandler], RawHandler]:
         """Bind a handler to a path outside the contract: `methods` is space-separated, `pattern` matches the raw path.
 
-        `call.params` contains the decoded named groups, `call.media` the body. Only the token is checked before.
+        `call.params` contains the decoded named groups, `call.media` the body. Only the token is checked before. The
+        options are the fields of `RawRoute`.
         """
 
         def bind(handler: RawHandler) -> RawHandler:
-            self.raw.append(RawRoute(frozenset(methods.split()), re.compile(pattern), handler, anonymous))
+            self.raw.append(RawRoute(frozenset(methods.split()), re.compile(pattern), handler, **options))
             return handler
 
         return bind

@@ -24,14 +24,14 @@ from localcloud.access.auth import ANONYMOUS, Principal, unauthenticated
 from localcloud.core import fieldmask
 from localcloud.core.calls import Entry
 from localcloud.core.canonical import ContractError
-from localcloud.core.contract import Method
-from localcloud.core.errors import ApiError, Dialect, bad_request, error_info
+from localcloud.core.errors import ApiError, Dialect, bad_request
 from localcloud.core.faults import Fault
 from localcloud.framework import constraints
 from localcloud.framework.cloud import Cloud
 from localcloud.framework.consumer import require_enabled
 from localcloud.framework.registry import Found, Registry
-from localcloud.framework.service import Bound, Call, Service
+from localcloud.framework.scopes import check_scopes
+from localcloud.framework.service import Bound, Call
 from localcloud.server.absolute_form import AbsoluteForm
 
 Json = dict[str, Any]
@@ -75,14 +75,14 @@ class App:
             return _cut(request)
         with await _spool(request) as body:
             if fault is not None and not fault.after:
-                response = _error(fault.error(), found.service)
+                response = _error(fault.error(), found)
             else:
                 response = await anyio.to_thread.run_sync(self._handle, request, found, body, limiter=self._threads)
                 entry.handled = response.status_code
                 entry.project = getattr(request.state, "project", None)
                 entry.name, entry.targetLink = getattr(request.state, "answer", (None, None))
                 if fault is not None:
-                    response = _cut(request) if fault.drop else _error(fault.error(), found.service)
+                    response = _cut(request) if fault.drop else _error(fault.error(), found)
         entry.status = 0 if fault is not None and fault.drop else response.status_code
         return response
 
@@ -100,13 +100,13 @@ class App:
         try:
             return self._answer(request, found, body)
         except ApiError as error:
-            return _error(error, found.service)
+            return _error(error, found)
         except ContractError as error:
             details = [bad_request([(v.field, v.description) for v in error.violations])]
-            return _error(ApiError(400, None, str(error), details), found.service)
+            return _error(ApiError(400, None, str(error), details), found)
         except Exception as error:
             _log.exception("%s %s", request.method, request.url.path)
-            return _error(ApiError(500, None, f"{type(error).__name__}: {error}"), found.service)
+            return _error(ApiError(500, None, f"{type(error).__name__}: {error}"), found)
 
     def _answer(self, request: Request, found: Found, body: IO[bytes]) -> Response:
         service = found.service
@@ -119,7 +119,7 @@ class App:
             raise TypeError("neither a raw route nor a contract method")
         method = found.match.method
         caller = self._caller(request, anonymous=service.anonymous)
-        _check_scopes(caller, method, service)
+        check_scopes(caller, method, service)
         contract = next(c for c in service.contracts() if c.version == method.version)
         params = contract.parameters(found.match, request.query_params.multi_items())
         payload: Json = {}
@@ -215,19 +215,10 @@ def _not_json(constant: str) -> Any:
     raise ValueError(f"Unexpected token: {constant}")
 
 
-def _check_scopes(caller: Principal, method: Method, service: Service) -> None:
-    if not method.scopes or not caller.email or caller.scopes & service.scopes.union(method.scopes):
-        return
-    message = "Request had insufficient authentication scopes."
-    info = error_info("ACCESS_TOKEN_SCOPE_INSUFFICIENT", "googleapis.com", method=method.id, service=method.service)
-    raise ApiError(
-        403, "insufficientPermissions", message, [info],
-        headers={"WWW-Authenticate": 'Bearer realm="https://accounts.google.com/", error="insufficient_scope"'},
-    )  # fmt: skip
-
-
-def _error(error: ApiError, service: Service) -> Response:
-    return JSONResponse(error.envelope(service.dialect), status_code=error.code, headers=error.headers)
+def _error(error: ApiError, found: Found) -> Response:
+    if found.raw is not None and found.raw.refuse is not None:
+        return found.raw.refuse(error)
+    return JSONResponse(error.envelope(found.service.dialect), status_code=error.code, headers=error.headers)
 
 
 def _cut(request: Request) -> Response:

@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import json
-import os
 import pathlib
 import shutil
 import subprocess
@@ -20,7 +19,7 @@ from google.cloud import secretmanager
 from google.oauth2 import id_token
 
 from localcloud.access.oauth_clients import GCLOUD_CLIENT
-from localcloud.commands.env import variables
+from tests.localcloud.gcloud import Gcloud
 from tests.localcloud.harness import Local
 from tests.localcloud.sign_in import Person, log_in_with_gcloud, session
 
@@ -65,30 +64,6 @@ def test_googles_secret_manager_client(secrets: secretmanager.SecretManagerServi
     secrets.delete_secret(name=secret.name)
     with pytest.raises(NotFound):
         secrets.get_secret(name=secret.name)
-
-
-class Gcloud:
-    """gcloud with a configuration of its own."""
-
-    def __init__(self, local: Local, config: pathlib.Path) -> None:
-        self.environment = os.environ | variables(local.cloud.settings)
-        self.environment |= {
-            "CLOUDSDK_CONFIG": str(config),
-            "CLOUDSDK_CORE_DISABLE_PROMPTS": "1",
-            "CLOUDSDK_CORE_DISABLE_USAGE_REPORTING": "1",
-            "CLOUDSDK_COMPONENT_MANAGER_DISABLE_UPDATE_CHECK": "1",
-        }
-
-    def text(self, *arguments: str, stdin: str | None = None) -> str:
-        """Run a command; return its output."""
-        command = ["gcloud", *arguments]
-        done = subprocess.run(command, env=self.environment, input=stdin, capture_output=True, text=True, timeout=120)
-        assert done.returncode == 0, done.stderr
-        return done.stdout.strip()
-
-    def __call__(self, *arguments: str, stdin: str | None = None) -> Any:
-        output = self.text(*arguments, "--format=json", stdin=stdin)
-        return json.loads(output) if output else None
 
 
 @pytest.fixture

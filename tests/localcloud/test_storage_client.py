@@ -9,6 +9,7 @@ import os
 import pathlib
 
 import pytest
+import requests
 from google.cloud import storage
 from google.cloud.storage import transfer_manager
 
@@ -69,3 +70,23 @@ def test_mlflow_artifacts(bucket: storage.Bucket, tmp_path: pathlib.Path) -> Non
     assert (tmp_path / "out" / "model" / "sub" / "x.txt").read_text() == "x"
     repository.delete_artifacts("model")
     assert repository.list_artifacts("model") == []
+
+
+def test_mlflow_signs_urls_of_parts(bucket: storage.Bucket, tmp_path: pathlib.Path) -> None:
+    """MLflow signs with the key of an account, and begins and completes the upload with a token."""
+    artifacts = pytest.importorskip("mlflow.store.artifact.gcs_artifact_repo")
+    pytest.importorskip("google.resumable_media")
+    entities = pytest.importorskip("mlflow.entities.multipart_upload")
+    repository = artifacts.GCSArtifactRepository("gs://bucket/1/run/artifacts", client=bucket.client)
+    parts = (os.urandom(5 * 2**20), b"end")
+    begun = repository.create_multipart_upload("big.bin", num_parts=2, artifact_path="model")
+    sent = [requests.put(each.url, data=data, timeout=30) for each, data in zip(begun.credentials, parts, strict=True)]
+    assert [each.status_code for each in sent] == [200, 200]
+    altered = begun.credentials[0].url.replace("big.bin", "other.bin")
+    assert requests.put(altered, data=b"x", timeout=30).status_code == 403
+    done = [entities.MultipartUploadPart(n, each.headers["ETag"]) for n, each in enumerate(sent, 1)]
+    repository.complete_multipart_upload("big.bin", begun.upload_id, done, artifact_path="model")
+    assert bucket.blob("1/run/artifacts/model/big.bin").download_as_bytes() == b"".join(parts)
+    begun = repository.create_multipart_upload("gone.bin")
+    repository.abort_multipart_upload("gone.bin", begun.upload_id)
+    assert requests.put(begun.credentials[0].url, data=b"x", timeout=30).status_code == 404

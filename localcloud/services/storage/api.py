@@ -25,9 +25,9 @@ class _Storage(Service):
         """Bind a handler to a contract method."""
         return _also(super().method(method_id, **checks))
 
-    def route(self, methods: str, pattern: str, *, anonymous: bool = False) -> Callable[[RawHandler], RawHandler]:
+    def route(self, methods: str, pattern: str, **options: Any) -> Callable[[RawHandler], RawHandler]:
         """Bind a handler to a path outside the contract."""
-        return _also(super().route(methods, pattern, anonymous=anonymous))
+        return _also(super().route(methods, pattern, **options))
 
 
 def _also(bind: Callable[[Any], Any]) -> Callable[[Any], Any]:

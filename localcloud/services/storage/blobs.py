@@ -20,11 +20,13 @@ import google_crc32c
 from localcloud.framework.cloud import Cloud
 
 CHUNK = 2**20
+# The documents of the parts of multipart uploads.
+PARTS = "storage.multipartParts"
 
 
 @dataclass(frozen=True)
 class Stored:
-    """A file on disk, with its size and its checksums in base64, as objects contain them."""
+    """A file on disk, with its size and its checksums in base64, as objects contain them. `md5` may be empty."""
 
     id: str
     size: int
@@ -69,16 +71,18 @@ class Blobs:
         """Return the path of an unfinished upload."""
         return self._uploads / id
 
-    def write(self, chunks: Iterable[bytes]) -> Stored:
-        """Write a new blob. It is on disk when this function returns."""
+    def write(self, chunks: Iterable[bytes], *, md5: bool = True) -> Stored:
+        """Write a new blob, with or without an MD5 hash. It is on disk when this function returns."""
         id = uuid.uuid4().hex
         temporary = self.upload(f"{id}.tmp")
-        md5, crc, size = hashlib.md5(usedforsecurity=False), google_crc32c.Checksum(), 0
+        digest = hashlib.md5(usedforsecurity=False) if md5 else None
+        crc, size = google_crc32c.Checksum(), 0
         try:
             with temporary.open("wb") as file:
                 for chunk in chunks:
                     file.write(chunk)
-                    md5.update(chunk)
+                    if digest:
+                        digest.update(chunk)
                     crc.update(chunk)
                     size += len(chunk)
                 file.flush()
@@ -86,7 +90,8 @@ class Blobs:
             self._place(temporary, id)
         finally:
             temporary.unlink(missing_ok=True)
-        return Stored(id, size, base64.b64encode(md5.digest()).decode(), base64.b64encode(crc.digest()).decode())
+        hashed = base64.b64encode(digest.digest()).decode() if digest else ""
+        return Stored(id, size, hashed, base64.b64encode(crc.digest()).decode())
 
     def adopt(self, upload: str) -> Stored:
         """Turn a finished upload's file into a blob with the upload's id. Idempotent after a crash."""
@@ -153,7 +158,8 @@ def blobs(cloud: Cloud) -> Blobs:
             found = Blobs(cloud.settings.home)
             rows = cloud.store.execute(
                 "SELECT json_extract(body, '$.blob') FROM documents WHERE kind LIKE 'storage.objects:%'"
-                " OR kind LIKE 'storage.noncurrent:%' OR kind LIKE 'storage.softDeleted:%'"
+                " OR kind LIKE 'storage.noncurrent:%' OR kind LIKE 'storage.softDeleted:%' OR kind = ?",
+                (PARTS,),
             )
             uploads = {key for key, _ in cloud.store.collection("storage.uploads").items()}
             found.sweep({row[0] for row in rows} | uploads, uploads)

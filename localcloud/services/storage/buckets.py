@@ -30,6 +30,7 @@ from localcloud.services.storage.api import (
 )
 from localcloud.services.storage.blobs import blobs
 from localcloud.services.storage.documents import Objects, timestamp
+from localcloud.services.storage.multipart_uploads import ABORT, MultipartUploads
 
 _MULTI = ("US", "EU", "ASIA")
 _DUAL = ("ASIA1", "EUR4", "EUR5", "EUR7", "EUR8", "NAM4")
@@ -43,7 +44,8 @@ _OUTPUT = (
 _FIXED = ("name", "location", "customPlacementConfig", "hierarchicalNamespace", "objectRetention")
 _DAY = 86400
 _WEEK = 7 * _DAY
-_ACTIONS = ("Delete", "SetStorageClass", "AbortIncompleteMultipartUpload")
+_ACTIONS = ("Delete", "SetStorageClass", ABORT)
+_ABORT_CONDITIONS = {"age", "matchesPrefix", "matchesSuffix"}
 
 
 def _invalid(message: str) -> ApiError:
@@ -171,6 +173,9 @@ def _check_lifecycle(bucket: Json) -> None:
             raise _invalid("A SetStorageClass action needs a storage class.")
         if not rule.get("condition"):
             raise _invalid("A lifecycle management rule must have at least one condition.")
+        unknown = sorted(rule["condition"].keys() - _ABORT_CONDITIONS) if kind == ABORT else []
+        if unknown:  # The text is not Google's.
+            raise _invalid(f"The action {ABORT} does not support the condition {unknown[0]}.")
     if not rules:
         bucket.pop("lifecycle", None)
 
@@ -303,7 +308,7 @@ def patch(call: Call) -> Json:
 
 @api.method("storage.buckets.delete", permission=None, project=project_of)
 def delete(call: Call) -> None:
-    """Delete an empty bucket. Noncurrent generations count as objects, softly deleted objects do not."""
+    """Delete an empty bucket. Noncurrent generations count as objects; softly deleted objects and uploads do not."""
     name = call.params["bucket"]
     require(call, bucket_of(call), "storage.buckets.delete")
     objects = Objects(call.cloud, name)
@@ -311,7 +316,7 @@ def delete(call: Call) -> None:
         check_preconditions(call.params, bucket_of(call)["resource"])
         if objects.any():
             raise ApiError(409, "conflict", "The bucket you tried to delete is not empty.")
-        gone = objects.forget()
+        gone = objects.forget() + MultipartUploads(call.cloud, bucket_of(call)).forget()
         buckets(call).delete(bucket_key(name))
         call.cloud.permissions.forget(full_name(name))
     blobs(call.cloud).delete(*gone)

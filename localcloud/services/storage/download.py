@@ -22,7 +22,7 @@ from localcloud.services.storage.blobs import CHUNK, Part
 def download(request: Request, resource: Json, path: pathlib.Path) -> Response:
     """Return the object's bytes, or a range of them. Opens the file now: a later deletion does not interrupt it."""
     size = int(resource["size"])
-    headers = _headers(resource)
+    headers = headers_of(resource)
     encoding = resource.get("contentEncoding")
     readable = "gzip" in request.headers.get("accept-encoding", "")
     if encoding == "gzip" and not readable and "no-transform" not in resource.get("cacheControl", ""):
@@ -42,7 +42,8 @@ def download(request: Request, resource: Json, path: pathlib.Path) -> Response:
     return StreamingResponse(_chunks(path.open("rb"), start, end - start), status_code=status, headers=headers)
 
 
-def _headers(resource: Json) -> dict[str, str]:
+def headers_of(resource: Json) -> dict[str, str]:
+    """Return the headers that describe an object."""
     hashes = [f"crc32c={resource['crc32c']}"]
     if resource.get("md5Hash"):
         hashes.append(f"md5={resource['md5Hash']}")
@@ -60,8 +61,13 @@ def _headers(resource: Json) -> dict[str, str]:
     }
     for field, header in (("contentDisposition", "Content-Disposition"), ("contentLanguage", "Content-Language")):
         if resource.get(field):
-            headers[header] = quote(resource[field], safe=" !\"#$&'()*+,/:;<=>?@[]^_`{|}~%")
+            headers[header] = header_text(resource[field])
     return headers
+
+
+def header_text(value: str) -> str:
+    """Return a value of metadata as a header has it: control characters and characters beyond ASCII are encoded."""
+    return quote(value, safe=" !\"#$&'()*+,/:;<=>?@[]^_`{|}~%")
 
 
 def _range(header: str | None, size: int) -> tuple[int, int] | None:

@@ -8,7 +8,7 @@ import base64
 import binascii
 import functools
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from starlette.responses import Response
 
@@ -47,8 +47,11 @@ def check_name(name: str) -> None:
         )
 
 
-def save(call: Call, bucket: Json, new: New) -> Json:
-    """Create an object, check the preconditions again within the transaction, return its document."""
+def save(call: Call, bucket: Json, new: New, also: Callable[[], list[str]] = list) -> Json:
+    """Create an object, check the preconditions again within the transaction, return its document.
+
+    `also` runs in the transaction and returns more blobs to delete.
+    """
     name = bucket["resource"]["name"]
     try:
         with call.cloud.store.transaction():
@@ -56,6 +59,7 @@ def save(call: Call, bucket: Json, new: New) -> Json:
             document, gone = Objects(call.cloud, name).put(
                 new, lambda current: check_preconditions(call.params, current and current["resource"]), bucket
             )
+            gone = [*gone, *also()]
     except ApiError:
         blobs(call.cloud).delete(new.blob)
         raise

@@ -87,7 +87,7 @@ def compose(call: Call) -> Json:
                 yield from Part(file)
 
     try:
-        stored = store.write(joined())
+        stored = store.write(joined(), md5=False)
     except FileNotFoundError as error:
         raise ApiError(404, "notFound", "A source object was deleted meanwhile.") from error
     count = sum(int(s["resource"].get("componentCount") or 1) for s in sources)

@@ -49,8 +49,7 @@ def insert(call: Call) -> Json | Response:
         return _finish(call, bucket, name, metadata, blobs(call.cloud).write(()))
     kind = call.query.get("uploadType") or call.query.get("upload_protocol")
     if call.query.get("upload_id"):
-        with _locks[call.query["upload_id"]]:
-            return _resume(call, call.query["upload_id"])
+        return resume(call, call.query["upload_id"])
     if call.request.method != "POST":
         raise ApiError(405, "methodNotAllowed", "Only an upload session goes on with this method.")
     if kind == "resumable":
@@ -180,7 +179,16 @@ def _open(call: Call) -> Response:
     headers = call.request.headers
     if headers.get("x-upload-content-type"):
         metadata.setdefault("contentType", headers["x-upload-content-type"])
-    length = headers.get("x-upload-content-length", "")
+    id = open_session(call, bucket, name, metadata, headers.get("x-upload-content-length", ""))
+    location = (
+        f"{base_url(call)}/upload/storage/v1/b/{quote(bucket['resource']['name'])}/o"
+        f"?uploadType=resumable&name={quote(name, safe='')}&upload_id={id}"
+    )
+    return Response(status_code=200, headers={"Location": location, "X-GUploader-UploadID": id})
+
+
+def open_session(call: Call, bucket: Json, name: str, metadata: Json, length: str) -> str:
+    """Create a session and return its ID. The length is empty if the client does not know it."""
     id = uuid.uuid4().hex
     session = {
         "bucket": bucket["resource"]["name"],
@@ -196,11 +204,7 @@ def _open(call: Call) -> Response:
     _expire(call)
     blobs(call.cloud).upload(id).touch(mode=0o600)
     _sessions(call).put(id, session)
-    location = (
-        f"{base_url(call)}/upload/storage/v1/b/{quote(session['bucket'])}/o"
-        f"?uploadType=resumable&name={quote(name, safe='')}&upload_id={id}"
-    )
-    return Response(status_code=200, headers={"Location": location, "X-GUploader-UploadID": id})
+    return id
 
 
 def _expire(call: Call) -> None:
@@ -209,6 +213,18 @@ def _expire(call: Call) -> None:
         if session["opened"] + _WEEK < call.cloud.clock.time():
             _sessions(call).delete(id)
             blobs(call.cloud).upload(id).unlink(missing_ok=True)
+
+
+def resume(call: Call, id: str) -> Response:
+    """Handle a request of a session. Its answer is 308 while the upload is incomplete."""
+    with _locks[id]:
+        return _resume(call, id)
+
+
+def uploaded(call: Call, id: str) -> Json | None:
+    """Return the document of the object of a finished session, or None."""
+    session = _sessions(call).get(id)
+    return session and session["object"]
 
 
 def _resume(call: Call, id: str) -> Response:
