@@ -3,7 +3,8 @@
 """Two deployments in one project from one checkout, and a second control node, with real VMs.
 
 Upgrade, rotate, backup and destroy of one deployment leave the resources and the requests of the other one untouched.
-The backup of the upgraded deployment is restored into a third deployment, in another project. The tests run in this order: each one needs the deployments that the former one left.
+The backup of the upgraded deployment is restored in another project.
+The tests run in this order: each one needs the deployments that the former one left.
 """
 
 from __future__ import annotations
