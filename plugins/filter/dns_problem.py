@@ -11,7 +11,7 @@ version_added: 0.1.0
 description:
   - Returns a sentence with the cause and the remedy, for the role P(mlops.mlflow_gcp.dns#role).
   - The A record of the host name belongs to the deployment if the deployment has written it (O(recorded)), or if it
-    points to the address of the deployment. Other records that answer for the name belong to somebody else.
+    points to the address of the deployment. Other records that answer for the name have another owner.
 options:
   _input:
     description: Result of M(mlops.mlflow_gcp.gcp_dns_name_info).

@@ -9,6 +9,8 @@ import pathlib
 import re
 import subprocess
 import sys
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 import yaml
@@ -22,43 +24,55 @@ ZONE_TASK = {"name": "example-test", "dns_name": "example.test"}
 RECORD_TASK = {"zone": "example-test", "name": "MLflow.example.test", "type": "A"}
 WANTED = {"ttl": 300, "rrdatas": ["198.51.100.7"]}
 OWNER = "dns-owner"
-ADDRESS = "/compute/v1/projects/mlflow-local/regions/europe-west1/addresses/mlflow-address"
+ADDRESSES = "/compute/v1/projects/mlflow-local/regions/europe-west1/addresses"
 RRSETS = f"/dns/v1/projects/{OWNER}/managedZones/example-test/rrsets"
 ERROR = re.compile(r"^\[ERROR\]: (.*)$", re.MULTILINE)
-DATA = {"infrastructure_destroy_confirm": "mlflow-local/mlflow", "infrastructure_destroy_data": True}
+# Role variables of a deployment with a name in the zone.
+SETTINGS = {"deployment_hostname": "mlflow.example.test", "dns_managed_zone": "example-test", "dns_project": OWNER}
+Run = Callable[..., tuple[int, str]]
 
 
-def changed(playbook: Playbook, file: pathlib.Path, *arguments: str, absent: bool = False) -> int:
-    """Run the modules; return the number of changes."""
-    common = {"project": "mlflow-local", "state": "absent" if absent else "present"}
-    tasks = [
-        {"mlops.mlflow_gcp.gcp_dns_zone": common | ZONE_TASK},
-        {"mlops.mlflow_gcp.gcp_dns_record": common | RECORD_TASK | ({} if absent else WANTED)},
-    ]
-    play = {"hosts": "localhost", "gather_facts": False, "tasks": tasks[::-1] if absent else tasks}
-    file.write_text(yaml.safe_dump([play]))
-    command = [str(pathlib.Path(sys.executable).parent / "ansible-playbook"), str(file), *arguments]
-    done = subprocess.run(
-        command, cwd=REPOSITORY, env=playbook.environment, capture_output=True, text=True, timeout=300
-    )
-    recap = RECAP.search(done.stdout)
-    assert recap, done.stdout + done.stderr
-    assert done.returncode == 0, done.stdout
-    return int(recap[2])
+@pytest.fixture
+def run(playbook: Playbook, tmp_path: pathlib.Path) -> Run:
+    """Return a function that runs tasks and returns the number of changes and the output in one line."""
+    file = tmp_path / "tasks.yml"
+
+    def run_tasks(tasks: list[dict[str, Any]], *arguments: str, fails: bool = False) -> tuple[int, str]:
+        play = {"hosts": "localhost", "gather_facts": False, "tasks": tasks}
+        file.write_text(yaml.safe_dump([play]))
+        command = [str(pathlib.Path(sys.executable).parent / "ansible-playbook"), str(file), *arguments]
+        done = subprocess.run(
+            command, cwd=REPOSITORY, env=playbook.environment, capture_output=True, text=True, timeout=300
+        )
+        recap = RECAP.search(done.stdout)
+        assert recap, done.stdout + done.stderr
+        assert (done.returncode != 0) is fails, done.stdout
+        return int(recap[2]), " ".join((done.stdout + done.stderr).split())
+
+    return run_tasks
 
 
-def test_a_record_is_created_put_back_and_deleted(empty: Local, playbook: Playbook, tmp_path: pathlib.Path) -> None:
+def test_a_record_is_created_put_back_and_deleted(empty: Local, run: Run) -> None:
     empty.enable("dns")
-    session, file = empty.session(), tmp_path / "dns.yml"
-    assert changed(playbook, file, "--check", "--diff") == 2
+    session = empty.session()
+
+    def changed(*arguments: str, absent: bool = False) -> int:
+        common = {"project": "mlflow-local", "state": "absent" if absent else "present"}
+        tasks = [
+            {"mlops.mlflow_gcp.gcp_dns_zone": common | ZONE_TASK},
+            {"mlops.mlflow_gcp.gcp_dns_record": common | RECORD_TASK | ({} if absent else WANTED)},
+        ]
+        return run(tasks[::-1] if absent else tasks, *arguments)[0]
+
+    assert changed("--check", "--diff") == 2
     assert session.call("GET", ZONES).get("managedZones", []) == []
-    assert changed(playbook, file) == 2
-    assert changed(playbook, file) == 0
+    assert changed() == 2
+    assert changed() == 0
     session.call("PATCH", RECORD, data=json.dumps({"ttl": 60, "rrdatas": ["192.0.2.1"]}))
-    assert changed(playbook, file, "--diff") == 1
+    assert changed("--diff") == 1
     found = session.call("GET", RECORD)
     assert {name: found[name] for name in WANTED} == WANTED
-    assert changed(playbook, file, absent=True) == 2
+    assert changed(absent=True) == 2
     assert session.call("GET", ZONES).get("managedZones", []) == []
 
 
@@ -81,48 +95,101 @@ def record(session: Session, name: str = "mlflow") -> list[str]:
     return [data for each in found for data in each["rrdatas"]]
 
 
+def point_elsewhere(session: Session) -> None:
+    """Change the record of the deployment."""
+    session.call("PATCH", f"{RRSETS}/mlflow.example.test./A", data=json.dumps({"ttl": 60, "rrdatas": ["192.0.2.1"]}))
+
+
+def role(tasks_from: str = "main", **variables: str) -> dict[str, Any]:
+    """Return the task that runs an entry point of the role."""
+    include = {"name": "mlops.mlflow_gcp.dns", "tasks_from": tasks_from}
+    return {"ansible.builtin.include_role": include, "vars": variables}
+
+
+@pytest.fixture
+def deployment(empty: Local, zone: Session) -> tuple[str, list[dict[str, Any]]]:
+    """Create the resources of the role. Return the static address, and the tasks that describe the deployment."""
+    empty.enable("compute")
+    zone.call("POST", ADDRESSES, json={"name": "mlflow-address"})
+    zone.call("POST", "/storage/v1/b?project=mlflow-local", json={"name": "mlflow-local-mlflow-backups"})
+    include = {"name": "mlops.mlflow_gcp.deployment", "tasks_from": "lock"}
+    described = [
+        {"ansible.builtin.import_role": {"name": "mlops.mlflow_gcp.deployment"}},
+        {"ansible.builtin.include_role": include},
+    ]
+    return zone.call("GET", f"{ADDRESSES}/mlflow-address")["address"], described
+
+
 def extra(**settings: object) -> tuple[str, str]:
-    """Return the arguments with the role variables of a host name in the zone."""
-    common = {"deployment_hostname": "mlflow.example.test", "dns_managed_zone": "example-test", "dns_project": OWNER}
-    return "-e", json.dumps(common | settings)
+    """Return the arguments with role variables."""
+    return "-e", json.dumps(SETTINGS | settings)
 
 
-def test_the_record_of_a_deployment(zone: Session, playbook: Playbook) -> None:
-    """Without Cloud DNS the record is printed. With a zone it is planned, written, put back, moved and deleted."""
-    playbook.to_the_end(*extra(dns_managed_zone=""))
-    address = zone.call("GET", ADDRESS)["address"]
-    said = " ".join(playbook.output.split())
+def test_the_role(zone: Session, run: Run, deployment: tuple[str, list[dict[str, Any]]]) -> None:
+    address, described = deployment
+    write = [*described, role("validate"), role(dns_address=address)]
+    changed, said = run([*described, role(dns_address=address)], *extra(dns_managed_zone=""))
+    assert changed == 0
     assert f"name mlflow.example.test, type A, address {address}" in said
     assert record(zone) == []
 
-    playbook.to_the_end("--check", "--diff", *extra())
-    title = "record set mlflow.example.test. of type A in managed zone example-test"
-    assert f"+++ after: {title}" in playbook.output
-    assert record(zone) == []
-
-    assert playbook.to_the_end(*extra()) == 2  # with the object that remembers the record
+    changed, said = run(write, *extra())
+    assert changed == 2  # with the object that remembers the record
+    assert "gcloud dns managed-zones describe example-test" in said
     assert record(zone) == [address]
-    assert "gcloud dns managed-zones describe example-test" in " ".join(playbook.output.split())
-    assert playbook.to_the_end(*extra()) == 0
+    assert run(write, *extra())[0] == 0
 
-    zone.call("PATCH", f"{RRSETS}/mlflow.example.test./A", data=json.dumps({"ttl": 60, "rrdatas": ["192.0.2.1"]}))
-    assert playbook.to_the_end("--diff", *extra()) == 1
+    point_elsewhere(zone)
+    assert run(write, "--check", "--diff", *extra())[0] == 1
+    assert record(zone) == ["192.0.2.1"]
+    assert run(write, "--diff", *extra())[0] == 1
     assert record(zone) == [address]
 
-    playbook.to_the_end(*extra(deployment_hostname="runs.example.test"))
+    # The former record is deleted.
+    assert run(write, *extra(deployment_hostname="runs.example.test"))[0] == 3
     assert (record(zone), record(zone, "runs")) == ([], [address])
-
-    playbook.to_the_end(*extra(**DATA), playbook="destroy")
+    assert run([*described, role("destroy")], *extra())[0] == 1
     assert record(zone, "runs") == []
 
 
-def test_a_deletion_keeps_the_record_of_somebody_else(zone: Session, playbook: Playbook) -> None:
-    """The name was pointed to another server. The deletion ends although the zone cannot be changed."""
-    playbook.to_the_end(*extra())
-    zone.call("PATCH", f"{RRSETS}/mlflow.example.test./A", data=json.dumps({"ttl": 60, "rrdatas": ["192.0.2.1"]}))
-    playbook.to_the_end(*extra(**DATA), playbook="destroy")
-    assert "is kept, because it points to 192.0.2.1" in " ".join(playbook.output.split())
+def test_a_deletion_keeps_the_record_of_another_server(
+    zone: Session, run: Run, deployment: tuple[str, list[dict[str, Any]]]
+) -> None:
+    address, described = deployment
+    run([*described, role("validate"), role(dns_address=address)], *extra())
+    point_elsewhere(zone)
+    changed, said = run([*described, role("destroy")], *extra())
+    assert changed == 0
+    assert "is kept, because it points to 192.0.2.1" in said
     assert record(zone) == ["192.0.2.1"]
+
+
+def test_a_deletion_goes_on_without_a_role_on_the_zone(
+    empty: Local, zone: Session, run: Run, deployment: tuple[str, list[dict[str, Any]]]
+) -> None:
+    address, described = deployment
+    run([*described, role("validate"), role(dns_address=address)], *extra())
+    forbid(empty)
+    changed, said = run([*described, role("destroy")], *extra())
+    assert changed == 0
+    assert "gcloud dns record-sets delete mlflow.example.test. --type=A --zone=example-test" in said
+
+
+def forbid(local: Local) -> None:
+    """Remove all roles on the project of the zone."""
+    project = f"//cloudresourcemanager.googleapis.com/projects/{OWNER}"
+    local.cloud.permissions.set_policy(project, local.cloud.permissions.policy(project, 3) | {"bindings": []})
+
+
+def test_provision_and_destroy(zone: Session, playbook: Playbook) -> None:
+    playbook.to_the_end("--check", "--diff", *extra())
+    assert "+++ after: record set mlflow.example.test. of type A in managed zone example-test" in playbook.output
+    assert record(zone) == []
+    playbook.to_the_end(*extra())
+    assert record(zone) == [zone.call("GET", f"{ADDRESSES}/mlflow-address")["address"]]
+    data = {"infrastructure_destroy_confirm": "mlflow-local/mlflow", "infrastructure_destroy_data": True}
+    playbook.to_the_end(*extra(**data), playbook="destroy")
+    assert record(zone) == []
 
 
 def refused(playbook: Playbook, door: Door, *arguments: str, changing: int = 0) -> str:
@@ -134,39 +201,16 @@ def refused(playbook: Playbook, door: Door, *arguments: str, changing: int = 0) 
     return str(error)
 
 
-FOREIGN = {"A": "192.0.2.1", "AAAA": "2001:db8::1", "CNAME": "www.example.test."}
-
-
-@pytest.mark.parametrize("kind", FOREIGN)
-def test_a_record_of_somebody_else(zone: Session, playbook: Playbook, door: Door, kind: str) -> None:
-    body = {"name": "mlflow.example.test.", "type": kind, "ttl": 60, "rrdatas": [FOREIGN[kind]]}
-    zone.call("POST", RRSETS, json=body)
+def test_a_record_of_another_owner(zone: Session, playbook: Playbook, door: Door) -> None:
+    zone.call("POST", RRSETS, json={"name": "mlflow.example.test.", "type": "A", "ttl": 60, "rrdatas": ["192.0.2.1"]})
     said = refused(playbook, door, *extra())
-    assert f"type {kind} in managed zone example-test that this deployment did not write: {FOREIGN[kind]}." in said
-    assert f"--type={kind} --zone=example-test --project={OWNER}" in said
-
-
-@pytest.mark.usefixtures("zone")
-@pytest.mark.parametrize(
-    ("settings", "words"),
-    [
-        ({"dns_managed_zone": "example"}, f"dns_managed_zone is 'example', and project {OWNER} (dns_project) has no"),
-        ({"deployment_hostname": "mlflow.example.com"}, "to a name that ends with .example.test"),
-        ({"deployment_hostname": ""}, "deployment_hostname '' is no domain name"),
-        ({"dns_managed_zone": "example.test"}, "dns_managed_zone is 'example.test'"),
-    ],
-)
-def test_a_zone_that_cannot_hold_the_record(
-    playbook: Playbook, door: Door, settings: dict[str, str], words: str
-) -> None:
-    assert words in refused(playbook, door, *extra(**settings))
+    assert "type A in managed zone example-test that this deployment did not write: 192.0.2.1." in said
+    assert f"--type=A --zone=example-test --project={OWNER}" in said
 
 
 @pytest.mark.usefixtures("zone")
 def test_a_zone_of_a_project_without_a_role(empty: Local, playbook: Playbook, door: Door) -> None:
-    project = f"//cloudresourcemanager.googleapis.com/projects/{OWNER}"
-    policy = empty.cloud.permissions.policy(project, 3)
-    empty.cloud.permissions.set_policy(project, policy | {"bindings": []})
+    forbid(empty)
     assert "grant this account the role roles/dns.admin on this zone" in refused(playbook, door, *extra())
 
 
@@ -175,6 +219,6 @@ def test_a_zone_that_only_an_enabled_api_can_tell(empty: Local, playbook: Playbo
     """The run enables the API in the project of the zone, and changes nothing else than APIs."""
     empty.cloud.projects.disable(OWNER, "dns.googleapis.com")
     said = refused(playbook, door, *extra(dns_managed_zone="example"), changing=2)
-    assert "dns_managed_zone is 'example', and project" in said
+    assert f"dns_managed_zone is 'example', and project {OWNER} (dns_project) has no such managed zone" in said
     assert [call.rpartition("/")[2] for call in door.changing] == ["services:batchEnable"] * 2
     assert OWNER in door.changing[1]
