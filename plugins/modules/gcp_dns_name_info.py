@@ -15,17 +15,7 @@ author:
 extends_documentation_fragment:
   - mlops.mlflow_gcp.gcp.info
   - mlops.mlflow_gcp.gcp
-options:
-  zone:
-    description: Name of the managed zone in O(project), such as V(example-com). Not its DNS name.
-    type: str
-    required: true
-  name:
-    description:
-      - Full DNS name of the record sets, such as V(mlflow.example.com).
-      - A trailing dot and the case of letters have no meaning.
-    type: str
-    required: true
+  - mlops.mlflow_gcp.gcp.dns
 """
 
 EXAMPLES = r"""

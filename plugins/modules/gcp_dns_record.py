@@ -19,17 +19,8 @@ author:
 extends_documentation_fragment:
   - mlops.mlflow_gcp.gcp
   - mlops.mlflow_gcp.gcp.state
+  - mlops.mlflow_gcp.gcp.dns
 options:
-  zone:
-    description: Name of the managed zone in O(project), such as V(example-com). Not its DNS name.
-    type: str
-    required: true
-  name:
-    description:
-      - Full DNS name of the record set, such as V(mlflow.example.com).
-      - A trailing dot and the case of letters have no meaning.
-    type: str
-    required: true
   type:
     description: Type of the records in capital letters, such as V(A), V(AAAA), V(CNAME) or V(TXT).
     type: str
