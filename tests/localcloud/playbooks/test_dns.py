@@ -7,6 +7,7 @@ from __future__ import annotations
 import json
 import pathlib
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -17,6 +18,7 @@ import yaml
 
 from tests.localcloud.harness import Local, Session
 from tests.localcloud.playbooks.playbook import RECAP, REPOSITORY, Door, Playbook
+from tests.localcloud.test_clients import Gcloud
 
 ZONES = "/dns/v1/projects/mlflow-local/managedZones"
 RECORD = f"{ZONES}/example-test/rrsets/mlflow.example.test./A"
@@ -150,6 +152,29 @@ def test_the_role(zone: Session, run: Run, deployment: tuple[str, list[dict[str,
     assert (record(zone), record(zone, "runs")) == ([], [address])
     assert run([*described, role("destroy")], *extra())[0] == 1
     assert record(zone, "runs") == []
+
+
+@pytest.mark.skipif(shutil.which("gcloud") is None, reason="gcloud is not installed")
+def test_gcloud_sees_and_changes_the_record(
+    empty: Local, tmp_path: pathlib.Path, run: Run, deployment: tuple[str, list[dict[str, Any]]]
+) -> None:
+    address, described = deployment
+    gcloud = Gcloud(empty, tmp_path / "gcloud")
+    where = ("--zone=example-test", f"--project={OWNER}")
+    one = ("mlflow.example.test.", "--type=A", *where)
+
+    def write() -> int:
+        return run([*described, role("validate"), role(dns_address=address)], *extra())[0]
+
+    write()
+    (found,) = [each for each in gcloud("dns", "record-sets", "list", *where) if each["type"] == "A"]
+    assert (found["name"], found["ttl"], found["rrdatas"]) == ("mlflow.example.test.", 300, [address])
+    gcloud("dns", "record-sets", "update", *one, "--ttl=60", "--rrdatas=192.0.2.1")
+    assert write() == 1
+    found = gcloud("dns", "record-sets", "describe", *one)
+    assert (found["ttl"], found["rrdatas"]) == (300, [address])
+    gcloud("dns", "record-sets", "delete", *one)
+    assert write() == 1
 
 
 def test_a_deletion_keeps_the_record_of_another_server(
