@@ -90,6 +90,20 @@ options:
     default: true
 """
 
+    DNS = r"""
+options:
+  zone:
+    description: Name of the managed zone in O(project), such as V(example-com). Not its DNS name.
+    type: str
+    required: true
+  name:
+    description:
+      - Full DNS name of the record sets, such as V(mlflow.example.com).
+      - A trailing dot and the case of letters have no meaning.
+    type: str
+    required: true
+"""
+
     # List these fragments before mlops.mlflow_gcp.gcp, whose values they replace.
 
     INFO = r"""

@@ -36,6 +36,7 @@ _value:
   elements: str
 """
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -94,6 +95,11 @@ def _deployment_name(value: Any) -> str:
     return _name(value) or _own_secrets(value)
 
 
+# The name and the HTTP host of requests are compared, so a dot at the end is refused.
+_hostname = formats.pattern(
+    r"(?=.{1,253}\Z)[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?)*",
+    "it is no host name, such as mlflow.example.com, without scheme, port and a dot at its end",
+)
 _optional_bucket = formats.either("", otherwise=formats.bucket)
 
 # Checked first: other variables are computed from these, and would be malformed for the same cause.
@@ -105,6 +111,10 @@ BASE: Mapping[str, formats.Check] = {
 }
 CHECKS: Mapping[str, formats.Check] = {
     "deployment_labels": formats.labels,
+    "deployment_hostname": formats.either("", otherwise=_hostname),
+    "dns_managed_zone": formats.either("", otherwise=formats.name),
+    "dns_project": formats.project,
+    "dns_ttl": formats.integer(0, 2**31 - 1),
     "infrastructure_subnetwork_range": formats.subnetwork_range,
     "infrastructure_services_prefix_length": formats.integer(8, 24),
     # A firewall rule without source ranges allows all clients.
@@ -161,12 +171,24 @@ def malformed(settings: Mapping[str, Any]) -> list[str]:
                 f"deployment_zone {formats.quoted(zone)} is no zone of deployment_region "
                 f"{formats.quoted(region)}. A zone is the region and a letter, for example {region}-b."
             )
+    managed_zone, hostname = settings.get("dns_managed_zone"), str(settings.get("deployment_hostname", ""))
+    if not wrong and managed_zone and not _is_domain(hostname):
+        wrong.append(
+            f"dns_managed_zone is {formats.quoted(managed_zone)}, but deployment_hostname {formats.quoted(hostname)} "
+            "is no domain name, so the zone has no record to hold. Set deployment_hostname to a name in the zone, or "
+            "leave dns_managed_zone empty, in group_vars/all.yml."
+        )
     if not wrong and (reserved := {"app", "mlflow-deployment"} & set(settings.get("deployment_labels", {}))):
         wrong.append(
             f"deployment_labels holds {' and '.join(sorted(reserved))}, which the deployment sets itself. Remove it "
             "from group_vars/all.yml, or from the other place that sets it."
         )
     return wrong
+
+
+def _is_domain(hostname: str) -> bool:
+    """Return whether a well-formed host name is neither empty nor an address."""
+    return bool(re.search(r"[A-Za-z]", hostname.rpartition(".")[2]))
 
 
 def _wrong(settings: Mapping[str, Any], checks: Mapping[str, formats.Check]) -> list[str]:

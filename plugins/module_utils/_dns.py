@@ -10,6 +10,7 @@ import re
 # Types whose data ends with a domain name. Cloud DNS requires a dot at its end.
 _DOMAINS = frozenset({"ALIAS", "CNAME", "MX", "NS", "PTR", "SRV"})
 _TEXTS = frozenset({"SPF", "TXT"})
+_STRING_BYTES = 255  # a string in a record is preceded by its length in one byte (RFC 1035)
 _CASE_SENSITIVE = frozenset({"CAA", "DNSKEY", "HTTPS", "IPSECKEY", "NAPTR", "SVCB"})
 _QUOTED = r'"(?:[^"\\]|\\.)*"'
 
@@ -27,8 +28,8 @@ def inside(name: str, zone: str) -> bool:
 def normalized(kind: str, data: str) -> str:
     """Return the data of one record of type ``kind`` in one spelling.
 
-    Texts are quoted, domain names and addresses are in lower case, and domain names end with a dot. Invalid data
-    is not refused here, because Cloud DNS names the fault.
+    Texts are quoted and split into strings of at most 255 bytes, domain names and addresses are in lower case, and
+    domain names end with a dot. Invalid data is not refused here, because Cloud DNS names the fault.
     """
     if kind in _TEXTS:
         return _text(data.strip())
@@ -45,8 +46,20 @@ def _text(data: str) -> str:
     # Cloud DNS splits a text without quotes at its spaces into several strings.
     if re.fullmatch(rf"{_QUOTED}(?:\s*{_QUOTED})*", data):
         return " ".join(re.findall(_QUOTED, data))
-    escaped = re.sub(r'(["\\])', r"\\\1", data)
-    return f'"{escaped}"'
+    return " ".join('"{}"'.format(re.sub(r'(["\\])', r"\\\1", piece)) for piece in _pieces(data))
+
+
+def _pieces(text: str) -> list[str]:
+    """Split a text into pieces that fit into one string each. A character is not split."""
+    pieces, room = [""], _STRING_BYTES
+    for character in text:
+        size = len(character.encode())
+        if size > room:
+            pieces.append("")
+            room = _STRING_BYTES
+        pieces[-1] += character
+        room -= size
+    return pieces
 
 
 def _address(data: str) -> str:

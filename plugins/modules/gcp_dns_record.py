@@ -19,17 +19,8 @@ author:
 extends_documentation_fragment:
   - mlops.mlflow_gcp.gcp
   - mlops.mlflow_gcp.gcp.state
+  - mlops.mlflow_gcp.gcp.dns
 options:
-  zone:
-    description: Name of the managed zone in O(project), such as V(example-com). Not its DNS name.
-    type: str
-    required: true
-  name:
-    description:
-      - Full DNS name of the record set, such as V(mlflow.example.com).
-      - A trailing dot and the case of letters have no meaning.
-    type: str
-    required: true
   type:
     description: Type of the records in capital letters, such as V(A), V(AAAA), V(CNAME) or V(TXT).
     type: str
@@ -43,8 +34,9 @@ options:
     description:
       - Data of the records. Replaces the existing list. The order has no meaning. Needed with O(state=present).
       - Domain names are full names. A trailing dot and the case of letters have no meaning.
-      - With O(type=TXT), an item in double quotes is one or more strings as in a zone file. Each other item becomes
-        one string. Google accepts at most 255 bytes in one string.
+      - With O(type=TXT), an item in double quotes is one or more strings as in a zone file, of at most 255 bytes each.
+        Each other item becomes one string, or several strings if it has more than 255 bytes. Clients join them.
+      - With O(state=absent), a record set with other data is kept.
     type: list
     elements: str
 """
@@ -80,6 +72,16 @@ EXAMPLES = r"""
     rrdatas:
       - 0 issue "letsencrypt.org"
 
+- name: Delete the address of a name, unless the name has another address by now
+  mlops.mlflow_gcp.gcp_dns_record:
+    project: my-project
+    zone: example-com
+    name: mlflow.example.com
+    type: A
+    rrdatas:
+      - 198.51.100.7
+    state: absent
+
 - name: Delete the IPv6 address of a name
   mlops.mlflow_gcp.gcp_dns_record:
     project: my-project
@@ -93,7 +95,7 @@ RETURN = r"""
 resource:
   description: >-
     The record set as the API returns it, U(https://cloud.google.com/dns/docs/reference/rest/v1/resourceRecordSets).
-    Null when absent.
+    Null when absent or kept.
   returned: success
   type: dict
   sample:
@@ -101,6 +103,12 @@ resource:
     type: A
     ttl: 300
     rrdatas: [198.51.100.7]
+kept:
+  description: Data of a record set that was not deleted, because O(rrdatas) is different. Empty otherwise.
+  returned: success
+  type: list
+  elements: str
+  sample: []
 """
 
 from collections.abc import Sequence
@@ -156,6 +164,10 @@ class DnsRecord(Resource):
         "rrdatas": Field(unordered=True, convert="normalized"),
     }
 
+    def __init__(self, *args: Any) -> None:
+        super().__init__(*args)
+        self.kept: list[str] = []
+
     @property
     def self_path(self) -> str:
         """Return the path of the record set."""
@@ -187,7 +199,7 @@ class DnsRecord(Resource):
         return getattr(self, convert)(has) if convert and has else has
 
     def read(self) -> Json | None:
-        """Return the record set, or None. Refuse a name outside the zone."""
+        """Return the record set, or None if it is absent or kept. Refuse a name outside the zone."""
         if self.zone is None:
             return None
         if not inside(self.params["name"], self.zone["dnsName"]):
@@ -195,7 +207,20 @@ class DnsRecord(Resource):
                 f"{self.title} is outside the zone (dnsName {self.zone['dnsName']}). Set the option zone to the "
                 "managed zone of this name, or use a name in the zone."
             )
-        return super().read()
+        found = super().read()
+        return None if found and self._is_kept(found) else found
+
+    def _is_kept(self, found: Json) -> bool:
+        """Return whether to keep a record set because it has other data than the data to delete."""
+        self.kept = []
+        expected = self.params["rrdatas"] if self.params["state"] == "absent" else None
+        if expected and self.differs("rrdatas", self.normalized(expected), found):
+            self.kept = list(found.get("rrdatas") or ["a routing policy"])
+        return bool(self.kept)
+
+    def found(self) -> Json:
+        """Return the data of a record set that is kept."""
+        return {"kept": self.kept}
 
     def check(self, current: Json) -> None:
         """Refuse to change a routing policy, which a list of data would replace."""

@@ -37,6 +37,10 @@ options:
     description: DNS name that clients use. If empty, they use the static address.
     type: str
     default: ''
+  managed_zone:
+    description: Managed zone of Cloud DNS in which the playbooks write the record of O(hostname). Empty without one.
+    type: str
+    default: ''
   ca_file:
     description: Path of the CA certificate that clients trust. If empty, the CAs of the control node are used.
     type: path
@@ -225,6 +229,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "region": {"type": "str", "required": True},
     "zone": {"type": "str", "required": True},
     "hostname": {"type": "str", "default": ""},
+    "managed_zone": {"type": "str", "default": ""},
     "ca_file": {"type": "path", "default": ""},
     "username": {"type": "str", "required": True},
     "password_secret": {"type": "str", "required": True, "no_log": False},

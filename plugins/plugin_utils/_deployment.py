@@ -187,6 +187,8 @@ def resources(settings: Mapping[str, Any], base: Mapping[str, Any]) -> Fact:
         "backups_bucket": settings["infrastructure_backups_bucket"],
         "secret_locations": settings["secrets_locations"],
         "certificate": {"file": settings["certificates_file"]},
+        # The zone is empty without Cloud DNS.
+        "dns": {"project": settings["dns_project"], "zone": settings["dns_managed_zone"]},
         "vm": base["vm"]
         | {
             "machine_type": machine_type,
@@ -270,7 +272,7 @@ def describe(
     fact["state"]["records"] = records
     settings.add("mlflow_deployment", fact)
     of_resources = [
-        name for name in (*BASE, *CHECKS) if name.startswith(("deployment_", "infrastructure_", "secrets_"))
+        name for name in (*BASE, *CHECKS) if name.startswith(("deployment_", "infrastructure_", "secrets_", "dns_"))
     ]
     check(of_resources)
     fact = resources(settings, fact)

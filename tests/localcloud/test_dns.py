@@ -187,6 +187,9 @@ def test_a_record_set_from_creation_to_deletion(call: Call, zone: Any) -> None:
 def test_refused_record_sets_are_not_stored(call: Call, zone: Any) -> None:
     message = refused(call("POST", RECORDS, 400, json=WWW | {"rrdatas": ["x"]}))[1]
     assert message == "Invalid value for 'entity.rrset.rrdata[0]': 'x'"
+    long = '"{}"'.format("a" * 256)
+    message = refused(call("POST", RECORDS, 400, json=WWW | {"type": "TXT", "rrdatas": [long]}))[1]
+    assert message == f"Invalid value for 'entity.rrset.rrdata[0]': '{long}'"
     call("POST", RECORDS, 501, json=WWW | {"type": "SRV", "rrdatas": ["0 0 443 a.test."]})
     assert len(call("GET", RECORDS)["rrsets"]) == 2
     call("GET", f"{RECORDS}?filter=x", 501)

@@ -12,11 +12,19 @@ from .remedies import SITE
 from .results import CheckResult, fail, ok, one_line, warn
 
 
-def address(endpoint: Endpoint) -> CheckResult:
-    """Check that the name resolves to the static address, and that the port accepts connections."""
+def address(endpoint: Endpoint, zone: str = "") -> CheckResult:
+    """Check that the name resolves to the static address, and that the port accepts connections.
+
+    `zone` is the managed zone of Cloud DNS in which the playbooks write the record, or empty.
+    """
     target, port, static = endpoint.target, endpoint.port, endpoint.address
     known = static if isinstance(static, str) else "the static address of the deployment"
-    remedy = f"point the DNS record of {target} at {known}"
+    remedy = f"create the DNS record {target}, type A, with {known}"
+    if zone:
+        remedy = (
+            f"write the record in managed zone {zone}: {SITE}; if the zone has the record, the parent zone must refer"
+            " to the name servers of the zone: docs/operations/dns.md"
+        )
     try:
         found = {str(entry[4][0]) for entry in socket.getaddrinfo(target, port, type=socket.SOCK_STREAM)}
     except OSError as error:

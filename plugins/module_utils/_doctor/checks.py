@@ -121,7 +121,7 @@ class Checks:
     def _from_outside(self) -> Iterator[CheckResult]:
         """Run the checks that send requests to the deployment as a client."""
         client = self.endpoint()
-        reached = guarded("address", lambda: address(client), SITE)
+        reached = guarded("address", lambda: address(client, self.params["managed_zone"]), SITE)
         if "address" not in self.skipped:
             yield reached
 

@@ -17,6 +17,7 @@ URGENT: Mapping[str, tuple[str, ...]] = {
     "roles/": (),  # the title of an IAM member begins with the role
     "bucket": (),
     "private services access": (),
+    "record set": (),
     "service account": ("disabled", "missing"),
     "instance": ("status", "tags", "metadata", "networkInterface", "serviceAccount", "canIpForward", "missing"),
     "Cloud SQL instance": ("settings.activationPolicy", "settings.connectorEnforcement", "settings.ipConfiguration"),

@@ -13,11 +13,11 @@ from ansible_collections.mlops.mlflow_gcp.plugins.filter.malformed import BASE, 
 from tests.unit.roles.evaluated import ROLES, load, render
 
 ENVIRONMENT = {"deployment_project": "my-project", "infrastructure_ssh_source_ranges": ["203.0.113.7/32"]}
-ROLES_OF_REQUESTS = ("deployment", "infrastructure", "secrets", "certificates", "backup")
+ROLES_OF_REQUESTS = ("deployment", "infrastructure", "secrets", "certificates", "dns", "backup")
 # Variables that are not part of a request, or that the argument specification checks (booleans and choices).
 NOT_SENT = {
-    "deployment_hostname",
     "certificates_address",
+    "dns_address",
     "certificates_file",
     "certificates_key_file",
     "certificates_days",
@@ -40,7 +40,11 @@ def settings(**changed: Any) -> dict[str, Any]:
         defaults |= load("defaults/main.yml", role)
     defaults |= ENVIRONMENT | changed
     region = render(defaults["deployment_region"], defaults)
-    defaults["mlflow_deployment"] = {"bucket_prefix": "my-project-mlflow", "region": str(region)}
+    defaults["mlflow_deployment"] = {
+        "project": "my-project",
+        "bucket_prefix": "my-project-mlflow",
+        "region": str(region),
+    }
     return {name: render(value, defaults) for name, value in defaults.items()}
 
 
@@ -56,6 +60,17 @@ def test_every_variable_that_is_sent_is_checked() -> None:
         options = specification["argument_specs"]["main"]["options"]
         free = {name for name, one in options.items() if one["type"] != "bool" and "choices" not in one}
         assert free - NOT_SENT - set(BASE) - set(CHECKS) == set()
+
+
+@pytest.mark.parametrize(
+    "hostname", ["mlflow.example.com", "MLflow.Example.com", "198.51.100.7", "localhost", "a-1.test"]
+)
+def test_a_host_name_or_an_address(hostname: str) -> None:
+    assert malformed(settings(deployment_hostname=hostname)) == []
+
+
+def test_a_host_name_in_a_managed_zone() -> None:
+    assert malformed(settings(deployment_hostname="mlflow.example.com", dns_managed_zone="example-com")) == []
 
 
 CASES: dict[str, tuple[dict[str, Any], str]] = {
@@ -86,6 +101,19 @@ CASES: dict[str, tuple[dict[str, Any], str]] = {
     "bucket": ({"infrastructure_bucket": "Upper"}, "infrastructure_bucket is 'Upper'"),
     "SSH user": ({"deployment_ssh_user": "root"}, "other than root"),
     "SSH key": ({"infrastructure_ssh_public_keys": ["ssh-rsa AAAA\nroot:x"]}, "not a public SSH key in one line"),
+    "host name, dot": ({"deployment_hostname": "mlflow.example.com."}, "deployment_hostname is 'mlflow.example.com.'"),
+    "host name, URL": ({"deployment_hostname": "https://mlflow.example.com"}, "without scheme, port"),
+    "managed zone, DNS name": ({"dns_managed_zone": "example.com"}, "dns_managed_zone is 'example.com'"),
+    "managed zone without a host name": (
+        {"dns_managed_zone": "example-com"},
+        "deployment_hostname '' is no domain name",
+    ),
+    "managed zone and an address": (
+        {"dns_managed_zone": "example-com", "deployment_hostname": "198.51.100.7"},
+        "deployment_hostname '198.51.100.7' is no domain name",
+    ),
+    "project of the managed zone": ({"dns_project": "My DNS"}, "dns_project is 'My DNS'"),
+    "TTL": ({"dns_ttl": "5m"}, "dns_ttl is '5m'"),
     "backup": ({"backup_name": "../x"}, "backup_name is '../x'"),
     "other deployment": ({"backup_restore_from": "x"}, "backup_restore_from is 'x'"),
     "secret": ({"credentials_items": [{"name": "a.b", "secret": "x\n"}]}, r"value 'x\n' of secret"),

@@ -57,3 +57,21 @@ def test_a_name_is_in_a_zone(name: str, zone: str, expected: bool) -> None:
 def test_data_has_one_spelling(kind: str, data: str, expected: str) -> None:
     assert normalized(kind, data) == expected
     assert normalized(kind, expected) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("a" * 255, ["a" * 255]),
+        ("a" * 256, ["a" * 255, "a"]),
+        ("k=" + "b" * 600, ["k=" + "b" * 253, "b" * 255, "b" * 92]),
+        # The backslash of an escaped character is no byte of the record.
+        ("a" + '"' * 255, ["a" + '\\"' * 254, '\\"']),
+        # A character of several bytes stays whole.
+        ("a" * 254 + "é", ["a" * 254, "é"]),
+    ],
+)
+def test_a_long_text_is_split_into_strings(text: str, expected: list[str]) -> None:
+    found = normalized("TXT", text)
+    assert found == " ".join(f'"{piece}"' for piece in expected)
+    assert normalized("TXT", found) == found

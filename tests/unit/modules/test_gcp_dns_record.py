@@ -82,7 +82,12 @@ def test_the_case_of_a_text_is_a_difference(cloud: Cloud, play: Play) -> None:
 
 def test_sends_data_as_google_requires_it(cloud: Cloud, play: Play) -> None:
     """Without quotes, Google splits a text at its spaces. A domain name must end with a dot."""
-    for kind, given, sent in (("TXT", "v=spf1 -all", '"v=spf1 -all"'), ("CNAME", "a.example.org", "a.example.org.")):
+    long = "a" * 300
+    for kind, given, sent in (
+        ("TXT", "v=spf1 -all", '"v=spf1 -all"'),
+        ("TXT", long, f'"{long[:255]}" "{long[255:]}"'),
+        ("CNAME", "a.example.org", "a.example.org."),
+    ):
         path = f"{ALL}/mlflow.example.com./{kind}"
         body = SET | {"type": kind, "rrdatas": [sent]}
         reads(cloud, None, path)
@@ -125,6 +130,18 @@ def test_deletes_only_this_name_and_type(cloud: Cloud, play: Play) -> None:
     assert (result["diff"]["before"], result["diff"]["after"]) == (SET, {})
     reads(cloud, None)
     assert not run(play, state="absent")["changed"]
+
+
+def test_deletes_only_the_given_data(cloud: Cloud, play: Play) -> None:
+    reads(cloud, RETURNED)
+    cloud.expect("DELETE", "dns", ONE)
+    result = run(play, state="absent", ttl=None, rrdatas=["192.0.2.2", "192.0.2.1"])
+    assert (result["changed"], result["kept"]) == (True, [])
+    policy = {"name": SET["name"], "type": "A", "ttl": 300, "routingPolicy": {"wrr": {"items": []}}}
+    for found, kept in ((RETURNED, SET["rrdatas"]), (policy, ["a routing policy"])):
+        reads(cloud, found)
+        result = run(play, state="absent", ttl=None, rrdatas=["192.0.2.1"])
+        assert (result["changed"], result["kept"], result["resource"]) == (False, kept, None)
 
 
 def test_needs_data_and_ttl_to_be_present(cloud: Cloud, play: Play) -> None:
@@ -174,7 +191,7 @@ def test_refuses_to_replace_a_routing_policy(cloud: Cloud, play: Play) -> None:
     assert f"{TITLE} has a routing policy" in run(play, fails=True, check=True)["msg"]
     reads(cloud, policy)
     cloud.expect("DELETE", "dns", ONE)
-    assert run(play, state="absent")["changed"]
+    assert run(play, state="absent", rrdatas=None)["changed"]
 
 
 @pytest.mark.parametrize("reason", ["cnameResourceRecordSetConflict", "recordTypeDisallowedAtZoneApex"])
@@ -191,7 +208,7 @@ def test_the_zones_own_sets_are_kept(cloud: Cloud, play: Play) -> None:
     path = f"{ALL}/example.com./NS"
     reads(cloud, {"name": "example.com.", "type": "NS", "ttl": 21600, "rrdatas": ["a.", "b."]}, path)
     cloud.fails("DELETE", "dns", path, 400, "invalidZoneApex", "exactly one resource record set of type 'NS'")
-    message = run(play, fails=True, name="example.com", type="NS", state="absent")["msg"]
+    message = run(play, fails=True, name="example.com", type="NS", state="absent", rrdatas=None)["msg"]
     assert "exactly one resource record set of type 'NS'" in message
     assert "Google deletes them only with the zone" in message
 

@@ -41,13 +41,19 @@ def test_the_static_address_is_unknown(listener: int) -> None:
 def test_a_name_that_resolves_to_another_address(listener: int) -> None:
     result = address(endpoint(host="localhost", port=listener))
     assert result.state == "fail"
-    assert result.remedy == "point the DNS record of localhost at 198.51.100.7"
+    assert result.remedy == "create the DNS record localhost, type A, with 198.51.100.7"
 
 
 def test_a_name_without_an_address() -> None:
     result = address(endpoint(host="mlflow.invalid"))
     assert result.state == "fail"
-    assert result.remedy == "point the DNS record of mlflow.invalid at 198.51.100.7"
+    assert result.remedy == "create the DNS record mlflow.invalid, type A, with 198.51.100.7"
+
+
+def test_a_name_in_a_managed_zone() -> None:
+    result = address(endpoint(host="mlflow.invalid"), "example-com")
+    assert result.state == "fail"
+    assert result.remedy.startswith("write the record in managed zone example-com: ansible-playbook site.yml; ")
 
 
 def test_the_port_is_closed() -> None:

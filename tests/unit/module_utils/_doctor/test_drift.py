@@ -47,6 +47,7 @@ def test_a_public_firewall_rule_fails(what: str) -> None:
         ("service account mlflow-server", "disabled", "fail"),
         ("roles/storage.objectUser for serviceAccount:a@b on bucket c", "missing", "fail"),
         ("secret mlflow-ca", "labels.team", "warn"),
+        ("record set mlflow.example.com. of type A in managed zone example-com", "rrdatas", "fail"),
     ],
 )
 def test_drift_that_blocks_or_exposes_the_service_fails(what: str, field: str, state: str) -> None:
