@@ -191,9 +191,10 @@ def test_a_second_control_node_takes_over_after_the_upgrade(blue: Deployment, se
 
 
 @pytest.mark.parametrize("playbook", ["backup", "rotate"])
-def test_day_two_leaves_the_other_deployment_untouched(red: Deployment, blue: Deployment, playbook: str) -> None:
+def test_day_two_leaves_the_other_deployment_untouched(red: Deployment, second: Deployment, playbook: str) -> None:
+    """The former control node cannot log in to the VM until it runs site.yml again."""
     with untouched(red):
-        blue.playbook(f"playbooks/{playbook}.yml", log=playbook)
+        second.playbook(f"playbooks/{playbook}.yml", log=playbook)
 
 
 @pytest.fixture(scope="module")
@@ -234,9 +235,9 @@ def test_a_backup_is_restored_in_another_project(blue: Deployment, data: Data, e
     assert set(changes(plan).values()) == {0}, plan[-3000:]
 
 
-def test_a_destroy_leaves_the_other_deployment_untouched(red: Deployment, blue: Deployment) -> None:
+def test_a_destroy_leaves_the_other_deployment_untouched(red: Deployment, second: Deployment) -> None:
     with untouched(red):
-        destroy(blue)
+        destroy(second)
     left = red.call("GET", "compute", f"projects/{red.project}/aggregated/instances")["items"].values()
     assert [vm["name"] for scope in left for vm in scope.get("instances", ())] == ["red-server"]
     assert set(changes(red.playbook("site.yml", log="site-last").stdout).values()) == {0}
