@@ -46,7 +46,7 @@ PATH = "/api/2.0/mlflow/experiments/get?experiment_id=0"
 WITHOUT = "no authentication"
 CLIENTS = 4
 ADMINISTRATOR = "boss@example.com"
-READER = "reader@example.com"  # may read the experiment
+READER = "alice@example.com"  # may read the experiment
 GRANT = {"username": READER, "resource_type": "experiment", "resource_id": "0", "permission": "READ"}
 
 
@@ -145,7 +145,7 @@ def measure(seconds: float, rounds: int) -> str:
     median = statistics.median(rates[WITHOUT])
     text = (
         f"{rounds} rounds. In each round {CLIENTS} clients with open connections send requests to each server for"
-        f" {seconds:.0f} s, one server after the other. The request reads an experiment and takes"
+        f" {seconds:g} s, one server after the other. The request reads an experiment and takes"
         f" {1000 / median:.1f} ms without authentication. {conditions('authentication')}"
     )
     columns = ("Credential", "requests/s (minimum / median / maximum)", "ratio to no authentication, by round")
