@@ -45,7 +45,9 @@ TITLE = "Requests with and without authentication"
 PATH = "/api/2.0/mlflow/experiments/get?experiment_id=0"
 WITHOUT = "no authentication"
 CLIENTS = 4
-PERSON = "boss@example.com"  # an administrator of the server
+ADMINISTRATOR = "boss@example.com"
+READER = "alice@example.com"  # may read the experiment
+GRANT = {"username": READER, "resource_type": "experiment", "resource_id": "0", "permission": "READ"}
 
 
 @dataclass(frozen=True)
@@ -90,28 +92,39 @@ def variants() -> Iterator[dict[str, Variant]]:
     """Run the servers; yield a client of each kind."""
     password = ("Authorization", basic(served.ADMIN, served.ADMIN_PASSWORD))
 
-    def front_end(stack: ExitStack, role: str, **server: str) -> Site:
+    def front_end(stack: ExitStack, role: str, **options: str) -> tuple[Site, served.Served]:
         folder = stack.enter_context(short_directory())
-        stack.enter_context(
-            served.served(folder, single_sign_on=role == OAUTH2_PROXY, MLFLOW_SERVER_ALLOWED_HOSTS=NAME, **server)
+        server = stack.enter_context(
+            served.served(
+                folder, single_sign_on=role == OAUTH2_PROXY, MLFLOW_SERVER_ALLOWED_HOSTS=f"{NAME},localhost", **options
+            )
         )
         socket = str(folder / "mlflow.sock")
-        return stack.enter_context(site(role, secret=served.SECRET, nginx_upstream_socket=socket))
+        return stack.enter_context(site(role, secret=served.SECRET, nginx_upstream_socket=socket)), server
 
     with ExitStack() as stack:
-        plain = front_end(stack, "authentication_basic", factory="mlflow.server.fastapi_app:create_fastapi_app")
-        passwords = front_end(stack, "authentication_basic")
-        single_sign_on = front_end(stack, OAUTH2_PROXY)
+        plain, _ = front_end(stack, "authentication_basic", factory="mlflow.server.fastapi_app:create_fastapi_app")
+        passwords, _ = front_end(stack, "authentication_basic")
+        single_sign_on, server = front_end(stack, OAUTH2_PROXY)
         stack.enter_context(single_sign_on.run_oauth2_proxy())
-        browser = Browser(single_sign_on)
-        browser.sign_in(PERSON)
-        token = single_sign_on.provider.token(PERSON)
+        browsers = {}
+        for person in (ADMINISTRATOR, READER):
+            browsers[person] = Browser(single_sign_on)
+            browsers[person].sign_in(person)
+
+        def session(person: str) -> Variant:
+            return variant(single_sign_on, cookie(browsers[person].cookies.items()))
+
+        # The first request creates the user.
+        server.ask("GET", PATH, {"Host": NAME, **served.person(READER)})
+        server.admin("POST", "/api/3.0/mlflow/users/permissions/grant", GRANT)
         yield {
             WITHOUT: variant(plain),
             "password": variant(passwords, password),
-            "session of OAuth2-Proxy": variant(single_sign_on, cookie(browser.cookies.items())),
-            "identity token": variant(single_sign_on, bearer(token)),
+            "session of OAuth2-Proxy": session(ADMINISTRATOR),
+            "identity token": variant(single_sign_on, bearer(single_sign_on.provider.token(ADMINISTRATOR))),
             "password, mode `oauth2_proxy`": variant(single_sign_on, password),
+            "session of a user with READ": session(READER),
         }
 
 
@@ -132,7 +145,7 @@ def measure(seconds: float, rounds: int) -> str:
     median = statistics.median(rates[WITHOUT])
     text = (
         f"{rounds} rounds. In each round {CLIENTS} clients with open connections send requests to each server for"
-        f" {seconds:.0f} s, one server after the other. The request reads an experiment and takes"
+        f" {seconds:g} s, one server after the other. The request reads an experiment and takes"
         f" {1000 / median:.1f} ms without authentication. {conditions('authentication')}"
     )
     columns = ("Credential", "requests/s (minimum / median / maximum)", "ratio to no authentication, by round")

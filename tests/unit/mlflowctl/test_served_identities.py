@@ -83,6 +83,19 @@ def test_a_deleted_user_comes_back_without_permissions(server: Served) -> None:
     assert ask(server, "carol@example.com", "GET", get).status == 403
 
 
+def test_a_changed_permission_takes_effect_at_the_next_request(server: Served) -> None:
+    get = f"{V2}/experiments/get?experiment_id=0"
+    person, grant = "dora@example.com", {"resource_type": "experiment", "resource_id": "0", "permission": "READ"}
+    statuses = [ask(server, person, "GET", get).status]
+    for action in ("grant", "revoke", "grant"):
+        body = {**grant, "username": person}
+        if action == "revoke":
+            del body["permission"]
+        assert ask(server, BOSS, "POST", f"{V3}/users/permissions/{action}", body).status == 200
+        statuses.append(ask(server, person, "GET", get).status)
+    assert statuses == [403, 200, 403, 200]
+
+
 def test_concurrent_first_requests_create_one_account(tmp_path: Path) -> None:
     """As worker processes do it: each thread has its own connection."""
     store = SqlAlchemyStore()

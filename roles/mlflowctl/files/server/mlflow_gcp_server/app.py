@@ -14,7 +14,9 @@ from . import identity
 from . import settings as package_settings
 from .accounts import Accounts
 from .audit import Audit
+from .caller import once_per_request
 from .check import CredentialCheck
+from .flask_routes import shortened
 from .limit import SignInLimit
 from .request_body import RequestBody
 from .settings import Settings, SettingsError
@@ -68,8 +70,9 @@ def _single_sign_on(settings: Settings) -> SingleSignOn | None:
 def create_app() -> ThreadLimit:
     """Return the ASGI application that uvicorn serves, one for each worker process."""
     settings = check()
+    auth.store.get_user = once_per_request(auth.store.get_user)
     checked = CredentialCheck(
-        auth.create_app(),
+        shortened(auth.create_app()),
         limit=SignInLimit(),
         authenticate=auth.store.authenticate_user,
         is_public=auth.is_unprotected_route,

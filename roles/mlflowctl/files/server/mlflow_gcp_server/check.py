@@ -26,7 +26,7 @@ from .caller import CALLER, Caller
 from .credentials import GATEWAY, MalformedError, SentIdentity
 from .identity_rules import RefusedError
 from .limit import Credential, SignInLimit
-from .single_sign_on import SingleSignOn
+from .single_sign_on import USERS, SingleSignOn
 
 BASIC_HINT = "Sign in with user name and password: set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD."
 SINGLE_SIGN_ON_HINT = (
@@ -111,6 +111,7 @@ class CredentialCheck:
         )
         if credential and self._single_sign_on:
             await self._single_sign_on.check_password(caller)
+        caller.changes_users = USERS in scope["path"]
         token = CALLER.set(caller)
         try:
             await self._app(passed, receive, self._with_challenge(watched))

@@ -1,0 +1,90 @@
+# Copyright (c) 2026, the mlops.mlflow_gcp authors
+# SPDX-License-Identifier: Apache-2.0
+"""Which requests go directly to MLflow's Flask application. `test_routes.py` asks each route for each caller."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+import httpx
+import pytest
+from fastapi import FastAPI
+from mlflow.server import auth
+from mlflow.server.fastapi_app import create_fastapi_app
+from mlflow_gcp_server import flask_routes
+from mlflow_gcp_server.flask_routes import FlaskRoutes, flask_paths, shortened
+from starlette.responses import PlainTextResponse
+from starlette.routing import Mount
+
+DIRECT, NATIVE = "/api/2.0/mlflow/runs/search", "/gateway/x"
+
+
+@pytest.fixture(scope="module")
+def mlflow() -> FastAPI:
+    app = create_fastapi_app()
+    auth.add_fastapi_permission_middleware(app)
+    return app
+
+
+def test_only_paths_of_flask_that_no_native_route_has(mlflow: FastAPI) -> None:
+    paths = flask_paths(mlflow)
+    v2 = "/api/2.0/mlflow"
+    assert {f"{v2}/experiments/get", f"{v2}/runs/log-batch", DIRECT, f"{v2}/runs/create"} <= paths
+    native = {"/v1/traces", NATIVE, "/ajax-api/3.0/jobs/search", "/ajax-api/3.0/mlflow/assistant/config"}
+    assert not native & paths
+    assert not [path for path in paths if "<" in path]
+
+
+def test_a_path_with_a_validator_of_fastapi_takes_the_long_way(
+    mlflow: FastAPI, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def find(path: str, method: str) -> str | None:
+        return "validator" if (path, method) == (DIRECT, "POST") else None
+
+    monkeypatch.setattr(auth, "_find_fastapi_validator", find)
+    assert DIRECT not in flask_paths(mlflow)
+
+
+def test_only_idle_middleware_is_left_out(mlflow: FastAPI) -> None:
+    app = shortened(mlflow)
+    assert isinstance(app, FlaskRoutes)
+    kept = app._direct.user_middleware
+    left_out = {each.kwargs["dispatch"].__name__ for each in mlflow.user_middleware if each not in kept}
+    assert left_out == {"fastapi_permission_middleware", "gateway_timing_middleware"}
+    assert [each for each in mlflow.user_middleware if each in kept] == kept
+
+
+@pytest.mark.parametrize(
+    ("path", "root_path", "way"),
+    [(DIRECT, "", "direct"), (DIRECT + "/", "", "long"), (NATIVE, "", "long"), (DIRECT, "/prefix", "long")],
+)
+def test_the_way_of_a_request(path: str, root_path: str, way: str) -> None:
+    app = FlaskRoutes(PlainTextResponse("long"), PlainTextResponse("direct"), frozenset({DIRECT}))
+
+    async def ask() -> str:
+        transport = httpx.ASGITransport(app=app, root_path=root_path)
+        async with httpx.AsyncClient(transport=transport, base_url="http://mlflow") as client:
+            return (await client.get(path)).text
+
+    assert asyncio.run(ask()) == way
+
+
+@pytest.mark.parametrize(
+    "change", ["no middleware", "two middlewares", "no mount", "route after the mount", "no function"]
+)
+def test_another_structure_of_mlflow_is_not_shortened(
+    change: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = create_fastapi_app()
+    for _ in range({"no middleware": 0, "two middlewares": 2}.get(change, 1)):
+        auth.add_fastapi_permission_middleware(app)
+    if change == "no mount":
+        app.router.routes[:] = [route for route in app.router.routes if not isinstance(route, Mount)]
+    if change == "route after the mount":
+        app.add_api_route("/later", lambda: "later")
+    if change == "no function":
+        monkeypatch.delattr(auth, "_find_fastapi_validator")
+    with caplog.at_level(logging.WARNING, flask_routes.__name__):
+        assert shortened(app) is app
+    assert "another structure" in caplog.text
