@@ -54,6 +54,11 @@ debian_packages() {
     need debian-archive-keyring test -e /usr/share/keyrings/debian-archive-keyring.gpg
   fi
   # On Ubuntu `chromium` is a snap, so playwright installs its own chromium (below).
+  if [ "$purpose" = test ]; then
+    # An ACME server, and the ACME library of VMs for the Python of the system.
+    need pebble command -v pebble
+    need python3-acme /usr/bin/python3 -c 'import acme'
+  fi
   if [ "$purpose" = test ] && ! grep -q '^ID=ubuntu' /etc/os-release; then
     need chromium scripts/browser.sh
   fi
