@@ -20,7 +20,8 @@ SCENARIOS := molecule-default molecule-schedule
 ##@ Use
 .PHONY: up
 up: ## install missing packages and deploy MLflow on the local cloud
-	@AUTH="$(AUTH)" PROFILE="$(PROFILE)" SCALE="$(SCALE)" scripts/up.sh
+	@AUTH="$(AUTH)" ACME="$(ACME)" PROFILE="$(PROFILE)" SCALE="$(SCALE)" \
+	  NAME_OF_SERVER="$(if $(filter command,$(origin HOSTNAME)),$(HOSTNAME))" scripts/up.sh
 
 .PHONY: browse
 browse: ## open the deployment of `make up AUTH=oauth2_proxy` in Chromium, which reaches the local cloud as Google
