@@ -35,7 +35,7 @@ REMEDIES = {
     "accountDoesNotExist": "The account is unknown: run site.yml",
     "badContact": "Correct certificates_acme_email",
     "caa": "Let the CAA record of the domain name this certificate authority",
-    "connection": "Open port 80 to the certificate authority, or use the challenge dns-01",
+    "connection": "Open port 80 to the certificate authority (infrastructure_client_source_ranges)",
     "dns": "Create the DNS record of the host name",
     "externalAccountRequired": "Set certificates_acme_eab_key_id and certificates_acme_eab_hmac_key",
     "invalidProfile": "Correct certificates_acme_profile",
