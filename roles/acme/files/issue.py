@@ -29,7 +29,7 @@ from cryptography.hazmat.primitives.serialization import (
 
 AGENT = "mlops.mlflow_gcp"
 REQUEST_TIMEOUT = 45
-CHALLENGES = {"http-01": challenges.HTTP01, "dns-01": challenges.DNS01}
+CHALLENGES = {"http-01": challenges.HTTP01}
 # Types of problems (RFC 8555, 6.7), and what the user can do.
 REMEDIES = {
     "accountDoesNotExist": "The account is unknown: run site.yml",
@@ -79,9 +79,8 @@ class Account:
 
 @dataclass(frozen=True)
 class Proof:
-    """What the certificate authority will look for: the content of a file, or of a TXT record."""
+    """The content that the certificate authority will look for under the name of the token."""
 
-    challenge: str
     token: str
     content: str
 
@@ -130,7 +129,7 @@ def _issue(order: Order, account: Account, publish: Publish) -> str:
                 continue
             body = _challenge(authorization, order)
             response, content = body.response_and_validation(key)
-            published.enter_context(publish(Proof(order.challenge, body.chall.encode("token"), content)))
+            published.enter_context(publish(Proof(body.chall.encode("token"), content)))
             acme.answer_challenge(body, response)
         done = acme.poll_and_finalize(placed, deadline)
     return private + str(done.fullchain_pem)
