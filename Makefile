@@ -11,6 +11,7 @@ export ANSIBLE_CONFIG := $(CURDIR)/ansible.cfg
 #   PYTHON=/path/to/python3         the Python for .venv
 #   GOOGLE_CLOUD_PROJECT=project    the project of the deployment (default: the project of the local cloud)
 #   AUTH=oauth2_proxy               for up: people sign in with test accounts of the local cloud
+#   ACME=pebble                     for up: a certificate of the local cloud's ACME directory, for HOSTNAME=mlflow.example.test
 #   PROFILE=google SCALE=0.1        for up: latencies and propagation delays of Google, times 0.1 (default: 1)
 #   DEPLOYMENT=mlflow               the deployment for plan, status, url, password and snippet: a directory in inventory/
 
