@@ -11,6 +11,7 @@ export ANSIBLE_CONFIG := $(CURDIR)/ansible.cfg
 #   PYTHON=/path/to/python3         the Python for .venv
 #   GOOGLE_CLOUD_PROJECT=project    the project of the deployment (default: the project of the local cloud)
 #   AUTH=oauth2_proxy               for up: people sign in with test accounts of the local cloud
+#   ACME=pebble                     for up: a certificate of the local cloud's ACME directory, for HOSTNAME=mlflow.example.test
 #   PROFILE=google SCALE=0.1        for up: latencies and propagation delays of Google, times 0.1 (default: 1)
 #   DEPLOYMENT=mlflow               the deployment for plan, status, url, password and snippet: a directory in inventory/
 
@@ -20,7 +21,8 @@ SCENARIOS := molecule-default molecule-schedule
 ##@ Use
 .PHONY: up
 up: ## install missing packages and deploy MLflow on the local cloud
-	@AUTH="$(AUTH)" PROFILE="$(PROFILE)" SCALE="$(SCALE)" scripts/up.sh
+	@AUTH="$(AUTH)" ACME="$(ACME)" PROFILE="$(PROFILE)" SCALE="$(SCALE)" \
+	  NAME_OF_SERVER="$(if $(filter command,$(origin HOSTNAME)),$(HOSTNAME))" scripts/up.sh
 
 .PHONY: browse
 browse: ## open the deployment of `make up AUTH=oauth2_proxy` in Chromium, which reaches the local cloud as Google

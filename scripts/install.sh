@@ -2,6 +2,7 @@
 # Install the missing Debian packages on a Debian or Ubuntu host, then the venv from requirements.lock.
 #   scripts/install.sh          all packages of the local cloud, and the venv
 #   scripts/install.sh test     also the browser and nginx for the tests
+#   scripts/install.sh acme     also the ACME server of the local cloud
 #   scripts/install.sh python   only the venv (lint and unit tests need no Docker engine)
 # shellcheck source=scripts/common.sh
 . "$(dirname "${BASH_SOURCE[0]}")/common.sh"
@@ -54,6 +55,13 @@ debian_packages() {
     need debian-archive-keyring test -e /usr/share/keyrings/debian-archive-keyring.gpg
   fi
   # On Ubuntu `chromium` is a snap, so playwright installs its own chromium (below).
+  if [ "$purpose" = test ] || [ "$purpose" = acme ]; then
+    need pebble command -v pebble
+  fi
+  if [ "$purpose" = test ]; then
+    # The ACME library of VMs, for the Python of the system.
+    need python3-acme /usr/bin/python3 -c 'import acme'
+  fi
   if [ "$purpose" = test ] && ! grep -q '^ID=ubuntu' /etc/os-release; then
     need chromium scripts/browser.sh
   fi

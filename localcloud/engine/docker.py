@@ -9,6 +9,7 @@ from typing import IO
 from localcloud.core import locks
 from localcloud.core.settings import Settings
 from localcloud.engine import docker_common
+from localcloud.engine.acme import AcmeDirectory
 from localcloud.engine.authority import Authority
 from localcloud.engine.base import Applications, Engine, EngineError, Listener
 from localcloud.engine.dns import NameServer, Resolver
@@ -45,8 +46,10 @@ def _only_one(settings: Settings) -> None:
 def listeners(settings: Settings, apps: Applications) -> list[Listener]:
     """Return the metadata server, Google's APIs over TLS and the name server."""
     certificate, key = api_certificate(authority(settings), settings.home / "ca")
+    acme = AcmeDirectory(authority(settings), settings.home / "acme", PORTS) if AcmeDirectory.installed() else None
     return [
         AsgiListener(apps.metadata, PORTS.host, PORTS.metadata, on_stop=apps.on_stop),
         AsgiListener(apps.api, PORTS.host, PORTS.api, certificate=certificate, key=key),
         NameServer(Resolver(apps.address_of, zone_of=apps.zone_of), PORTS.host, PORTS.dns),
+        *([acme] if acme else []),
     ]

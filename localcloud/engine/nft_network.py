@@ -29,7 +29,7 @@ HOST_ADDRESS = "198.51.100.1"
 OUTSIDER_ADDRESS = "198.51.100.200"
 EXTERNAL_BRIDGE = f"{BRIDGE_PREFIX}-ext"
 NAT_DEVICE = f"{BRIDGE_PREFIX}-nat"
-PORTS = Ports(host=HOST_ADDRESS, metadata=8780, dns=8753, api=8743)
+PORTS = Ports(host=HOST_ADDRESS, metadata=8780, dns=8753, api=8743, acme=8714)
 """The local cloud's ports for VMs. Packets from VMs to 169.254.169.254 are redirected there."""
 
 
@@ -181,7 +181,13 @@ _FORWARD_DOOR = (("-i", _OURS, "-j", "ACCEPT"), ("-o", _OURS, "-j", "ACCEPT"))
 # The host's own firewall (such as ufw) may drop unknown packets, but VMs need metadata, names and APIs.
 _INPUT_DOOR = tuple(
     ("-i", _OURS, "-d", HOST_ADDRESS, "-p", protocol, "--dport", str(port), "-j", "ACCEPT")
-    for protocol, port in (("tcp", PORTS.metadata), ("tcp", PORTS.api), ("tcp", PORTS.dns), ("udp", PORTS.dns))
+    for protocol, port in (
+        ("tcp", PORTS.metadata),
+        ("tcp", PORTS.api),
+        ("tcp", PORTS.acme),
+        ("tcp", PORTS.dns),
+        ("udp", PORTS.dns),
+    )
 )
 
 

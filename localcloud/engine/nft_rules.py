@@ -16,6 +16,7 @@ from localcloud.engine.base import EngineError, NetworkState, Rule
 
 TABLE = "mlflow-localcloud"
 METADATA_ADDRESS = "169.254.169.254"
+ACME_PORT = 14000
 _PORT_PROTOCOLS = ("tcp", "udp", "sctp")
 _PROTOCOLS = {"icmp": "icmp", "esp": "esp", "ah": "ah", "ipip": "4"}
 
@@ -28,6 +29,7 @@ class Ports:
     metadata: int
     dns: int
     api: int
+    acme: int
 
 
 def ruleset(state: NetworkState, ports: Ports, external_range: str) -> str:
@@ -62,6 +64,7 @@ def _nat_chains(ports: Ports, external_range: str) -> list[str]:
         "type nat hook prerouting priority dstnat - 5; policy accept;",
         f"ip saddr @subnets ip daddr {METADATA_ADDRESS} tcp dport 80 dnat to {ports.host}:{ports.metadata}",
         f"ip saddr @subnets ip daddr {METADATA_ADDRESS} tcp dport 443 dnat to {ports.host}:{ports.api}",
+        f"ip saddr @subnets ip daddr {METADATA_ADDRESS} tcp dport {ACME_PORT} dnat to {ports.host}:{ports.acme}",
         f"ip saddr @subnets ip daddr {METADATA_ADDRESS} meta l4proto {{ tcp, udp }} th dport 53"
         f" dnat to {ports.host}:{ports.dns}",
         "dnat to ip daddr map @to_internal",
@@ -103,7 +106,7 @@ def _filter_chains(ports: Ports) -> list[str]:
         # Only VMs may use the ports for VMs, and only under the metadata server's address.
         f"ip saddr @subnets ct status dnat ct original ip daddr {METADATA_ADDRESS} accept",
         f'iifname != "lo" ip daddr {ports.host} meta l4proto {{ tcp, udp }}'
-        f" th dport {{ {ports.metadata}, {ports.dns}, {ports.api} }} drop",
+        f" th dport {{ {ports.metadata}, {ports.dns}, {ports.api}, {ports.acme} }} drop",
         "ip saddr != @ours accept",
         "ct state established,related accept",
         "ct state invalid drop",

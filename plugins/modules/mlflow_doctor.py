@@ -45,6 +45,11 @@ options:
     description: Path of the CA certificate that clients trust. If empty, the CAs of the control node are used.
     type: path
     default: ''
+  certificate_source:
+    description: Source of the server certificate.
+    type: str
+    choices: [ca, files, acme]
+    default: ca
   username:
     description: User of the requests. Empty for an own application, where the checks that need a user are skipped.
     type: str
@@ -231,6 +236,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "hostname": {"type": "str", "default": ""},
     "managed_zone": {"type": "str", "default": ""},
     "ca_file": {"type": "path", "default": ""},
+    "certificate_source": {"type": "str", "choices": ["ca", "files", "acme"], "default": "ca"},
     "username": {"type": "str", "required": True},
     "password_secret": {"type": "str", "required": True, "no_log": False},
     "artifact_store": {"type": "str", "default": ""},

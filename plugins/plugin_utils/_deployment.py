@@ -44,6 +44,8 @@ SECRETS = {
 ENCRYPTION_SECRETS = ("webhook_encryption_key", "crypto_kek_passphrase")
 # A rotation swaps the users. After the first rotation, the owner role owns all objects.
 DATABASE_USERS = ("mlflow", "mlflow_alternate")
+# Key of the account at an ACME directory, and its external account binding.
+ACME_ACCOUNT = "acme-account"
 
 
 @dataclass(frozen=True)
@@ -102,8 +104,12 @@ def identity(settings: Mapping[str, Any]) -> Fact:
     authentication = _authentication.find(settings["mlflow_authentication"])
     secrets = {key: f"{name}-{suffix}" for key, suffix in SECRETS.items()}
     secrets |= {secret.name: f"{name}-{secret.suffix}" for secret in authentication.secrets}
+    acme = settings["certificates_source"] == "acme"
+    if acme:
+        secrets["acme_account"] = f"{name}-{ACME_ACCOUNT}"
     credentials = {key: f"{'nginx' if key == 'certificate' else 'mlflow'}.{SECRETS[key]}" for key in SECRETS}
     credentials |= {secret.name: secret.credential for secret in authentication.secrets}
+    credentials["acme_account"] = "mlflow-acme.account"
     given: Mapping[str, str] = settings["mlflow_secret_environment"]
     return {
         "id": f"{project}/{name}",
@@ -152,7 +158,8 @@ def identity(settings: Mapping[str, Any]) -> Fact:
         "secrets": secrets,
         "vm_secrets": [secret for key, secret in secrets.items() if key != "ca"],
         # They stay until the deployment is destroyed, so a change back to the other mode needs no new values.
-        "former_secrets": [f"{name}-{secret.suffix}" for secret in _authentication.former_secrets(authentication)],
+        "former_secrets": [f"{name}-{secret.suffix}" for secret in _authentication.former_secrets(authentication)]
+        + ([] if acme else [f"{name}-{ACME_ACCOUNT}"]),
         # Secrets of the user, which the VM reads too. The deployment neither creates nor deletes them.
         "given_secrets": sorted(set(given.values())),
         "encryption_secrets": [secrets[key] for key in ENCRYPTION_SECRETS],
@@ -166,6 +173,7 @@ def identity(settings: Mapping[str, Any]) -> Fact:
         "state": {
             "directory": state,
             "ca_file": f"{state}/ca.pem",
+            "trust_file": f"{state}/trust.pem",
             "releases_directory": f"{state}/releases",
             # Prefix of the records in the bucket of the backups.
             "records_prefix": f"deployments/{project}/{name}/",
@@ -186,7 +194,7 @@ def resources(settings: Mapping[str, Any], base: Mapping[str, Any]) -> Fact:
         },
         "backups_bucket": settings["infrastructure_backups_bucket"],
         "secret_locations": settings["secrets_locations"],
-        "certificate": {"file": settings["certificates_file"]},
+        "certificate": certificate(settings, base["state"]),
         # The zone is empty without Cloud DNS.
         "dns": {"project": settings["dns_project"], "zone": settings["dns_managed_zone"]},
         "vm": base["vm"]
@@ -215,6 +223,29 @@ def resources(settings: Mapping[str, Any], base: Mapping[str, Any]) -> Fact:
             "tier": tier,
             "flags": flags,
             "max_connections": max_connections(flags, tier),
+        },
+    }
+
+
+def certificate(settings: Mapping[str, Any], state: Mapping[str, str]) -> Fact:
+    """Return the source of the server certificate, and the CA files of clients and of the control node.
+
+    An empty path means the CA certificates of the system. An ACME directory may sign later than the first run, so the
+    control node then trusts the deployment's own CA too.
+    """
+    source = settings["certificates_source"]
+    private = source == "ca" or (source == "acme" and settings["certificates_acme_ca_file"])
+    return {
+        "source": source,
+        "ca_file": state["ca_file"] if private else "",
+        "trust_file": {"ca": state["ca_file"], "acme": state["trust_file"], "files": ""}[source],
+        "acme": {
+            "directory": settings["certificates_acme_directory"],
+            "terms_agreed": bool(settings["certificates_acme_terms_agreed"]),
+            "email": settings["certificates_acme_email"],
+            "profile": settings["certificates_acme_profile"],
+            "challenge": settings["certificates_acme_challenge"],
+            "ca_file": settings["certificates_acme_ca_file"],
         },
     }
 

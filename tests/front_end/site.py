@@ -76,7 +76,7 @@ class Site:
 
     def __init__(self, root: Path, provider: IdentityProvider, *, role: str, secret: str = "", **settings: Any) -> None:
         self.root, self.provider = root, provider
-        self.port, self._http_port = programs.free_port(), programs.free_port()
+        self.port, self.http_port = programs.free_port(), programs.free_port()
         self.secret = secret or secrets.token_hex(mlflow_front_end_secret.BYTES)
         self.mlflow = MlflowStandIn(root / "mlflow.sock", self.secret)
         self._oauth2_proxy = root / "oauth2-proxy.sock"
@@ -118,7 +118,7 @@ class Site:
             "/run/oauth2-proxy/oauth2-proxy.sock": str(self._oauth2_proxy),
             # So that the test of a hanging service is short.
             "proxy_read_timeout 15s": "proxy_read_timeout 1s",
-            "listen 80": f"listen 127.0.0.1:{self._http_port}",
+            "listen 80": f"listen 127.0.0.1:{self.http_port}",
             "listen 443": f"listen 127.0.0.1:{self.port}",
         }
         for old, new in moves.items():

@@ -22,17 +22,24 @@ except ImportError as error:  # reported by the module
     IMPORT_ERROR = str(error)
 
 DAY = 86400.0
+# Parts of the lifetime of a certificate at which the check warns and fails, if they are shorter than the limits. The VM
+# renews a certificate of an ACME directory when a third is left, within hours.
+WARN, FAIL = 0.3, 0.1
 STRICT = "clients with Python 3.13 refuse the certificate"
 
 
 def certificate(endpoint: Endpoint, warn_days: float, fail_days: float) -> CheckResult:
-    """Check that clients accept the certificate chain, and for how long."""
-    remedy = (
-        f"renew the certificate: {SITE} -e certificates_renew_days={max(math.ceil(warn_days), 1)}"
-        if endpoint.ca_file
-        else f"set certificates_file to a newer certificate, then run {SITE}. If a private CA issued the"
-        " certificate, the file in REQUESTS_CA_BUNDLE must contain that CA, on this control node and on every client"
-    )
+    """Check that clients accept the certificate chain, and for how long.
+
+    A certificate with a short lifetime warns later: the ACME client of the VM renews it in its last third.
+    """
+    remedy = {
+        "ca": f"renew the certificate: {SITE} -e certificates_renew_days={max(math.ceil(warn_days), 1)}",
+        "files": f"set certificates_file to a newer certificate, then run {SITE}. If a private CA issued the"
+        " certificate, the file in REQUESTS_CA_BUNDLE must contain that CA, on this control node and on every client",
+        "acme": "the VM has no certificate of the ACME directory, or has not renewed it. Read the cause on the VM:"
+        f" journalctl -u mlflow-acme -n 50. Then run {SITE}. docs/certificates.md lists the causes",
+    }[endpoint.source]
     try:
         directory = Path(endpoint.trusted).is_dir()
         trusted = ssl.create_default_context(
@@ -58,6 +65,8 @@ def certificate(endpoint: Endpoint, warn_days: float, fail_days: float) -> Check
     except OSError as error:
         raise NotCheckedError(f"no TLS connection: {one_line(error)}", LOGS) from error
     days, left = _days(found, endpoint.now())
+    lifetime = (_moment(found, "after") - _moment(found, "before")).total_seconds() / DAY
+    warn_days, fail_days = min(warn_days, lifetime * WARN), min(fail_days, lifetime * FAIL)
     value = f"trusted, {left}" + (f"; {STRICT}: {strict}" if strict else "")
     return graded("certificate", value, (bool(strict) or days < warn_days, days < fail_days), remedy)
 
@@ -82,16 +91,24 @@ def _refused(endpoint: Endpoint) -> str:
 
 
 def _days(certificate: x509.Certificate, now: float) -> tuple[float, str]:
-    # cryptography before version 42 has no not_valid_after_utc.
-    end = getattr(certificate, "not_valid_after_utc", None) or certificate.not_valid_after.replace(tzinfo=UTC)
+    end = _moment(certificate, "after")
     days = (end.timestamp() - now) / DAY
     return days, f"{math.floor(days)} days left (until {datetime.fromtimestamp(end.timestamp(), UTC):%Y-%m-%d})"
+
+
+def _moment(certificate: x509.Certificate, which: str) -> datetime:
+    """Return the begin ("before") or the end ("after") of a certificate."""
+    # cryptography before version 42 has no not_valid_after_utc.
+    found: datetime = getattr(certificate, f"not_valid_{which}_utc", None) or getattr(
+        certificate, f"not_valid_{which}"
+    ).replace(tzinfo=UTC)
+    return found
 
 
 def ca(path: str, now: float, warn_days: float, fail_days: float) -> CheckResult:
     """Check the deployment's own CA certificate, in the file that clients use. Without a path there is none."""
     if not path:
-        return ok("ca", "the deployment has no CA of its own (certificates_file is set)")
+        return ok("ca", "the deployment has no CA of its own (another CA signs the certificate)")
     try:
         found = x509.load_pem_x509_certificate(Path(path).read_bytes())
     except (OSError, ValueError) as error:

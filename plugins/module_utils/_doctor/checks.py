@@ -98,6 +98,7 @@ class Checks:
             host=self.params["hostname"],
             address=_kept(lambda: self.cloud().address(f"{self.name}-address")),
             ca_file=self.params["ca_file"],
+            source=self.params["certificate_source"],
             username=self.params["username"],
             password=_kept(self._password),
         )
@@ -137,7 +138,8 @@ class Checks:
         days = self._limits("certificate", "days")
         yield from self._one("certificate", if_reached(lambda: certificates.certificate(client, *days)))
         ca_days = self._limits("ca", "days")
-        yield from self._one("ca", lambda: certificates.ca(self.params["ca_file"], self.now, *ca_days))
+        own_ca = self.params["ca_file"] if client.source == "ca" else ""
+        yield from self._one("ca", lambda: certificates.ca(own_ca, self.now, *ca_days))
         yield from self._one("authentication", if_reached(lambda: authentication(client)))
         host = str(self.mode["examined"].get("hostname") or "")
         yield from self._one("sign-in", if_reached(lambda: sign_in.sign_in(client, self.mode_facts, host)))

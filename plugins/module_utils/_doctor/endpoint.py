@@ -37,6 +37,7 @@ def new_session() -> Session:
 class Endpoint:
     """One deployment from the point of view of its clients.
 
+    ``source`` is the source of the certificate: the own CA (``ca``), ``files`` or an ACME directory (``acme``).
     ``host`` is the DNS name or address of the clients, ``address`` the static address, ``ca_file`` the path of the CA
     certificate to trust (empty: the CAs of the control node), and ``password`` the administrator's password. An error
     as ``address`` or ``password`` means that the value is unknown.
@@ -50,6 +51,7 @@ class Endpoint:
     session: Session = field(default_factory=new_session)
     now: Callable[[], float] = time.time
     port: int = 443
+    source: str = "ca"
 
     def __post_init__(self) -> None:
         # Ignore the control node's proxy and .netrc, because they are not part of the deployment.

@@ -17,7 +17,7 @@ GIGABYTE = 1_000_000_000
 # Failed units with one of these words in their name affect users of MLflow.
 OURS = ("mlflow", "nginx")
 # Failures of these units do not affect users.
-BACKGROUND = ("mlflow-gc.service",)
+BACKGROUND = ("mlflow-acme.service", "mlflow-gc.service")
 
 
 def vm(cloud: Cloud, name: str, facts: Json) -> CheckResult:

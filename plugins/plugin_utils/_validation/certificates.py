@@ -12,6 +12,7 @@ import re
 from datetime import UTC, datetime
 from pathlib import Path
 
+from . import _acme
 from ._context import Context, Values
 
 # A dependency of the control node. The import test of ansible-test runs without it.
@@ -28,10 +29,16 @@ TIME = "%Y-%m-%d %H:%M:%S"
 
 def refusals(values: Values, context: Context) -> list[str]:
     """Return a message for each refused variable of the role certificates."""
+    if values["certificates_source"] == "acme":
+        return _acme.refusals(values, context)
     names = ("certificates_file", "certificates_key_file")
     paths = {name: str(values[name] or "") for name in names}
-    if not any(paths.values()):
-        return []
+    if values["certificates_source"] == "ca":
+        return [
+            f"certificates_source is ca, but {name} is '{path}'. Set certificates_source to files, or remove {name}."
+            for name, path in paths.items()
+            if path
+        ]
     if not all(paths.values()):
         return [
             " and ".join(f"{name} is '{path}'" for name, path in paths.items())

@@ -65,12 +65,14 @@ def _gateway_headers(values: Values, context: Context) -> str:
 def _configuration(values: Values, context: Context) -> str:
     policy = str(values["nginx_content_security_policy"])
     socket, credential = str(values["nginx_upstream_socket"]), str(values["nginx_certificate_credential"])
-    if not re.search(r'["\r\n\\$]', policy) and PATH.fullmatch(socket) and PATH.fullmatch(credential):
+    challenges = str(values["nginx_acme_challenges"] or "/none")
+    paths = (socket, credential, challenges)
+    if not re.search(r'["\r\n\\$]', policy) and all(PATH.fullmatch(path) for path in paths):
         return ""
     return (
         "nginx_content_security_policy must not contain double quotes, backslashes, dollar signs or line ends (it is"
-        f" {json.dumps(policy)}); nginx_upstream_socket ('{socket}') and nginx_certificate_credential ('{credential}')"
-        " must be plain absolute paths."
+        f" {json.dumps(policy)}); nginx_upstream_socket ('{socket}'), nginx_certificate_credential ('{credential}')"
+        f" and nginx_acme_challenges ('{challenges}') must be plain absolute paths."
     )
 
 

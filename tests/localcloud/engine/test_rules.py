@@ -11,7 +11,7 @@ from localcloud.engine.docker_common import bridge_name
 from localcloud.engine.nft_rules import Ports, ruleset
 from localcloud.engine.routes import find_collision, host_resolvers
 
-PORTS = Ports("198.51.100.1", 1, 2, 3)
+PORTS = Ports("198.51.100.1", 1, 2, 3, 4)
 SUBNET = Subnet("n", "10.0.0.0/24")
 
 

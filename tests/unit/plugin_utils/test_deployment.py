@@ -47,6 +47,35 @@ def test_the_vm_cannot_read_the_key_of_the_certificate_authority() -> None:
     assert {item["name"] for item in fact["credential_items"]} >= {"mlflow.database-uri", "nginx.certificate"}
 
 
+def test_the_account_of_an_acme_directory_stays_until_the_deployment_is_destroyed() -> None:
+    acme = described(certificates_source="acme", deployment_hostname="mlflow.example.com")
+    assert "mlflow-acme-account" in acme["vm_secrets"]
+    assert {"name": "mlflow-acme.account", "secret": "mlflow-acme-account"} in acme["credential_items"]
+    assert "mlflow-acme-account" not in acme["former_secrets"]
+    other = described()
+    assert "mlflow-acme-account" not in other["vm_secrets"]
+    assert "mlflow-acme-account" in other["former_secrets"]
+
+
+@pytest.mark.parametrize(
+    ("variables", "source", "ca_file", "trust_file"),
+    [
+        ({}, "ca", "ca.pem", "ca.pem"),
+        ({"certificates_file": "/own.pem"}, "files", "", ""),
+        ({"certificates_source": "acme"}, "acme", "", "trust.pem"),
+        ({"certificates_source": "acme", "certificates_acme_ca_file": "/ca.pem"}, "acme", "ca.pem", "trust.pem"),
+    ],
+)
+def test_what_clients_and_the_control_node_trust(
+    variables: dict[str, str], source: str, ca_file: str, trust_file: str
+) -> None:
+    """An ACME directory may sign after the first run. Until then the server has a certificate of the own CA."""
+    fact = described(deployment_hostname="mlflow.example.com", **variables)["certificate"]
+    state = "/state/my-project-mlflow/"
+    assert fact["source"] == source
+    assert (fact["ca_file"].removeprefix(state), fact["trust_file"].removeprefix(state)) == (ca_file, trust_file)
+
+
 def test_the_server_follows_from_the_infrastructure() -> None:
     fact = described(infrastructure_machine_type="e2-standard-4", infrastructure_database_flags={})
     assert fact["vm"]["cpus"] == 4

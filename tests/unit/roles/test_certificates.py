@@ -28,7 +28,7 @@ class Issuer:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         collection(folder, "certificates")
-        note(folder, ["gcp_secret"])
+        note(folder, ["gcp_secret", "gcp_iam_member"])
         (folder / "state").mkdir()
 
     def __call__(self, stored: dict[str, str], **settings: str) -> dict[str, str]:
@@ -43,6 +43,8 @@ class Issuer:
         done = play(self.folder, "localhost", role, [*answers, nothing], settings, check=False)
         assert done.returncode == 0
         asked = [json.loads(line) for line in (self.folder / "asked.jsonl").read_text().splitlines()]
+        (adder,) = [call["state"] for call in asked if call["module"] == "gcp_iam_member"]
+        assert adder == ("present" if settings.get("certificates_source") == "acme" else "absent")
         return {call["name"]: call["payload"] for call in asked if "payload" in call}
 
 
@@ -102,6 +104,42 @@ def without_identifier(pair: str, authority: str) -> str:
     chain = [made.sign(key, SHA256()), *rest]
     pem = "".join(each.public_bytes(serialization.Encoding.PEM).decode() for each in chain)
     return pair[: pair.index("-----BEGIN CERTIFICATE-----")] + pem
+
+
+ACME = {
+    "certificates_source": "acme",
+    "certificates_acme_terms_agreed": "true",
+    "deployment_hostname": "mlflow.example.com",
+}
+
+
+def test_an_acme_directory_replaces_a_certificate_of_the_own_ca(tmp_path: Path) -> None:
+    """Until the first order succeeds, the server has a certificate of the own CA. The control node trusts both."""
+    issuer = Issuer(tmp_path)
+    binding = {"certificates_acme_eab_key_id": "kid-1", "certificates_acme_eab_hmac_key": "a2V5"}
+    stored = issuer({}, **ACME, **binding, **NAMED)
+    assert set(stored) == {"mlflow-ca", "mlflow-certificate", "mlflow-acme-account"}
+    account = json.loads(stored["mlflow-acme-account"])
+    assert account["key"].startswith("-----BEGIN RSA PRIVATE KEY-----")
+    assert (account["eab_key_id"], account["eab_hmac_key"]) == ("kid-1", "a2V5")
+    trusted = (tmp_path / "state" / "trust.pem").read_text()
+    pair = stored["mlflow-certificate"]
+    handshake(certificates(pair), pair, trusted, "mlflow.example.com")
+    assert trusted.count("BEGIN CERTIFICATE") > 50
+    assert not (tmp_path / "state" / "ca.pem").exists()
+
+    # The stored binding stays without the variables. The module compares the payload.
+    assert json.loads(issuer(stored, **ACME, **NAMED)["mlflow-acme-account"]) == account
+
+
+def test_a_certificate_of_an_acme_directory_is_kept_and_the_own_ca_replaces_it(tmp_path: Path) -> None:
+    issuer = Issuer(tmp_path)
+    stored = issuer({}, deployment_hostname="mlflow.example.com", **NAMED)
+    (tmp_path / "other").mkdir()
+    other = Issuer(tmp_path / "other")({}, deployment_hostname="mlflow.example.com", **NAMED)
+    foreign = stored | {"mlflow-certificate": f"Directory: x\nProfile: \n{other['mlflow-certificate']}"}
+    assert set(issuer(foreign, **ACME, **NAMED)) == {"mlflow-acme-account"}
+    assert set(issuer(foreign, deployment_hostname="mlflow.example.com", **NAMED)) == {"mlflow-certificate"}
 
 
 @pytest.mark.parametrize("hostname", ["mlflow.example.com", "192.0.2.7"])

@@ -36,7 +36,7 @@ class CertificateAuthority:
         self.path = folder / "ca.pem"
 
     def build(
-        self, days: float, *, ca: bool, name: str = "127.0.0.1", identifiers: bool = True
+        self, days: float, *, ca: bool, name: str = "127.0.0.1", identifiers: bool = True, lifetime: float = 0
     ) -> tuple[x509.Certificate, Any]:
         key = self.key if ca else ec.generate_private_key(ec.SECP256R1())
         subject = self.name if ca else x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
@@ -47,7 +47,9 @@ class CertificateAuthority:
             .issuer_name(self.name)
             .public_key(key.public_key())
             .serial_number(x509.random_serial_number())
-            .not_valid_before(min(end, datetime.now(UTC)) - timedelta(days=1000))
+            .not_valid_before(
+                end - timedelta(days=lifetime) if lifetime else min(end, datetime.now(UTC)) - timedelta(days=1000)
+            )
             .not_valid_after(end)
         )
         if identifiers:
@@ -64,8 +66,8 @@ class CertificateAuthority:
         self.path.write_bytes(certificate.public_bytes(serialization.Encoding.PEM))
         return self.path
 
-    def chain(self, days: float, name: str = "127.0.0.1", *, identifiers: bool = True) -> Path:
-        certificate, key = self.build(days, ca=False, name=name, identifiers=identifiers)
+    def chain(self, days: float, name: str = "127.0.0.1", *, identifiers: bool = True, lifetime: float = 0) -> Path:
+        certificate, key = self.build(days, ca=False, name=name, identifiers=identifiers, lifetime=lifetime)
         path = self.folder / "server.pem"
         pem = serialization.Encoding.PEM
         plain = key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
@@ -85,9 +87,9 @@ def shown(own_ca: CertificateAuthority) -> Iterator[Callable[..., Endpoint]]:
     """Yield a function that starts a server whose certificate is valid for this number of days."""
     listeners: list[socket.socket] = []
 
-    def serve(days: float, name: str = "127.0.0.1", *, identifiers: bool = True) -> Endpoint:
+    def serve(days: float, name: str = "127.0.0.1", *, identifiers: bool = True, lifetime: float = 0) -> Endpoint:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(own_ca.chain(days, name, identifiers=identifiers))
+        context.load_cert_chain(own_ca.chain(days, name, identifiers=identifiers, lifetime=lifetime))
         listener = socket.create_server(("127.0.0.1", 0))
         listeners.append(listener)
 
@@ -118,6 +120,16 @@ def test_certificate_by_its_days(shown: Callable[..., Endpoint], days: int, stat
     result = certificate(shown(days + 0.5), 30, 7)
     assert (result.state, result.value.split(" (")[0]) == (state, f"trusted, {days} days left")
     assert ("certificates_renew_days=30" in result.remedy) == (state != "ok")
+
+
+@pytest.mark.parametrize(("days", "state"), [(2, "ok"), (1.7, "warn"), (0.5, "fail")])
+def test_a_short_certificate_by_its_lifetime(shown: Callable[..., Endpoint], days: float, state: str) -> None:
+    """The VM renews a certificate of 6 days when 2 days are left."""
+    served = shown(days, lifetime=6)
+    served.source = "acme"
+    result = certificate(served, 30, 7)
+    assert result.state == state
+    assert ("journalctl -u mlflow-acme" in result.remedy) == (state != "ok")
 
 
 def test_the_certificates_of_these_tests_pass_strict_verification(own_ca: CertificateAuthority) -> None:
@@ -166,7 +178,7 @@ def test_a_given_certificate_is_checked_against_the_cas_of_the_host(
 ) -> None:
     """Certificate and requests use the same CAs: those of the host, or the CA of the deployment if it has one."""
     reached = shown(100)
-    bundle, reached.ca_file = reached.ca_file, ""
+    bundle, reached.ca_file, reached.source = reached.ca_file, "", "files"
     monkeypatch.delenv("REQUESTS_CA_BUNDLE", raising=False)
     result = certificate(reached, 30, 7)
     assert result.state == "fail"

@@ -1,0 +1,211 @@
+# Copyright (c) 2026, the mlops.mlflow_gcp authors
+# SPDX-License-Identifier: Apache-2.0
+"""Order or renew the server certificate, if it is due, and store it in Secret Manager.
+
+Runs on the VM without root, with the service account of the VM. The certificate is one secret: two lines that name its
+origin, the key and the chain. The program writes the current certificate to RUNTIME_DIRECTORY, where install.py takes
+it. It needs the program of the role credentials, which reads from Secret Manager.
+"""
+
+from __future__ import annotations
+
+import argparse
+import base64
+import json
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import fetch
+import google.auth.exceptions
+import requests
+from cryptography import x509
+
+ORIGIN = "Directory: {directory}\nProfile: {profile}\n"
+BEGIN = "-----BEGIN CERTIFICATE-----"
+REQUEST_SECONDS = 60.0
+
+
+def validity(pem: str) -> tuple[datetime, datetime]:
+    """Return the begin and the end of the first certificate."""
+    found = _first(pem)
+    # cryptography before version 42 has no not_valid_after_utc.
+    begin = getattr(found, "not_valid_before_utc", None) or found.not_valid_before.replace(tzinfo=UTC)
+    end = getattr(found, "not_valid_after_utc", None) or found.not_valid_after.replace(tzinfo=UTC)
+    return begin, end
+
+
+def _first(pem: str) -> x509.Certificate:
+    return x509.load_pem_x509_certificate(pem[pem.index(BEGIN) :].encode())
+
+
+def _names(pem: str) -> list[str]:
+    names = _first(pem).extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    return [name.lower() for name in names.get_values_for_type(x509.DNSName)]
+
+
+def due(pem: str, config: Mapping[str, Any], now: datetime) -> str:
+    """Return the reason for an order, empty if the certificate is not due."""
+    if BEGIN not in pem:
+        return "there is no certificate"
+    if not pem.startswith("Directory: "):
+        return "the certificate is not from an ACME directory"
+    if not pem.startswith(ORIGIN.format(**config)):
+        return "the certificate is from another directory, or has another profile"
+    if _names(pem) != [config["hostname"].lower()]:
+        return f"the certificate is for {', '.join(_names(pem))}"
+    begin, end = validity(pem)
+    if now >= begin + (end - begin) * 2 / 3:
+        return f"two thirds of its lifetime are over, it ends at {_shown(end)}"
+    return ""
+
+
+def _shown(moment: datetime) -> str:
+    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+
+
+def read(session: requests.Session, config: Mapping[str, Any]) -> str:
+    """Return the stored certificate, empty if the secret has no version."""
+    try:
+        return fetch.access(session, config["project"], config["secret"], "latest").decode()
+    except fetch.FetchError as error:
+        if "HTTP 404" in str(error):
+            return ""
+        raise
+
+
+def store(
+    session: requests.Session,
+    config: Mapping[str, Any],
+    pem: str,
+    *,
+    clock: Callable[[], float] = time.monotonic,
+    sleep: Callable[[float], None] = time.sleep,
+) -> None:
+    """Add a version to the secret. Try again after transient errors: the order cannot be repeated often."""
+    url = f"{fetch.ENDPOINT}/v1/projects/{config['project']}/secrets/{config['secret']}:addVersion"
+    data = pem.encode()
+    payload = {"data": base64.b64encode(data).decode(), "dataCrc32c": str(fetch.crc32c(data))}
+    deadline, pause = clock() + REQUEST_SECONDS * 5, 1.0
+    while True:
+        try:
+            response = session.post(url, json={"payload": payload}, timeout=fetch.REQUEST_TIMEOUT)
+            if response.status_code == 200:
+                return
+            cause, transient = (
+                f"HTTP {response.status_code}: {_message(response)}",
+                response.status_code in fetch.TRANSIENT,
+            )
+        except (requests.RequestException, google.auth.exceptions.GoogleAuthError) as error:
+            cause, transient = f"{type(error).__name__}: {error}", True
+        if not transient or clock() + pause > deadline:
+            raise fetch.FetchError(f"secret {config['secret']}: {cause}", transient=transient)
+        sleep(pause)
+        pause = min(pause * 2, 30.0)
+
+
+def _message(response: requests.Response) -> str:
+    try:
+        return str(response.json()["error"]["message"])
+    except (ValueError, KeyError, TypeError):
+        return str(response.reason)
+
+
+@contextmanager
+def published(directory: Path, token: str, content: str) -> Iterator[None]:
+    """Show the proof of an HTTP-01 challenge to nginx."""
+    path = directory / Path(token).name
+    path.write_text(content, encoding="ascii")
+    path.chmod(0o644)
+    try:
+        yield
+    finally:
+        path.unlink(missing_ok=True)
+
+
+def order(config: Mapping[str, Any], account: Mapping[str, str], challenges: Path) -> str:
+    """Order a certificate; return its secret."""
+    import issue  # only an order needs the ACME library
+
+    wanted = issue.Order(
+        hostname=config["hostname"],
+        directory=config["directory"],
+        terms_agreed=config["terms_agreed"],
+        email=config["email"],
+        profile=config["profile"],
+        challenge=config["challenge"],
+        ca_file=config["ca_file"],
+    )
+    issued = issue.issue(
+        wanted, issue.Account(**account), lambda proof: published(challenges, proof.token, proof.content)
+    )
+    return ORIGIN.format(**config) + issued
+
+
+def write(path: Path, pem: str) -> None:
+    """Write the certificate for install.py."""
+    path.unlink(missing_ok=True)
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        file.write(pem)
+
+
+def next_attempt(config: Mapping[str, Any], now: datetime) -> str:
+    """Return the time of the next attempt, which the timer starts."""
+    first = now + timedelta(hours=config["interval_hours"])
+    last = first + timedelta(minutes=config["jitter_minutes"])
+    return f"The next attempt starts between {_shown(first)} and {_shown(last)}."
+
+
+def report(config: Mapping[str, Any], stored: str, cause: Exception, now: datetime) -> str:
+    """Return the message about an order that failed."""
+    kept = f", which is valid until {_shown(validity(stored)[1])}" if BEGIN in stored else ""
+    remedy = getattr(cause, "remedy", "")
+    return (
+        f"Cannot get a certificate for {config['hostname']} from {config['directory']}: {cause}."
+        f" The server keeps its certificate{kept}. {next_attempt(config, now)}{f' {remedy}.' if remedy else ''}"
+    )
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run as a program; return its exit code."""
+    parser = argparse.ArgumentParser(description="Order or renew the server certificate")
+    parser.add_argument("--config", type=Path, default=Path("/etc/mlflow-acme.json"))
+    parser.add_argument("--check", action="store_true", help="only print the reason for an order, empty if not due")
+    options = parser.parse_args(arguments)
+    config = json.loads(options.config.read_text(encoding="utf-8"))
+    stored = ""
+    try:
+        session, _project = fetch.identity(REQUEST_SECONDS)
+        stored = read(session, config)
+        reason = due(stored, config, datetime.now(UTC))
+        if options.check:
+            print(json.dumps({"due": reason}))
+            return 0
+        runtime = Path(os.environ["RUNTIME_DIRECTORY"])
+        if reason:
+            print(f"Ordering a certificate for {config['hostname']} from {config['directory']}: {reason}", flush=True)
+            account = json.loads((Path(os.environ["CREDENTIALS_DIRECTORY"]) / "account").read_text(encoding="utf-8"))
+            challenges = runtime / "challenges"
+            challenges.mkdir(mode=0o755, exist_ok=True)
+            ordered = order(config, account, challenges)
+            store(session, config, ordered)
+            stored = ordered
+        write(runtime / "certificate.pem", stored)
+    except Exception as error:  # each cause must reach the journal in one message
+        if options.check:
+            print(json.dumps({"due": f"the stored certificate cannot be read: {error}"}))
+            return 0
+        print(report(config, stored, error, datetime.now(UTC)), file=sys.stderr)
+        return 1
+    begin, end = validity(stored)
+    print(f"The certificate is valid until {_shown(end)}. It is renewed from {_shown(begin + (end - begin) * 2 / 3)}.")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

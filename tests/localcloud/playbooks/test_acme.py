@@ -1,0 +1,78 @@
+# Copyright (c) 2026, the mlops.mlflow_gcp authors
+# SPDX-License-Identifier: Apache-2.0
+"""The source of the certificate changes between the own CA and an ACME directory, whose certificates the VM stores."""
+
+from __future__ import annotations
+
+import base64
+import json
+import pathlib
+from datetime import UTC, datetime, timedelta
+
+import trustme
+from cryptography import x509
+
+from tests.localcloud.harness import Local
+from tests.localcloud.playbooks.playbook import Playbook
+
+SECRET = "/secretmanager/v1/projects/mlflow-local/secrets/mlflow-certificate"
+NAME = "mlflow.example.test"
+ADDER = "roles/secretmanager.secretVersionAdder"
+VM = "serviceAccount:mlflow-server@mlflow-local.iam.gserviceaccount.com"
+OWN = {"deployment_hostname": NAME}
+ACME = OWN | {
+    "certificates_source": "acme",
+    "certificates_acme_terms_agreed": True,
+    "certificates_acme_eab_key_id": "kid-1",
+    "certificates_acme_eab_hmac_key": "aGlkZGVuLWtleQ",
+}
+
+
+def stored(local: Local) -> str:
+    answer = local.session().call("GET", f"{SECRET}/versions/latest:access")
+    return base64.b64decode(answer["payload"]["data"]).decode()
+
+
+def issuer(pem: str) -> str:
+    return x509.load_pem_x509_certificate(pem[pem.index("-----BEGIN CERT") :].encode()).issuer.rfc4514_string()
+
+
+def adders(local: Local) -> list[str]:
+    """Return the principals that may add versions to the certificate."""
+    bindings = local.session().call("GET", f"{SECRET}:getIamPolicy").get("bindings", [])
+    return [member for each in bindings if each["role"] == ADDER for member in each["members"]]
+
+
+def ordered() -> str:
+    """Return a certificate as the VM stores it."""
+    now = datetime.now(UTC)
+    issued = trustme.CA().issue_cert(NAME, not_before=now, not_after=now + timedelta(days=6))
+    pair = issued.private_key_pem.bytes() + issued.cert_chain_pems[0].bytes()
+    return f"Directory: https://acme.example.com/dir\nProfile: \n{pair.decode()}"
+
+
+def test_the_source_changes_to_an_acme_directory_and_back(
+    empty: Local, playbook: Playbook, tmp_path: pathlib.Path
+) -> None:
+    with_acme, with_own = ("--extra-vars", json.dumps(ACME)), ("--extra-vars", json.dumps(OWN))
+    assert playbook.to_the_end(*with_acme, "--check") > 0
+    assert playbook.to_the_end(*with_acme) > 0
+    assert ACME["certificates_acme_eab_hmac_key"] not in playbook.output
+    # Before the first order the server has a certificate of the own CA.
+    assert "MLflow CA" in issuer(stored(empty))
+    assert adders(empty) == [VM]
+    assert (playbook.state / "mlflow-local-mlflow" / "trust.pem").exists()
+    assert not (playbook.state / "mlflow-local-mlflow" / "ca.pem").exists()
+    assert playbook.to_the_end(*with_acme) == 0
+
+    pem = ordered()
+    data = base64.b64encode(pem.encode()).decode()
+    empty.session().call("POST", f"{SECRET}:addVersion", json={"payload": {"data": data}})
+    assert playbook.to_the_end(*with_acme) == 0
+    assert stored(empty) == pem
+
+    # Binding, CA file, removed trust file and certificate.
+    assert playbook.to_the_end(*with_own, "--diff") == 4, playbook.output[-5000:]
+    assert adders(empty) == []
+    assert "MLflow CA" in issuer(stored(empty))
+    assert playbook.to_the_end(*with_own) == 0

@@ -1,0 +1,89 @@
+# Copyright (c) 2026, the mlops.mlflow_gcp authors
+# SPDX-License-Identifier: Apache-2.0
+"""The tasks of the role acme, with fake modules."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.unit.roles.evaluated import ROLES, described, load
+from tests.unit.roles.noting import collection, note, play
+from tests.unit.roles.test_acme_renew import CONFIG
+
+SETTINGS = {
+    "deployment_project": "my-project",
+    "deployment_hostname": "mlflow.example.com",
+    "certificates_source": "acme",
+    "certificates_acme_terms_agreed": True,
+    "certificates_acme_directory": "https://acme.example.com/directory",
+}
+CANNOT = "Cannot get a certificate for mlflow.example.com: caa: forbidden. The next attempt starts"
+
+
+def asked(folder: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (folder / "asked.jsonl").read_text().splitlines()]
+
+
+def test_the_configuration_has_what_the_program_reads(tmp_path: Path) -> None:
+    collection(tmp_path, "acme", noted=["copy"])
+    note(tmp_path, ["copy"])
+    template = ROLES / "acme" / "templates" / "mlflow-acme.json.j2"
+    task = {"ansible.builtin.template": {"src": str(template), "dest": str(tmp_path / "made.json"), "mode": "0600"}}
+    tasks = tmp_path / "ansible_collections" / "mlops" / "mlflow_gcp" / "roles" / "acme" / "tasks" / "only.yml"
+    tasks.write_text(json.dumps([task]))
+    role = {"name": "mlops.mlflow_gcp.acme", "tasks_from": "only"}
+    assert play(tmp_path, "localhost", role, [], SETTINGS, check=False).returncode == 0
+    assert json.loads((tmp_path / "made.json").read_text()) == CONFIG
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "started", "warned"),
+    [("", "", False, False), ("there is no certificate", "", True, False), ("due", "due", True, True)],
+)
+def test_a_failed_order_is_reported_and_does_not_end_the_run(
+    tmp_path: Path, before: str, after: str, started: bool, warned: bool
+) -> None:
+    collection(tmp_path, "acme", noted=["command", "systemd_service"])
+    note(tmp_path, ["command", "systemd_service"])
+    # The fake module returns the same answer for each call. The second check is another task.
+    tasks = tmp_path / "ansible_collections" / "mlops" / "mlflow_gcp" / "roles" / "acme" / "tasks" / "order.yml"
+    text = tasks.read_text()
+    second = "    - name: Check whether the certificate is still due\n      mlops.mlflow_gcp.command: *check\n"
+    assert second in text
+    tasks.write_text(text.replace(second, second.replace("*check", "{argv: [second]}")))
+    failed = {"failed": True, "msg": "Unable to start service"} if warned else {"status": {}, "changed": True}
+    answers: list[Any] = [
+        ({"module": "command", "argv": "second"}, {"stdout": json.dumps({"due": after})}),
+        ({"module": "command", "argv": "--check"}, {"stdout": json.dumps({"due": before})}),
+        ({"module": "command", "argv": "journalctl"}, {"stdout": CANNOT, "stdout_lines": ["x", CANNOT]}),
+        ({"module": "systemd_service"}, failed),
+    ]
+    role = {"name": "mlops.mlflow_gcp.acme", "tasks_from": "order"}
+    done = play(tmp_path, "localhost", role, answers, SETTINGS, check=False)
+    assert done.returncode == 0
+    # The output wraps long lines.
+    assert (f"WARNING: {CANNOT}" in " ".join(done.stdout.split())) == warned
+    calls = asked(tmp_path)
+    assert [call["name"] for call in calls if call["module"] == "systemd_service"] == ["mlflow-acme.service"] * started
+
+
+def test_the_sandbox_and_the_timer() -> None:
+    """Only the second step, which has no connection to other hosts, runs as root."""
+    unit = (ROLES / "acme" / "templates" / "mlflow-acme.service.j2").read_text()
+    steps = [line for line in unit.splitlines() if line.startswith("ExecStart=")]
+    assert [step.startswith("ExecStart=+") for step in steps] == [False, True]
+    assert steps[1].endswith("/install.py")
+    variables = load("vars/main.yml", "acme")
+    # Let's Encrypt accepts 5 failed validations in an hour. A certificate of 6 days is due for 2 days.
+    assert 1 < variables["__acme_interval_hours"] < 12
+
+
+def test_the_credential_is_the_one_of_the_fact() -> None:
+    fact = described(**SETTINGS)
+    unit = (ROLES / "acme" / "templates" / "mlflow-acme.service.j2").read_text()
+    names = [item["name"] for item in fact["credential_items"] if item["secret"] == "mlflow-acme-account"]
+    assert [f"LoadCredential=account:/run/credstore/{name}" in unit for name in names] == [True]
