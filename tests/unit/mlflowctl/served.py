@@ -68,6 +68,7 @@ class Served:
 
     folder: Path
     single_sign_on: bool
+    pid: int
     _connection: UnixConnection | None = field(default=None, init=False)
 
     @property
@@ -159,7 +160,7 @@ def served(
     command += [f"--uds={folder / 'mlflow.sock'}", "--timeout-graceful-shutdown=1"]
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen(command, cwd=folder, env=environment | changes, stdout=log, stderr=log)
-    server = Served(folder, single_sign_on)
+    server = Served(folder, single_sign_on, process.pid)
     try:
         _wait(server, process)
         yield server

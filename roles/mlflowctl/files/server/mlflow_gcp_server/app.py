@@ -10,7 +10,7 @@ import anyio.to_thread
 from mlflow.server import auth
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from . import identity
+from . import artifact_routes, identity
 from . import settings as package_settings
 from .accounts import Accounts
 from .audit import Audit
@@ -68,8 +68,9 @@ def _single_sign_on(settings: Settings) -> SingleSignOn | None:
 def create_app() -> ThreadLimit:
     """Return the ASGI application that uvicorn serves, one for each worker process."""
     settings = check()
+    artifact_routes.add_download()
     checked = CredentialCheck(
-        auth.create_app(),
+        artifact_routes.RetryAfter(auth.create_app()),
         limit=SignInLimit(),
         authenticate=auth.store.authenticate_user,
         is_public=auth.is_unprotected_route,
