@@ -19,8 +19,8 @@ from typing import Any, BinaryIO
 import requests
 from google.api_core import exceptions as google
 from google.auth.exceptions import TransportError
-from google.cloud.storage.exceptions import InvalidResponse
-from mlflow.exceptions import MlflowException
+from google.resumable_media import InvalidResponse
+from mlflow.exceptions import MlflowException, _UnsupportedMultipartUploadException
 from mlflow.protos.databricks_pb2 import (
     INVALID_PARAMETER_VALUE,
     PERMISSION_DENIED,
@@ -55,6 +55,14 @@ async def joined(chunks: AsyncIterable[bytes], size: int) -> AsyncIterator[bytes
         yield b"".join(collected)
 
 
+def artifact_name(path: str) -> str:
+    """Return the last part of a path. Raise MlflowException if it is no name of a file."""
+    name = posixpath.basename(path)
+    if name in ("", ".", ".."):
+        raise MlflowException(f"Invalid artifact file name: {path!r}", INVALID_PARAMETER_VALUE)
+    return name
+
+
 @contextmanager
 def _as_api_error() -> Iterator[None]:
     """Raise the error of an upload in a session as the error of other requests."""
@@ -84,6 +92,8 @@ class CloudStorageArtifactRepository(GCSArtifactRepository, StreamUploadMixin): 
                 f" Run site.yml, which grants it. Cloud Storage says: {error.message}"
             )
             raise MlflowException(message, PERMISSION_DENIED) from error
+        except google.BadRequest as error:
+            raise MlflowException(f"{failed}. Cloud Storage says: {error.message}", INVALID_PARAMETER_VALUE) from error
         except UNREACHABLE as error:
             message = f"{failed}: Cloud Storage does not answer. Try again later. Cause: {error}"
             raise MlflowException(message, TEMPORARILY_UNAVAILABLE) from error
@@ -95,10 +105,7 @@ class CloudStorageArtifactRepository(GCSArtifactRepository, StreamUploadMixin): 
 
     def _writer(self, file_name: str, artifact_path: str | None) -> ObjectWriter:
         verify_artifact_path(artifact_path)
-        name = posixpath.basename(file_name)
-        if name in ("", ".", ".."):
-            raise MlflowException(f"Invalid artifact file name: {file_name!r}", INVALID_PARAMETER_VALUE)
-        return ObjectWriter(self._blob(artifact_path, name), self._GCS_DEFAULT_TIMEOUT)
+        return ObjectWriter(self._blob(artifact_path, artifact_name(file_name)), self._GCS_DEFAULT_TIMEOUT)
 
     def open_object(self, path: str) -> ObjectReader:
         """Open an artifact for a response."""
@@ -132,6 +139,10 @@ class CloudStorageArtifactRepository(GCSArtifactRepository, StreamUploadMixin): 
                 if sending:
                     await sending
             await asyncio.to_thread(writer.finish)
+
+    def create_multipart_upload(self, local_file: str, num_parts: int = 1, artifact_path: str | None = None) -> Any:
+        """Refuse. The client then uploads through the server. MLflow's own method needs a private key."""
+        raise _UnsupportedMultipartUploadException
 
     def log_artifact(self, local_file: str, artifact_path: str | None = None) -> None:
         """Upload a file."""
