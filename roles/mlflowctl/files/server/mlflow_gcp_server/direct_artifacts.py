@@ -126,7 +126,7 @@ class DirectArtifactRepository(CloudStorageArtifactRepository, MultipartDownload
             return THROUGH_THE_SERVER
         try:
             query = {"generation": str(blob.generation)}
-            (url,) = self._signer.urls(blob, "GET", self._settings.url_seconds, [query])
+            (url,) = self._signer.urls(blob, "GET", min(self._settings.url_seconds, MAXIMAL_SECONDS), [query])
         except SigningError:
             return THROUGH_THE_SERVER
         return PresignedDownloadUrlResponse(url=url, headers={}, file_size=blob.size)
