@@ -298,6 +298,12 @@ def test_a_failure_names_the_cause(
         keyless.sign_bytes(b"text")
 
 
+def test_the_doctor_gets_the_cause(account: Account) -> None:
+    assert signing.problem(account) == ""
+    account.broken = True
+    assert signing.problem(account) == "Forbidden: iam.serviceAccounts.signBlob"
+
+
 # --- Registration
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import base64
 import datetime
+import json
 import logging
 import os
 import threading
@@ -134,3 +135,16 @@ class UrlSigner:
                 _logger.warning(message, error, self._pause)
             self._failure, self._until = str(error), self._clock() + self._pause
             raise
+
+
+def problem(credentials: Signing) -> str:
+    """Return why the API does not sign; empty if it does."""
+    try:
+        credentials.sign_bytes(b"check")
+    except SigningError as error:
+        return str(error)
+    return ""
+
+
+if __name__ == "__main__":  # for the doctor
+    print(json.dumps({"cause": problem(KeylessCredentials())}))
