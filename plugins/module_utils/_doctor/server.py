@@ -108,7 +108,5 @@ def signed_urls(facts: Mapping[str, Any]) -> CheckResult:
     if not found["cause"]:
         return ok("signed-urls", "the IAM Credentials API signs for the VM")
     value = f"the server streams all artifacts, the IAM Credentials API does not sign: {one_line(found['cause'], 200)}"
-    remedy = (
-        f"{SITE} enables the API and grants roles/iam.serviceAccountTokenCreator; or set mlflow_direct_transfers: false"
-    )
+    remedy = f"{SITE} enables the API and grants the role; to stream without this check: mlflow_direct_transfers: false"
     return warn("signed-urls", value, remedy)
