@@ -141,9 +141,30 @@ def test_an_upload_is_completed(repository: DirectArtifactRepository, script: re
 
 
 def test_an_upload_is_aborted(repository: DirectArtifactRepository, script: responses.RequestsMock) -> None:
+    script.get(
+        f"{OBJECT}?uploadId=ID%26versionId%3D1", body=f"<ListPartsResult {NAMESPACE}><Part></Part></ListPartsResult>"
+    )
     script.delete(f"{OBJECT}?uploadId=ID%26versionId%3D1", status=204)
     repository.abort_multipart_upload("big.bin", "ID&versionId=1", FOLDER)
-    assert urlsplit(script.calls[0].request.url).query == "uploadId=ID%26versionId%3D1"
+    assert {urlsplit(call.request.url).query for call in script.calls} == {"uploadId=ID%26versionId%3D1"}
+
+
+def test_a_client_that_cannot_reach_the_bucket_is_told_what_to_set(
+    repository: DirectArtifactRepository, script: responses.RequestsMock
+) -> None:
+    """MLflow's client aborts the upload after a failed part, and shows this error."""
+    script.get(f"{OBJECT}?uploadId=ID", body=f"<ListPartsResult {NAMESPACE}></ListPartsResult>")
+    script.delete(f"{OBJECT}?uploadId=ID", status=204)
+    with pytest.raises(MlflowException, match="mlflow_direct_transfers: false") as raised:
+        repository.abort_multipart_upload("big.bin", "ID", FOLDER)
+    assert raised.value.get_http_status_code() == 400
+
+
+def test_an_abort_of_a_missing_upload(repository: DirectArtifactRepository, script: responses.RequestsMock) -> None:
+    script.get(f"{OBJECT}?uploadId=ID", status=404, body="<Error><Code>NoSuchUpload</Code></Error>")
+    with pytest.raises(MlflowException, match="NoSuchUpload") as raised:
+        repository.abort_multipart_upload("big.bin", "ID", FOLDER)
+    assert raised.value.get_http_status_code() == 404
 
 
 @pytest.mark.parametrize("method", ["abort_multipart_upload", "complete_multipart_upload"])

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
+from google.resumable_media import InvalidResponse
 from mlflow.entities.multipart_upload import CreateMultipartUploadResponse, MultipartUploadCredential
 from mlflow.entities.presigned_download import PresignedDownloadUrlResponse
 from mlflow.exceptions import MlflowException, _UnsupportedMultipartUploadException
@@ -31,6 +32,10 @@ MAXIMAL_PARTS = 10_000
 SECONDS_FOR_A_PART = 60
 """A client gets the URLs of all parts at once and cannot renew them, so the last part may start late."""
 MAXIMAL_SECONDS = 12 * 3600
+UNREACHED = (
+    "The upload was aborted because no part has reached the bucket. If this client cannot reach storage.googleapis.com,"
+    " set MLFLOW_ENABLE_PROXY_MULTIPART_UPLOAD=false on the client, or mlflow_direct_transfers: false for all clients."
+)
 THROUGH_THE_SERVER = PresignedDownloadUrlResponse(url="", headers={}, file_size=None)
 """The client then downloads through the server."""
 
@@ -90,7 +95,7 @@ class DirectArtifactRepository(CloudStorageArtifactRepository, MultipartDownload
                 urls = self._part_urls(posixpath.join(artifact_path or "", name), upload_id, num_parts)
             except SigningError:
                 with suppress(MlflowException):
-                    self.abort_multipart_upload(name, upload_id, artifact_path)
+                    self._abort(name, upload_id, artifact_path)
                 raise
         except SigningError as error:
             raise _UnsupportedMultipartUploadException from error
@@ -111,10 +116,24 @@ class DirectArtifactRepository(CloudStorageArtifactRepository, MultipartDownload
             super().complete_multipart_upload(name, _quoted(upload_id), parts or [], artifact_path)
 
     def abort_multipart_upload(self, local_file: str, upload_id: str, artifact_path: str | None = None) -> None:
-        """Remove the parts."""
+        """Remove the parts. The client shows the error, and no other one, if no part has arrived."""
         name = artifact_name(local_file)
+        arrived = self._has_parts(name, _quoted(upload_id), artifact_path)
+        self._abort(name, upload_id, artifact_path)
+        if not arrived:
+            raise MlflowException(UNREACHED, INVALID_PARAMETER_VALUE)
+
+    def _abort(self, name: str, upload_id: str, artifact_path: str | None) -> None:
         with self._explained(f"abort the upload of {name}", "storage.multipartUploads.abort"):
             super().abort_multipart_upload(name, _quoted(upload_id), artifact_path)
+
+    def _has_parts(self, name: str, upload_id: str, artifact_path: str | None) -> bool:
+        arguments = self._gcs_mpu_arguments(name, self._blob(artifact_path, name))
+        with self._explained(f"list the parts of {name}", "storage.multipartUploads.listParts"):
+            response = arguments.transport.get(f"{arguments.url}?uploadId={upload_id}", timeout=60)
+            if not response.ok:
+                raise InvalidResponse(response)
+        return b"<Part>" in response.content
 
     def get_download_presigned_url(self, artifact_path: str, expiration: int = 300) -> PresignedDownloadUrlResponse:
         """Return a URL for the current version of an artifact."""
