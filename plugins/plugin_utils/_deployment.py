@@ -24,6 +24,8 @@ SERVICES = (
     "cloudresourcemanager.googleapis.com",
     "compute.googleapis.com",
     "iam.googleapis.com",
+    # Signs the URLs for direct transfers of artifacts.
+    "iamcredentials.googleapis.com",
     "secretmanager.googleapis.com",
     "servicenetworking.googleapis.com",
     "sqladmin.googleapis.com",

@@ -10,7 +10,16 @@ import pytest
 
 from tests.e2e.deployment import Deployment, FirstRun, changes
 
-SERVICES = ("cloudresourcemanager", "compute", "iam", "secretmanager", "servicenetworking", "sqladmin", "storage")
+SERVICES = (
+    "cloudresourcemanager",
+    "compute",
+    "iam",
+    "iamcredentials",
+    "secretmanager",
+    "servicenetworking",
+    "sqladmin",
+    "storage",
+)
 # Secrets that the VM may read. The key of the CA is not one of them.
 READ = (
     *("admin-password", "certificate", "crypto-kek-passphrase", "database-ca", "database-uri", "flask-secret-key"),
@@ -33,6 +42,7 @@ def resources(project: str) -> list[str]:
         "address mlflow-address",
         "service account mlflow-server",
         f"roles/logging.logWriter for {machine} on project {project}",
+        f"roles/iam.serviceAccountTokenCreator for {machine} on service account {machine.partition(':')[2]}",
         bucket,
         f"roles/storage.objectUser for {machine} on {bucket}",
         f"bucket {project}-mlflow-backups",

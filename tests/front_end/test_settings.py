@@ -14,7 +14,6 @@ from tests.front_end.test_credentials import ADMIN, API
 OTHER = {
     "nginx_content_security_policy": "",
     "nginx_hsts_seconds": 0,
-    "nginx_multipart_uploads": True,
     "nginx_gateway_headers": ["X-Team"],
     "authentication_oauth2_proxy_require_verified_email": False,
 }

@@ -44,6 +44,7 @@ NAMES = (
         "provider",
         "schema",
         "encryption",
+        "signed-urls",
         "connections",
         "disk",
         "database",
@@ -198,6 +199,7 @@ class Checks:
         yield from self._one("provider", lambda: sign_in.provider(self.mode_facts))
         yield from self._one("schema", lambda: server.schema(facts))
         yield from self._one("encryption", lambda: server.encryption(facts))
+        yield from self._one("signed-urls", lambda: server.signed_urls(facts))
         percent = self._limits("connections", "percent")
         yield from self._one("connections", lambda: database.connections(facts, *percent))
         yield from self._one("database-disk", lambda: database.database_disk(facts, self.database(), *disks))

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from .facts import part
-from .remedies import CONFIGURE, UPGRADE
+from .remedies import CONFIGURE, SITE, UPGRADE
 from .results import CheckResult, fail, ok, one_line, warn
 
 STATUS = "mlflowctl status"
@@ -98,3 +98,15 @@ def encryption(facts: Mapping[str, Any]) -> CheckResult:
     if earlier:
         return fail("encryption", f"{value}; encrypted with an earlier or public key: {', '.join(earlier)}", CONFIGURE)
     return ok("encryption", value)
+
+
+def signed_urls(facts: Mapping[str, Any]) -> CheckResult:
+    """Check that the server can create signed URLs for direct transfers. Without them it streams the artifacts."""
+    found = part(facts, "signed_urls")
+    if not found["used"]:
+        return ok("signed-urls", "not used, the server streams all artifacts")
+    if not found["cause"]:
+        return ok("signed-urls", "the IAM Credentials API signs for the VM")
+    value = f"the server streams all artifacts, the IAM Credentials API does not sign: {one_line(found['cause'], 200)}"
+    remedy = f"{SITE} enables the API and grants the role; to stream without this check: mlflow_direct_transfers: false"
+    return warn("signed-urls", value, remedy)

@@ -22,6 +22,8 @@ LEAST = {
     "mlflow_cpus": 0,
     "mlflow_database_max_connections": 0,
     "mlflow_auth_cache_ttl_seconds": 0,
+    "mlflow_direct_transfer_minimum_bytes": 0,
+    "mlflow_direct_transfer_url_seconds": 1,
     "mlflow_graceful_shutdown_timeout": 1,
     "mlflow_start_timeout": 30,
     "mlflow_drain_timeout": 0,

@@ -68,6 +68,7 @@ class Served:
 
     folder: Path
     single_sign_on: bool
+    pid: int
     _connection: UnixConnection | None = field(default=None, init=False)
 
     @property
@@ -151,15 +152,20 @@ def write_configuration(folder: Path, *, single_sign_on: bool, **changes: Any) -
 
 @contextmanager
 def served(
-    folder: Path, *, single_sign_on: bool, factory: str = "mlflow_gcp_server.app:create_app", **changes: str
+    folder: Path,
+    *,
+    single_sign_on: bool,
+    factory: str = "mlflow_gcp_server.app:create_app",
+    settings: Mapping[str, Any] | None = None,
+    **changes: str,
 ) -> Iterator[Served]:
-    """Run a server on a socket in an empty directory, with more environment variables."""
-    environment = write_configuration(folder, single_sign_on=single_sign_on)
+    """Run a server on a socket in an empty directory, with more settings and environment variables."""
+    environment = write_configuration(folder, single_sign_on=single_sign_on, **(settings or {}))
     command = [sys.executable, "-m", "uvicorn", "--factory", factory]
     command += [f"--uds={folder / 'mlflow.sock'}", "--timeout-graceful-shutdown=1"]
     with (folder / "log").open("wb") as log:
         process = subprocess.Popen(command, cwd=folder, env=environment | changes, stdout=log, stderr=log)
-    server = Served(folder, single_sign_on)
+    server = Served(folder, single_sign_on, process.pid)
     try:
         _wait(server, process)
         yield server

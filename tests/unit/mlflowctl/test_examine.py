@@ -56,7 +56,7 @@ def test_a_vm_without_an_installation(system: System) -> None:
     assert 0 <= found["disks"][0]["used_percent"] <= 100
     assert "FileNotFoundError" in found["release"]["error"]
     assert found["switch"]["active"] is None
-    assert set(found) == {"clock", "disks", "units", "switch", "release", "heads", "size", "encryption"}
+    assert set(found) == {"clock", "disks", "units", "switch", "release", "heads", "size", "encryption", "signed_urls"}
 
 
 def test_release_and_packages(system: System) -> None:
@@ -113,3 +113,17 @@ def test_the_databases_are_read_by_jobs(system: System) -> None:
     ]
     program(system.paths.root, "systemd-run", "echo the database does not answer >&2; exit 1")
     assert examine.examine(system, ["/"])["heads"] == {"error": "the database does not answer"}
+
+
+def test_signed_urls(system: System) -> None:
+    """The release's Python asks Google, because only it has the libraries."""
+    release(system)
+    assert examine.signed_urls(system) == {"used": False, "cause": ""}
+    system.paths.configuration.mkdir(parents=True)
+    (system.paths.configuration / "server.json").write_text('{"direct_transfers": {"minimum_bytes": 1}}')
+    home = system.paths.wanted.resolve()
+    (home / "bin").mkdir()
+    program(home, "python", 'echo "{\\"cause\\": \\"$PYTHONPATH $*\\"}"')
+    found = examine.signed_urls(system)
+    assert found["used"] is True
+    assert found["cause"].endswith("/server -P -m mlflow_gcp_server.signing")

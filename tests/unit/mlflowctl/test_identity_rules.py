@@ -167,3 +167,9 @@ def test_the_settings_are_read_from_the_file_of_the_launcher(tmp_path: Path, mon
     (tmp_path / "package.json").write_text(json.dumps({**VALUES, "identity": None}))
     assert package_settings.read().identity is None
     assert package_settings.read().threads == 10
+    assert package_settings.read().direct_transfers is None
+
+
+def test_direct_transfers() -> None:
+    direct = package_settings.parse({**VALUES, "direct_transfers": {"minimum_bytes": 1000, "url_seconds": 900}})
+    assert direct.direct_transfers == package_settings.DirectTransfers(minimum_bytes=1000, url_seconds=900)

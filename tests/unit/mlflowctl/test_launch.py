@@ -121,7 +121,17 @@ def test_the_secret_of_nginx_is_needed_with_single_sign_on_only(tmp_path: Path) 
 
 def test_the_package_gets_its_settings_in_a_private_file() -> None:
     settings = json.loads(launch.package_settings(SETTINGS, {}))
-    assert settings == {"threads": 14, "audit_log": True, "admin_username": "admin", "identity": None}
+    assert settings == {
+        "threads": 14,
+        "audit_log": True,
+        "admin_username": "admin",
+        "direct_transfers": None,
+        "identity": None,
+    }
+    direct = {"minimum_bytes": 1000, "url_seconds": 900}
+    assert (
+        json.loads(launch.package_settings({**SETTINGS, "direct_transfers": direct}, {}))["direct_transfers"] == direct
+    )
     with_rules = {**SETTINGS, "identity": IDENTITY, "audit_log": False}
     settings = json.loads(launch.package_settings(with_rules, {FRONT_END_SECRET: SECRET}))
     assert settings["identity"] == {**IDENTITY, "secret": SECRET}

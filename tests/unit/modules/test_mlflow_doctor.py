@@ -63,6 +63,7 @@ OPTIONS: Json = {
                 "switch": {"active": "blue", "slots": {"blue": {"version": "3.17.2", "running": True}}},
                 "release": {"version": "3.17.2", "packages": {"mlflow": "3.17.2"}},
                 "heads": {name: {"database": "a", "code": "a", "known": True} for name in ("tracking", "auth")},
+                "signed_urls": {"used": True, "cause": ""},
                 "encryption": {
                     kind: {"current": 1, "earlier": [], "unreadable": []} for kind in ("webhooks", "gateway")
                 },
@@ -134,7 +135,7 @@ def test_the_other_checks_run_if_the_server_is_down(play: Play) -> None:
     assert found["clock"] == "warn"
     assert by_name(result)["authentication"]["value"] == "not checked: the deployment accepts no connection"
     assert by_name(result)["artifact"]["remedy"] == "see the check address"
-    assert result["counts"] == {"ok": 16, "warn": 1, "fail": 5}
+    assert result["counts"] == {"ok": 17, "warn": 1, "fail": 5}
     assert result["changed"] is False
     assert "artifact        FAIL  not checked: the deployment accepts no connection" in result["table"]
 

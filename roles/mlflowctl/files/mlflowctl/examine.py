@@ -22,7 +22,8 @@ from . import job_unit
 from .cutover.status import status
 from .cutover.switching import Switch
 from .errors import FailedError, one_line
-from .system import System
+from .settings import server_settings
+from .system import PROGRAM, System
 
 SECONDS = 60
 
@@ -109,6 +110,18 @@ def ask(system: System, *words: str) -> Any:
     return json.loads(system.run(*line, timeout=SECONDS + 10).splitlines()[-1])
 
 
+def signed_urls(system: System) -> dict[str, Any]:
+    """Return whether the server creates signed URLs, and why Google does not sign; empty if it does."""
+    if not server_settings(system.paths).get("direct_transfers"):
+        return {"used": False, "cause": ""}
+    command = [str(serving(system) / "bin" / "python"), "-P", "-m", "mlflow_gcp_server.signing"]
+    environment = os.environ | {"PYTHONPATH": str(PROGRAM / "server")}
+    output = subprocess.run(
+        command, check=True, capture_output=True, text=True, timeout=SECONDS, env=environment
+    ).stdout
+    return {"used": True, **json.loads(output.splitlines()[-1])}
+
+
 def guarded(part: Callable[[], Any]) -> Any:
     """Return the result of the part, or its error."""
     try:
@@ -130,6 +143,7 @@ def examine(system: System, paths: Sequence[str]) -> dict[str, Any]:
         "release": lambda: release(system),
         "heads": lambda: ask(system, "schema", "heads"),
         "size": lambda: ask(system, "schema", "size"),
+        "signed_urls": lambda: signed_urls(system),
         "encryption": lambda: ask(system, "stored-secrets", "check"),
     }
     return {name: guarded(part) for name, part in parts.items()}

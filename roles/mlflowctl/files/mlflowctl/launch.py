@@ -181,6 +181,7 @@ def package_settings(settings: dict[str, Any], secrets: dict[str, str]) -> str:
         "threads": settings["threads"],
         "audit_log": settings.get("audit_log", True),
         "admin_username": settings["admin_username"],
+        "direct_transfers": settings.get("direct_transfers"),
         "identity": identity and {**identity, "secret": secrets[FRONT_END_SECRET]},
     }
     return json.dumps(values, indent=2)

@@ -18,6 +18,7 @@ CHECKS = {
     "server": server.server,
     "schema": server.schema,
     "encryption": server.encryption,
+    "signed-urls": server.signed_urls,
     "connections": lambda facts: database.connections(facts, 70, 90),
     "database-disk": lambda facts: database.database_disk(facts, {}, 80, 90),
 }
@@ -27,6 +28,7 @@ PARTS = {
     "server": "switch",
     "schema": "heads",
     "encryption": "encryption",
+    "signed-urls": "signed_urls",
     "connections": "size",
     "database-disk": "size",
 }

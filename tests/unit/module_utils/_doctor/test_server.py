@@ -144,3 +144,17 @@ def test_stored_secrets(facts: Json, state: str, value: str, remedy: str) -> Non
     result = server.encryption(facts)
     assert (result.state, result.value) == (state, value)
     assert remedy in result.remedy
+
+
+@pytest.mark.parametrize(
+    ("used", "cause", "state", "value"),
+    [
+        (False, "", "ok", "not used"),
+        (True, "", "ok", "signs for the VM"),
+        (True, "Forbidden: 403 iam.serviceAccounts.signBlob", "warn", "does not sign: Forbidden: 403 iam."),
+    ],
+)
+def test_signed_urls(used: bool, cause: str, state: str, value: str) -> None:
+    result = server.signed_urls({"signed_urls": {"used": used, "cause": cause}})
+    assert (result.state, value in result.value) == (state, True)
+    assert ("mlflow_direct_transfers" in result.remedy) == (state == "warn")

@@ -7,10 +7,10 @@ from __future__ import annotations
 import os
 
 import anyio.to_thread
-from mlflow.server import auth
+from mlflow.server import ARTIFACTS_DESTINATION_ENV_VAR, auth
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from . import identity
+from . import artifact_routes, direct_artifacts, identity
 from . import settings as package_settings
 from .accounts import Accounts
 from .audit import Audit
@@ -67,12 +67,22 @@ def _single_sign_on(settings: Settings) -> SingleSignOn | None:
     return SingleSignOn(settings.identity, Accounts(auth.store, settings.admin_username), identity.check)
 
 
+def permissions_are_checked() -> bool:
+    """Return whether MLflow checks the permission of the caller on the routes that create signed URLs."""
+    families = ("mpu/create", "mpu/complete", "mpu/abort", "presigned")
+    paths = [f"/{prefix}/2.0/mlflow-artifacts/{name}/0/x" for prefix in ("api", "ajax-api") for name in families]
+    return hasattr(auth, "_is_proxy_artifact_path") and all(map(auth._is_proxy_artifact_path, paths))
+
+
 def create_app() -> ThreadLimit:
     """Return the ASGI application that uvicorn serves, one for each worker process."""
     settings = check()
+    artifact_routes.add_download()
+    if settings.direct_transfers and permissions_are_checked():
+        direct_artifacts.allow(os.environ[ARTIFACTS_DESTINATION_ENV_VAR], settings.direct_transfers)
     auth.store.get_user = once_per_request(auth.store.get_user)
     checked = CredentialCheck(
-        shortened(auth.create_app()),
+        artifact_routes.RetryAfter(shortened(auth.create_app())),
         limit=SignInLimit(),
         authenticate=auth.store.authenticate_user,
         is_public=auth.is_unprotected_route,

@@ -1,6 +1,8 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""MLflow's artifact repository for gs://, with errors that name the cause.
+"""MLflow's artifact repository for gs://, with streams and with errors that name the cause.
+
+MLflow writes each artifact to a temporary file in both directions. This class streams it.
 
 MLflow answers 500 to every error of Cloud Storage, and clients repeat such a request for minutes. This class answers
 404 for a missing object, 403 with the name of a missing permission, and 503 only for an unreachable bucket.
@@ -8,16 +10,27 @@ MLflow answers 500 to every error of Cloud Storage, and clients repeat such a re
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import asyncio
+import posixpath
+from collections.abc import AsyncIterable, AsyncIterator, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, BinaryIO
 
 import requests
 from google.api_core import exceptions as google
 from google.auth.exceptions import TransportError
-from mlflow.exceptions import MlflowException
-from mlflow.protos.databricks_pb2 import PERMISSION_DENIED, RESOURCE_DOES_NOT_EXIST, TEMPORARILY_UNAVAILABLE
+from google.resumable_media import InvalidResponse
+from mlflow.exceptions import MlflowException, _UnsupportedMultipartUploadException
+from mlflow.protos.databricks_pb2 import (
+    INVALID_PARAMETER_VALUE,
+    PERMISSION_DENIED,
+    RESOURCE_DOES_NOT_EXIST,
+    TEMPORARILY_UNAVAILABLE,
+)
+from mlflow.store.artifact.artifact_repo import StreamUploadMixin, verify_artifact_path
 from mlflow.store.artifact.gcs_artifact_repo import GCSArtifactRepository
+
+from .object_stream import WRITE_BYTES, ObjectReader, ObjectWriter
 
 UNREACHABLE = (
     google.ServerError,
@@ -29,7 +42,37 @@ UNREACHABLE = (
 )
 
 
-class CloudStorageArtifactRepository(GCSArtifactRepository):  # type: ignore[misc]
+async def joined(chunks: AsyncIterable[bytes], size: int) -> AsyncIterator[bytes]:
+    """Yield the content of `chunks` in larger chunks of at least `size` bytes. The last one may be smaller."""
+    collected, length = [], 0
+    async for chunk in chunks:
+        collected.append(chunk)
+        length += len(chunk)
+        if length >= size:
+            yield b"".join(collected)
+            collected, length = [], 0
+    if length:
+        yield b"".join(collected)
+
+
+def artifact_name(path: str) -> str:
+    """Return the last part of a path. Raise MlflowException if it is no name of a file."""
+    name = posixpath.basename(path)
+    if name in ("", ".", ".."):
+        raise MlflowException(f"Invalid artifact file name: {path!r}", INVALID_PARAMETER_VALUE)
+    return name
+
+
+@contextmanager
+def _as_api_error() -> Iterator[None]:
+    """Raise the error of an upload in a session as the error of other requests."""
+    try:
+        yield
+    except InvalidResponse as error:
+        raise google.from_http_response(error.response) from error
+
+
+class CloudStorageArtifactRepository(GCSArtifactRepository, StreamUploadMixin):  # type: ignore[misc]
     """Artifacts in a bucket. Methods and arguments are those of MLflow's own class."""
 
     @contextmanager
@@ -38,7 +81,8 @@ class CloudStorageArtifactRepository(GCSArtifactRepository):  # type: ignore[mis
         bucket = self.parse_gcs_uri(self.artifact_uri)[0]
         failed = f"Cannot {action} in bucket {bucket}"
         try:
-            yield
+            with _as_api_error():
+                yield
         except google.NotFound as error:
             message = f"{failed}: the object or the bucket does not exist. Cloud Storage says: {error.message}"
             raise MlflowException(message, RESOURCE_DOES_NOT_EXIST) from error
@@ -48,9 +92,57 @@ class CloudStorageArtifactRepository(GCSArtifactRepository):  # type: ignore[mis
                 f" Run site.yml, which grants it. Cloud Storage says: {error.message}"
             )
             raise MlflowException(message, PERMISSION_DENIED) from error
+        except google.BadRequest as error:
+            raise MlflowException(f"{failed}. Cloud Storage says: {error.message}", INVALID_PARAMETER_VALUE) from error
         except UNREACHABLE as error:
             message = f"{failed}: Cloud Storage does not answer. Try again later. Cause: {error}"
             raise MlflowException(message, TEMPORARILY_UNAVAILABLE) from error
+
+    def _blob(self, *parts: str | None) -> Any:
+        """Return an object below the root."""
+        bucket, root = self.parse_gcs_uri(self.artifact_uri)
+        return self.client.bucket(bucket).blob(posixpath.join(root, *(part for part in parts if part)))
+
+    def _writer(self, file_name: str, artifact_path: str | None) -> ObjectWriter:
+        verify_artifact_path(artifact_path)
+        return ObjectWriter(self._blob(artifact_path, artifact_name(file_name)), self._GCS_DEFAULT_TIMEOUT)
+
+    def open_object(self, path: str) -> ObjectReader:
+        """Open an artifact for a response."""
+        with self._explained(f"read {path}", "storage.objects.get"):
+            return ObjectReader(self._blob(path), self._GCS_DEFAULT_TIMEOUT)
+
+    def log_artifact_from_stream(
+        self, stream: BinaryIO, artifact_file_name: str, artifact_path: str | None = None
+    ) -> None:
+        """Upload a stream."""
+        writer = self._writer(artifact_file_name, artifact_path)
+        with self._explained(f"write {artifact_file_name}", "storage.objects.create"):
+            while chunk := stream.read(WRITE_BYTES):
+                writer.write(chunk)
+            writer.finish()
+
+    async def log_artifact_from_async_stream(
+        self, chunks: AsyncIterable[bytes], artifact_file_name: str, artifact_path: str | None = None
+    ) -> None:
+        """Upload a stream. One chunk is sent to the bucket while the next one arrives."""
+        writer = self._writer(artifact_file_name, artifact_path)
+        sending: asyncio.Future[None] | None = None
+        with self._explained(f"write {artifact_file_name}", "storage.objects.create"):
+            try:
+                async for chunk in joined(chunks, WRITE_BYTES):
+                    if sending:
+                        await sending
+                    sending = asyncio.ensure_future(asyncio.to_thread(writer.write, chunk))
+            finally:
+                # Also if the client is gone: asyncio reports an error that nobody awaits.
+                if sending:
+                    await sending
+            await asyncio.to_thread(writer.finish)
+
+    def create_multipart_upload(self, local_file: str, num_parts: int = 1, artifact_path: str | None = None) -> Any:
+        """Refuse. The client then uploads through the server. MLflow's own method needs a private key."""
+        raise _UnsupportedMultipartUploadException
 
     def log_artifact(self, local_file: str, artifact_path: str | None = None) -> None:
         """Upload a file."""

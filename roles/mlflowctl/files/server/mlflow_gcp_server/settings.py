@@ -32,6 +32,16 @@ class Identity:
 
 
 @dataclass(frozen=True)
+class DirectTransfers:
+    """Transfers of artifacts between client and bucket, with signed URLs."""
+
+    minimum_bytes: int
+    """Smaller artifacts are downloaded through the server."""
+    url_seconds: int
+    """Validity of a URL."""
+
+
+@dataclass(frozen=True)
 class Settings:
     """The settings of all worker processes."""
 
@@ -43,6 +53,8 @@ class Settings:
     """MLflow's administrator, whose account identities never change."""
     identity: Identity | None
     """None: only MLflow's own user names and passwords are accepted."""
+    direct_transfers: DirectTransfers | None = None
+    """None: all artifacts are transferred through the server."""
 
 
 def _rules(values: Mapping[str, Any]) -> Rules:
@@ -75,11 +87,15 @@ def _identity(values: Mapping[str, Any]) -> Identity:
 def parse(values: Mapping[str, Any]) -> Settings:
     """Return the settings, or raise SettingsError with the name of the wrong value. Never quotes the secret."""
     identity = values.get("identity")
+    direct = values.get("direct_transfers")
     return Settings(
         threads=int(values["threads"]),
         audit_log=bool(values["audit_log"]),
         admin_username=str(values["admin_username"]),
         identity=None if identity is None else _identity(identity),
+        direct_transfers=None
+        if direct is None
+        else DirectTransfers(int(direct["minimum_bytes"]), int(direct["url_seconds"])),
     )
 
 
