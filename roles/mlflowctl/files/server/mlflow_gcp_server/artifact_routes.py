@@ -71,7 +71,7 @@ class RetryAfter:
 
         async def with_header(message: Message) -> None:
             if message["type"] == "http.response.start" and message["status"] == HTTPStatus.SERVICE_UNAVAILABLE:
-                names = {name.lower() for name, _ in message.get("headers", [])}
+                names = {header[0].lower() for header in message.get("headers", [])}
                 if b"retry-after" not in names:
                     header = (b"retry-after", str(SECONDS_UNTIL_RETRY).encode())
                     message = {**message, "headers": [*message.get("headers", []), header]}

@@ -60,7 +60,7 @@ class KeylessCredentials(Signing):  # type: ignore[misc]
         with self._lock:
             if self._session is None:
                 try:
-                    credentials, _ = google.auth.default(scopes=[SCOPE])
+                    credentials = google.auth.default(scopes=[SCOPE])[0]
                     # The address of a VM's service account is unknown before the first token.
                     credentials.refresh(Request())
                 except GoogleAuthError as error:
