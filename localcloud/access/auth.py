@@ -12,6 +12,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import datetime
+import functools
 import hashlib
 import secrets
 from collections.abc import Iterable
@@ -117,8 +118,13 @@ class Keys:
                 self._own.insert(name, document)
             except AlreadyExists:  # another thread created the key first: use that key
                 return self.signing(name)
-        key = serialization.load_pem_private_key(document["private"].encode(), None)
-        return document["id"], cast(rsa.RSAPrivateKey, key), document["certificate"]
+        return document["id"], _private_key(document["private"]), document["certificate"]
+
+
+@functools.cache
+def _private_key(pem: str) -> rsa.RSAPrivateKey:
+    """Return the key. Reading a key takes longer than a signature, because its primes are checked."""
+    return cast(rsa.RSAPrivateKey, serialization.load_pem_private_key(pem.encode(), None))
 
 
 class Auth:
