@@ -67,7 +67,7 @@ clean: ## run down, then remove .venv and caches
 
 ##@ Check
 .PHONY: check
-check: installed ## run lint and unit tests: no root, no Docker engine
+check: installed ## run lint and unit tests, except those that run playbooks: no root, no Docker engine
 	@$(MAKE) -j2 -k --output-sync=target $(LINTS) test-unit
 
 # The engine's tests need the host's network exclusively. The end-to-end tests start the local cloud after them.
@@ -99,9 +99,11 @@ lint-docs: installed
 lint-sanity: installed
 	scripts/lint-sanity.sh
 
-.PHONY: test-unit test-front-end test-localcloud test-molecule test-e2e test-long
-test-unit: installed ## test plugins and roles without a cloud
-	pytest -n auto --dist loadfile -m "not server" tests/unit clients/python/tests
+.PHONY: test-unit test-roles test-front-end test-localcloud test-molecule test-e2e test-long
+test-unit: installed ## test plugins and programs without a cloud
+	pytest -n auto --dist loadfile -m "not server" tests/unit clients/python/tests --ignore tests/unit/roles
+test-roles: installed ## test the tasks of roles with ansible-playbook and fake modules, without a cloud
+	pytest -n auto --dist loadfile tests/unit/roles
 test-front-end: installed ## test nginx with OAuth2-Proxy on the loopback interface: no root, no Docker engine
 	pytest tests/front_end --ignore tests/front_end/long
 test-localcloud: ## test the local cloud, and the playbooks on a local cloud in memory

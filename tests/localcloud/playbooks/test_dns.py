@@ -206,17 +206,6 @@ def forbid(local: Local) -> None:
     local.cloud.permissions.set_policy(project, local.cloud.permissions.policy(project, 3) | {"bindings": []})
 
 
-def test_provision_and_destroy(zone: Session, playbook: Playbook) -> None:
-    playbook.to_the_end("--check", "--diff", *extra())
-    assert "+++ after: record set mlflow.example.test. of type A in managed zone example-test" in playbook.output
-    assert record(zone) == []
-    playbook.to_the_end(*extra())
-    assert record(zone) == [zone.call("GET", f"{ADDRESSES}/mlflow-address")["address"]]
-    data = {"infrastructure_destroy_confirm": "mlflow-local/mlflow", "infrastructure_destroy_data": True}
-    playbook.to_the_end(*extra(**data), playbook="destroy")
-    assert record(zone) == []
-
-
 def refused(playbook: Playbook, door: Door, *arguments: str, changing: int = 0) -> str:
     """Run site.yml, which must fail before it changes anything; return its message."""
     assert playbook.run(*arguments, playbook="site") == 2, playbook.output[-5000:]
