@@ -135,7 +135,7 @@ class CloudStorageArtifactRepository(GCSArtifactRepository, StreamUploadMixin): 
                         await sending
                     sending = asyncio.ensure_future(asyncio.to_thread(writer.write, chunk))
             finally:
-                # Also if the client is gone: asyncio reports an error that nobody awaits.
+                # Also if the client is gone: asyncio reports the error of a task without an await.
                 if sending:
                     await sending
             await asyncio.to_thread(writer.finish)

@@ -3,9 +3,9 @@
 """Send the requests that only MLflow's Flask application serves directly to it.
 
 MLflow is a Flask application inside a FastAPI application. For a route of Flask, two middlewares of the FastAPI
-application do nothing: the permission middleware, because Flask authorizes the request, and the one that measures the
-AI gateway. But the first compares the path with all native routes, and FastAPI does so again. This costs more CPU than
-the check of the permission (docs/decisions/0045).
+application do nothing: the permission middleware, because Flask authorizes the request, and the middleware that
+measures the AI gateway. But the first compares the path with all native routes, and FastAPI does so again. This costs
+more CPU than the check of the permission (docs/decisions/0045).
 """
 
 from __future__ import annotations
