@@ -9,8 +9,8 @@ name: trust_bundle
 short_description: CA certificates for a server whose certificate an ACME directory will issue
 version_added: 0.1.0
 description:
-  - Returns the certificate of the deployment's own CA, followed by given CA certificates, or by the CA certificates that
-    Python's requests trusts on the control node.
+  - Returns the certificate of the deployment's own CA, followed by given CA certificates, or by the CA certificates
+    that Python's requests trusts on the control node.
 options:
   _input:
     description: The certificate of the own CA in PEM form.
