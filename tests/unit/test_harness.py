@@ -1,0 +1,24 @@
+# Copyright (c) 2026, the mlops.mlflow_gcp authors
+# SPDX-License-Identifier: Apache-2.0
+"""The scripted requests of the unit tests."""
+
+from __future__ import annotations
+
+import pytest
+import requests
+
+from tests.unit.harness import Cloud, scripted
+
+
+def test_a_request_of_google_auth_does_not_end_the_order() -> None:
+    with scripted() as script:
+        cloud = Cloud(script)
+        for path in ("first", "second", "third"):
+            cloud.get("storage", path, {})
+        urls = [response.url for response in script.registered()]
+        requests.get(urls[0], timeout=5)
+        with pytest.raises(requests.ConnectionError):
+            requests.get("https://iamcredentials.googleapis.com/v1/a/allowedLocations", timeout=5)
+        for url in urls[1:]:
+            requests.get(url, timeout=5)
+        assert [request.url for request in cloud.requests] == urls
