@@ -42,7 +42,7 @@ class Script(OrderedRegistry):
     def find(self, request: Any) -> tuple[Any, list[str]]:
         """Return the answer to a request, or the reasons against it."""
         if request.url.endswith("/allowedLocations"):
-            return None, ["a request of google-auth's thread"]
+            return None, ["a request of google-auth's thread"] * len(self.registered)
         return super().find(request)
 
 

@@ -13,9 +13,10 @@ from tests.unit.harness import Cloud, scripted
 def test_a_request_of_google_auth_does_not_end_the_order() -> None:
     with scripted() as script:
         cloud = Cloud(script)
-        for path in ("first", "second", "third"):
+        paths = ("first", "second", "third")
+        for path in paths:
             cloud.get("storage", path, {})
-        urls = [response.url for response in script.registered()]
+        urls = [f"https://storage.googleapis.com/storage/v1/{path}" for path in paths]
         requests.get(urls[0], timeout=5)
         with pytest.raises(requests.ConnectionError):
             requests.get("https://iamcredentials.googleapis.com/v1/a/allowedLocations", timeout=5)
