@@ -89,7 +89,7 @@ def test_a_healthy_deployment_passes_and_the_run_is_deleted(
     assert failed(results) == set()
     assert {name for name, result in results.items() if result["state"] == "warn"} <= KNOWN, results
     assert re.fullmatch(r"20 MB, content equal, \d+ MB/s up, \d+ MB/s down", results["artifact"]["value"])
-    assert len(results) == 21  # all but the advisories
+    assert len(results) == 22  # all but the advisories
     assert all(each["remedy"] == "" for each in results.values() if each["state"] == "ok")
     assert changes(output) == {"localhost": 0, "mlflow-server": 0}
     assert {run["info"]["lifecycle_stage"] for run in marked_runs(healthy)} == {"deleted"}

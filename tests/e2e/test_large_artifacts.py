@@ -56,7 +56,7 @@ for name, method, path, body in [
     ("upload for a run", "POST", "/api/2.0/mlflow/artifacts/presigned-upload-url", {"run_id": run, "path": "x"}),
     ("upload for a model", "POST", "/api/2.0/mlflow/artifacts/presigned-upload-url", {"model_id": model, "path": "x"}),
     ("download for a run", "POST", "/api/2.0/mlflow/artifacts/presigned-download-url", {"run_id": run, "path": "x"}),
-    ("download", "GET", f"/api/2.0/mlflow-artifacts/presigned/{experiment}/{run}/artifacts/small.txt", None),
+    ("download", "GET", f"/api/2.0/mlflow-artifacts/presigned/{experiment}/{run}/artifacts/x", None),
     ("capabilities", "GET", "/api/3.0/mlflow/server-info", None),
 ]:
     answer = http_request(host, path, method, max_retries=0, **({"json": body} if body else {}))
@@ -153,8 +153,6 @@ def test_signed_urls_are_declined(site: Deployment, clients: dict[str, str], tmp
         "presigned_upload_run_id_supported",
         "presigned_upload_model_id_supported",
     }
-    # Without a size, the client downloads the artifact through the server.
-    assert answers.pop("download") == [200, {"url": "", "headers": {}}]
     for name, (status, body) in answers.items():
         assert (status, body["error_code"]) in ((400, "INVALID_PARAMETER_VALUE"), (501, "NOT_IMPLEMENTED")), (
             name,

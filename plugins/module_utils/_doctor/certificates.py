@@ -22,8 +22,8 @@ except ImportError as error:  # reported by the module
     IMPORT_ERROR = str(error)
 
 DAY = 86400.0
-# Parts of the lifetime of a certificate at which the check warns and fails, if they are shorter than the limits. The VM
-# renews a certificate of an ACME directory when a third is left, within hours.
+# Parts of the lifetime at which the check warns and fails for a certificate of an ACME directory, if they are shorter than
+# the limits. The VM renews such a certificate when a third is left, within hours.
 WARN, FAIL = 0.3, 0.1
 STRICT = "clients with Python 3.13 refuse the certificate"
 
@@ -65,8 +65,9 @@ def certificate(endpoint: Endpoint, warn_days: float, fail_days: float) -> Check
     except OSError as error:
         raise NotCheckedError(f"no TLS connection: {one_line(error)}", LOGS) from error
     days, left = _days(found, endpoint.now())
-    lifetime = (_moment(found, "after") - _moment(found, "before")).total_seconds() / DAY
-    warn_days, fail_days = min(warn_days, lifetime * WARN), min(fail_days, lifetime * FAIL)
+    if endpoint.source == "acme":
+        lifetime = (_moment(found, "after") - _moment(found, "before")).total_seconds() / DAY
+        warn_days, fail_days = min(warn_days, lifetime * WARN), min(fail_days, lifetime * FAIL)
     value = f"trusted, {left}" + (f"; {STRICT}: {strict}" if strict else "")
     return graded("certificate", value, (bool(strict) or days < warn_days, days < fail_days), remedy)
 
