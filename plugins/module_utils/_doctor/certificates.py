@@ -22,8 +22,8 @@ except ImportError as error:  # reported by the module
     IMPORT_ERROR = str(error)
 
 DAY = 86400.0
-# Parts of the lifetime at which the check warns and fails for a certificate of an ACME directory, if they are shorter than
-# the limits. The VM renews such a certificate when a third is left, within hours.
+# Parts of the lifetime at which the check warns and fails for a certificate of an ACME directory, if they are shorter
+# than the limits. The VM renews such a certificate when a third is left, within hours.
 WARN, FAIL = 0.3, 0.1
 STRICT = "clients with Python 3.13 refuse the certificate"
 
