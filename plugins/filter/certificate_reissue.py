@@ -10,8 +10,8 @@ short_description: Whether the deployment's own CA must issue the server certifi
 version_added: 0.1.0
 description:
   - Returns the reason, or an empty string if the stored certificate stays.
-  - If an ACME directory is the source, any stored certificate for the host name stays until the VM has replaced it. The
-    VM renews the certificate of the directory.
+  - If an ACME directory is the source, any stored certificate that covers the host name stays until the VM has replaced
+    it, also one with further names or a wildcard. The VM renews the certificate of the directory.
 options:
   _input:
     description: The stored certificate with its key in PEM form, or none.
@@ -67,8 +67,9 @@ def certificate_reissue(stored: str | None, *, authority: str, endpoint: str, so
     if not stored or BEGIN not in stored:
         return "there is no certificate"
     found = _first(stored)
-    if _names(found) != [endpoint.lower()]:
-        return f"the certificate is for {', '.join(_names(found))}"
+    names, name = _names(found), endpoint.lower()
+    if not (_covered(name, names) if source == "acme" else names == [name]):
+        return f"the certificate is for {', '.join(names)}"
     if BEGIN not in authority or not _issued(found, _first(authority)):
         return "" if source == "acme" else "another certificate authority has issued the certificate"
     left = found.not_valid_after_utc - datetime.now(UTC)
@@ -88,6 +89,11 @@ def _names(certificate: x509.Certificate) -> list[str]:
         return []
     addresses = names.get_values_for_type(x509.IPAddress)
     return [name.lower() for name in names.get_values_for_type(x509.DNSName)] + [str(each) for each in addresses]
+
+
+def _covered(name: str, names: list[str]) -> bool:
+    """Return whether the names contain the name, or the wildcard of its parent."""
+    return name in names or f"*.{name.partition('.')[2]}" in names
 
 
 def _issued(certificate: x509.Certificate, authority: x509.Certificate) -> bool:

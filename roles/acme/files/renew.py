@@ -57,7 +57,8 @@ def due(pem: str, config: Mapping[str, Any], now: datetime) -> str:
         return "the certificate is not from an ACME directory"
     if not pem.startswith(ORIGIN.format(**config)):
         return "the certificate is from another directory, or has another profile"
-    if _names(pem) != [config["hostname"].lower()]:
+    # A certificate authority may add names, such as www.
+    if config["hostname"].lower() not in _names(pem):
         return f"the certificate is for {', '.join(_names(pem))}"
     begin, end = validity(pem)
     if now >= begin + (end - begin) * 2 / 3:

@@ -52,9 +52,9 @@ def api() -> Iterator[responses.RequestsMock]:
         yield mock
 
 
-def certificate(*, age: timedelta, lifetime: timedelta, name: str = NAME, now: datetime = NOW) -> str:
+def certificate(*names: str, age: timedelta, lifetime: timedelta, now: datetime = NOW) -> str:
     begin = now - age
-    issued = CA.issue_cert(name, not_before=begin, not_after=begin + lifetime)
+    issued = CA.issue_cert(*(names or [NAME]), not_before=begin, not_after=begin + lifetime)
     return issued.private_key_pem.bytes().decode() + issued.cert_chain_pems[0].bytes().decode()
 
 
@@ -93,6 +93,7 @@ def test_a_certificate_is_due_at_two_thirds_of_its_lifetime(
         (ORIGIN + certificate(age=DAY, lifetime=90 * DAY), {"profile": "shortlived"}, "or has another profile"),
         (ORIGIN + certificate(age=DAY, lifetime=90 * DAY), {"hostname": "b.example.com"}, f"is for {NAME}"),
         (ORIGIN + certificate(age=DAY, lifetime=90 * DAY), {"hostname": NAME.upper()}, ""),
+        (ORIGIN + certificate(f"www.{NAME}", NAME, age=DAY, lifetime=90 * DAY), {}, ""),
     ],
 )
 def test_another_origin_or_name_is_due_at_once(
