@@ -139,7 +139,7 @@ class Deployment:
 
     @property
     def ca_file(self) -> Path | None:
-        """File of the deployment's certificate authority; None if a public CA signed the certificate."""
+        """File with the CA certificates for clients; None with a certificate of your own."""
         candidate = self.state / "ca.pem"
         return candidate.resolve() if candidate.is_file() else None
 
@@ -269,7 +269,7 @@ def summary(deployment: Deployment) -> str:
 MLflow is up.
 
   URL        {deployment.url}
-  CA         {deployment.ca_file or "publicly trusted"}
+  CA         {deployment.ca_file or "of your certificate"}
   user       {USER}
   password   {make} password
 

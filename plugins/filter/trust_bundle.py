@@ -1,6 +1,6 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""CA certificates that the control node trusts while an ACME directory is the source of the certificate."""
+"""CA certificates that clients trust while an ACME directory is the source of the certificate."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ short_description: CA certificates for a server whose certificate an ACME direct
 version_added: 0.1.0
 description:
   - Returns the certificate of the deployment's own CA, followed by given CA certificates, or by the CA certificates
-    that Python's requests trusts on the control node.
+    that Python's requests trusts on the control node. E(REQUESTS_CA_BUNDLE) may be a file or a directory.
 options:
   _input:
     description: The certificate of the own CA in PEM form.
@@ -52,7 +52,9 @@ def trust_bundle(authority: str, *, given: str) -> str:
     """Return the certificates in PEM form."""
     if not given:
         path = Path(os.environ.get("REQUESTS_CA_BUNDLE") or DEFAULT_CA_BUNDLE_PATH)
-        given = path.read_text(encoding="utf-8")
+        # OpenSSL reads the files of a directory whose name is a hash, such as 5ad8a5d6.0.
+        files = sorted(path.glob("*.[0-9]")) if path.is_dir() else [path]
+        given = "\n".join(file.read_text(encoding="utf-8").strip() for file in files)
     return f"{authority.strip()}\n{given.strip()}\n"
 
 

@@ -42,7 +42,9 @@ options:
     type: str
     default: ''
   ca_file:
-    description: Path of the CA certificate that clients trust. If empty, the CAs of the control node are used.
+    description:
+      - Path of the CA certificates that clients trust, the deployment's own CA first.
+      - If empty, the CAs of the control node are used.
     type: path
     default: ''
   certificate_source:

@@ -175,7 +175,6 @@ def identity(settings: Mapping[str, Any]) -> Fact:
         "state": {
             "directory": state,
             "ca_file": f"{state}/ca.pem",
-            "trust_file": f"{state}/trust.pem",
             "releases_directory": f"{state}/releases",
             # Prefix of the records in the bucket of the backups.
             "records_prefix": f"deployments/{project}/{name}/",
@@ -230,17 +229,15 @@ def resources(settings: Mapping[str, Any], base: Mapping[str, Any]) -> Fact:
 
 
 def certificate(settings: Mapping[str, Any], state: Mapping[str, str]) -> Fact:
-    """Return the source of the server certificate, and the CA files of clients and of the control node.
+    """Return the source of the server certificate, and the CA file of the clients and of the control node.
 
     An empty path means the CA certificates of the system. An ACME directory may sign later than the first run, so the
-    control node then trusts the deployment's own CA too.
+    file then contains the deployment's own CA too.
     """
     source = settings["certificates_source"]
-    private = source == "ca" or (source == "acme" and settings["certificates_acme_ca_file"])
     return {
         "source": source,
-        "ca_file": state["ca_file"] if private else "",
-        "trust_file": {"ca": state["ca_file"], "acme": state["trust_file"], "files": ""}[source],
+        "ca_file": "" if source == "files" else state["ca_file"],
         "acme": {
             "directory": settings["certificates_acme_directory"],
             "terms_agreed": bool(settings["certificates_acme_terms_agreed"]),

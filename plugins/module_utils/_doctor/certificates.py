@@ -31,7 +31,8 @@ STRICT = "clients with Python 3.13 refuse the certificate"
 def certificate(endpoint: Endpoint, warn_days: float, fail_days: float) -> CheckResult:
     """Check that clients accept the certificate chain, and for how long.
 
-    A certificate with a short lifetime warns later: the ACME client of the VM renews it in its last third.
+    A certificate with a short lifetime warns later: the ACME client of the VM renews it in its last third. With an ACME
+    directory, clients also trust the own CA, so a certificate of the own CA is a warning.
     """
     remedy = {
         "ca": f"renew the certificate: {SITE} -e certificates_renew_days={max(math.ceil(warn_days), 1)}",
@@ -65,11 +66,19 @@ def certificate(endpoint: Endpoint, warn_days: float, fail_days: float) -> Check
     except OSError as error:
         raise NotCheckedError(f"no TLS connection: {one_line(error)}", LOGS) from error
     days, left = _days(found, endpoint.now())
+    own = False
     if endpoint.source == "acme":
+        own = _own_ca_signed(found, endpoint.ca_file)
         lifetime = (_moment(found, "after") - _moment(found, "before")).total_seconds() / DAY
         warn_days, fail_days = min(warn_days, lifetime * WARN), min(fail_days, lifetime * FAIL)
     value = f"trusted, {left}" + (f"; {STRICT}: {strict}" if strict else "")
-    return graded("certificate", value, (bool(strict) or days < warn_days, days < fail_days), remedy)
+    value += "; signed by the deployment's own CA, not by the ACME directory" if own else ""
+    return graded("certificate", value, (bool(strict) or own or days < warn_days, days < fail_days), remedy)
+
+
+def _own_ca_signed(found: x509.Certificate, ca_file: str) -> bool:
+    """Return whether the first CA of the file, the deployment's own, has signed the certificate."""
+    return bool(ca_file) and found.issuer == x509.load_pem_x509_certificate(Path(ca_file).read_bytes()).subject
 
 
 def _certificate(endpoint: Endpoint, context: ssl.SSLContext) -> x509.Certificate:

@@ -39,8 +39,8 @@ class Endpoint:
 
     ``source`` is the source of the certificate: the own CA (``ca``), ``files`` or an ACME directory (``acme``).
     ``host`` is the DNS name or address of the clients, ``address`` the static address, ``ca_file`` the path of the CA
-    certificate to trust (empty: the CAs of the control node), and ``password`` the administrator's password. An error
-    as ``address`` or ``password`` means that the value is unknown.
+    certificates to trust, the own CA first (empty: the CAs of the control node), and ``password`` the administrator's
+    password. An error as ``address`` or ``password`` means that the value is unknown.
     """
 
     host: str

@@ -114,7 +114,7 @@ ACME = {
 
 
 def test_an_acme_directory_replaces_a_certificate_of_the_own_ca(tmp_path: Path) -> None:
-    """Until the first order succeeds, the server has a certificate of the own CA. The control node trusts both."""
+    """Until the first order succeeds, the server has a certificate of the own CA. Clients trust both."""
     issuer = Issuer(tmp_path)
     binding = {"certificates_acme_eab_key_id": "kid-1", "certificates_acme_eab_hmac_key": "a2V5"}
     stored = issuer({}, **ACME, **binding, **NAMED)
@@ -122,11 +122,10 @@ def test_an_acme_directory_replaces_a_certificate_of_the_own_ca(tmp_path: Path) 
     account = json.loads(stored["mlflow-acme-account"])
     assert account["key"].startswith("-----BEGIN RSA PRIVATE KEY-----")
     assert (account["eab_key_id"], account["eab_hmac_key"]) == ("kid-1", "a2V5")
-    trusted = (tmp_path / "state" / "trust.pem").read_text()
+    trusted = (tmp_path / "state" / "ca.pem").read_text()
     pair = stored["mlflow-certificate"]
     handshake(certificates(pair), pair, trusted, "mlflow.example.com")
     assert trusted.count("BEGIN CERTIFICATE") > 50
-    assert not (tmp_path / "state" / "ca.pem").exists()
 
     # The stored binding stays without the variables. The module compares the payload.
     assert json.loads(issuer(stored, **ACME, **NAMED)["mlflow-acme-account"]) == account

@@ -123,13 +123,34 @@ def test_certificate_by_its_days(shown: Callable[..., Endpoint], days: int, stat
 
 
 @pytest.mark.parametrize(("days", "state"), [(2, "ok"), (1.7, "warn"), (0.5, "fail")])
-def test_a_short_certificate_by_its_lifetime(shown: Callable[..., Endpoint], days: float, state: str) -> None:
+def test_a_short_certificate_by_its_lifetime(
+    shown: Callable[..., Endpoint], tmp_path: Path, days: float, state: str
+) -> None:
     """The VM renews a certificate of 6 days when 2 days are left."""
     served = shown(days, lifetime=6)
-    served.source = "acme"
+    served.source, served.ca_file = "acme", bundle(tmp_path, served.ca_file)
     result = certificate(served, 30, 7)
     assert result.state == state
     assert ("journalctl -u mlflow-acme" in result.remedy) == (state != "ok")
+
+
+def bundle(folder: Path, directory_ca: str) -> str:
+    """Return a file with another CA as the deployment's own, and the CA of the ACME directory."""
+    (folder / "own").mkdir()
+    own = CertificateAuthority(folder / "own")
+    own.name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "MLflow CA")])
+    path = own.save()
+    path.write_text(path.read_text() + Path(directory_ca).read_text())
+    return str(path)
+
+
+def test_a_certificate_of_the_own_ca_in_place_of_the_acme_directory(shown: Callable[..., Endpoint]) -> None:
+    served = shown(300)
+    served.source = "acme"
+    result = certificate(served, 30, 7)
+    assert result.state == "warn"
+    assert result.value.endswith("signed by the deployment's own CA, not by the ACME directory")
+    assert "journalctl -u mlflow-acme" in result.remedy
 
 
 def test_the_certificates_of_these_tests_pass_strict_verification(own_ca: CertificateAuthority) -> None:
