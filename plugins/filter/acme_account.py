@@ -11,7 +11,8 @@ version_added: 0.1.0
 description:
   - Returns the stored account, or a new one with the given key. A given external account binding replaces the stored
     one.
-  - If no external account binding is given, the stored one stays. So it need not be given again after the first run.
+  - If no external account binding is given, the stored one of the same directory stays. So it need not be given again
+    after the first run.
 options:
   _input:
     description: The stored secret, or none.
@@ -19,6 +20,10 @@ options:
     required: true
   key:
     description: Private key of a new account in PEM form.
+    type: str
+    required: true
+  directory:
+    description: URL of the ACME directory.
     type: str
     required: true
   eab_key_id:
@@ -38,13 +43,15 @@ EXAMPLES = r"""
   mlops.mlflow_gcp.gcp_secret:
     project: my-project
     name: mlflow-acme-account
-    payload: "{{ stored.payload | mlops.mlflow_gcp.acme_account(key=new.privatekey, eab_key_id='', eab_hmac_key='') }}"
+    payload: >-
+      {{ stored.payload | mlops.mlflow_gcp.acme_account(key=new.privatekey, directory='https://acme.example.com/directory',
+                                                        eab_key_id='', eab_hmac_key='') }}
   no_log: true
 """
 
 RETURN = r"""
 _value:
-  description: The secret, a JSON object with C(key), C(eab_key_id) and C(eab_hmac_key).
+  description: The secret, a JSON object with C(key), C(directory), C(eab_key_id) and C(eab_hmac_key).
   type: str
 """
 
@@ -52,12 +59,13 @@ import json
 from collections.abc import Callable
 
 
-def acme_account(stored: str | None, *, key: str, eab_key_id: str, eab_hmac_key: str) -> str:
-    """Return the secret with the account."""
-    account = json.loads(stored) if stored else {"key": key, "eab_key_id": "", "eab_hmac_key": ""}
-    if eab_key_id:
-        account |= {"eab_key_id": str(eab_key_id), "eab_hmac_key": str(eab_hmac_key)}
-    return json.dumps(account)
+def acme_account(stored: str | None, *, key: str, directory: str, eab_key_id: str, eab_hmac_key: str) -> str:
+    """Return the secret with the account. A binding is valid for one directory only."""
+    former = json.loads(stored) if stored else {"key": key}
+    binding = {"eab_key_id": str(eab_key_id), "eab_hmac_key": str(eab_hmac_key)}
+    if not eab_key_id and former.get("directory") == directory:
+        binding = {name: former[name] for name in binding}
+    return json.dumps({"key": former["key"], "directory": str(directory), **binding})
 
 
 class FilterModule:

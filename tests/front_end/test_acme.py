@@ -196,7 +196,8 @@ def test_an_authority_that_does_not_answer(server: Server, tmp_path: Path) -> No
     (tmp_path / "directory-ca.pem").write_text("")
     gone = AcmeDirectory(tmp_path, programs.free_port(), 0, [])
     answer: dict[str, Any] = server.order(gone)
-    assert "error" in answer
+    assert answer["error"].startswith("unreachable: ")
+    assert "certificates_acme_ca_file" in answer["remedy"]
     assert "pem" not in answer
 
 

@@ -41,6 +41,8 @@ REMEDIES = {
     "invalidProfile": "Correct certificates_acme_profile",
     "rateLimited": "Wait. Use the staging directory of the certificate authority for tests",
     "rejectedIdentifier": "The certificate authority signs no certificate for this host name",
+    "unreachable": "Let the VM connect to the directory. If the certificate of the directory itself is refused, add its"
+    " CA to certificates_acme_ca_file",
     "unauthorized": "Let the DNS record of the host name point to this server",
 }
 
@@ -102,7 +104,13 @@ def issue(order: Order, account: Account, publish: Publish) -> str:
         raise _failure(error.error) from error
     except errors.TimeoutError as error:
         raise IssueError(f"no certificate after {order.timeout:.0f} seconds") from error
-    except (requests.RequestException, errors.Error, josepy.errors.Error, ValueError, KeyError) as error:
+    except (requests.ConnectionError, requests.Timeout, ValueError) as error:
+        # The library of Debian 12 raises ValueError while it handles the error of the connection.
+        connection = (requests.ConnectionError, requests.Timeout)
+        if isinstance(error, connection) or isinstance(error.__context__, connection):
+            raise IssueError(f"unreachable: {error}", REMEDIES["unreachable"]) from error
+        raise IssueError(f"{type(error).__name__}: {error}") from error
+    except (requests.RequestException, errors.Error, josepy.errors.Error, KeyError) as error:
         raise IssueError(f"{type(error).__name__}: {error}") from error
 
 

@@ -31,6 +31,12 @@ BEGIN = "-----BEGIN CERTIFICATE-----"
 REQUEST_SECONDS = 60.0
 
 
+class StoreError(Exception):
+    """Secret Manager refused the ordered certificate. The next attempt stores it without a new order."""
+
+    remedy = "Run site.yml, which grants the permission. The VM keeps the ordered certificate until it is stored"
+
+
 def validity(pem: str) -> tuple[datetime, datetime]:
     """Return the begin and the end of the first certificate."""
     found = _first(pem)
@@ -105,7 +111,7 @@ def store(
         except (requests.RequestException, google.auth.exceptions.GoogleAuthError) as error:
             cause, transient = f"{type(error).__name__}: {error}", True
         if not transient or clock() + pause > deadline:
-            raise fetch.FetchError(f"secret {config['secret']}: {cause}", transient=transient)
+            raise StoreError(f"secret {config['secret']}: {cause}")
         sleep(pause)
         pause = min(pause * 2, 30.0)
 
@@ -142,17 +148,35 @@ def order(config: Mapping[str, Any], account: Mapping[str, str], challenges: Pat
         challenge=config["challenge"],
         ca_file=config["ca_file"],
     )
-    issued = issue.issue(
-        wanted, issue.Account(**account), lambda proof: published(challenges, proof.token, proof.content)
-    )
+    # A binding of another directory is not valid.
+    binding = ("eab_key_id", "eab_hmac_key") if account["directory"] == config["directory"] else ()
+    given = issue.Account(key=account["key"], **{name: account[name] for name in binding})
+    issued = issue.issue(wanted, given, lambda proof: published(challenges, proof.token, proof.content))
     return ORIGIN.format(**config) + issued
 
 
+def ordered(config: Mapping[str, Any], pending: Path, runtime: Path) -> str:
+    """Return the secret of a new certificate, or of a former order that was not stored."""
+    former = pending.read_text(encoding="ascii") if pending.exists() else ""
+    if not due(former, config, datetime.now(UTC)):
+        return former
+    account = json.loads((Path(os.environ["CREDENTIALS_DIRECTORY"]) / "account").read_text(encoding="utf-8"))
+    challenges = runtime / "challenges"
+    challenges.mkdir(mode=0o755, exist_ok=True)
+    pem = order(config, account, challenges)
+    write(pending, pem)
+    return pem
+
+
 def write(path: Path, pem: str) -> None:
-    """Write the certificate for install.py."""
-    path.unlink(missing_ok=True)
-    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+    """Replace a file with a certificate and its key."""
+    temporary = path.with_suffix(".new")
+    temporary.unlink(missing_ok=True)
+    with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
         file.write(pem)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
 
 
 def next_attempt(config: Mapping[str, Any], now: datetime) -> str:
@@ -190,12 +214,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         runtime = Path(os.environ["RUNTIME_DIRECTORY"])
         if reason:
             print(f"Ordering a certificate for {config['hostname']} from {config['directory']}: {reason}", flush=True)
-            account = json.loads((Path(os.environ["CREDENTIALS_DIRECTORY"]) / "account").read_text(encoding="utf-8"))
-            challenges = runtime / "challenges"
-            challenges.mkdir(mode=0o755, exist_ok=True)
-            ordered = order(config, account, challenges)
-            store(session, config, ordered)
-            stored = ordered
+            pending = Path(os.environ["STATE_DIRECTORY"]) / "pending.pem"
+            new = ordered(config, pending, runtime)
+            store(session, config, new)
+            pending.unlink()
+            stored = new
         write(runtime / "certificate.pem", stored)
     except Exception as error:  # each cause must reach the journal in one message
         if options.check:

@@ -112,8 +112,10 @@ class Vm:
     ) -> None:
         self.renew, self.api, self.folder = renew, api, folder
         (folder / "config.json").write_text(json.dumps(CONFIG))
-        (folder / "account").write_text(json.dumps({"key": "KEY", "eab_key_id": "", "eab_hmac_key": ""}))
+        account = {"key": "KEY", "directory": CONFIG["directory"], "eab_key_id": "", "eab_hmac_key": ""}
+        (folder / "account").write_text(json.dumps(account))
         monkeypatch.setenv("RUNTIME_DIRECTORY", str(folder))
+        monkeypatch.setenv("STATE_DIRECTORY", str(folder))
         monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(folder))
         monkeypatch.setattr(renew.fetch, "identity", lambda _timeout: (requests.Session(), "my-project"))
         self.orders: list[Any] = []
@@ -187,15 +189,36 @@ def test_a_failed_order_keeps_the_certificate_and_names_cause_and_next_attempt(
 
 
 def test_a_certificate_that_cannot_be_stored_is_not_installed(vm: Vm, capsys: pytest.CaptureFixture[str]) -> None:
-    """Another VM would not have it, and would order again."""
+    """Another VM would not have it, and would order again. This VM stores it in its next attempt."""
     vm.store("")
     vm.answer = certificate(age=DAY, lifetime=90 * DAY, now=datetime.now(UTC))
-    vm.api.post(f"{URL}:addVersion", status=400, json={"error": {"message": "too large"}})
+    refusal = vm.api.post(f"{URL}:addVersion", status=400, json={"error": {"message": "too large"}})
     assert vm.run() == 1
+    pending = vm.folder / "pending.pem"
+    assert pending.stat().st_mode & 0o777 == 0o600
     output = capsys.readouterr()
     assert "secret mlflow-certificate: HTTP 400: too large" in output.err
     assert "PRIVATE KEY" not in output.out + output.err
+    assert "Run site.yml" in output.err
     assert not (vm.folder / "certificate.pem").exists()
+
+    vm.api.remove(refusal)
+    vm.api.post(f"{URL}:addVersion", json={})
+    assert vm.run() == 0
+    assert len(vm.orders) == 1
+    assert (vm.folder / "certificate.pem").read_text() == ORIGIN + vm.answer
+    assert not pending.exists()
+
+
+def test_a_pending_certificate_of_another_directory_is_not_stored(vm: Vm) -> None:
+    vm.store("")
+    other = ORIGIN.replace("acme.example.com", "staging.example.com")
+    (vm.folder / "pending.pem").write_text(other + certificate(age=DAY, lifetime=90 * DAY, now=datetime.now(UTC)))
+    vm.answer = certificate(age=DAY, lifetime=90 * DAY, now=datetime.now(UTC))
+    vm.api.post(f"{URL}:addVersion", json={})
+    assert vm.run() == 0
+    assert len(vm.orders) == 1
+    assert (vm.folder / "certificate.pem").read_text() == ORIGIN + vm.answer
 
 
 def test_transient_errors_of_secret_manager_are_tried_again(renew: ModuleType, api: responses.RequestsMock) -> None:

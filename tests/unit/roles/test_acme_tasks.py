@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from tests.unit.roles.evaluated import ROLES, described, load
+from tests.unit.roles.evaluated import ROLES, described, load, render
 from tests.unit.roles.noting import collection, note, play
 from tests.unit.roles.test_acme_renew import CONFIG
 
@@ -69,6 +69,61 @@ def test_a_failed_order_is_reported_and_does_not_end_the_run(
     assert (f"WARNING: {CANNOT}" in " ".join(done.stdout.split())) == warned
     calls = asked(tmp_path)
     assert [call["name"] for call in calls if call["module"] == "systemd_service"] == ["mlflow-acme.service"] * started
+    # The messages of systemd about the unit do not name the cause.
+    read = [call["argv"] for call in calls if "journalctl" in call.get("argv", [])]
+    assert [argv[1] for argv in read] == ["_SYSTEMD_UNIT=mlflow-acme.service"] * warned
+
+
+@pytest.mark.parametrize(
+    ("check", "packages", "present", "missing"),
+    [
+        (True, "python3-acme installed", [True, True], False),
+        (True, "python3-acme installed", [True, False], True),
+        (True, "python3-acme not-installed", [True, True], True),
+        (False, "", [False, False], False),
+    ],
+)
+def test_check_mode_starts_nothing_that_is_not_installed(
+    check: bool, packages: str, present: list[bool], missing: bool
+) -> None:
+    """A killed run may have installed the package only."""
+    known = {
+        "ansible_check_mode": check,
+        "__acme_packages": {"stdout_lines": [packages]},
+        "__acme_files": {"results": [{"stat": {"exists": each}} for each in present]},
+    }
+    assert render(load("vars/main.yml", "acme")["__acme_missing"], known) is missing
+
+
+MISSING = {"failed": True, "msg": "Could not find the requested service mlflow-acme.timer: host"}
+
+
+@pytest.mark.parametrize(
+    ("stored", "check", "stopped", "code"),
+    [
+        ("-----BEGIN PRIVATE KEY-----", False, MISSING, 0),
+        ("Directory: https://acme.example.com/directory\nProfile: \n", False, {}, 2),
+        ("Directory: https://acme.example.com/directory\nProfile: \n", True, {}, 0),
+        ("-----BEGIN PRIVATE KEY-----", False, {"failed": True, "msg": "Access denied"}, 2),
+    ],
+)
+def test_the_removal_requires_the_certificate_of_the_new_source(
+    tmp_path: Path, stored: str, check: bool, stopped: dict[str, Any], code: int
+) -> None:
+    """The VM may have renewed after site.yml stored the new certificate. A killed removal may have left a part."""
+    collection(tmp_path, "acme", noted=["command", "file", "stat", "systemd_service"])
+    note(tmp_path, ["command", "file", "gcp_secret", "stat", "systemd_service"])
+    answers: list[Any] = [
+        ({"module": "stat"}, {"stat": {"exists": True}}),
+        ({"module": "systemd_service", "state": "stopped"}, stopped),
+        ({"module": "gcp_secret"}, {"payload": stored}),
+    ]
+    role = {"name": "mlops.mlflow_gcp.acme", "tasks_from": "remove"}
+    done = play(tmp_path, "localhost", role, answers, SETTINGS | {"certificates_source": "ca"}, check=check)
+    assert done.returncode == code
+    assert ("Run site.yml again" in done.stdout) == (code == 2 and not stopped)
+    removed = [call["path"] for call in asked(tmp_path) if call["module"] == "file"]
+    assert ("/var/lib/mlflow-acme" in removed) == (code == 0)
 
 
 def test_the_sandbox_and_the_timer() -> None:
