@@ -154,6 +154,29 @@ def test_the_role(zone: Session, run: Run, deployment: tuple[str, list[dict[str,
     assert record(zone, "runs") == []
 
 
+def test_a_record_that_the_role_cannot_judge_is_reported(
+    zone: Session, run: Run, deployment: tuple[str, list[dict[str, Any]]]
+) -> None:
+    """Clients use the record of the former zone until the parent zone refers to the new one."""
+    address, described = deployment
+    body = {"name": "example-new", "dnsName": "example.test.", "description": "test"}
+    zone.call("POST", f"/dns/v1/projects/{OWNER}/managedZones", json=body)
+    write = [*described, role("validate"), role(dns_address=address)]
+    assert run(write, *extra())[0] == 2
+    moved = extra(dns_managed_zone="example-new")
+    changed, said = run(write, *moved)
+    assert changed == 2
+    assert f"record-sets delete mlflow.example.test. --type=A --zone=example-test --project={OWNER}" in said
+    assert record(zone) == [address]
+    assert run(write, *moved)[0] == 0
+
+    zone.call("DELETE", f"{ADDRESSES}/mlflow-address")
+    changed, said = run([*described, role("destroy")], *moved)
+    assert changed == 0
+    assert "was not deleted, because the static address mlflow-address does not exist" in said
+    assert f"record-sets delete mlflow.example.test. --type=A --zone=example-new --project={OWNER}" in said
+
+
 @pytest.mark.skipif(shutil.which("gcloud") is None, reason="gcloud is not installed")
 def test_gcloud_sees_and_changes_the_record(
     empty: Local, tmp_path: pathlib.Path, run: Run, deployment: tuple[str, list[dict[str, Any]]]
