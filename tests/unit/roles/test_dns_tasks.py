@@ -6,7 +6,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from tests.unit.roles.evaluated import described
+import pytest
+from ansible.parsing.dataloader import DataLoader
+from ansible.template import Templar
+
+from tests.unit.roles.evaluated import described, load, render
 from tests.unit.roles.validation import refusals
 
 SETTINGS = {"deployment_hostname": "mlflow.example.com", "dns_managed_zone": "example-com", "dns_project": "dns-owner"}
@@ -44,3 +48,39 @@ def test_the_address_of_the_deployment_is_accepted() -> None:
 def test_the_fact_has_the_zone() -> None:
     assert described(**SETTINGS)["dns"] == {"project": "dns-owner", "zone": "example-com"}
     assert described()["dns"] == {"project": "my-project", "zone": ""}
+
+
+@pytest.mark.parametrize(
+    ("recorded", "deleted", "reported"),
+    [
+        ({}, False, False),
+        ({"name": "former.example.com.", "zone": "example-com", "project": "dns-owner"}, True, False),
+        ({"name": "mlflow.example.com.", "zone": "example-old", "project": "dns-owner"}, False, True),
+    ],
+)
+def test_the_record_of_a_former_zone_is_reported_and_not_deleted(
+    recorded: dict[str, str], deleted: bool, reported: bool
+) -> None:
+    """Clients use it until the parent zone refers to the new zone."""
+    fact = described(**SETTINGS)
+    fact["state"]["records"] = {"dns": recorded} if recorded else {}
+    block = load("tasks/record.yml", "dns")[1]
+    variables = load("vars/main.yml", "dns") | block["vars"] | SETTINGS | {"mlflow_deployment": fact}
+    delete, report = block["block"][:2]
+    found = [Templar(DataLoader(), variables=variables).evaluate_conditional(task["when"]) for task in (delete, report)]
+    assert found == [deleted, reported]
+    if reported:
+        said = render(report["ansible.builtin.debug"]["msg"], variables)
+        assert said.endswith("delete mlflow.example.com. --type=A --zone=example-old --project=dns-owner")
+
+
+def test_a_record_is_reported_if_the_address_is_gone() -> None:
+    fact = described(**SETTINGS)
+    fact["state"]["records"] = {"dns": {"name": "mlflow.example.com.", "zone": "example-com", "project": "dns-owner"}}
+    (task,) = (each for each in load("tasks/destroy.yml", "dns") if "ansible.builtin.debug" in each)
+    variables = load("vars/main.yml", "dns") | task["vars"] | {"mlflow_deployment": fact}
+    for resource, reported in (({"name": "mlflow-address"}, True), ({"address": "198.51.100.7"}, False)):
+        known = variables | {"__dns_address": {"resource": resource}}
+        assert Templar(DataLoader(), variables=known).evaluate_conditional(task["when"]) is reported
+    said = render(task["ansible.builtin.debug"]["msg"], variables)
+    assert said.endswith("delete mlflow.example.com. --type=A --zone=example-com --project=dns-owner")
