@@ -7,6 +7,7 @@ from __future__ import annotations
 import base64
 import json
 import logging
+import re
 from collections.abc import Iterator
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
@@ -207,6 +208,20 @@ def test_a_name_of_a_directory_is_refused(
     with pytest.raises(MlflowException, match="Invalid artifact file name"):
         repository.create_multipart_upload(name, 1, FOLDER)
     assert len(script.calls) == 0
+
+
+@pytest.mark.parametrize("body", [("model.bin#", "x"), ("model.bin", "")])
+@pytest.mark.parametrize("method", ["abort_multipart_upload", "complete_multipart_upload"])
+def test_without_direct_transfers_no_upload_is_changed(method: str, body: tuple[str, str]) -> None:
+    """MLflow's own abort would send a request that deletes the object."""
+    client = storage.Client(project="my-project", credentials=AnonymousCredentials())
+    repository = CloudStorageArtifactRepository("gs://my-bucket", client=client)
+    with responses.RequestsMock(assert_all_requests_are_fired=False) as script:
+        script.delete(re.compile(".*"), status=204)
+        script.post(re.compile(".*"))
+        with pytest.raises(MlflowException, match=UNSUPPORTED) as refused:
+            getattr(repository, method)(*body, artifact_path=FOLDER, **({"parts": []} if "complete" in method else {}))
+    assert (refused.value.get_http_status_code(), len(script.calls)) == (501, 0)
 
 
 # --- Downloads

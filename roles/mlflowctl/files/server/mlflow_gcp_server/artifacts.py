@@ -144,6 +144,16 @@ class CloudStorageArtifactRepository(GCSArtifactRepository, StreamUploadMixin): 
         """Refuse. The client then uploads through the server. MLflow's own method needs a private key."""
         raise _UnsupportedMultipartUploadException
 
+    def complete_multipart_upload(
+        self, local_file: str, upload_id: str, parts: Any = None, artifact_path: str | None = None
+    ) -> None:
+        """Refuse. MLflow's own method sends the names as they are to the bucket."""
+        raise _UnsupportedMultipartUploadException
+
+    def abort_multipart_upload(self, local_file: str, upload_id: str, artifact_path: str | None = None) -> None:
+        """Refuse. With some names and IDs, the request of MLflow's own method deletes an object."""
+        raise _UnsupportedMultipartUploadException
+
     def log_artifact(self, local_file: str, artifact_path: str | None = None) -> None:
         """Upload a file."""
         with self._explained(f"write to {artifact_path or 'the root'}", "storage.objects.create"):

@@ -113,7 +113,9 @@ class DirectArtifactRepository(CloudStorageArtifactRepository, MultipartDownload
         """Create the object from its parts."""
         name = artifact_name(local_file)
         with self._explained(f"complete the upload of {name}", "storage.multipartUploads.create"):
-            super().complete_multipart_upload(name, _quoted(upload_id), parts or [], artifact_path)
+            GCSArtifactRepository.complete_multipart_upload(
+                self, name, _quoted(upload_id), parts or [], artifact_path
+            )
 
     def abort_multipart_upload(self, local_file: str, upload_id: str, artifact_path: str | None = None) -> None:
         """Remove the parts. The client shows the error, and no other one, if no part has arrived."""
@@ -125,7 +127,7 @@ class DirectArtifactRepository(CloudStorageArtifactRepository, MultipartDownload
 
     def _abort(self, name: str, upload_id: str, artifact_path: str | None) -> None:
         with self._explained(f"abort the upload of {name}", "storage.multipartUploads.abort"):
-            super().abort_multipart_upload(name, _quoted(upload_id), artifact_path)
+            GCSArtifactRepository.abort_multipart_upload(self, name, _quoted(upload_id), artifact_path)
 
     def _has_parts(self, name: str, upload_id: str, artifact_path: str | None) -> bool:
         arguments = self._gcs_mpu_arguments(name, self._blob(artifact_path, name))
