@@ -33,8 +33,10 @@ TIMEOUT = 3.0
 """Seconds for a request of a signature."""
 PAUSE = 60.0
 """Seconds without direct transfers after a failure, so that not every client waits for the same error."""
-CONCURRENT = 8
+CONCURRENT = 32
 """Concurrent requests. Each part of an upload needs its own signature."""
+DEADLINE = 60.0
+"""Seconds for all signatures of an upload, so that its requests do not delay those of others for longer."""
 RETRY = Retry(
     if_exception_type(requests.ConnectionError, requests.Timeout, exceptions.TooManyRequests, exceptions.ServerError),
     initial=0.1,
@@ -104,9 +106,14 @@ class UrlSigner:
     """Creates signed URLs, several at once. After a failure it refuses for a while."""
 
     def __init__(
-        self, credentials: Signing | None = None, clock: Callable[[], float] = time.monotonic, pause: float = PAUSE
+        self,
+        credentials: Signing | None = None,
+        clock: Callable[[], float] = time.monotonic,
+        pause: float = PAUSE,
+        deadline: float = DEADLINE,
     ) -> None:
         self._credentials, self._clock, self._pause = credentials or KeylessCredentials(), clock, pause
+        self._deadline = deadline
         self._executor = ThreadPoolExecutor(CONCURRENT, thread_name_prefix="sign-url")
         self._failure, self._until = "", 0.0
 
@@ -124,17 +131,22 @@ class UrlSigner:
         def sign(query: Mapping[str, str]) -> str:
             return str(blob.generate_signed_url(**arguments, query_parameters=query))
 
+        end = time.monotonic() + self._deadline
         futures = [self._executor.submit(sign, query) for query in queries]
         try:
-            return [future.result() for future in futures]
+            return [future.result(max(0.0, end - time.monotonic())) for future in futures]
+        except TimeoutError as error:
+            # The API signs, so other transfers need no pause.
+            raise SigningError(f"{len(futures)} signatures took more than {self._deadline:.0f} seconds") from error
         except SigningError as error:
-            for future in futures:
-                future.cancel()
             if self._clock() >= self._until:
                 message = "Cannot sign URLs: %s. For %d seconds, all artifacts are transferred through the server."
                 _logger.warning(message, error, self._pause)
             self._failure, self._until = str(error), self._clock() + self._pause
             raise
+        finally:
+            for future in futures:
+                future.cancel()
 
 
 def problem(credentials: Signing) -> str:
