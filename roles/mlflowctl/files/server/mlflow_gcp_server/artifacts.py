@@ -12,13 +12,16 @@ from __future__ import annotations
 
 import asyncio
 import posixpath
+import re
 from collections.abc import AsyncIterable, AsyncIterator, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 from typing import Any, BinaryIO
 
 import requests
 from google.api_core import exceptions as google
-from google.auth.exceptions import TransportError
+from google.auth.exceptions import GoogleAuthError
 from google.resumable_media import InvalidResponse
 from mlflow.exceptions import MlflowException, _UnsupportedMultipartUploadException
 from mlflow.protos.databricks_pb2 import (
@@ -27,7 +30,7 @@ from mlflow.protos.databricks_pb2 import (
     RESOURCE_DOES_NOT_EXIST,
     TEMPORARILY_UNAVAILABLE,
 )
-from mlflow.store.artifact.artifact_repo import StreamUploadMixin, verify_artifact_path
+from mlflow.store.artifact.artifact_repo import StreamUploadMixin
 from mlflow.store.artifact.gcs_artifact_repo import GCSArtifactRepository
 
 from .object_stream import WRITE_BYTES, ObjectReader, ObjectWriter
@@ -38,8 +41,12 @@ UNREACHABLE = (
     google.RetryError,
     requests.ConnectionError,
     requests.Timeout,
-    TransportError,
+    GoogleAuthError,
 )
+
+
+WRITERS = ThreadPoolExecutor(32, thread_name_prefix="write-object")
+"""Threads for uploads of a process. A slow bucket cannot delay permission checks, in asyncio's default threads."""
 
 
 async def joined(chunks: AsyncIterable[bytes], size: int) -> AsyncIterator[bytes]:
@@ -49,8 +56,10 @@ async def joined(chunks: AsyncIterable[bytes], size: int) -> AsyncIterator[bytes
         collected.append(chunk)
         length += len(chunk)
         if length >= size:
-            yield b"".join(collected)
+            joined_chunk = b"".join(collected)
+            # Free the parts now, not after the chunk was sent.
             collected, length = [], 0
+            yield joined_chunk
     if length:
         yield b"".join(collected)
 
@@ -61,6 +70,18 @@ def artifact_name(path: str) -> str:
     if name in ("", ".", ".."):
         raise MlflowException(f"Invalid artifact file name: {path!r}", INVALID_PARAMETER_VALUE)
     return name
+
+
+def check_folder(path: str | None) -> None:
+    """Raise MlflowException if a URL with this path could lead to an object of another path."""
+    if path and not {"", ".", ".."}.isdisjoint(path.split("/")):
+        message = f"Invalid artifact path: {path!r}. Use a path without empty, '.' and '..' parts."
+        raise MlflowException(message, INVALID_PARAMETER_VALUE)
+
+
+def _public(text: object) -> str:
+    """Return the text of an error without IDs of uploads. The ID of a session is a credential for a week."""
+    return re.sub(r"(upload_?id(?:=|%3D))[^&\s]+", r"\1…", str(text), flags=re.IGNORECASE)
 
 
 @contextmanager
@@ -84,18 +105,19 @@ class CloudStorageArtifactRepository(GCSArtifactRepository, StreamUploadMixin): 
             with _as_api_error():
                 yield
         except google.NotFound as error:
-            message = f"{failed}: the object or the bucket does not exist. Cloud Storage says: {error.message}"
+            message = f"{failed}: the object or the bucket does not exist. Cloud Storage says: {_public(error.message)}"
             raise MlflowException(message, RESOURCE_DOES_NOT_EXIST) from error
         except (google.Forbidden, google.Unauthorized) as error:
             message = (
                 f"{failed}: the server's service account lacks the permission {permission} on bucket {bucket}."
-                f" Run site.yml, which grants it. Cloud Storage says: {error.message}"
+                f" Run site.yml, which grants it. Cloud Storage says: {_public(error.message)}"
             )
             raise MlflowException(message, PERMISSION_DENIED) from error
         except google.BadRequest as error:
-            raise MlflowException(f"{failed}. Cloud Storage says: {error.message}", INVALID_PARAMETER_VALUE) from error
+            message = f"{failed}. Cloud Storage says: {_public(error.message)}"
+            raise MlflowException(message, INVALID_PARAMETER_VALUE) from error
         except UNREACHABLE as error:
-            message = f"{failed}: Cloud Storage does not answer. Try again later. Cause: {error}"
+            message = f"{failed}: Cloud Storage does not answer. Try again later. Cause: {_public(error)}"
             raise MlflowException(message, TEMPORARILY_UNAVAILABLE) from error
 
     def _blob(self, *parts: str | None) -> Any:
@@ -104,11 +126,12 @@ class CloudStorageArtifactRepository(GCSArtifactRepository, StreamUploadMixin): 
         return self.client.bucket(bucket).blob(posixpath.join(root, *(part for part in parts if part)))
 
     def _writer(self, file_name: str, artifact_path: str | None) -> ObjectWriter:
-        verify_artifact_path(artifact_path)
+        check_folder(artifact_path)
         return ObjectWriter(self._blob(artifact_path, artifact_name(file_name)), self._GCS_DEFAULT_TIMEOUT)
 
     def open_object(self, path: str) -> ObjectReader:
         """Open an artifact for a response."""
+        artifact_name(path)
         with self._explained(f"read {path}", "storage.objects.get"):
             return ObjectReader(self._blob(path), self._GCS_DEFAULT_TIMEOUT)
 
@@ -127,18 +150,19 @@ class CloudStorageArtifactRepository(GCSArtifactRepository, StreamUploadMixin): 
     ) -> None:
         """Upload a stream. One chunk is sent to the bucket while the next one arrives."""
         writer = self._writer(artifact_file_name, artifact_path)
+        in_thread = partial(asyncio.get_running_loop().run_in_executor, WRITERS)
         sending: asyncio.Future[None] | None = None
         with self._explained(f"write {artifact_file_name}", "storage.objects.create"):
             try:
                 async for chunk in joined(chunks, WRITE_BYTES):
                     if sending:
                         await sending
-                    sending = asyncio.ensure_future(asyncio.to_thread(writer.write, chunk))
+                    sending = in_thread(writer.write, chunk)
             finally:
                 # Also if the client is gone: asyncio reports the error of a task without an await.
                 if sending:
                     await sending
-            await asyncio.to_thread(writer.finish)
+            await in_thread(writer.finish)
 
     def create_multipart_upload(self, local_file: str, num_parts: int = 1, artifact_path: str | None = None) -> Any:
         """Refuse. The client then uploads through the server. MLflow's own method needs a private key."""

@@ -23,7 +23,7 @@ from mlflow.protos.databricks_pb2 import INVALID_PARAMETER_VALUE
 from mlflow.store.artifact.artifact_repo import MultipartDownloadMixin
 from mlflow.store.artifact.gcs_artifact_repo import GCSArtifactRepository, GCSMPUArguments
 
-from .artifacts import CloudStorageArtifactRepository, artifact_name
+from .artifacts import CloudStorageArtifactRepository, artifact_name, check_folder
 from .object_stream import RETRY
 from .settings import DirectTransfers
 from .signing import SigningError, UrlSigner
@@ -83,6 +83,7 @@ class DirectArtifactRepository(CloudStorageArtifactRepository, MultipartDownload
     def create_multipart_upload(self, local_file: str, num_parts: int = 1, artifact_path: str | None = None) -> Any:
         """Begin an upload and return a URL for each part."""
         name = artifact_name(local_file)
+        check_folder(artifact_path)
         if not 1 <= num_parts <= MAXIMAL_PARTS:
             message = f"Cannot upload {name}: {num_parts} parts. Set 1 to {MAXIMAL_PARTS} parts."
             raise MlflowException(message, INVALID_PARAMETER_VALUE)
@@ -112,14 +113,14 @@ class DirectArtifactRepository(CloudStorageArtifactRepository, MultipartDownload
     ) -> None:
         """Create the object from its parts."""
         name = artifact_name(local_file)
+        check_folder(artifact_path)
         with self._explained(f"complete the upload of {name}", "storage.multipartUploads.create"):
-            GCSArtifactRepository.complete_multipart_upload(
-                self, name, _quoted(upload_id), parts or [], artifact_path
-            )
+            GCSArtifactRepository.complete_multipart_upload(self, name, _quoted(upload_id), parts or [], artifact_path)
 
     def abort_multipart_upload(self, local_file: str, upload_id: str, artifact_path: str | None = None) -> None:
         """Remove the parts. The client shows the error, and no other one, if no part has arrived."""
         name = artifact_name(local_file)
+        check_folder(artifact_path)
         arrived = self._has_parts(name, _quoted(upload_id), artifact_path)
         self._abort(name, upload_id, artifact_path)
         if not arrived:
@@ -139,6 +140,7 @@ class DirectArtifactRepository(CloudStorageArtifactRepository, MultipartDownload
 
     def get_download_presigned_url(self, artifact_path: str, expiration: int = 300) -> PresignedDownloadUrlResponse:
         """Return a URL for the current version of an artifact."""
+        artifact_name(artifact_path)
         blob = self._blob(artifact_path)
         with self._explained(f"read {artifact_path}", "storage.objects.get"):
             blob.reload(retry=RETRY, timeout=self._GCS_DEFAULT_TIMEOUT)

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Read and write objects of Cloud Storage as streams, without a temporary file.
 
-Memory is bounded: a reader holds two blocks, a writer about four chunks. A broken connection is resumed.
+Memory is bounded: a reader holds two blocks, an upload four to six chunks. A broken connection is resumed.
 """
 
 from __future__ import annotations
@@ -84,6 +84,10 @@ class ObjectReader:
                 return
             self._response = self._open(position)
 
+    def close(self) -> None:
+        """Close the connection."""
+        self._response.close()
+
     def __iter__(self) -> Iterator[bytes]:
         """Yield the content. Yield the last block only if the checksum is correct, so that a client notices errors."""
         held, checksum, size = b"", google_crc32c.Checksum(), 0
@@ -114,8 +118,10 @@ class _Upload(BlobWriter):  # type: ignore[misc]
         """Do nothing. Cloud Storage removes an incomplete upload after a week."""
 
     def complete(self) -> None:
-        """Create the object."""
+        """Create the object. Raise ConnectionError unless Cloud Storage has confirmed the whole content."""
         super().close()
+        if not self._upload_and_transport[0].finished:
+            raise requests.ConnectionError("Cloud Storage has not received the whole content.")
 
 
 class ObjectWriter:
