@@ -341,7 +341,6 @@ ERRORS: dict[str, tuple[str, int]] = {
     ),
     "a closed route": (f"GET /metrics HTTP/1.1\r\n{SIGNED_IN}", 404),
     "an internal route of nginx": (f"GET /_mlflow_error HTTP/1.1\r\n{SIGNED_IN}", 404),
-    "multipart uploads": (f"POST {ARTIFACTS}/mpu/create/0/x HTTP/1.1\r\n{SIGNED_IN}Content-Length: 0\r\n", 501),
     "a page of another origin": (
         f"POST {API}/x HTTP/1.1\r\n{SIGNED_IN}Origin: https://evil.example\r\nContent-Length: 0\r\n",
         403,
