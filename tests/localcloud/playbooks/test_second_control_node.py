@@ -25,7 +25,7 @@ CHANGED = re.compile(r"^TASK \[(?:[\w.]+ : )?([^\]]+)\] \**\n(?:(?!TASK).*\n)*?c
 FILES = {
     "Create the state directory",
     "Create the SSH key pair of the deployer",
-    "Save the CA certificate for the clients",
+    "Save the CA certificates for the clients and the control node",
     "Trust only the SSH host keys of the VM",
 }
 
