@@ -65,6 +65,12 @@ options:
       - If not set, they stay as they are.
     type: str
     choices: [absent]
+  absent_roles:
+    description:
+      - Other roles that O(member) must not have in the same policy. The module removes the member from their bindings
+        without a condition.
+    type: list
+    elements: str
 """
 
 EXAMPLES = r"""
@@ -83,6 +89,7 @@ EXAMPLES = r"""
     role: roles/secretmanager.secretAccessor
     member: serviceAccount:mlflow-server@my-project.iam.gserviceaccount.com
     public_members: absent
+    absent_roles: [roles/secretmanager.secretVersionAdder]
 """
 
 RETURN = r"""
@@ -138,7 +145,7 @@ class IamMember(Resource):
 
     kind = "IAM member"
     create_body = {}
-    formats = {"role": _formats.role, "member": _formats.member}
+    formats = {"role": _formats.role, "member": _formats.member, "absent_roles": _formats.each(_formats.role)}
     options = {
         "scope": {"type": "str", "required": True, "choices": list(_SCOPES)},
         "resource": {"type": "str"},
@@ -153,12 +160,14 @@ class IamMember(Resource):
             },
         },
         "public_members": {"type": "str", "choices": ["absent"]},
+        "absent_roles": {"type": "list", "elements": "str"},
     }
     fields = {
         "role": Field(),
         "member": Field(),
         "condition": Field(),
-        "public_members": Field(via="remove_public_members"),
+        "public_members": Field(via="restrict"),
+        "absent_roles": Field(via="restrict"),
     }
 
     def __init__(self, client: Any, params: Any) -> None:
@@ -191,6 +200,8 @@ class IamMember(Resource):
         desired = self.desired()
         if "public_members" in desired:
             desired["public_members"] = ", ".join(public(policy)) or "absent"
+        if "absent_roles" in desired:
+            desired["absent_roles"] = [each for each in self.params["absent_roles"] if not self._has(policy, each)]
         if self.params["state"] == "present" and not granted(policy, *self.binding):
             return None
         if self.params["state"] == "absent" and self._without_member(policy) is policy:
@@ -223,23 +234,31 @@ class IamMember(Resource):
     def create(self, body: Json) -> None:
         """Add the member."""
         self._edit(
-            lambda policy: self._private(policy if granted(policy, *self.binding) else grant(policy, *self.binding))
+            lambda policy: self._restricted(policy if granted(policy, *self.binding) else grant(policy, *self.binding))
         )
 
-    def remove_public_members(self, body: Json, current: Json) -> None:
-        """Remove allUsers and allAuthenticatedUsers."""
-        self._edit(self._private)
+    def restrict(self, body: Json, current: Json) -> None:
+        """Remove public members, and the member from the roles that it must not have."""
+        self._edit(self._restricted)
 
     def delete(self, current: Json) -> None:
         """Remove the member."""
         self._edit(self._without_member)
 
     def _without_member(self, policy: Json) -> Json:
-        return self._private(revoke(policy, *self.binding) if mentioned(policy, *self.binding) else policy)
+        return self._restricted(revoke(policy, *self.binding) if mentioned(policy, *self.binding) else policy)
 
-    def _private(self, policy: Json) -> Json:
-        """Return the policy without public members, if they are not allowed."""
-        return without(policy, PUBLIC) if self.params["public_members"] and public(policy) else policy
+    def _has(self, policy: Json, role: str) -> bool:
+        return mentioned(policy, role, self.params["member"], None)
+
+    def _restricted(self, policy: Json) -> Json:
+        """Return the policy without public members, if they are not allowed, and without the absent roles."""
+        if self.params["public_members"] and public(policy):
+            policy = without(policy, PUBLIC)
+        for role in self.params["absent_roles"] or ():
+            if self._has(policy, role):
+                policy = revoke(policy, role, self.params["member"], None)
+        return policy
 
     def _edit(self, change: Callable[[Json], Json]) -> None:
         """Read, change and write the policy. Repeat this if the etag shows a concurrent change."""

@@ -133,7 +133,7 @@ options:
         type: str
         required: true
       examined:
-        description: What the role of the mode collected on the VM. Empty if nothing was collected.
+        description: The facts that the role of the mode collected on the VM. Empty without facts.
         type: dict
         default: {}
   plan:

@@ -52,7 +52,7 @@ ACME_ACCOUNT = "acme-account"
 
 @dataclass(frozen=True)
 class Release:
-    """A release of MLflow: the desired one, or the one that an upgrade recorded."""
+    """A release of MLflow: the desired release, or the release that an upgrade recorded."""
 
     version: str
     requirements_file: str = ""
@@ -258,6 +258,7 @@ def server(settings: Mapping[str, Any]) -> Fact:
         "auth_database": settings["mlflow_auth_database"],
         "auth_cache_ttl_seconds": int(settings["mlflow_auth_cache_ttl_seconds"]),
         "artifacts_destination": settings["mlflow_artifacts_destination"],
+        "direct_transfers": settings["mlflow_direct_transfers"],
         "drain_timeout": int(settings["mlflow_drain_timeout"]),
         "minimum_version": settings["mlflow_minimum_version"],
         "keep_releases": int(settings["mlflow_keep_releases"]),

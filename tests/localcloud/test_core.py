@@ -133,8 +133,8 @@ def test_an_expired_token_is_401(local: Local) -> None:
 
 
 def test_no_permission_is_403_and_named(local: Local) -> None:
-    nobody = local.session_as(local.account("nobody"))
-    error = nobody.call("GET", SECRETS, 403)["error"]
+    stranger = local.session_as(local.account("stranger"))
+    error = stranger.call("GET", SECRETS, 403)["error"]
     assert error["status"] == "PERMISSION_DENIED"
     assert "secretmanager.secrets.list" in error["message"]
     assert error["details"][0]["metadata"]["permission"] == "secretmanager.secrets.list"

@@ -30,7 +30,7 @@ from cryptography.hazmat.primitives.serialization import (
 AGENT = "mlops.mlflow_gcp"
 REQUEST_TIMEOUT = 45
 CHALLENGES = {"http-01": challenges.HTTP01}
-# Types of problems (RFC 8555, 6.7), and what the user can do.
+# Types of problems (RFC 8555, 6.7), and the remedy of each.
 REMEDIES = {
     "accountDoesNotExist": "The account is unknown: run site.yml",
     "badContact": "Correct certificates_acme_email",

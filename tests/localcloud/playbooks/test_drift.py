@@ -313,10 +313,9 @@ def test_a_run_without_changes_reads_few_resources_again(deployment: Deployment)
         f"{PROJECT}-mlflow-artifacts": 1,
         "mlflow-ca": 2,
         "mlflow-certificate": 1,
-        "mlflow-certificate:getIamPolicy": 1,  # who may read it, and that only an ACME client may replace it
         "mlflow-database-ca": 1,
         "mlflow-database-uri": 1,
         "mlflow-network": 1,
         "mlflow-server": 1,
     }
-    assert number.total() <= 59
+    assert number.total() <= 57

@@ -151,7 +151,7 @@ def test_an_upload_without_an_object_fails(
 def test_an_error_does_not_contain_the_session(
     repository: DirectArtifactRepository, script: responses.RequestsMock, answer: dict[str, Any]
 ) -> None:
-    """Whoever has the URI of the session can write the object for a week."""
+    """A client with the URI of the session can write the object for a week."""
     script.post(ANY, headers={"Location": SESSION})
     script.put(SESSION, **answer)
     with pytest.raises(MlflowException, match="upload_id=…") as raised:

@@ -104,7 +104,7 @@ def receive(server: Served, path: str) -> tuple[Any, str]:
 
 def test_a_large_artifact_needs_neither_memory_nor_disk(server: Served, folder: str) -> None:
     path = f"{ROUTE}/{folder}/large.bin"
-    # Load what the first transfer loads.
+    # Load the modules of the first transfer.
     receive(server, path) if send(server, path, 9 * MIB) else None
     before, changed = peak(server), (server.folder / "tmp").stat().st_mtime_ns
     digest = send(server, path, LARGE)

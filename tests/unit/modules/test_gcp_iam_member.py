@@ -11,6 +11,7 @@ from tests.unit.harness import Cloud, FakeClock, Play
 
 ROLE = "roles/logging.logWriter"
 MEMBER = "serviceAccount:mlflow-server@my-project.iam.gserviceaccount.com"
+ADDER = "roles/secretmanager.secretVersionAdder"
 OTHER = "user:someone@example.com"
 PROJECT = "v1/projects/my-project"
 V3 = {"options": {"requestedPolicyVersion": 3}}
@@ -357,6 +358,32 @@ def test_grants_a_role_and_removes_public_members_in_one_request(cloud: Cloud, p
     writes(cloud, policy(ours(MEMBER)))
     reads(cloud, policy(ours(MEMBER)))
     assert run(play, public_members="absent")["changed"]
+
+
+def test_removes_other_roles_of_the_member_and_no_other_member(cloud: Cloud, play: Play) -> None:
+    """The same read shows the role and the absent roles."""
+    adders = {"role": ADDER, "members": [OTHER]}
+    surplus = policy(ours(MEMBER), adders | {"members": [OTHER, MEMBER]})
+    reads(cloud, surplus)
+    assert run(play, absent_roles=[ADDER], check=True)["changed"]
+    reads(cloud, surplus)
+    reads(cloud, surplus)
+    writes(cloud, policy(ours(MEMBER), adders))
+    reads(cloud, policy(ours(MEMBER), adders))
+    result = run(play, absent_roles=[ADDER])
+    assert result["changed"]
+    assert result["diff"]["before"]["absentRoles"] == []
+    reads(cloud, policy(ours(MEMBER), adders))
+    assert not run(play, absent_roles=[ADDER])["changed"]
+
+
+def test_grants_a_role_and_removes_another_in_one_request(cloud: Cloud, play: Play) -> None:
+    before = policy({"role": ADDER, "members": [MEMBER]})
+    reads(cloud, before)
+    reads(cloud, before)
+    writes(cloud, policy(ours(MEMBER)))
+    reads(cloud, policy(ours(MEMBER)))
+    assert run(play, absent_roles=[ADDER])["changed"]
 
 
 def test_a_policy_without_public_members_is_not_changed(cloud: Cloud, play: Play) -> None:
