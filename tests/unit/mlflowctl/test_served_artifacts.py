@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from google.cloud import storage
 
 from tests.localcloud.harness import Local
+from tests.unit.mlflowctl.local_bucket import local_bucket
 from tests.unit.mlflowctl.served import ADMIN, ADMIN_PASSWORD, Served, password, served
 
 pytestmark = pytest.mark.server
@@ -29,20 +29,9 @@ OWNER = {"Authorization": password(ADMIN, ADMIN_PASSWORD)}
 
 @pytest.fixture(scope="module")
 def local(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Local]:
-    """Yield a local cloud with a bucket that everybody may use: the client library sends no token to an emulator."""
-    running = Local(tmp_path_factory.mktemp("local"))
-    running.start()
-    running.enable("storage")
-    options = {"api_endpoint": running.url}
-    client = storage.Client(project="mlflow-local", credentials=running.credentials(), client_options=options)
-    bucket = client.bucket("my-bucket")
-    bucket.iam_configuration.uniform_bucket_level_access_enabled = True
-    client.create_bucket(bucket)
-    policy = bucket.get_iam_policy(requested_policy_version=3)
-    policy.bindings.append({"role": "roles/storage.objectAdmin", "members": {"allUsers"}})
-    bucket.set_iam_policy(policy)
-    yield running
-    running.stop()
+    """Yield a local cloud with a bucket."""
+    with local_bucket(tmp_path_factory.mktemp("local")) as running:
+        yield running
 
 
 @pytest.fixture(scope="module")
@@ -104,8 +93,9 @@ def receive(server: Served, path: str) -> tuple[Any, str]:
 
 def test_a_large_artifact_needs_neither_memory_nor_disk(server: Served, folder: str) -> None:
     path = f"{ROUTE}/{folder}/large.bin"
-    # Load the modules of the first transfer.
-    receive(server, path) if send(server, path, 9 * MIB) else None
+    # The first transfer loads modules.
+    send(server, path, 9 * MIB)
+    receive(server, path)
     before, changed = peak(server), (server.folder / "tmp").stat().st_mtime_ns
     digest = send(server, path, LARGE)
     headers, received = receive(server, path)

@@ -11,9 +11,9 @@ from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 import pytest
 import requests
-from google.cloud import storage
 
 from tests.localcloud.harness import Local
+from tests.unit.mlflowctl.local_bucket import local_bucket
 from tests.unit.mlflowctl.served import ADMIN, ADMIN_PASSWORD, Served, password, served
 
 pytestmark = pytest.mark.server
@@ -27,22 +27,12 @@ STRANGER = {"Authorization": password("stranger", "password-of-a-user")}
 
 @pytest.fixture(scope="module")
 def local(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Local]:
-    """Yield a local cloud whose owner may sign, with a bucket that the server uses without a token."""
-    running = Local(tmp_path_factory.mktemp("local"))
-    running.start()
-    running.enable("storage", "iamcredentials")
-    credentials = running.credentials()
-    running.grant(f"serviceAccount:{credentials.service_account_email}", "roles/iam.serviceAccountTokenCreator")
-    options = {"api_endpoint": running.url}
-    client = storage.Client(project="mlflow-local", credentials=credentials, client_options=options)
-    bucket = client.bucket("my-bucket")
-    bucket.iam_configuration.uniform_bucket_level_access_enabled = True
-    client.create_bucket(bucket)
-    policy = bucket.get_iam_policy(requested_policy_version=3)
-    policy.bindings.append({"role": "roles/storage.objectAdmin", "members": {"allUsers"}})
-    bucket.set_iam_policy(policy)
-    yield running
-    running.stop()
+    """Yield a local cloud with a bucket, whose owner may sign."""
+    with local_bucket(tmp_path_factory.mktemp("local")) as running:
+        running.enable("iamcredentials")
+        owner = running.credentials().service_account_email
+        running.grant(f"serviceAccount:{owner}", "roles/iam.serviceAccountTokenCreator")
+        yield running
 
 
 @pytest.fixture(scope="module")

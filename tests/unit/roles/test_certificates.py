@@ -43,8 +43,8 @@ class Issuer:
         done = play(self.folder, "localhost", role, [*answers, nothing], settings, check=False)
         assert done.returncode == 0
         asked = [json.loads(line) for line in (self.folder / "asked.jsonl").read_text().splitlines()]
-        (adder,) = [call["state"] for call in asked if call["module"] == "gcp_iam_member"]
-        assert adder == ("present" if settings.get("certificates_source") == "acme" else "absent")
+        adders = [call["resource"] for call in asked if call["module"] == "gcp_iam_member"]
+        assert adders == (["mlflow-certificate"] if settings.get("certificates_source") == "acme" else [])
         return {call["name"]: call["payload"] for call in asked if "payload" in call}
 
 
