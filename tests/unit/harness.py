@@ -8,6 +8,7 @@ docs/new-resource.md has an example.
 from __future__ import annotations
 
 import json
+import threading
 import uuid
 from collections.abc import Mapping
 from typing import Any
@@ -33,16 +34,22 @@ def error(status: int, reason: str, message: str = "no", *, details: list[Json] 
 
 
 class Script(OrderedRegistry):
-    """The expected requests in order, without those of google-auth's threads.
+    """The expected requests in order, without the requests of threads that other code left running.
 
-    After a test with credentials of a service account, google-auth asks for allowedLocations in a thread. Its request
-    would end the order of a later test.
+    An earlier test may have started such a thread, for example for MLflow's telemetry. google-auth starts one that asks
+    for allowedLocations. Their requests are refused, and must not end the order.
     """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.refused: list[Any] = []
+        self._earlier = set(threading.enumerate()) - {threading.current_thread()}
 
     def find(self, request: Any) -> tuple[Any, list[str]]:
         """Return the answer to a request, or the reasons against it."""
-        if request.url.endswith("/allowedLocations"):
-            return None, ["a request of google-auth's thread"] * len(self.registered)
+        if threading.current_thread() in self._earlier or request.url.endswith("/allowedLocations"):
+            self.refused.append(request)
+            return None, ["a request of another thread"] * len(self.registered)
         return super().find(request)
 
 
@@ -71,8 +78,8 @@ class Cloud:
     @property
     def requests(self) -> list[Any]:
         """Return the requests so far."""
-        requests = (call.request for call in self.script.calls)
-        return [request for request in requests if not request.url.endswith("/allowedLocations")]
+        refused = {id(request) for request in self.script.get_registry().refused}
+        return [call.request for call in self.script.calls if id(call.request) not in refused]
 
     def expect(
         self,
