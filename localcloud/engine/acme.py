@@ -62,8 +62,8 @@ class AcmeDirectory:
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
-                # Without a random pause before each validation.
-                env=os.environ | {"PEBBLE_VA_NOSLEEP": "1"},
+                # Without a random pause before each validation, and with a validation for each order.
+                env=os.environ | {"PEBBLE_VA_NOSLEEP": "1", "PEBBLE_AUTHZREUSE": "0"},
             )
         deadline = time.monotonic() + _START_SECONDS
         while not (_accepts(*self._management) and _accepts(self._ports.host, self._ports.acme)):

@@ -95,8 +95,8 @@ def acme_directory(
             command,
             folder / "pebble.log",
             lambda: programs.accepts(made.management_port) and programs.accepts(made.port),
-            # Without a pause before each validation. By default pebble rejects some good nonces, so clients must retry.
-            environment=os.environ | {"PEBBLE_VA_NOSLEEP": "1"},
+            # A validation for each order, without a pause. pebble rejects some good nonces, so clients must retry.
+            environment=os.environ | {"PEBBLE_VA_NOSLEEP": "1", "PEBBLE_AUTHZREUSE": "0"},
         ):
             yield made
     finally:

@@ -7,13 +7,10 @@ from __future__ import annotations
 import json
 import os
 import socket
-import ssl
 import subprocess
-import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +23,7 @@ from tests.front_end import programs
 from tests.front_end.acme_directory import BINDING, AcmeDirectory, acme_directory
 from tests.front_end.client import NAME
 from tests.front_end.site import ROLES, Site, site
+from tests.support.connections import Connections
 
 FILES = ROLES / "acme" / "files"
 # Runs with the Python of the system, and so with Debian's library, as on a VM.
@@ -116,65 +114,19 @@ def directory(server: Server, tmp_path_factory: pytest.TempPathFactory) -> Itera
         yield made
 
 
-@dataclass
-class Load:
-    """Clients that connect again and again, trust the given certificates, and note failures and issuers."""
-
-    port: int
-    trusted: str
-    failures: list[str] = field(default_factory=list)
-    issuers: list[str] = field(default_factory=list)
-
-    def ask(self) -> None:
-        """Send one request on a new connection."""
-        context = ssl.create_default_context(cadata=self.trusted)
-        try:
-            with (
-                socket.create_connection(("127.0.0.1", self.port), timeout=10) as plain,
-                context.wrap_socket(plain, server_hostname=NAME) as tls,
-            ):
-                found = x509.load_der_x509_certificate(tls.getpeercert(binary_form=True) or b"")
-                tls.sendall(f"GET /health HTTP/1.1\r\nHost: {NAME}\r\nConnection: close\r\n\r\n".encode())
-                answer = b"".join(iter(lambda: tls.recv(65536), b""))
-            if not answer.startswith(b"HTTP/1.1 200"):
-                raise OSError(repr(answer[:100]))
-            self.issuers.append(found.issuer.rfc4514_string())
-        except OSError as error:
-            self.failures.append(f"{type(error).__name__}: {error}")
-
-    @contextmanager
-    def run(self, clients: int = 2) -> Iterator[None]:
-        """Send requests until the end of the block."""
-        stop = threading.Event()
-
-        def client() -> None:
-            while not stop.is_set():
-                self.ask()
-                time.sleep(0.01)
-
-        threads = [threading.Thread(target=client) for _ in range(clients)]
-        for thread in threads:
-            thread.start()
-        try:
-            yield
-        finally:
-            stop.set()
-            for thread in threads:
-                thread.join()
-
-
 def test_a_renewal_under_load_fails_no_request_and_no_handshake(server: Server, directory: AcmeDirectory) -> None:
     """First from a self-signed certificate to one of the directory, then a renewal. Clients trust both."""
     trusted = (server.site.root / "server.pem").read_text() + directory.root()
-    load = Load(server.site.port, trusted[trusted.index("-----BEGIN CERT") :])
-    with load.run():
+    clients = Connections(("127.0.0.1", server.site.port), NAME, trusted[trusted.index("-----BEGIN CERT") :])
+    with clients.repeated():
         for _renewal in range(2):
             server.install(server.order(directory)["pem"])
             time.sleep(0.5)
-    assert load.failures == []
-    assert len(load.issuers) > 20
-    assert load.issuers[0] == f"CN={NAME}"
-    assert "Pebble Intermediate CA" in load.issuers[-1]
+    assert clients.failures == []
+    issuers = [found.issuer.rfc4514_string() for found in clients.certificates]
+    assert len(issuers) > 20
+    assert issuers[0] == f"CN={NAME}"
+    assert "Pebble Intermediate CA" in issuers[-1]
     assert list(server.challenges.iterdir()) == []
 
 
