@@ -180,10 +180,9 @@ def write(path: Path, pem: str) -> None:
 
 
 def next_attempt(config: Mapping[str, Any], now: datetime) -> str:
-    """Return the time of the next attempt, which the timer starts."""
-    first = now + timedelta(hours=config["interval_hours"])
-    last = first + timedelta(minutes=config["jitter_minutes"])
-    return f"The next attempt starts between {_shown(first)} and {_shown(last)}."
+    """Return until when the timer starts the next attempt. After a boot, it starts an attempt earlier."""
+    last = now + timedelta(hours=config["interval_hours"], minutes=config["jitter_minutes"])
+    return f"The next attempt starts by {_shown(last)}."
 
 
 def report(config: Mapping[str, Any], stored: str, cause: Exception, now: datetime) -> str:

@@ -183,7 +183,7 @@ def test_a_failed_order_keeps_the_certificate_and_names_cause_and_next_attempt(
         f"Cannot get a certificate for {NAME} from {CONFIG['directory']}: rateLimited: too many certificates." in said
     )
     assert "keeps its certificate, which is valid until 2026-06-11 12:00 UTC." in said
-    assert "The next attempt starts between 20" in said
+    assert "The next attempt starts by 20" in said
     assert said.endswith("Wait.\n")
     assert not (vm.folder / "certificate.pem").exists()
 
