@@ -24,8 +24,8 @@ class Connections:
     failures: list[str] = field(default_factory=list)
     certificates: list[x509.Certificate] = field(default_factory=list)
 
-    def ask(self) -> None:
-        """Send one request on a new connection."""
+    def ask(self) -> x509.Certificate | None:
+        """Send one request on a new connection. Return the certificate of the server, or None after a failure."""
         context = ssl.create_default_context(cadata=self.trusted)
         try:
             with (
@@ -37,9 +37,11 @@ class Connections:
                 answer = b"".join(iter(lambda: tls.recv(65536), b""))
             if not answer.startswith(b"HTTP/1.1 200"):
                 raise OSError(repr(answer[:100]))
-            self.certificates.append(found)
         except OSError as error:
             self.failures.append(f"{type(error).__name__}: {error}")
+            return None
+        self.certificates.append(found)
+        return found
 
     @contextmanager
     def repeated(self, clients: int = 2, pause: float = 0.01) -> Iterator[None]:
