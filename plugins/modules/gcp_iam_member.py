@@ -101,7 +101,8 @@ EXAMPLES = r"""
     condition:
       title: One TXT record
       expression: >-
-        (resource.type == 'dns.googleapis.com/ResourceRecordSet' && resource.name.endsWith('/rrsets/a.example.com./TXT'))
+        (resource.type == 'dns.googleapis.com/ResourceRecordSet'
+        && resource.name.endsWith('/rrsets/www.example.com./TXT'))
         || resource.type != 'dns.googleapis.com/ResourceRecordSet'
 """
 

@@ -145,10 +145,7 @@ def records(session: requests.Session) -> dns_record.Records:
 def publisher(config: Mapping[str, Any], session: requests.Session, runtime: Path) -> Publish:
     """Return the function that shows a proof to the certificate authority."""
     if config["challenge"] == "dns-01":
-        name = f"_acme-challenge.{config['hostname'].lower()}."
-        return lambda proof: records(session).published(
-            dns_record.Value(**config["dns"], name=name, text=proof.content)
-        )
+        return lambda proof: records(session).published(dns_record.Value(**config["record"], text=proof.content))
     challenges = runtime / "challenges"
     challenges.mkdir(mode=0o755, exist_ok=True)
     return lambda proof: published(challenges, proof.token, proof.content)
@@ -223,7 +220,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         session, _project = fetch.identity(REQUEST_SECONDS)
         if config["challenge"] == "dns-01" and not options.check:
-            records(session).remove_left_over(config["dns"]["project"], config["dns"]["zone"])
+            records(session).remove_left_over(config["record"]["project"], config["record"]["zone"])
         stored = read(session, config)
         reason = due(stored, config, datetime.now(UTC))
         if options.check:

@@ -33,12 +33,12 @@ CONFIG = {
     "email": "",
     "profile": "",
     "challenge": "http-01",
-    "dns": {},
+    "record": {},
     "ca_file": "",
     "interval_hours": 4,
     "jitter_minutes": 60,
 }
-DNS = {"project": "dns-owner", "zone": "example-com"}
+RECORD = {"project": "dns-owner", "zone": "example-com", "name": f"_acme-challenge.{NAME}."}
 ORIGIN = "Directory: https://acme.example.com/directory\nProfile: \n"
 NOW = datetime(2026, 6, 1, 12, tzinfo=UTC)
 CA = trustme.CA()
@@ -147,7 +147,7 @@ class Vm:
 
     def use_dns(self) -> Path:
         """Configure the challenge DNS-01; return the file with the values that may exist."""
-        (self.folder / "config.json").write_text(json.dumps(CONFIG | {"challenge": "dns-01", "dns": DNS}))
+        (self.folder / "config.json").write_text(json.dumps(CONFIG | {"challenge": "dns-01", "record": RECORD}))
         return self.folder / "challenge.json"
 
     def run(self, *arguments: str) -> int:
@@ -271,13 +271,13 @@ def test_a_dns_challenge_is_a_record_of_the_host_name(vm: Vm, monkeypatch: pytes
     vm.answer = certificate(age=DAY, lifetime=90 * DAY, now=datetime.now(UTC))
     vm.api.post(f"{URL}:addVersion", json={})
     assert vm.run() == 0
-    assert [asdict(value) for value in shown] == [DNS | {"name": f"_acme-challenge.{NAME}.", "text": "proof"}]
+    assert [asdict(value) for value in shown] == [RECORD | {"text": "proof"}]
     assert not (vm.folder / "challenges").exists()
 
 
 def test_a_value_of_a_killed_run_is_removed_without_an_order(vm: Vm) -> None:
     """Also by a run that has nothing to order, but not by a check."""
-    value = DNS | {"name": f"_acme-challenge.{NAME}.", "text": "old"}
+    value = RECORD | {"text": "old"}
     note = vm.use_dns()
     note.write_text(json.dumps([value]))
     vm.store(ORIGIN + certificate(age=DAY, lifetime=90 * DAY, now=datetime.now(UTC)))
