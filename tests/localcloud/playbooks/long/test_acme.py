@@ -12,8 +12,11 @@ from datetime import UTC, datetime, timedelta
 import trustme
 from cryptography import x509
 
-from tests.localcloud.harness import Local
+from tests.localcloud.harness import Local, Session
 from tests.localcloud.playbooks.playbook import Playbook
+from tests.localcloud.playbooks.test_dns import OWNER, extra, zone
+
+__all__ = ["zone"]  # a fixture
 
 SECRET = "/secretmanager/v1/projects/mlflow-local/secrets/mlflow-certificate"
 NAME = "mlflow.example.test"
@@ -75,3 +78,31 @@ def test_the_source_changes_to_an_acme_directory_and_back(
     assert adders(empty) == []
     assert "MLflow CA" in issuer(stored(empty))
     assert playbook.to_the_end(*with_own) == 0
+
+
+def bindings(session: Session) -> list[tuple[str, list[str], str]]:
+    """Return role, principals and condition of each binding on the managed zone."""
+    path = f"/dns/v1/projects/{OWNER}/managedZones/example-test:getIamPolicy"
+    policy = session.call("POST", path, json={"options": {"requestedPolicyVersion": 3}})
+    return [(each["role"], each["members"], each["condition"]["expression"]) for each in policy.get("bindings", [])]
+
+
+def test_the_vm_may_change_one_record_with_a_dns_challenge(zone: Session, playbook: Playbook) -> None:
+    """The zone is in another project. The permission ends with the challenge, and with the deployment."""
+    with_dns, with_http = (extra(**ACME | {"certificates_acme_challenge": each}) for each in ("dns-01", "http-01"))
+    assert playbook.to_the_end(*with_dns, "--check") > 0
+    assert bindings(zone) == []
+    playbook.to_the_end(*with_dns)
+    ((role, members, condition),) = bindings(zone)
+    assert (role, members) == ("roles/dns.admin", [VM])
+    assert "endsWith('/rrsets/_acme-challenge.mlflow.example.test./TXT')" in condition
+    assert playbook.to_the_end(*with_dns) == 0
+
+    # The binding and the stored record.
+    assert playbook.to_the_end(*with_http, "--check") == 1
+    assert playbook.to_the_end(*with_http, "--diff") == 2, playbook.output[-5000:]
+    assert bindings(zone) == []
+    assert playbook.to_the_end(*with_dns) == 2
+    data = {"infrastructure_destroy_confirm": "mlflow-local/mlflow", "infrastructure_destroy_data": True}
+    playbook.to_the_end(*extra(**data), playbook="destroy")
+    assert bindings(zone) == []
