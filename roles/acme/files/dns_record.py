@@ -3,7 +3,7 @@
 """Answer a DNS-01 challenge (RFC 8555, 8.4) with a TXT record in a managed zone of Cloud DNS.
 
 The record set may have values of other clients. The program adds and removes only its own value. It notes the value in
-a file before it adds the value, so a later run removes what a killed run left.
+a file before it adds the value, so a later run removes the value of a killed run.
 """
 
 from __future__ import annotations
