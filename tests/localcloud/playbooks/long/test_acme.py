@@ -8,15 +8,16 @@ import base64
 import json
 import pathlib
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import trustme
 from cryptography import x509
 
 from tests.localcloud.harness import Local, Session
 from tests.localcloud.playbooks.playbook import Playbook
-from tests.localcloud.playbooks.test_dns import OWNER, extra, zone
+from tests.localcloud.playbooks.test_dns import OWNER, Run, deployment, extra, run, zone
 
-__all__ = ["zone"]  # a fixture
+__all__ = ["deployment", "run", "zone"]  # fixtures
 
 SECRET = "/secretmanager/v1/projects/mlflow-local/secrets/mlflow-certificate"
 NAME = "mlflow.example.test"
@@ -87,22 +88,40 @@ def bindings(session: Session) -> list[tuple[str, list[str], str]]:
     return [(each["role"], each["members"], each["condition"]["expression"]) for each in policy.get("bindings", [])]
 
 
-def test_the_vm_may_change_one_record_with_a_dns_challenge(zone: Session, playbook: Playbook) -> None:
+def test_the_vm_may_change_one_record_with_a_dns_challenge(
+    empty: Local, zone: Session, run: Run, deployment: tuple[str, list[dict[str, Any]]]
+) -> None:
     """The zone is in another project. The permission ends with the challenge, and with the deployment."""
-    with_dns, with_http = (extra(**ACME | {"certificates_acme_challenge": each}) for each in ("dns-01", "http-01"))
-    assert playbook.to_the_end(*with_dns, "--check") > 0
+    empty.enable("iam")
+    empty.account("mlflow-server")
+    _address, described = deployment
+
+    def changed(*arguments: str, tasks_from: str = "challenge_permission", challenge: str = "dns-01") -> int:
+        include = {"name": "mlops.mlflow_gcp.certificates", "tasks_from": tasks_from}
+        tasks = [*described, {"ansible.builtin.include_role": include}]
+        return run(tasks, *extra(**ACME | {"certificates_acme_challenge": challenge}), *arguments)[0]
+
+    # The binding and the stored record.
+    assert changed("--check", "--diff") == 2
     assert bindings(zone) == []
-    playbook.to_the_end(*with_dns)
+    assert changed() == 2
     ((role, members, condition),) = bindings(zone)
     assert (role, members) == ("roles/dns.admin", [VM])
     assert "endsWith('/rrsets/_acme-challenge.mlflow.example.test./TXT')" in condition
-    assert playbook.to_the_end(*with_dns) == 0
+    assert changed() == 0
 
-    # The binding and the stored record.
-    assert playbook.to_the_end(*with_http, "--check") == 1
-    assert playbook.to_the_end(*with_http, "--diff") == 2, playbook.output[-5000:]
+    assert changed("--check", challenge="http-01") == 2
+    assert len(bindings(zone)) == 1
+    assert changed("--diff", challenge="http-01") == 2
     assert bindings(zone) == []
-    assert playbook.to_the_end(*with_dns) == 2
+    assert changed() == 2
+    assert changed(tasks_from="revoke") == 2
+    assert bindings(zone) == []
+
+
+def test_provision_and_destroy_with_a_dns_challenge(zone: Session, playbook: Playbook) -> None:
+    playbook.to_the_end(*extra(**ACME | {"certificates_acme_challenge": "dns-01"}))
+    assert [role for role, _, _ in bindings(zone)] == ["roles/dns.admin"]
     data = {"infrastructure_destroy_confirm": "mlflow-local/mlflow", "infrastructure_destroy_data": True}
     playbook.to_the_end(*extra(**data), playbook="destroy")
     assert bindings(zone) == []
