@@ -93,7 +93,7 @@ class Records:
     def _noted(self) -> list[Value]:
         try:
             return [Value(**each) for each in json.loads(self.note.read_text(encoding="utf-8"))]
-        except (FileNotFoundError, ValueError):  # killed while the file was written
+        except (FileNotFoundError, ValueError, TypeError):  # killed while the file was written, or of another release
             return []
 
     def _write(self, values: list[Value]) -> None:
