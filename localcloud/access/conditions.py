@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The part of IAM's condition language (CEL) that policies on a project's resources use.
 
-`resource.name` and `resource.service` with ==, !=, startsWith, endsWith and matches; `request.time` against
-`timestamp("…")`; joined by &&, ||, ! and parentheses. An unsupported expression grants nothing,
-and the server logs it.
+`resource.name`, `resource.type` and `resource.service` with ==, !=, startsWith, endsWith and matches; `request.time`
+against `timestamp("…")`; joined by &&, ||, ! and parentheses. An unsupported expression grants nothing, and the server
+logs it.
 """
 
 from __future__ import annotations
@@ -24,10 +24,13 @@ class _UnsupportedError(Exception):
     pass
 
 
-def holds(expression: str, resource: str, now: float) -> bool:
-    """Return whether a condition is true for a full resource name (`//host/projects/…`) at a time in epoch seconds."""
+def holds(expression: str, resource: str, now: float, kind: str = "") -> bool:
+    """Return whether a condition is true for a full resource name (`//host/projects/…`) at a time in epoch seconds.
+
+    `kind` is the `resource.type`. A condition on an unknown type is unsupported.
+    """
     try:
-        parser = _Parser(expression, resource, now)
+        parser = _Parser(expression, resource, now, kind)
         value = parser.either()
         if parser.tokens:
             raise _UnsupportedError
@@ -44,7 +47,7 @@ def _report(expression: str) -> None:
 
 
 class _Parser:
-    def __init__(self, text: str, resource: str, now: float) -> None:
+    def __init__(self, text: str, resource: str, now: float, kind: str) -> None:
         self.tokens: list[tuple[str, str]] = []
         position = 0
         text = text.rstrip()
@@ -55,7 +58,7 @@ class _Parser:
             self.tokens.append((found.lastgroup, found[found.lastgroup]))
             position = found.end()
         host, _, name = resource.removeprefix("//").partition("/")
-        self.names = {"resource.name": name, "resource.service": host}
+        self.names = {"resource.name": name, "resource.service": host} | ({"resource.type": kind} if kind else {})
         self.now = now
 
     def _next(self, *operators: str) -> str | None:

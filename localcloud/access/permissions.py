@@ -8,7 +8,7 @@ import base64
 import hashlib
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from localcloud.access import conditions
@@ -47,7 +47,8 @@ def account_resource(project: str, email: str) -> str:
 class Permissions:
     """IAM policies by full resource name (`//secretmanager.googleapis.com/projects/p/secrets/s`), and checks.
 
-    The conditions of `numbered_hosts` name a project by its number.
+    The conditions of `numbered_hosts` name a project by its number. `resource_types` are the types of resources in
+    conditions, by host and collection.
     """
 
     def __init__(
@@ -57,6 +58,7 @@ class Permissions:
         clock: Clock,
         propagation: Propagation,
         numbered_hosts: Iterable[str] = (),
+        resource_types: Mapping[str, Mapping[str, str]] | None = None,
     ) -> None:
         self._store = store
         self._policies = store.collection("iam.policies")
@@ -65,6 +67,7 @@ class Permissions:
         self._clock = clock
         self._propagation = propagation
         self._numbered_hosts = frozenset(numbered_hosts)
+        self._resource_types = resource_types or {}
         self.custom_roles = CustomRoles(store, clock)
 
     # -- policies
@@ -240,7 +243,12 @@ class Permissions:
             _, project, rest = name.split("/", 2)
             found = self._projects.get(project)
             resource = f"//{host}/projects/{found['projectNumber'] if found else project}/{rest}"
-        return conditions.holds(expression, resource, self._clock.time())
+        return conditions.holds(expression, resource, self._clock.time(), self._type(host, name))
+
+    def _type(self, host: str, name: str) -> str:
+        """Return the type of a resource, or an empty string: that of the last collection in its name."""
+        types = self._resource_types.get(host, {})
+        return next((types[part] for part in reversed(name.split("/")[2::2]) if part in types), "")
 
     def _is(self, principal: Principal, member: str, place: str, binding: Json) -> bool:
         """Return whether a member of a binding on a resource is the principal, and the binding is in effect."""

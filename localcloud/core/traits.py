@@ -20,5 +20,7 @@ class Traits:
     """The APIs that a new project has."""
     numbered_hosts: frozenset[str] = frozenset()
     """The hosts whose IAM conditions name a project by its number."""
+    resource_types: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    """The `resource.type` in IAM conditions, by host and by collection in the resource's name."""
     constraints: Mapping[str, bool | None] = field(default_factory=dict)
     """The constraints of organization policies: the default of a boolean constraint, None for a list constraint."""

@@ -18,7 +18,8 @@ from localcloud.engine.routes import host_resolvers
 
 METADATA_ADDRESS = "169.254.169.254"
 _OWN_NAMES = ("metadata.google.internal", "metadata")
-_OWN_ZONES = ("googleapis.com", "accounts.google.com")
+# googledomains.com: the name servers of the hosted zones.
+_OWN_ZONES = ("googleapis.com", "accounts.google.com", "googledomains.com")
 _FORWARD_SECONDS = 3.0
 _LONGEST_CHAIN = 8
 

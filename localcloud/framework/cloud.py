@@ -108,7 +108,12 @@ class Cloud:
         self.users = Users(self.store, self.auth, self.grants)
         self.oauth_clients = OAuthClients(self.store)
         self.permissions = Permissions(
-            self.store, self.projects, self.clock, self.propagation, self.traits.numbered_hosts
+            self.store,
+            self.projects,
+            self.clock,
+            self.propagation,
+            self.traits.numbered_hosts,
+            self.traits.resource_types,
         )
         self.custom_roles = self.permissions.custom_roles
         self.accounts = ServiceAccounts(self.store, self.permissions, self.clock, self.propagation)

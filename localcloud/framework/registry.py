@@ -52,6 +52,7 @@ class Registry:
             durations={pattern: s for service in self.services for pattern, s in service.durations.items()},
             initial_apis=tuple(host for service in self.services for host in service.initial_apis),
             numbered_hosts=frozenset(service.host for service in self.services if service.conditions_by_number),
+            resource_types={service.host: service.resource_types for service in self.services},
             constraints={name: default for service in self.services for name, default in service.constraints.items()},
         )
 

@@ -161,6 +161,8 @@ class Service:
     """The hosts of this API, and of related APIs, that a new project has enabled."""
     conditions_by_number: bool = False
     """Whether IAM conditions on the resources name the project by its number."""
+    resource_types: Mapping[str, str] = field(default_factory=dict)
+    """The `resource.type` in IAM conditions, by collection in the resource's name."""
     durations: Mapping[str, float] = field(default_factory=dict)
     """Approximate seconds that an operation takes at Google, by pattern over methods; the first match counts."""
     constraints: Mapping[str, bool | None] = field(default_factory=dict)

@@ -25,6 +25,15 @@ def inside(name: str, zone: str) -> bool:
     return f".{absolute(name)}".endswith(absolute(f".{zone}"))
 
 
+def forbidden(zone: str, project: str) -> str:
+    """Return the remedy for a refused request on a managed zone. Google's answer may be the same for a missing zone."""
+    return (
+        f"Check that project {project} has managed zone {zone}, and grant this account the role roles/dns.admin on"
+        f" this zone (console, or `gcloud dns managed-zones set-iam-policy {zone} --project={project}`) or on the"
+        " project. A new role takes effect within two minutes."
+    )
+
+
 def normalized(kind: str, data: str) -> str:
     """Return the data of one record of type ``kind`` in one spelling.
 

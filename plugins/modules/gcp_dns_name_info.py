@@ -63,7 +63,7 @@ record_sets:
 from ..module_utils import _formats
 from ..module_utils._action import Action, Plan, run_action
 from ..module_utils._client import GoogleError
-from ..module_utils._dns import absolute, inside
+from ..module_utils._dns import absolute, forbidden, inside
 
 
 class Name(Action):
@@ -91,12 +91,7 @@ class Name(Action):
         """Return the least role that is needed. Google's answer may be the same for a missing zone."""
         if error.code != 403 or error.service_disabled or error.reason == "quotaProject":
             return ""
-        zone, project = self.params["zone"], self.params["project"]
-        return (
-            f"Check that project {project} has managed zone {zone}, and grant this account the role roles/dns.admin on"
-            f" this zone (console, or `gcloud dns managed-zones set-iam-policy {zone} --project={project}`) or on the"
-            " project. A new role takes effect within two minutes."
-        )
+        return forbidden(self.params["zone"], self.params["project"])
 
 
 def main() -> None:

@@ -9,8 +9,8 @@ module: gcp_iam_member
 short_description: Manage a role of a member
 version_added: 0.1.0
 description:
-  - Adds one member to one binding of the IAM policy of a project, a bucket, a secret or a service account, or removes
-    the member.
+  - Adds one member to one binding of the IAM policy of a project, a bucket, a secret, a service account or a managed
+    zone of Cloud DNS, or removes the member.
   - Other members, bindings, conditions and audit settings of the policy do not change, even if another client changes
     them at the same time.
   - IAM needs up to a minute to know a new service account. The module repeats requests that fail for this reason.
@@ -28,10 +28,10 @@ options:
     description: Type of the resource on which the role is granted.
     type: str
     required: true
-    choices: [project, bucket, secret, service_account]
+    choices: [project, bucket, secret, service_account, managed_zone]
   resource:
     description:
-      - Name of the bucket or the secret, or the ID or e-mail address of the service account.
+      - Name of the bucket, the secret or the managed zone, or the ID or e-mail address of the service account.
       - Needed with each O(scope) except V(project). With V(project) the resource is O(project).
     type: str
   role:
@@ -90,6 +90,20 @@ EXAMPLES = r"""
     member: serviceAccount:mlflow-server@my-project.iam.gserviceaccount.com
     public_members: absent
     absent_roles: [roles/secretmanager.secretVersionAdder]
+
+- name: Allow the VM to change one record set of a managed zone
+  mlops.mlflow_gcp.gcp_iam_member:
+    project: my-project
+    scope: managed_zone
+    resource: example-com
+    role: roles/dns.admin
+    member: serviceAccount:mlflow-server@my-project.iam.gserviceaccount.com
+    condition:
+      title: One TXT record
+      expression: >-
+        (resource.type == 'dns.googleapis.com/ResourceRecordSet'
+        && resource.name.endsWith('/rrsets/www.example.com./TXT'))
+        || resource.type != 'dns.googleapis.com/ResourceRecordSet'
 """
 
 RETURN = r"""
@@ -113,6 +127,7 @@ from typing import Any
 
 from ..module_utils import _formats
 from ..module_utils._client import GoogleError, Json
+from ..module_utils._dns import forbidden
 from ..module_utils._errors import RefusedError
 from ..module_utils._fields import Field
 from ..module_utils._iam import (
@@ -137,6 +152,7 @@ _SCOPES = {
     "bucket": ("storage", "b/{resource}/iam"),
     "secret": ("secretmanager", "v1/projects/{project}/secrets/{resource}"),
     "service_account": ("iam", "v1/projects/{project}/serviceAccounts/{resource}"),
+    "managed_zone": ("dns", "projects/{project}/managedZones/{resource}"),
 }
 
 
@@ -219,6 +235,13 @@ class IamMember(Resource):
     def found(self) -> Json:
         """Return the deleted members that were removed."""
         return {"removed_deleted_members": sorted(self.unwritable)}
+
+    def explain(self, error: GoogleError) -> str:
+        """Return the role that Cloud DNS does not name."""
+        hidden = error.service_disabled or error.reason == "quotaProject"
+        if self.params["scope"] != "managed_zone" or error.code != 403 or hidden:
+            return ""
+        return forbidden(self.params["resource"], self.params["project"])
 
     def _policy(self) -> Json:
         scope, path = self.params["scope"], self.self_path

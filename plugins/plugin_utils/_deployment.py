@@ -244,9 +244,18 @@ def certificate(settings: Mapping[str, Any], state: Mapping[str, str]) -> Fact:
             "email": settings["certificates_acme_email"],
             "profile": settings["certificates_acme_profile"],
             "challenge": settings["certificates_acme_challenge"],
+            "record": _challenge_record(settings),
             "ca_file": settings["certificates_acme_ca_file"],
         },
     }
+
+
+def _challenge_record(settings: Mapping[str, Any]) -> Fact:
+    """Return the TXT record that answers DNS-01 challenges (RFC 8555, 8.4), empty with another challenge or source."""
+    if (settings["certificates_source"], settings["certificates_acme_challenge"]) != ("acme", "dns-01"):
+        return {}
+    name = f"_acme-challenge.{str(settings['deployment_hostname'] or '').lower()}."
+    return {"project": settings["dns_project"], "zone": settings["dns_managed_zone"], "name": name}
 
 
 def server(settings: Mapping[str, Any]) -> Fact:

@@ -16,7 +16,7 @@ from typing import Any
 
 import trustme
 
-from localcloud.engine.base import HostedZone, RecordSet
+from localcloud.engine.base import HostedZone, RecordSet, ZoneLookup
 from localcloud.engine.dns import NameServer, Resolver
 from tests.front_end import programs
 from tests.front_end.client import NAME
@@ -32,6 +32,8 @@ class AcmeDirectory:
     port: int
     management_port: int
     records: list[RecordSet]
+    names_port: int = 0
+    """The port of the name server."""
 
     @property
     def url(self) -> str:
@@ -59,10 +61,19 @@ class AcmeDirectory:
 
 @contextmanager
 def acme_directory(
-    folder: Path, http_port: int, *, binding: bool = False, lifetime: int = 518400
+    folder: Path,
+    http_port: int,
+    *,
+    binding: bool = False,
+    lifetime: int = 518400,
+    zone_of: ZoneLookup | None = None,
 ) -> Iterator[AcmeDirectory]:
-    """Run pebble. It connects to `http_port` of the loopback interface, and signs for `lifetime` seconds."""
-    made = AcmeDirectory(folder, programs.free_port(), programs.free_port(), [_record(NAME, "A", "127.0.0.1")])
+    """Run pebble. It connects to `http_port` of the loopback interface, and signs for `lifetime` seconds.
+
+    By default the name server has one zone with `records`.
+    """
+    ports = programs.free_port(), programs.free_port(), programs.free_port()
+    made = AcmeDirectory(folder, ports[0], ports[1], [_record(NAME, "A", "127.0.0.1")], ports[2])
     authority = trustme.CA()
     authority.cert_pem.write_to_path(str(made.ca_file))
     issued = authority.issue_cert("127.0.0.1")
@@ -80,22 +91,22 @@ def acme_directory(
         "externalAccountMACKeys": {BINDING["eab_key_id"]: BINDING["eab_hmac_key"]} if binding else {},
     }
     (folder / "pebble.json").write_text(json.dumps({"pebble": settings}))
-    names_port = programs.free_port()
 
-    def zone_of(name: str) -> HostedZone | None:
+    def one_zone(name: str) -> HostedZone | None:
         inside = name == f"{NAME}." or name.endswith(f".{NAME}.")
         soa = _record(NAME, "SOA", f"ns.{NAME}. admin.{NAME}. 1 2 3 4 5")
         return HostedZone(f"{NAME}.", (soa, *made.records)) if inside else None
 
-    names = NameServer(Resolver(lambda _name: None, [], zone_of=zone_of), "127.0.0.1", names_port)
+    names = NameServer(Resolver(lambda _name: None, [], zone_of=zone_of or one_zone), "127.0.0.1", made.names_port)
     names.start()
-    command = ["pebble", "-config", str(folder / "pebble.json"), "-dnsserver", f"127.0.0.1:{names_port}"]
+    command = ["pebble", "-config", str(folder / "pebble.json"), "-dnsserver", f"127.0.0.1:{made.names_port}"]
     try:
         with programs.running(
             command,
             folder / "pebble.log",
             lambda: programs.accepts(made.management_port) and programs.accepts(made.port),
-            # A validation for each order, without a pause. pebble rejects some good nonces, so clients must retry.
+            # Without a pause before each validation, and with a challenge for each order. By default pebble rejects
+            # some good nonces, so clients must retry.
             environment=os.environ | {"PEBBLE_VA_NOSLEEP": "1", "PEBBLE_AUTHZREUSE": "0"},
         ):
             yield made

@@ -59,12 +59,15 @@ class Server:
     site: Site
     challenges: Path
 
-    def order(self, directory: AcmeDirectory, hostname: str = NAME, **account: str) -> dict[str, str]:
+    def order(
+        self, directory: AcmeDirectory, hostname: str = NAME, *, challenge: str = "http-01", **account: str
+    ) -> dict[str, str]:
         """Order a certificate."""
         order = {
             "hostname": hostname,
             "directory": directory.url,
             "terms_agreed": True,
+            "challenge": challenge,
             "ca_file": str(directory.ca_file),
             "timeout": 30,
         }
@@ -142,6 +145,13 @@ def test_a_challenge_that_fails_names_cause_and_remedy(server: Server, directory
     assert answer["error"].startswith("connection: ") or answer["error"].startswith("dns: ")
     assert f"other.{NAME}" in answer["error"]
     assert answer["remedy"]
+
+
+def test_a_record_that_the_authority_does_not_find(server: Server, directory: AcmeDirectory) -> None:
+    """With DNS-01, the remedy is not port 80: the parent zone may name other name servers."""
+    answer = server.order(directory, challenge="dns-01")
+    assert "TXT" in answer["error"]
+    assert answer["remedy"].startswith("Let the NS records of the parent zone")
 
 
 def test_an_authority_that_does_not_answer(server: Server, tmp_path: Path) -> None:

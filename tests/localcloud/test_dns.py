@@ -363,6 +363,43 @@ def test_a_change_needs_the_permissions_of_its_parts(local: Local, call: Call, z
     adder.call("DELETE", f"{RECORDS}/x.example.test./TXT", 403)
 
 
+TXT = record("_acme-challenge.www.example.test.", "TXT", '"proof"', ttl=60)
+SET = "resource.type == 'dns.googleapis.com/ResourceRecordSet'"
+ONE_SET = f"({SET} && resource.name.endsWith('/rrsets/{TXT['name']}/TXT')) || {SET.replace('==', '!=')}"
+
+
+def test_a_policy_on_a_zone_with_a_condition_on_one_record_set(local: Local, call: Call, zone: Any) -> None:
+    call("POST", ZONES, json=BODY | {"name": "other"})
+    member = f"serviceAccount:{local.account('vm')}"
+    vm = local.session_as(member.partition(":")[2])
+    vm.call("GET", f"{RECORDS}/{TXT['name']}/TXT", 403)
+    condition = {"title": "one", "expression": ONE_SET}
+    binding = {"role": "roles/dns.admin", "members": [member], "condition": condition}
+    policy = {"policy": {"version": 3, "bindings": [binding]}}
+    call("POST", f"{ZONE}:setIamPolicy", json=policy)
+    shown = call("POST", f"{ZONE}:getIamPolicy", json={"options": {"requestedPolicyVersion": 3}})
+    assert shown["bindings"] == [binding]
+
+    vm.call("GET", f"{RECORDS}/{TXT['name']}/TXT", 404)
+    change = vm.call("POST", CHANGES, json={"additions": [TXT]})
+    vm.call("GET", f"{CHANGES}/{change['id']}")
+    vm.call("GET", f"{RECORDS}/{TXT['name']}/TXT")
+    vm.call("POST", CHANGES, json={"deletions": [TXT], "additions": [TXT | {"ttl": 30}]})
+    call("POST", RECORDS, json=WWW)
+    for body in ({"deletions": [WWW]}, {"additions": [record("x.example.test.", "TXT", "x")]}):
+        vm.call("POST", CHANGES, 403, json=body)
+    vm.call("DELETE", f"{RECORDS}/{WWW['name']}/A", 403)
+    vm.call("POST", RECORDS, 403, json=record("x.example.test.", "TXT", "x"))
+    vm.call("GET", f"{ZONES}/other", 403)
+    vm.call("GET", ZONES, 403)
+    vm.call("DELETE", f"{RECORDS}/{TXT['name']}/TXT")
+
+    call("DELETE", f"{RECORDS}/{WWW['name']}/A")
+    call("DELETE", ZONE, 204)
+    call("POST", ZONES, json=BODY)
+    assert "bindings" not in call("POST", f"{ZONE}:getIamPolicy", json={})
+
+
 def test_the_api_must_be_enabled(local: Local, call: Call) -> None:
     local.cloud.projects.disable("mlflow-local", "dns.googleapis.com")
     error = call("GET", ZONES, 403)["error"]

@@ -87,3 +87,11 @@ def test_the_longest_zone_has_a_name(local: Local, apps: Applications, call: Cal
     older = apps.zone_of("example.test.")
     assert older is not None
     assert [each.type for each in older.record_sets] == ["NS", "SOA"]
+
+
+def test_the_name_servers_of_a_zone_answer_for_it(apps: Applications, call: Call, zone: None) -> None:
+    """A client that asks them directly gets a record without a cache."""
+    resolver = Resolver(apps.address_of, [], zone_of=apps.zone_of)
+    server = call("GET", f"{ZONES}/example")["nameServers"][0]
+    answer = resolver.resolve(DNSRecord.question(server, "A"), SimpleNamespace(protocol="udp"))
+    assert [str(each.rdata) for each in answer.rr] == ["169.254.169.254"]

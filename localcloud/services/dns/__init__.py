@@ -9,7 +9,9 @@ Differences to Google:
 - VMs see a change at once, also while its status is `pending`.
 - The record types are A, AAAA, CAA, CNAME, MX, NS, SOA and TXT.
 - A subdomain that NS records delegate is resolved only if it is a managed zone, too.
-- No private zones, DNSSEC, routing policies, response policies and policies of IAM on a zone.
+- In IAM conditions, the name of a record set has the name of its zone. Google's documentation does not say whether it
+  is the name or the ID.
+- No private zones, DNSSEC, routing policies and response policies.
 
 As at Google, the API changes the serial of an SOA record only with the record: `gcloud dns record-sets transaction`
 increments it, single changes do not.

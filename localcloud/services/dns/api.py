@@ -18,7 +18,19 @@ class _Refusals(Refusals):
 
 
 # The paths of the contract begin with the API's name, as in /dns/v1/projects.
-api = Service("dns", ("v1",), rooted=True, dialect=Dialect.REASON, refusals=_Refusals(), durations={"dns.*": 3.0})
+api = Service(
+    "dns",
+    ("v1",),
+    rooted=True,
+    dialect=Dialect.REASON,
+    refusals=_Refusals(),
+    durations={"dns.*": 3.0},
+    conditions_by_number=True,
+    resource_types={
+        "managedZones": "dns.googleapis.com/ManagedZone",
+        "rrsets": "dns.googleapis.com/ResourceRecordSet",
+    },
+)
 
 
 def invalid(path: str, value: object, reason: str = "invalid") -> ApiError:
@@ -53,11 +65,31 @@ def zones(cloud: Cloud) -> Collection:
 
 def zone_of(call: Call) -> tuple[str, Json]:
     """Return (key, document) of the managed zone in the path, which has its name or its ID. Raises 404."""
-    given, prefix = str(call.params["managedZone"]), f"projects/{call.project}/managedZones/"
-    for key, zone in zones(call.cloud).items(prefix):
-        if given in (zone["name"], zone["id"]):
-            return key, zone
-    raise missing("parameters.managedZone", given)
+    found = _found(call)
+    if found is None:
+        raise missing("parameters.managedZone", _given(call))
+    return found
+
+
+def _given(call: Call) -> str:
+    # The methods of policies have the name of the zone's resource.
+    return str(call.params.get("managedZone") or call.params["resource"].rpartition("/")[2])
+
+
+def _found(call: Call) -> tuple[str, Json] | None:
+    given, prefix = _given(call), f"projects/{call.project}/managedZones/"
+    return next(((k, zone) for k, zone in zones(call.cloud).items(prefix) if given in (zone["name"], zone["id"])), None)
+
+
+def zone_resource(call: Call) -> str:
+    """Return the name of the zone in the path, for checks of permissions."""
+    found = _found(call)
+    return found[0] if found else f"projects/{call.project}/managedZones/{_given(call)}"
+
+
+def record_set_resource(call: Call, name: object, kind: object) -> str:
+    """Return the name of a record set of the zone in the path, for checks of permissions."""
+    return f"{zone_resource(call)}/rrsets/{str(name).lower()}/{kind}"
 
 
 def listing(call: Call, kind: str, key: str, items: list[Json]) -> Json:

@@ -6,7 +6,17 @@ from __future__ import annotations
 
 from localcloud.framework.service import Call, Json
 from localcloud.services.dns import contents
-from localcloud.services.dns.api import api, invalid, listing, missing, required, shown, zone_of
+from localcloud.services.dns.api import (
+    api,
+    invalid,
+    listing,
+    missing,
+    record_set_resource,
+    required,
+    shown,
+    zone_of,
+    zone_resource,
+)
 
 _ID = "dns.changes."
 
@@ -22,13 +32,13 @@ def _parts(call: Call, zone: Json, direction: str) -> list[contents.Part]:
 
 def _require(call: Call, deletions: list[contents.Part], additions: list[contents.Part]) -> None:
     """Raise 403 unless the caller may create, update and delete record sets as the change does."""
-    old, new = ({contents.label(each) for _, each in parts} for parts in (deletions, additions))
+    old, new = ({(each["name"], each["type"]) for _, each in parts} for parts in (deletions, additions))
     for verb, needed in (("create", new - old), ("update", new & old), ("delete", old - new)):
-        if needed:
-            call.require(f"dns.resourceRecordSets.{verb}")
+        for name, kind in sorted(needed):
+            call.require(f"dns.resourceRecordSets.{verb}", resource=record_set_resource(call, name, kind))
 
 
-@api.method(_ID + "create", permission=_ID + "create")
+@api.method(_ID + "create", permission=_ID + "create", resource=zone_resource)
 def create(call: Call) -> Json:
     """Delete and add record sets, all or none. A deletion must equal the stored record set."""
     with call.cloud.store.transaction():
@@ -40,7 +50,7 @@ def create(call: Call) -> Json:
         return contents.apply(call, key, zone, deletions, additions)
 
 
-@api.method(_ID + "get", permission=_ID + "get")
+@api.method(_ID + "get", permission=_ID + "get", resource=zone_resource)
 def get(call: Call) -> Json:
     """Return one change."""
     for change in contents.changes(call.cloud).list(f"{zone_of(call)[0]}/changes/"):
@@ -49,7 +59,7 @@ def get(call: Call) -> Json:
     raise missing("parameters.changeId", call.params["changeId"])
 
 
-@api.method(_ID + "list", permission=_ID + "list")
+@api.method(_ID + "list", permission=_ID + "list", resource=zone_resource)
 def list_changes(call: Call) -> Json:
     """Return the changes of a zone, oldest first; `sortOrder=descending` has the newest first."""
     order = call.params.get("sortOrder") or "ascending"

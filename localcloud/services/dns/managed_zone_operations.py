@@ -9,7 +9,7 @@ import uuid
 from localcloud.core.store import Collection
 from localcloud.framework.cloud import Cloud
 from localcloud.framework.service import Call, Json
-from localcloud.services.dns.api import api, missing, shown, started, zone_of
+from localcloud.services.dns.api import api, missing, shown, started, zone_of, zone_resource
 
 
 def operations(cloud: Cloud) -> Collection:
@@ -30,7 +30,7 @@ def recorded(call: Call, zone_key: str, old: Json, new: Json) -> Json:
     return shown(call, operation)
 
 
-@api.method("dns.managedZoneOperations.get", permission="dns.managedZoneOperations.get")
+@api.method("dns.managedZoneOperations.get", permission="dns.managedZoneOperations.get", resource=zone_resource)
 def get(call: Call) -> Json:
     """Return one operation."""
     found = operations(call.cloud).get(f"{zone_of(call)[0]}/operations/{call.params['operation']}")

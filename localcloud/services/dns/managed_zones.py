@@ -11,7 +11,17 @@ from localcloud.core.errors import ApiError
 from localcloud.framework.lifecycle import merge, wrong_label
 from localcloud.framework.service import Call, Json
 from localcloud.services.dns import contents, rrdata
-from localcloud.services.dns.api import api, exists, invalid, listing, not_emulated, required, zone_of, zones
+from localcloud.services.dns.api import (
+    api,
+    exists,
+    invalid,
+    listing,
+    not_emulated,
+    required,
+    zone_of,
+    zone_resource,
+    zones,
+)
 from localcloud.services.dns.managed_zone_operations import operations, recorded
 
 _ID = "dns.managedZones."
@@ -86,7 +96,7 @@ def create(call: Call) -> Json:
     return zone
 
 
-@api.method(_ID + "get", permission=_ID + "get")
+@api.method(_ID + "get", permission=_ID + "get", resource=zone_resource)
 def get(call: Call) -> Json:
     """Return one zone."""
     return zone_of(call)[1]
@@ -118,19 +128,19 @@ def _change(call: Call, change: Json, *, replace: bool) -> Json:
         return recorded(call, key, old, new)
 
 
-@api.method(_ID + "patch", permission=_ID + "update")
+@api.method(_ID + "patch", permission=_ID + "update", resource=zone_resource)
 def patch(call: Call) -> Json:
     """Change the fields of the body."""
     return _change(call, call.body, replace=False)
 
 
-@api.method(_ID + "update", permission=_ID + "update")
+@api.method(_ID + "update", permission=_ID + "update", resource=zone_resource)
 def update(call: Call) -> Json:
     """Replace the zone: fields that the body lacks get their defaults."""
     return _change(call, call.body, replace=True)
 
 
-@api.method(_ID + "delete", permission=_ID + "delete")
+@api.method(_ID + "delete", permission=_ID + "delete", resource=zone_resource)
 def delete(call: Call) -> None:
     """Delete a zone without records of the user."""
     with call.cloud.store.transaction():
@@ -139,3 +149,21 @@ def delete(call: Call) -> None:
         for operation, _ in operations(call.cloud).items(f"{key}/"):
             operations(call.cloud).delete(operation)
         zones(call.cloud).delete(key)
+        call.cloud.permissions.forget(f"//{api.host}/{key}")
+
+
+# -- policies
+
+
+@api.method(_ID + "getIamPolicy", permission=_ID + "getIamPolicy", resource=zone_resource)
+def get_policy(call: Call) -> Json:
+    """Return the zone's own policy."""
+    version = int((call.body.get("options") or {}).get("requestedPolicyVersion") or 1)
+    return call.cloud.permissions.policy(f"//{api.host}/{zone_of(call)[0]}", version)
+
+
+@api.method(_ID + "setIamPolicy", permission=_ID + "setIamPolicy", resource=zone_resource)
+def set_policy(call: Call) -> Json:
+    """Replace the zone's own policy."""
+    resource, policy = f"//{api.host}/{zone_of(call)[0]}", call.body.get("policy") or {}
+    return call.cloud.permissions.set_policy(resource, policy, mask=call.body.get("updateMask"))

@@ -6,12 +6,27 @@ from __future__ import annotations
 
 from localcloud.framework.service import Call, Json
 from localcloud.services.dns import contents, rrdata
-from localcloud.services.dns.api import api, invalid, listing, missing, not_emulated, zone_of
+from localcloud.services.dns.api import (
+    api,
+    invalid,
+    listing,
+    missing,
+    not_emulated,
+    record_set_resource,
+    zone_of,
+    zone_resource,
+)
 
 _ID = "dns.resourceRecordSets."
 _PATH = "entity.rrset"
 # Google's documentation names this permission for changes. That it counts for these methods is not proven.
 _CHANGE = "dns.changes.create"
+
+
+def _resource(call: Call) -> str:
+    """Return the name of the record set in the path or, for a new one, in the body."""
+    name, kind = (call.params.get(field) or call.body.get(field) for field in ("name", "type"))
+    return record_set_resource(call, name, kind)
 
 
 def _existing(call: Call, zone_key: str) -> Json:
@@ -22,7 +37,7 @@ def _existing(call: Call, zone_key: str) -> Json:
     return found
 
 
-@api.method(_ID + "list", permission=_ID + "list")
+@api.method(_ID + "list", permission=_ID + "list", resource=zone_resource)
 def list_record_sets(call: Call) -> Json:
     """Return the record sets of a zone; `name`, alone or with `type`, selects."""
     found = contents.record_sets(call.cloud, zone_of(call)[0])
@@ -38,16 +53,16 @@ def list_record_sets(call: Call) -> Json:
     return listing(call, "dns#resourceRecordSetsListResponse", "rrsets", found)
 
 
-@api.method(_ID + "get", permission=_ID + "get")
+@api.method(_ID + "get", permission=_ID + "get", resource=_resource)
 def get(call: Call) -> Json:
     """Return one record set."""
     return _existing(call, zone_of(call)[0])
 
 
-@api.method(_ID + "create", permission=_ID + "create")
+@api.method(_ID + "create", permission=_ID + "create", resource=_resource)
 def create(call: Call) -> Json:
     """Create a record set."""
-    call.require(_CHANGE)
+    call.require(_CHANGE, resource=zone_resource(call))
     with call.cloud.store.transaction():
         key, zone = zone_of(call)
         new = contents.checked(zone, call.body, _PATH)
@@ -55,10 +70,10 @@ def create(call: Call) -> Json:
     return new
 
 
-@api.method(_ID + "patch", permission=_ID + "update")
+@api.method(_ID + "patch", permission=_ID + "update", resource=_resource)
 def patch(call: Call) -> Json:
     """Change the TTL or the data of a record set."""
-    call.require(_CHANGE)
+    call.require(_CHANGE, resource=zone_resource(call))
     with call.cloud.store.transaction():
         key, zone = zone_of(call)
         old = _existing(call, key)
@@ -70,10 +85,10 @@ def patch(call: Call) -> Json:
     return new
 
 
-@api.method(_ID + "delete", permission=_ID + "delete")
+@api.method(_ID + "delete", permission=_ID + "delete", resource=_resource)
 def delete(call: Call) -> Json:
     """Delete a record set."""
-    call.require(_CHANGE)
+    call.require(_CHANGE, resource=zone_resource(call))
     with call.cloud.store.transaction():
         key, zone = zone_of(call)
         contents.apply(call, key, zone, [(_PATH, _existing(call, key))], [])

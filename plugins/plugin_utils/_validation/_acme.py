@@ -16,6 +16,7 @@ with contextlib.suppress(ImportError):
     from cryptography import x509
 
 PREFIX = "certificates_acme_"
+LONGEST_NAME = 253
 HOSTNAME = re.compile(r"(?=.{1,253}\Z)([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]([a-z0-9-]{0,61}[a-z0-9])?", re.I)
 EMAIL = re.compile(r"[^\s@\"',:]+@[^\s@\"',:]+\.[^\s@\"',:]+")
 NAME = re.compile(r"[A-Za-z0-9._-]+")
@@ -108,6 +109,23 @@ def _binding(values: Values, context: Context) -> str:
     return ""
 
 
+def _challenge(values: Values, context: Context) -> str:
+    if _of(values, "challenge") != "dns-01":
+        return ""
+    if not values["dns_managed_zone"]:
+        return (
+            f"{PREFIX}challenge is dns-01, but dns_managed_zone is empty. Set dns_managed_zone to the managed zone of"
+            f" Cloud DNS with the host name, or set {PREFIX}challenge to http-01."
+        )
+    name = f"_acme-challenge.{values['deployment_hostname']}"
+    if len(name) <= LONGEST_NAME:
+        return ""
+    return (
+        f"{PREFIX}challenge is dns-01, but the name of its record, {name}, has {len(name)} characters. A DNS name has"
+        f" at most {LONGEST_NAME}. Set a shorter deployment_hostname, or set {PREFIX}challenge to http-01."
+    )
+
+
 def _ca_file(values: Values, context: Context) -> str:
     given = _of(values, "ca_file")
     if not given:
@@ -138,6 +156,7 @@ CHECKS = (
     _email,
     _profile,
     _binding,
+    _challenge,
     _ca_file,
     _credentials,
 )

@@ -29,7 +29,7 @@ from cryptography.hazmat.primitives.serialization import (
 
 AGENT = "mlops.mlflow_gcp"
 REQUEST_TIMEOUT = 45
-CHALLENGES = {"http-01": challenges.HTTP01}
+CHALLENGES = {"http-01": challenges.HTTP01, "dns-01": challenges.DNS01}
 # Types of problems (RFC 8555, 6.7), and the remedy of each.
 REMEDIES = {
     "accountDoesNotExist": "The account is unknown: run site.yml",
@@ -45,6 +45,9 @@ REMEDIES = {
     " CA to certificates_acme_ca_file",
     "unauthorized": "Let the DNS record of the host name point to this server",
 }
+_ZONE = "Let the NS records of the parent zone name the name servers of the managed zone"
+# Other remedies with the challenge DNS-01.
+DNS_REMEDIES = {"connection": _ZONE, "dns": _ZONE, "unauthorized": _ZONE}
 
 
 class IssueError(Exception):
@@ -68,6 +71,7 @@ class Order:
     ca_file: str = ""
     """CA certificates that the connection to the directory needs, or empty for the ones of the system."""
     timeout: float = 180.0
+    """Seconds for the certificate authority, once it may look for the proof."""
 
 
 @dataclass(frozen=True)
@@ -81,7 +85,7 @@ class Account:
 
 @dataclass(frozen=True)
 class Proof:
-    """The content that the certificate authority will look for under the name of the token."""
+    """The content that the certificate authority will look for: in a file named after the token, or in a TXT record."""
 
     token: str
     content: str
@@ -95,13 +99,13 @@ def issue(order: Order, account: Account, publish: Publish) -> str:
     try:
         return _issue(order, account, publish)
     except messages.Error as error:
-        raise _failure(error) from error
+        raise _failure(error, order) from error
     except errors.ValidationError as error:
         failed = [each.error for authorization in error.failed_authzrs for each in authorization.body.challenges]
         known = [each for each in failed if each is not None]
-        raise _failure(known[0]) if known else IssueError("the challenge failed") from error
+        raise _failure(known[0], order) if known else IssueError("the challenge failed") from error
     except errors.IssuanceError as error:
-        raise _failure(error.error) from error
+        raise _failure(error.error, order) from error
     except errors.TimeoutError as error:
         raise IssueError(f"no certificate after {order.timeout:.0f} seconds") from error
     except (requests.ConnectionError, requests.Timeout, ValueError) as error:
@@ -118,16 +122,15 @@ def _code(error: messages.Error) -> str:
     return str(error.typ or "").rpartition(":")[2]
 
 
-def _failure(error: messages.Error) -> IssueError:
+def _failure(error: messages.Error, order: Order) -> IssueError:
     code = _code(error)
+    remedies = REMEDIES | (DNS_REMEDIES if order.challenge == "dns-01" else {})
     parts = [error, *(getattr(error, "subproblems", None) or [])]
     detail = "; ".join(str(each.detail or each.title or "") for each in parts)
-    return IssueError(f"{code}: {' '.join(detail.split())}", REMEDIES.get(code, ""))
+    return IssueError(f"{code}: {' '.join(detail.split())}", remedies.get(code, ""))
 
 
 def _issue(order: Order, account: Account, publish: Publish) -> str:
-    # The library compares with local times.
-    deadline = datetime.datetime.now() + datetime.timedelta(seconds=order.timeout)  # noqa: DTZ005
     acme, key = _connect(order, account)
     private, request = _request(order.hostname)
     placed = acme.new_order(request, **_profile(acme, order))
@@ -139,6 +142,8 @@ def _issue(order: Order, account: Account, publish: Publish) -> str:
             response, content = body.response_and_validation(key)
             published.enter_context(publish(Proof(body.chall.encode("token"), content)))
             acme.answer_challenge(body, response)
+        # The library compares with local times.
+        deadline = datetime.datetime.now() + datetime.timedelta(seconds=order.timeout)  # noqa: DTZ005
         done = acme.poll_and_finalize(placed, deadline)
     return private + str(done.fullchain_pem)
 

@@ -16,11 +16,12 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import dns_record
 import fetch
 import google.auth.exceptions
 import requests
@@ -29,6 +30,7 @@ from cryptography import x509
 ORIGIN = "Directory: {directory}\nProfile: {profile}\n"
 BEGIN = "-----BEGIN CERTIFICATE-----"
 REQUEST_SECONDS = 60.0
+Publish = Callable[[Any], AbstractContextManager[None]]
 
 
 class StoreError(Exception):
@@ -135,7 +137,21 @@ def published(directory: Path, token: str, content: str) -> Iterator[None]:
         path.unlink(missing_ok=True)
 
 
-def order(config: Mapping[str, Any], account: Mapping[str, str], challenges: Path) -> str:
+def records(session: requests.Session) -> dns_record.Records:
+    """Return the TXT records of this program."""
+    return dns_record.Records(session, Path(os.environ["STATE_DIRECTORY"]) / "challenge.json")
+
+
+def publisher(config: Mapping[str, Any], session: requests.Session, runtime: Path) -> Publish:
+    """Return the function that shows a proof to the certificate authority."""
+    if config["challenge"] == "dns-01":
+        return lambda proof: records(session).published(dns_record.Value(**config["record"], text=proof.content))
+    challenges = runtime / "challenges"
+    challenges.mkdir(mode=0o755, exist_ok=True)
+    return lambda proof: published(challenges, proof.token, proof.content)
+
+
+def order(config: Mapping[str, Any], account: Mapping[str, str], publish: Publish) -> str:
     """Order a certificate; return its secret."""
     import issue  # only an order needs the ACME library
 
@@ -151,19 +167,16 @@ def order(config: Mapping[str, Any], account: Mapping[str, str], challenges: Pat
     # A binding of another directory is not valid.
     binding = ("eab_key_id", "eab_hmac_key") if account["directory"] == config["directory"] else ()
     given = issue.Account(key=account["key"], **{name: account[name] for name in binding})
-    issued = issue.issue(wanted, given, lambda proof: published(challenges, proof.token, proof.content))
-    return ORIGIN.format(**config) + issued
+    return ORIGIN.format(**config) + str(issue.issue(wanted, given, publish))
 
 
-def ordered(config: Mapping[str, Any], pending: Path, runtime: Path) -> str:
+def ordered(config: Mapping[str, Any], session: requests.Session, pending: Path, runtime: Path) -> str:
     """Return the secret of a new certificate, or of a former order that was not stored."""
     former = pending.read_text(encoding="ascii") if pending.exists() else ""
     if not due(former, config, datetime.now(UTC)):
         return former
     account = json.loads((Path(os.environ["CREDENTIALS_DIRECTORY"]) / "account").read_text(encoding="utf-8"))
-    challenges = runtime / "challenges"
-    challenges.mkdir(mode=0o755, exist_ok=True)
-    pem = order(config, account, challenges)
+    pem = order(config, account, publisher(config, session, runtime))
     write(pending, pem)
     return pem
 
@@ -205,6 +218,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     stored = ""
     try:
         session, _project = fetch.identity(REQUEST_SECONDS)
+        if config["challenge"] == "dns-01" and not options.check:
+            records(session).remove_left_over(config["record"]["project"], config["record"]["zone"])
         stored = read(session, config)
         reason = due(stored, config, datetime.now(UTC))
         if options.check:
@@ -214,7 +229,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if reason:
             print(f"Ordering a certificate for {config['hostname']} from {config['directory']}: {reason}", flush=True)
             pending = Path(os.environ["STATE_DIRECTORY"]) / "pending.pem"
-            new = ordered(config, pending, runtime)
+            new = ordered(config, session, pending, runtime)
             store(session, config, new)
             pending.unlink()
             stored = new

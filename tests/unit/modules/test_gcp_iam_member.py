@@ -197,16 +197,32 @@ def test_a_member_that_was_removed_concurrently_is_done(cloud: Cloud, play: Play
             ("POST", "iam", f"{PROJECT}/serviceAccounts/server@my-project.iam.gserviceaccount.com:setIamPolicy"),
             True,
         ),
+        (
+            "managed_zone",
+            "example-com",
+            ("POST", "dns", "projects/my-project/managedZones/example-com:getIamPolicy", {}),
+            ("POST", "dns", "projects/my-project/managedZones/example-com:setIamPolicy"),
+            True,
+        ),
     ],
 )
 def test_scopes(cloud: Cloud, play: Play, scope: str, resource: str, read: Any, write: Any, wrapped: bool) -> None:
     method, api, path, query = read
     desired = policy(ours(MEMBER))
+    asked: Any = {"query": query} if query else {"body": V3}
     for answer in (policy(), policy()):
-        cloud.expect(method, api, path, answer, query=query)
+        cloud.expect(method, api, path, answer, **asked)
     cloud.expect(*write, desired, body={"policy": desired} if wrapped else desired)
-    cloud.expect(method, api, path, desired, query=query)
+    cloud.expect(method, api, path, desired, **asked)
     assert run(play, scope=scope, resource=resource)["changed"]
+
+
+def test_a_refused_policy_of_a_managed_zone_names_the_role(cloud: Cloud, play: Play) -> None:
+    """Cloud DNS answers only `Forbidden`."""
+    path = "projects/my-project/managedZones/example-com:getIamPolicy"
+    cloud.fails("POST", "dns", path, 403, "PERMISSION_DENIED", "Forbidden", body=V3)
+    said = run(play, fails=True, scope="managed_zone", resource="example-com")["msg"]
+    assert "has managed zone example-com, and grant this account the role roles/dns.admin" in said
 
 
 def test_plans_for_a_resource_that_does_not_exist_yet(cloud: Cloud, play: Play) -> None:

@@ -71,6 +71,16 @@ def test_what_clients_and_the_control_node_trust(variables: dict[str, str], sour
     assert (fact["source"], fact["ca_file"].removeprefix("/state/my-project-mlflow/")) == (source, ca_file)
 
 
+def test_the_record_of_a_dns_challenge() -> None:
+    acme = {"certificates_source": "acme", "certificates_acme_challenge": "dns-01"}
+    zone = {"dns_managed_zone": "example-com", "dns_project": "dns-owner"}
+    fact = described(deployment_hostname="MLflow.example.com", **acme, **zone)
+    record = {"project": "dns-owner", "zone": "example-com", "name": "_acme-challenge.mlflow.example.com."}
+    assert fact["certificate"]["acme"]["record"] == record
+    for other in ({"certificates_source": "ca"}, {"certificates_acme_challenge": "http-01"}):
+        assert described(**acme | zone | other)["certificate"]["acme"]["record"] == {}
+
+
 def test_the_server_follows_from_the_infrastructure() -> None:
     fact = described(infrastructure_machine_type="e2-standard-4", infrastructure_database_flags={})
     assert fact["vm"]["cpus"] == 4
@@ -119,7 +129,7 @@ def keys(fact: dict[str, Any], prefix: str = "") -> set[str]:
     """Return the documented keys: nested dictionaries with dots, except those with keys of the user."""
     found = set()
     for key, value in fact.items():
-        nested = isinstance(value, dict) and key not in ("labels", "flags", "recorded", "records")
+        nested = isinstance(value, dict) and key not in ("labels", "flags", "record", "recorded", "records")
         found |= keys(value, f"{prefix}{key}.") if nested else {prefix + key}
     return found
 

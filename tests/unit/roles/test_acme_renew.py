@@ -8,6 +8,8 @@ import base64
 import json
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
@@ -31,10 +33,12 @@ CONFIG = {
     "email": "",
     "profile": "",
     "challenge": "http-01",
+    "record": {},
     "ca_file": "",
     "interval_hours": 4,
     "jitter_minutes": 60,
 }
+RECORD = {"project": "dns-owner", "zone": "example-com", "name": f"_acme-challenge.{NAME}."}
 ORIGIN = "Directory: https://acme.example.com/directory\nProfile: \n"
 NOW = datetime(2026, 6, 1, 12, tzinfo=UTC)
 CA = trustme.CA()
@@ -43,6 +47,7 @@ CA = trustme.CA()
 @pytest.fixture
 def renew(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
     monkeypatch.setitem(sys.modules, "fetch", load("credentials", "fetch"))
+    monkeypatch.setitem(sys.modules, "dns_record", load("acme", "dns_record"))
     return load("acme", "renew")
 
 
@@ -125,6 +130,9 @@ class Vm:
 
     def _issue(self, order: Any, account: Any, publish: Any) -> str:
         self.orders.append((order, account))
+        if order.challenge == "dns-01":
+            with publish(SimpleNamespace(token="../token", content="proof")):
+                return str(self.answer)
         with publish(SimpleNamespace(token="../token", content="proof")):
             shown = self.folder / "challenges" / "token"
             assert (shown.read_text(), shown.stat().st_mode & 0o777) == ("proof", 0o644)
@@ -136,6 +144,11 @@ class Vm:
     def store(self, pem: str) -> None:
         data = base64.b64encode(pem.encode()).decode()
         self.api.get(f"{URL}/versions/latest:access", json={"payload": {"data": data}})
+
+    def use_dns(self) -> Path:
+        """Configure the challenge DNS-01; return the file with the values that may exist."""
+        (self.folder / "config.json").write_text(json.dumps(CONFIG | {"challenge": "dns-01", "record": RECORD}))
+        return self.folder / "challenge.json"
 
     def run(self, *arguments: str) -> int:
         code: int = self.renew.main(["--config", str(self.folder / "config.json"), *arguments])
@@ -240,4 +253,40 @@ def test_the_check_orders_nothing(
         vm.api.get(f"{URL}/versions/latest:access", status=status, json={"error": {"message": "down"}})
     assert vm.run("--check") == 0
     assert word in capsys.readouterr().out
+    assert vm.orders == []
+
+
+def test_a_dns_challenge_is_a_record_of_the_host_name(vm: Vm, monkeypatch: pytest.MonkeyPatch) -> None:
+    shown: list[Any] = []
+
+    @contextmanager
+    def published(_records: Any, value: Any) -> Iterator[None]:
+        shown.append(value)
+        yield
+
+    records = sys.modules["dns_record"].Records
+    monkeypatch.setattr(records, "published", published)
+    vm.use_dns()
+    vm.store("")
+    vm.answer = certificate(age=DAY, lifetime=90 * DAY, now=datetime.now(UTC))
+    vm.api.post(f"{URL}:addVersion", json={})
+    assert vm.run() == 0
+    assert [asdict(value) for value in shown] == [RECORD | {"text": "proof"}]
+    assert not (vm.folder / "challenges").exists()
+
+
+def test_a_value_of_a_killed_run_is_removed_without_an_order(vm: Vm) -> None:
+    """Also by a run that has nothing to order, but not by a check."""
+    value = RECORD | {"text": "old"}
+    note = vm.use_dns()
+    note.write_text(json.dumps([value]))
+    vm.store(ORIGIN + certificate(age=DAY, lifetime=90 * DAY, now=datetime.now(UTC)))
+    assert vm.run("--check") == 0
+    zone = "https://dns.googleapis.com/dns/v1/projects/dns-owner/managedZones/example-com"
+    found = {"name": value["name"], "type": "TXT", "ttl": 60, "rrdatas": ['"old"']}
+    vm.api.get(f"{zone}/rrsets/{value['name']}/TXT", json=found)
+    removed = vm.api.post(f"{zone}/changes", json={"id": "7"})
+    assert vm.run() == 0
+    assert json.loads(removed.calls[0].request.body or "") == {"deletions": [found]}
+    assert json.loads(note.read_text()) == []
     assert vm.orders == []

@@ -126,6 +126,11 @@ def test_the_removal_requires_the_certificate_of_the_new_source(
     assert ("/var/lib/mlflow-acme" in removed) == (code == 0)
 
 
+def test_all_programs_are_installed() -> None:
+    (task,) = (each for each in load("tasks/install.yml", "acme") if each["name"] == "Install the programs")
+    assert task["loop"] == sorted(path.name for path in (ROLES / "acme" / "files").glob("*.py"))
+
+
 def test_the_sandbox_and_the_timer() -> None:
     """Only the second step, which has no connection to other hosts, runs as root."""
     unit = (ROLES / "acme" / "templates" / "mlflow-acme.service.j2").read_text()

@@ -11,12 +11,15 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from ansible.parsing.dataloader import DataLoader
+from ansible.template import Templar
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.hashes import SHA256
 
 from tests.strict_tls import certificates, handshake
+from tests.unit.roles.evaluated import described, load
 from tests.unit.roles.noting import collection, note, play
 
 HOSTNAME = ".".join(["MLflow", "a" * 60, "b" * 60, "c" * 60, "eu.test"])
@@ -170,3 +173,66 @@ def test_strict_clients_accept_a_certificate_made_on_the_vm(tmp_path: Path, host
     settings["__nginx_present"]["stdout_lines"] = [str(each) for each in (server, key, authority)]
     assert play(tmp_path, "localhost", role, [], settings, check=False).returncode == 0
     handshake(server.read_text(), key.read_text(), authority.read_text(), hostname)
+
+
+DNS = ACME | {"certificates_acme_challenge": "dns-01", "dns_managed_zone": "example-com", "dns_project": "dns-owner"}
+RECORD = {"project": "dns-owner", "zone": "example-com", "name": "_acme-challenge.mlflow.example.com."}
+FORMER = RECORD | {"zone": "example-old"}
+
+
+def challenge(settings: dict[str, str], recorded: dict[str, str]) -> list[bool]:
+    """Return whether the tasks about the record of the challenge run, and which of them: revoke, store, grant."""
+    fact = described(**settings)
+    fact["state"]["records"] = {"challenge": recorded} if recorded else {}
+    variables = load("vars/main.yml", "certificates") | {"mlflow_deployment": fact}
+    tasks = load("tasks/main.yml", "certificates")[0]["block"]
+    (included,) = (each for each in tasks if each.get("ansible.builtin.include_tasks") == "challenge_permission.yml")
+    conditions = [task["when"] for task in (included, *load("tasks/challenge_permission.yml", "certificates"))]
+    return [Templar(DataLoader(), variables=variables).evaluate_conditional(each) for each in conditions]
+
+
+@pytest.mark.parametrize(
+    ("settings", "recorded", "expected"),
+    [
+        (DNS, {}, [True, False, True, True]),
+        (DNS, RECORD, [True, False, False, True]),
+        (DNS, FORMER, [True, True, True, True]),
+        (ACME, RECORD, [True, True, False, False]),
+        ({}, RECORD, [True, True, False, False]),
+    ],
+    ids=["new", "again", "other zone", "to http", "to the own ca"],
+)
+def test_the_permission_on_the_record_of_a_challenge(
+    settings: dict[str, str], recorded: dict[str, str], expected: list[bool]
+) -> None:
+    assert challenge(settings, recorded) == expected
+
+
+@pytest.mark.parametrize("settings", [{}, ACME])
+def test_other_deployments_read_no_policy_of_a_zone(settings: dict[str, str]) -> None:
+    assert not challenge(settings, {})[0]
+
+
+@pytest.mark.parametrize("refused", [False, True])
+def test_a_permission_on_another_record_is_revoked_first(tmp_path: Path, refused: bool) -> None:
+    """A permission that cannot be revoked is reported."""
+    collection(tmp_path, "certificates")
+    note(tmp_path, ["gcp_iam_member", "gcp_bucket_object", "mlflow_lock", "mlflow_state_info"])
+    forbidden = ({"module": "gcp_iam_member", "state": "absent"}, {"failed": True, "msg": "Forbidden"})
+    role = {"name": "mlops.mlflow_gcp.certificates", "tasks_from": "challenge_permission"}
+    answers = [forbidden] * refused
+    done = play(tmp_path, "localhost", role, answers, DNS | NAMED, check=False, records={"challenge": FORMER})
+    assert done.returncode == 0
+    assert ("WARNING: the permission of the VM on the record" in done.stdout) == refused
+    asked = [json.loads(line) for line in (tmp_path / "asked.jsonl").read_text().splitlines()]
+    calls = [call for call in asked if call["module"] in ("gcp_iam_member", "gcp_bucket_object")]
+    revoked, *forgotten, stored, granted = calls
+    assert [call["state"] for call in forgotten] == ["absent"] * (not refused)
+    assert {call["name"] for call in (*forgotten, stored)} == {"deployments/my-project/mlflow/challenge.json"}
+    assert json.loads(stored["content"]) == RECORD
+    assert (revoked["state"], revoked["resource"], granted["resource"]) == ("absent", "example-old", "example-com")
+    for call in (revoked, granted):
+        assert (call["scope"], call["project"], call["role"]) == ("managed_zone", "dns-owner", "roles/dns.admin")
+        assert call["member"] == "serviceAccount:mlflow-server@my-project.iam.gserviceaccount.com"
+        names = re.findall(r"endsWith\('/rrsets/(\S+)/TXT'\)", call["condition"]["expression"])
+        assert names == ["_acme-challenge.mlflow.example.com."]

@@ -8,12 +8,16 @@ import base64
 import json
 import pathlib
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import trustme
 from cryptography import x509
 
-from tests.localcloud.harness import Local
+from tests.localcloud.harness import Local, Session
 from tests.localcloud.playbooks.playbook import Playbook
+from tests.localcloud.playbooks.test_dns import OWNER, Run, deployment, extra, run, zone
+
+__all__ = ["deployment", "run", "zone"]  # fixtures
 
 SECRET = "/secretmanager/v1/projects/mlflow-local/secrets/mlflow-certificate"
 NAME = "mlflow.example.test"
@@ -75,3 +79,49 @@ def test_the_source_changes_to_an_acme_directory_and_back(
     assert adders(empty) == []
     assert "MLflow CA" in issuer(stored(empty))
     assert playbook.to_the_end(*with_own) == 0
+
+
+def bindings(session: Session) -> list[tuple[str, list[str], str]]:
+    """Return role, principals and condition of each binding on the managed zone."""
+    path = f"/dns/v1/projects/{OWNER}/managedZones/example-test:getIamPolicy"
+    policy = session.call("POST", path, json={"options": {"requestedPolicyVersion": 3}})
+    return [(each["role"], each["members"], each["condition"]["expression"]) for each in policy.get("bindings", [])]
+
+
+def test_the_vm_may_change_one_record_with_a_dns_challenge(
+    empty: Local, zone: Session, run: Run, deployment: tuple[str, list[dict[str, Any]]]
+) -> None:
+    """The zone is in another project. The permission ends with the challenge, and with the deployment."""
+    empty.enable("iam")
+    empty.account("mlflow-server")
+    _address, described = deployment
+
+    def changed(*arguments: str, tasks_from: str = "challenge_permission", challenge: str = "dns-01") -> int:
+        include = {"name": "mlops.mlflow_gcp.certificates", "tasks_from": tasks_from}
+        tasks = [*described, {"ansible.builtin.include_role": include}]
+        return run(tasks, *extra(**ACME | {"certificates_acme_challenge": challenge}), *arguments)[0]
+
+    # The binding and the stored record.
+    assert changed("--check", "--diff") == 2
+    assert bindings(zone) == []
+    assert changed() == 2
+    ((role, members, condition),) = bindings(zone)
+    assert (role, members) == ("roles/dns.admin", [VM])
+    assert "endsWith('/rrsets/_acme-challenge.mlflow.example.test./TXT')" in condition
+    assert changed() == 0
+
+    assert changed("--check", challenge="http-01") == 2
+    assert len(bindings(zone)) == 1
+    assert changed("--diff", challenge="http-01") == 2
+    assert bindings(zone) == []
+    assert changed() == 2
+    assert changed(tasks_from="revoke") == 2
+    assert bindings(zone) == []
+
+
+def test_provision_and_destroy_with_a_dns_challenge(zone: Session, playbook: Playbook) -> None:
+    playbook.to_the_end(*extra(**ACME | {"certificates_acme_challenge": "dns-01"}))
+    assert [role for role, _, _ in bindings(zone)] == ["roles/dns.admin"]
+    data = {"infrastructure_destroy_confirm": "mlflow-local/mlflow", "infrastructure_destroy_data": True}
+    playbook.to_the_end(*extra(**data), playbook="destroy")
+    assert bindings(zone) == []

@@ -19,7 +19,9 @@ ACME = {
     "deployment_hostname": "mlflow.example.com",
     "infrastructure_image_family": "debian-13",
     "credentials_source": "secret_manager",
+    "dns_managed_zone": "",
 }
+DNS = {"certificates_acme_challenge": "dns-01", "dns_managed_zone": "example-com"}
 BINDING = {"certificates_acme_eab_key_id": "kid-1", "certificates_acme_eab_hmac_key": "c2VjcmV0LWtleQ"}
 
 
@@ -34,6 +36,8 @@ def refused(**changed: Any) -> list[str]:
         BINDING,
         {"certificates_acme_email": "ml-team@example.com", "certificates_acme_profile": "shortlived"},
         {"certificates_acme_directory": "https://127.0.0.1:14000/dir"},
+        DNS,
+        DNS | {"deployment_hostname": f"{'a.' * 113}example.com"},
     ],
 )
 def test_valid_values_are_accepted(changed: dict[str, Any]) -> None:
@@ -61,7 +65,15 @@ def test_valid_values_are_accepted(changed: dict[str, Any]) -> None:
             "certificates_acme_email is 'mailto:a@example.com', which",
         ),
         ({"certificates_acme_profile": "a b"}, "certificates_acme_profile is 'a b', which is no name of a profile"),
-        ({"certificates_acme_challenge": "tls-alpn-01"}, "certificates_acme_challenge must be one of: http-01, got"),
+        ({"certificates_acme_challenge": "tls-alpn-01"}, "certificates_acme_challenge must be one of: http-01, dns"),
+        (
+            DNS | {"dns_managed_zone": ""},
+            "certificates_acme_challenge is dns-01, but dns_managed_zone is empty. Set dns",
+        ),
+        (
+            DNS | {"deployment_hostname": f"{'a.' * 113}aexample.com"},
+            "has 254 characters. A DNS name has at most 253. Set",
+        ),
         ({"certificates_acme_ca_file": "/no.pem"}, "certificates_acme_ca_file is '/no.pem', which is no file on the"),
         ({"certificates_acme_ca_file": __file__}, "which contains no readable certificate. Give a file in PEM form"),
         ({"credentials_source": "credstore"}, "credentials_source is 'credstore'. The certificate is stored in Secret"),
