@@ -59,8 +59,9 @@ debian_packages() {
     need pebble command -v pebble
   fi
   if [ "$purpose" = test ]; then
-    # The ACME library of VMs, for the Python of the system.
+    # The libraries of the ACME client on VMs, for the Python of the system.
     need python3-acme /usr/bin/python3 -c 'import acme'
+    need python3-dnspython /usr/bin/python3 -c 'import dns.query'
   fi
   if [ "$purpose" = test ] && ! grep -q '^ID=ubuntu' /etc/os-release; then
     need chromium scripts/browser.sh

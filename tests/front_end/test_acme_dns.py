@@ -10,6 +10,7 @@ from __future__ import annotations
 import base64
 import json
 import os
+import re
 import signal
 import subprocess
 import sysconfig
@@ -31,6 +32,7 @@ from tests.localcloud.harness import PLATFORM, Local, Session
 
 OWNER = "dns-owner"
 ACCOUNT = "mlflow-server@mlflow-local.iam.gserviceaccount.com"
+ROLE = f"projects/{OWNER}/roles/acmeChallenge"
 RECORD = f"_acme-challenge.{NAME}."
 ZONE = f"/dns/v1/projects/{OWNER}/managedZones/example"
 TXT = f"{ZONE}/rrsets/{RECORD}/TXT"
@@ -65,7 +67,7 @@ def local(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Local]:
     running.start()
     running.other_project(OWNER)
     running.enable("secretmanager", "iam")
-    running.enable("dns", project=OWNER)
+    running.enable("dns", "iam", project=OWNER)
     running.grant("serviceAccount:owner@mlflow-local.iam.gserviceaccount.com", "roles/owner", project=OWNER)
     yield running
     running.stop()
@@ -84,6 +86,11 @@ def owner(local: Local) -> Session:
     session = local.session()
     body = {"name": "example", "dnsName": f"{NAME}.", "description": ""}
     session.call("POST", ZONE.rpartition("/")[0], json=body)
+    # The custom role of the documentation. roles/dns.admin, the default, has more permissions.
+    (permissions,) = re.findall(r"--permissions=(\S+)", (ROLES.parent / "docs" / "certificates.md").read_text())
+    role = {"title": "ACME challenge", "includedPermissions": permissions.split(",")}
+    made = session.call("POST", f"/iam/v1/projects/{OWNER}/roles", json={"roleId": "acmeChallenge", "role": role})
+    assert made["name"] == ROLE
     local.account("mlflow-server")
     return session
 
@@ -156,7 +163,7 @@ def vm(local: Local, directory: AcmeDirectory, owner: Session, tmp_path: Path) -
 def grant(owner: Session, *conditions: dict[str, str]) -> None:
     """Let the VM change the zone under each of the conditions."""
     member = f"serviceAccount:{ACCOUNT}"
-    bindings = [{"role": "roles/dns.admin", "members": [member], "condition": each} for each in conditions]
+    bindings = [{"role": ROLE, "members": [member], "condition": each} for each in conditions]
     owner.call("POST", f"{ZONE}:setIamPolicy", json={"policy": {"version": 3, "bindings": bindings}})
 
 

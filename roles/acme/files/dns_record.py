@@ -9,9 +9,7 @@ a file before it adds the value, so a later run removes the value of a killed ru
 from __future__ import annotations
 
 import json
-import secrets
 import socket
-import struct
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -20,6 +18,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+import dns.exception
+import dns.flags
+import dns.message
+import dns.query
+import dns.rdatatype
 import google.auth.exceptions
 import requests
 
@@ -35,7 +38,6 @@ REMEDIES = {
 CHANGE_SECONDS = 180.0
 SERVERS_SECONDS = 120.0
 REMOVE_SECONDS = 30.0
-TXT, OPT, IN, UDP_SIZE = 16, 41, 1, 1232
 T = TypeVar("T")
 
 
@@ -182,19 +184,15 @@ class Records:
 
 
 def answers(server: str, value: Value, port: int = 53) -> bool:
-    """Return whether a name server has the value. The question asks for a reply of one packet."""
-    number = secrets.token_bytes(2)
-    labels = b"".join(bytes([len(label)]) + label.encode() for label in value.name.rstrip(".").split("."))
-    question = labels + b"\0" + struct.pack(">HH", TXT, IN)
-    packet = number + struct.pack(">5H", 0, 1, 0, 0, 1) + question + b"\0" + struct.pack(">HHIH", OPT, UDP_SIZE, 0, 0)
+    """Return whether a name server has the value."""
+    question = dns.message.make_query(value.name, "TXT", use_edns=True)
+    question.flags &= ~dns.flags.RD
     try:
-        address = socket.getaddrinfo(server, port, socket.AF_INET, socket.SOCK_DGRAM)[0][4]
-        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as asked:
-            asked.settimeout(3.0)
-            asked.connect(address)
-            asked.send(packet)
-            reply = asked.recv(4096)
-    except OSError:
+        address = socket.getaddrinfo(server, port, socket.AF_INET, socket.SOCK_DGRAM)[0][4][0]
+        reply, _ = dns.query.udp_with_fallback(question, address, timeout=3.0, port=port)
+    except (OSError, dns.exception.DNSException):
         return False
-    text = value.text.encode()
-    return reply[:2] == number and bytes([len(text)]) + text in reply
+    texts = [
+        b"".join(record.strings) for answer in reply.answer if answer.rdtype == dns.rdatatype.TXT for record in answer
+    ]
+    return value.text.encode() in texts

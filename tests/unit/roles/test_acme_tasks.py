@@ -77,22 +77,24 @@ def test_a_failed_order_is_reported_and_does_not_end_the_run(
 @pytest.mark.parametrize(
     ("check", "packages", "present", "missing"),
     [
-        (True, "python3-acme installed", [True, True], False),
-        (True, "python3-acme installed", [True, False], True),
-        (True, "python3-acme not-installed", [True, True], True),
-        (False, "", [False, False], False),
+        (True, ["python3-acme installed", "python3-dnspython installed"], [True, True], False),
+        (True, ["python3-acme installed", "python3-dnspython installed"], [True, False], True),
+        (True, ["python3-acme installed", "python3-dnspython config-files"], [True, True], True),
+        (True, ["python3-acme installed"], [True, True], True),
+        (False, [], [False, False], False),
     ],
 )
 def test_check_mode_starts_nothing_that_is_not_installed(
-    check: bool, packages: str, present: list[bool], missing: bool
+    check: bool, packages: list[str], present: list[bool], missing: bool
 ) -> None:
     """A killed run may have installed the package only."""
     known = {
         "ansible_check_mode": check,
-        "__acme_packages": {"stdout_lines": [packages]},
+        "__acme_packages": {"stdout_lines": packages},
         "__acme_files": {"results": [{"stat": {"exists": each}} for each in present]},
     }
-    assert render(load("vars/main.yml", "acme")["__acme_missing"], known) is missing
+    variables = load("vars/main.yml", "acme")
+    assert render(variables["__acme_missing"], known, variables) is missing
 
 
 MISSING = {"failed": True, "msg": "Could not find the requested service mlflow-acme.timer: host"}

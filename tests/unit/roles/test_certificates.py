@@ -177,14 +177,17 @@ def test_strict_clients_accept_a_certificate_made_on_the_vm(tmp_path: Path, host
 
 DNS = ACME | {"certificates_acme_challenge": "dns-01", "dns_managed_zone": "example-com", "dns_project": "dns-owner"}
 RECORD = {"project": "dns-owner", "zone": "example-com", "name": "_acme-challenge.mlflow.example.com."}
-FORMER = RECORD | {"zone": "example-old"}
+GRANTED = RECORD | {"role": "roles/dns.admin"}
+FORMER = GRANTED | {"zone": "example-old"}
+CUSTOM = "projects/dns-owner/roles/acmeChallenge"
 
 
 def challenge(settings: dict[str, str], recorded: dict[str, str]) -> list[bool]:
     """Return whether the tasks about the record of the challenge run, and which of them: revoke, store, grant."""
     fact = described(**settings)
     fact["state"]["records"] = {"challenge": recorded} if recorded else {}
-    variables = load("vars/main.yml", "certificates") | {"mlflow_deployment": fact}
+    variables = load("defaults/main.yml", "certificates") | load("vars/main.yml", "certificates") | settings
+    variables["mlflow_deployment"] = fact
     tasks = load("tasks/main.yml", "certificates")[0]["block"]
     (included,) = (each for each in tasks if each.get("ansible.builtin.include_tasks") == "challenge_permission.yml")
     conditions = [task["when"] for task in (included, *load("tasks/challenge_permission.yml", "certificates"))]
@@ -195,12 +198,13 @@ def challenge(settings: dict[str, str], recorded: dict[str, str]) -> list[bool]:
     ("settings", "recorded", "expected"),
     [
         (DNS, {}, [True, False, True, True]),
-        (DNS, RECORD, [True, False, False, True]),
+        (DNS, GRANTED, [True, False, False, True]),
         (DNS, FORMER, [True, True, True, True]),
-        (ACME, RECORD, [True, True, False, False]),
-        ({}, RECORD, [True, True, False, False]),
+        (DNS | {"certificates_acme_dns_role": CUSTOM}, GRANTED, [True, True, True, True]),
+        (ACME, GRANTED, [True, True, False, False]),
+        ({}, GRANTED, [True, True, False, False]),
     ],
-    ids=["new", "again", "other zone", "to http", "to the own ca"],
+    ids=["new", "again", "other zone", "other role", "to http", "to the own ca"],
 )
 def test_the_permission_on_the_record_of_a_challenge(
     settings: dict[str, str], recorded: dict[str, str], expected: list[bool]
@@ -221,7 +225,8 @@ def test_a_permission_on_another_record_is_revoked_first(tmp_path: Path, refused
     forbidden = ({"module": "gcp_iam_member", "state": "absent"}, {"failed": True, "msg": "Forbidden"})
     role = {"name": "mlops.mlflow_gcp.certificates", "tasks_from": "challenge_permission"}
     answers = [forbidden] * refused
-    done = play(tmp_path, "localhost", role, answers, DNS | NAMED, check=False, records={"challenge": FORMER})
+    settings = DNS | NAMED | {"certificates_acme_dns_role": CUSTOM}
+    done = play(tmp_path, "localhost", role, answers, settings, check=False, records={"challenge": FORMER})
     assert done.returncode == 0
     assert ("WARNING: the permission of the VM on the record" in done.stdout) == refused
     asked = [json.loads(line) for line in (tmp_path / "asked.jsonl").read_text().splitlines()]
@@ -229,10 +234,11 @@ def test_a_permission_on_another_record_is_revoked_first(tmp_path: Path, refused
     revoked, *forgotten, stored, granted = calls
     assert [call["state"] for call in forgotten] == ["absent"] * (not refused)
     assert {call["name"] for call in (*forgotten, stored)} == {"deployments/my-project/mlflow/challenge.json"}
-    assert json.loads(stored["content"]) == RECORD
+    assert json.loads(stored["content"]) == RECORD | {"role": CUSTOM}
     assert (revoked["state"], revoked["resource"], granted["resource"]) == ("absent", "example-old", "example-com")
+    assert (revoked["role"], granted["role"]) == ("roles/dns.admin", CUSTOM)
     for call in (revoked, granted):
-        assert (call["scope"], call["project"], call["role"]) == ("managed_zone", "dns-owner", "roles/dns.admin")
+        assert (call["scope"], call["project"]) == ("managed_zone", "dns-owner")
         assert call["member"] == "serviceAccount:mlflow-server@my-project.iam.gserviceaccount.com"
         names = re.findall(r"endsWith\('/rrsets/(\S+)/TXT'\)", call["condition"]["expression"])
         assert names == ["_acme-challenge.mlflow.example.com."]
