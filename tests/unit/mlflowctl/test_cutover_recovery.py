@@ -223,3 +223,13 @@ def test_a_new_vm_starts_the_first_slot(tmp_path: Path) -> None:
         "write active",
         "systemctl start --no-block mlflow@blue.service",
     ]
+
+
+def test_a_started_vm_starts_the_active_slot(system: TracedSystem) -> None:
+    system.want(path(SAME))
+    system.ask("reload")
+    system.switch().run()
+    system.power_cut()
+    system.trace()
+    system.switch().start()
+    assert system.trace() == ["systemctl start --no-block mlflow@green.service"]
