@@ -13,7 +13,7 @@ import pytest
 from mlflowctl.errors import FailedError
 
 from .fake_system import SETTINGS
-from .traced_system import OLD, SAME, TracedSystem, killed, make, path, result
+from .traced_system import NEW, OLD, SAME, TracedSystem, killed, make, path, result
 
 
 @pytest.fixture
@@ -153,3 +153,11 @@ def test_a_drained_server_is_not_reported(system: TracedSystem, capsys: pytest.C
     system.ask("reload")
     system.switch().run()
     assert "in flight" not in capsys.readouterr().out
+
+
+def test_a_slot_without_a_release_is_named(system: TracedSystem) -> None:
+    (system.paths.slots / "blue" / "release").unlink()
+    system.want(path(NEW))
+    system.ask("upgrade")
+    with pytest.raises(FailedError, match="the slot blue has no release"):
+        system.switch().run()
