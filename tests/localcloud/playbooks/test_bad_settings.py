@@ -54,7 +54,6 @@ CASES: dict[str, tuple[str, dict[str, Any], list[str]]] = {
         SINGLE_SIGN_ON | {"authentication_oauth2_proxy_issuer": "https://127.0.0.1:1"},
         ["authentication_oauth2_proxy_issuer is https://127.0.0.1:1, but", "restore the connection to the provider"],
     ),
-    "configure": ("configure", {"mlflow_start_timeout": 5}, ["mlflow_start_timeout (5) at least 30"]),
     "upgrade": ("upgrade", {"upgrade_channel": "newest"}, ["upgrade_channel must be one of", "got: newest"]),
 }
 

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import pytest
 from mlflowctl.errors import FailedError
 
 from .fake_system import SETTINGS
-from .traced_system import OLD, SAME, TracedSystem, killed, make, path, result
+from .traced_system import NEW, OLD, SAME, TracedSystem, killed, make, path, result
 
 
 @pytest.fixture
@@ -37,8 +38,11 @@ def test_the_revisions_of_the_databases(system: TracedSystem, monkeypatch: pytes
 
     def needed(*heads: tuple[str | None, str, bool]) -> bool:
         document = {str(n): dict(zip(("database", "code", "known"), each, strict=True)) for n, each in enumerate(heads)}
-        monkeypatch.setattr(system, "run", lambda *_, **__: f"INFO\n{json.dumps(document)}\n")
-        return database.migration("r", SETTINGS)
+        lines: list[tuple[str, ...]] = []
+        monkeypatch.setattr(system, "run", lambda *line, **_: lines.append(line) or f"INFO\n{json.dumps(document)}\n")
+        answer = database.migration("r", SETTINGS)
+        assert "r/bin/python" in lines[0]
+        return answer
 
     assert not needed(("1", "1", False), (None, "1", False))
     assert needed(("1", "2", True))
@@ -63,7 +67,9 @@ def test_reading_jobs_have_units_of_their_own(system: TracedSystem, monkeypatch:
     monkeypatch.setattr(system, "run", lambda *line, **_: lines.append(list(line)) or "{}")
     for command in ("heads", "size", "counts", "copy", "migrate", "restore"):
         system.switch().database.ask("r", SETTINGS, command)
-        assert ("--unit=mlflow-schema" in lines[-1]) == (command in ("copy", "migrate", "restore"))
+        (unit,) = (word for word in lines[-1] if word.startswith("--unit="))
+        assert (unit == "--unit=mlflow-schema") == (command in ("copy", "migrate", "restore"))
+        assert unit == "--unit=mlflow-schema" or re.fullmatch("--unit=mlflow-schema-[0-9a-f]{8}", unit)
     system.switch().database.ask("r", SETTINGS, "copy", left=12.0)
     assert "--property=RuntimeMaxSec=12" in lines[-1]
 
@@ -147,3 +153,11 @@ def test_a_drained_server_is_not_reported(system: TracedSystem, capsys: pytest.C
     system.ask("reload")
     system.switch().run()
     assert "in flight" not in capsys.readouterr().out
+
+
+def test_a_slot_without_a_release_is_named(system: TracedSystem) -> None:
+    (system.paths.slots / "blue" / "release").unlink()
+    system.want(path(NEW))
+    system.ask("upgrade")
+    with pytest.raises(FailedError, match="the slot blue has no release"):
+        system.switch().run()

@@ -169,6 +169,26 @@ def test_a_request_that_was_interrupted_before_it_began(system: TracedSystem) ->
     assert system.trace() == []
 
 
+def test_the_request_of_an_interrupted_cutover_is_not_performed_again(system: TracedSystem) -> None:
+    """The journal is written before the request is removed."""
+    system.want(path(SAME))
+    system.ask("reload")
+    killed(system, "journal snapshot:")
+    assert system.switch().journal.load("request")
+    system.switch().recover()
+    assert result(system)["cause"] == "the cutover was interrupted"
+    assert system.switch().journal.load("request") is None
+
+
+def test_a_later_request_survives_the_recovery(system: TracedSystem) -> None:
+    system.want(path(SAME))
+    system.ask("reload")
+    killed(system, "journal start:")
+    system.ask("reload", "reload-2")
+    system.switch().recover()
+    assert (system.switch().journal.load("request") or {})["id"] == "reload-2"
+
+
 def test_recovery_ends_an_orphaned_schema_job(system: TracedSystem) -> None:
     system.want(path(NEW))
     system.ask("upgrade")
@@ -203,3 +223,13 @@ def test_a_new_vm_starts_the_first_slot(tmp_path: Path) -> None:
         "write active",
         "systemctl start --no-block mlflow@blue.service",
     ]
+
+
+def test_a_started_vm_starts_the_active_slot(system: TracedSystem) -> None:
+    system.want(path(SAME))
+    system.ask("reload")
+    system.switch().run()
+    system.power_cut()
+    system.trace()
+    system.switch().start()
+    assert system.trace() == ["systemctl start --no-block mlflow@green.service"]

@@ -388,6 +388,58 @@ def test_refusals(system: TracedSystem, kind: str, version: str, message: str) -
     assert (result(system)["cause"], result(system)["code"]) == (message, 3)
 
 
+def test_a_server_that_still_runs_gets_the_traffic_before_its_configuration(system: TracedSystem) -> None:
+    system.want(path(SAME))
+    system.broken.add(("artifacts", path(SAME)))
+    system.ask("upgrade", watch=10)
+    system.switch().run()
+    trace = system.trace()
+    assert trace[trace.index("journal back: moved failed") :] == [
+        "journal back: moved failed",
+        "write active",
+        "link mlflow.sock /run/mlflow-blue/mlflow.sock",
+        "link current 3.17.2",
+        *STOP_GREEN,
+        "write rolled_back.json",
+        "journal end: moved failed",
+        "write result.json",
+        "remove journal.json",
+    ]
+
+
+def test_the_time_of_the_maintenance_mode_is_rounded(system: TracedSystem) -> None:
+    system.slow = {"copy": 0.12345}
+    system.want(path(NEW))
+    system.ask("upgrade")
+    system.switch().run()
+    assert result(system)["held_seconds"] == 1.123
+
+
+def test_a_step_may_start_in_the_last_second_of_the_time_limit(system: TracedSystem) -> None:
+    system.slow = {}
+    system.want(path(SAME))
+    system.ask("upgrade", timeout=100)
+    system.clock += 99.5
+    system.switch().run()
+    assert result(system)["ok"]
+
+
+def test_the_release_of_the_new_slot_is_compared(system: TracedSystem, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another release may be selected at any time."""
+    write = system.write
+
+    def select(place: Path, text: str, mode: int = 0o644) -> None:
+        write(place, text, mode)
+        if place.name == "journal.json" and '"step": "compare"' in text:
+            system.want(path(OLD))
+
+    system.want(path(NEW))
+    system.ask("upgrade")
+    monkeypatch.setattr(system, "write", select)
+    system.switch().run()
+    assert (result(system)["ok"], result(system)["migrated"]) == (True, True)
+
+
 def test_a_release_that_is_selected_during_a_cutover_does_not_change_it(system: TracedSystem) -> None:
     system.want(path(NEW))
     for kind, job in (("upgrade", "3.18.0 schema migrate"), ("rollback", "3.17.2 schema restore")):

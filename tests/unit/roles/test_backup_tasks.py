@@ -32,6 +32,10 @@ def record(name: str, day: int, deployment: str = "my-project/mlflow") -> dict[s
             "description": f"mlflow backup {name}",
             "user": "mlflow",
             "query": "sslmode=verify-ca",
+            "version": "POSTGRES_17",
+            "tier": "db-f1-micro",
+            "edition": "ENTERPRISE",
+            "disk_size_gb": 10,
         },
         "artifacts": {"name": f"backups/{name}/artifacts.ndjson.gz"},
         "rows": {"before": ROWS, "after": ROWS},
@@ -146,6 +150,7 @@ def role(tmp_path: Path) -> Role:
 
 
 CONFIRM = {"backup_restore_confirm": "my-project/mlflow"}
+SIBLING = "my-project/sibling"
 
 
 def test_a_repeated_restore_keeps_the_first_backup_of_the_replaced_state(role: Role) -> None:
@@ -211,29 +216,20 @@ DATABASE_BACKUPS: list[dict[str, Any]] = [
 ]
 
 
-@pytest.mark.parametrize(
-    ("records", "keep", "gone"),
-    [
-        # Without it there are fewer backups than backup_keep.
-        ([record("c", 9), record("before-restore-1", 8)], 2, []),
-        ([record("c", 9), record("b", 8), record("a", 7), record("before-restore-1", 6)], 2, ["a", "before-restore-1"]),
-        ([record("c", 9), record("before-restore-1", 8), record("b", 7), record("before-restore-2", 6)], 1, None),
-    ],
-)
-def test_backups_of_replaced_states_are_not_counted(
-    role: Role, records: list[dict[str, Any]], keep: int, gone: list[str] | None
-) -> None:
-    role.records = records
+def test_backups_of_an_interrupted_restore_are_kept(role: Role) -> None:
+    """tests/unit/module_utils/test_backups.py has the other cases."""
+    regular = [record("c", 9), record("before-restore-1", 8), record("b", 7), record("before-restore-2", 6)]
+    role.records = [*regular, record("theirs", 1, SIBLING)]
     role.unfinished = {"backup": "b", "source": "x/y", "before": "before-restore-2", "stopped": "", "again": ""}
     role.answers = [({"module": "gcp_sql_backup"}, {"backups": [run_of(**one) for one in DATABASE_BACKUPS]})]
-    role("delete_old_backups", backup_keep=keep)
-    wanted = ["before-restore-1"] if gone is None else gone  # the other two belong to an interrupted restore
+    role("delete_old_backups", backup_keep=1, backup_restore_from=SIBLING, backup_restore_bucket="their-backups")
     assert role.deleted() == [
-        *(f"mlflow backup {name}" for name in wanted),
-        *(f"backups/{name}/artifacts.ndjson.gz" for name in wanted),
-        *(f"backups/{name}/backup.json" for name in wanted),
+        "mlflow backup before-restore-1",
+        "backups/before-restore-1/artifacts.ndjson.gz",
+        "backups/before-restore-1/backup.json",
         "mlflow backup orphan",
     ]
+    assert {call["bucket"] for call in role.asked if "bucket" in call} == {"my-project-mlflow-backups"}
 
 
 def test_check_mode_names_the_backups_that_a_real_run_deletes(role: Role) -> None:
@@ -349,6 +345,34 @@ def test_other_rows_are_served_only_where_accepted(role: Role) -> None:
     assert "7 tables equal to the backup, different but accepted: mlflow.runs: 2 rows, was 3 rows" in said
 
 
+def test_a_drill_that_finds_a_difference_fails_and_deletes_its_resources(role: Role) -> None:
+    role.records = [record("monday", 8)]
+    role.rows |= WRONG
+    database = {"ipAddresses": [{"type": "PRIVATE", "ipAddress": "10.0.0.9"}], "serverCaCert": {"cert": "CA"}}
+    role.answers = [
+        ({"module": "gcp_bucket_object", "content": "instance"}, {"resource": {}}),
+        ({"module": "gcp_sql_instance", "name": "drill"}, {"resource": database}),
+    ]
+    said = role("drill", fails=True)
+    assert "The restored rows differ from the rows of backup monday: mlflow.runs: 2 rows, was 3 rows." in said
+    created = [
+        call for call in role.asked if call["module"] in ("gcp_sql_instance", "gcp_bucket") and "drill" in call["name"]
+    ]
+    names = {(call["module"], call["name"]) for call in created if call.get("state") != "absent"}
+    assert len(names) == 2
+    assert {(call["module"], call["name"]) for call in created if call.get("state") == "absent"} == names
+    assert role.deleted()[-1] == "deployments/my-project/mlflow/temporary-drill.json"
+
+
+def test_a_backup_of_a_newer_release_is_refused_before_anything_is_changed(role: Role) -> None:
+    newer = {"mlflow": {"tables": {"runs": [3, "7"]}, "revision": "r2"}}
+    role.records = [record("monday", 8) | {"rows": {"before": newer, "after": newer}, "release": {"version": "99.0.0"}}]
+    said = role("restore", fails=True, backup_name="monday", **CONFIRM)
+    assert "First install the release of the backup: set mlflow_version to 99.0.0 and run playbooks/upgrade.yml" in said
+    changes = {"gcp_sql_backup", "gcp_sql_restore", "gcp_bucket_restore", "gcp_bucket", "systemd_service"}
+    assert not changes & {call["module"] for call in role.asked if not call["check"]}
+
+
 def test_a_backup_that_does_not_know_its_schema_is_migrated_where_told_to(role: Role) -> None:
     role.records = [record("monday", 8) | {"rows": {"before": {}, "after": {}}, "release": {"version": ""}}]
     role.answers = [({"command": "ready"}, {"failed": True, "msg": "it does not answer"})]
@@ -359,39 +383,22 @@ def test_a_backup_that_does_not_know_its_schema_is_migrated_where_told_to(role: 
     assert [call for call in role.asked if "migrate" in call.get("command", [])]
 
 
-def test_another_deployment_s_bucket_is_told_and_no_other_is_pruned(role: Role) -> None:
-    other = {"backup_restore_from": "old-project/mlflow", "backup_restore_bucket": "their-backups"}
-    said = role("drill", fails=True, **other)
-    assert "There is no backup of old-project/mlflow in gs://their-backups/backups" in said
-    assert "set backup_restore_bucket" in said
-    role("delete_old_backups", **other)
-    assert {call["bucket"] for call in role.asked if "bucket" in call} == {"my-project-mlflow-backups"}
-    assert "Give PROJECT/NAME" in role("drill", fails=True, backup_restore_from="old-project")
-
-
-SIBLING = "my-project/sibling"
-
-
 def test_another_deployment_s_backup_is_restored_only_where_it_is_meant(role: Role) -> None:
-    """The newest backup in the bucket belongs to another deployment."""
+    """The newest backup in the bucket belongs to another deployment. The drill selects its backup in the same way.
+
+    tests/unit/module_utils/test_backups.py has the other cases.
+    """
     role.records = [record("theirs", 9, SIBLING), record("monday", 8)]
     assert "would be restored from backup monday of my-project/mlflow" in role("restore", check=True)
-    assert "Backup monday of my-project/mlflow" in role("drill", check=True)
+    assert {call["module"] for call in role.asked if not call["check"]} == {"command", "mlflowctl"}, "they only read"
 
     meant = "-e backup_restore_from=my-project/sibling -e backup_restore_bucket=my-project-mlflow-backups to the"
-    for tasks in ("restore", "drill"):
-        said = role(tasks, fails=True, backup_name="theirs", **CONFIRM)
-        assert "There is no backup 'theirs' of my-project/mlflow in gs://my-project-mlflow-backups/backups." in said
-        assert f"The backup of this name belongs to my-project/sibling. To use such a backup, add {meant}" in said
-        assert "Existing backups: monday." in said
-        assert {call["module"] for call in role.asked} == {"gcp_bucket_objects_info"}
+    said = role("drill", fails=True, backup_name="theirs")
+    assert "There is no backup 'theirs' of my-project/mlflow in gs://my-project-mlflow-backups/backups." in said
+    assert f"The backup of this name belongs to my-project/sibling. To use such a backup, add {meant}" in said
+    assert {call["module"] for call in role.asked} == {"gcp_bucket_objects_info"}
     options = {"backup_restore_from": SIBLING, "backup_restore_bucket": "my-project-mlflow-backups"}
-    assert "would be restored from backup theirs of my-project/sibling" in role("restore", check=True, **options)
-
-    # The bucket of another deployment, without its name.
-    role.records = [record("theirs", 9, SIBLING)]
-    said = role("restore", fails=True, backup_restore_bucket="sibling-backups", **CONFIRM)
-    assert "The bucket has backups of my-project/sibling. To use such a backup, add -e backup_restore_from=" in said
+    assert "Backup theirs of my-project/sibling" in role("drill", check=True, **options)
 
 
 def test_a_new_deployment_goes_back_to_the_backup_of_the_old_one(role: Role) -> None:
@@ -400,17 +407,6 @@ def test_a_new_deployment_goes_back_to_the_backup_of_the_old_one(role: Role) -> 
     read = [call["bucket"] for call in role.asked if call["module"] == "gcp_bucket_objects_info"]
     assert read == ["old-project-mlflow-backups"]
     assert role.restored() == ["8"]
-
-
-def test_another_deployment_s_backups_are_neither_counted_nor_deleted(role: Role) -> None:
-    role.records = [
-        *(record(name, day, SIBLING) for name, day in (("x", 20), ("y", 19), ("before-restore-x", 1))),
-        *(record(name, day) for name, day in (("c", 9), ("b", 8), ("a", 7))),
-    ]
-    # Older than all records of this deployment, and newer than the oldest record of the other deployment.
-    role.answers = [({"module": "gcp_sql_backup"}, {"backups": [run_of("mlflow backup of another bucket", 3)]})]
-    role("delete_old_backups", backup_keep=2)
-    assert role.deleted() == ["mlflow backup a", "backups/a/artifacts.ndjson.gz", "backups/a/backup.json"]
 
 
 def test_another_deployment_s_name_is_not_taken(role: Role) -> None:

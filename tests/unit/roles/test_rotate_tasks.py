@@ -78,6 +78,15 @@ def role(tmp_path: Path) -> Role:
     return Role(tmp_path)
 
 
+@pytest.fixture(scope="module")
+def usual(tmp_path_factory: pytest.TempPathFactory) -> tuple[Role, str]:
+    """Return a rotation of the keys with the output of -vvv."""
+    role = Role(tmp_path_factory.mktemp("usual"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(noting.VERBOSITY, "3")
+        return role, role()
+
+
 def steps(role: Role) -> list[str]:
     """Return the steps on the VM, in order."""
     found = []
@@ -91,9 +100,9 @@ def steps(role: Role) -> list[str]:
     return found
 
 
-def test_rows_are_re_encrypted_at_the_cutover_and_after_it(role: Role) -> None:
+def test_rows_are_re_encrypted_at_the_cutover_and_after_it(usual: tuple[Role, str]) -> None:
     """The new process cannot decrypt rows under the old key, which the old process writes until it has drained."""
-    said = role()
+    role, said = usual
     assert [step for step in steps(role) if step != "status"] == [
         "run-job stored-secrets check",
         # The state after an interrupted rotation.
@@ -109,9 +118,9 @@ def test_rows_are_re_encrypted_at_the_cutover_and_after_it(role: Role) -> None:
     assert "webhook secrets that no key decrypts: ci (w-1): kept" in said
 
 
-def test_a_new_key_comes_before_the_earlier_ones(role: Role) -> None:
+def test_a_new_key_comes_before_the_earlier_ones(usual: tuple[Role, str]) -> None:
     """Rows use the old key until they are re-encrypted. Rows in a backup always use it."""
-    said = role()
+    role, said = usual
     stored = {call["name"]: call["payload"] for call in role.asked if call.get("payload")}
     assert set(stored) == set(SECRETS)
     for name, former in SECRETS.items():
@@ -126,10 +135,9 @@ def test_a_new_key_comes_before_the_earlier_ones(role: Role) -> None:
     }
 
 
-def test_no_key_is_shown(role: Role, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_key_is_shown(usual: tuple[Role, str]) -> None:
     """With -vvv, Ansible prints the items of a loop. The keys must not appear there."""
-    monkeypatch.setenv(noting.VERBOSITY, "3")
-    said = role()
+    role, said = usual
     keys = {line for call in role.asked for line in str(call.get("payload", "")).splitlines()}
     assert len(keys) == 5
     assert [key for key in keys - {"old", "older"} if key in said] == []

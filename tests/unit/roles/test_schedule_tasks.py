@@ -153,26 +153,22 @@ def test_credentials_of_a_user_and_the_environment_of_another_host(role: Role, m
 
 
 @pytest.mark.parametrize(
-    ("kind", "environment", "refused"),
-    [
-        ("application", {}, ""),
-        ("access_token", {}, "GCP_AUTH_KIND is access_token"),
-        ("access_token", {"CLOUDSDK_AUTH_ACCESS_TOKEN": "mine"}, ""),
-    ],
+    ("environment", "refused"),
+    [({}, "GCP_AUTH_KIND is access_token"), ({"CLOUDSDK_AUTH_ACCESS_TOKEN": "mine"}, "")],
 )
 def test_an_access_token_is_refused_unless_the_user_names_one(
-    role: Role, monkeypatch: pytest.MonkeyPatch, kind: str, environment: dict[str, str], refused: str
+    role: Role, monkeypatch: pytest.MonkeyPatch, environment: dict[str, str], refused: str
 ) -> None:
     """A token expires after an hour."""
-    monkeypatch.setenv("GCP_AUTH_KIND", kind)
+    monkeypatch.setenv("GCP_AUTH_KIND", "access_token")
     monkeypatch.setattr(role, "refused", refused)
     assert role("Sun 03:00", schedule_environment=environment) == ([] if refused else ["started"])
     if not refused:
         file = role.folder / "configuration" / "environment"
         assert file.stat().st_mode & 0o777 == 0o600
         text = file.read_text()
-        assert f'GCP_AUTH_KIND="{kind}"' in text
-        assert ('CLOUDSDK_AUTH_ACCESS_TOKEN="mine"' in text) is bool(environment)
+        assert 'GCP_AUTH_KIND="access_token"' in text
+        assert 'CLOUDSDK_AUTH_ACCESS_TOKEN="mine"' in text
 
 
 def test_a_schedule_is_removed_without_a_request_to_google() -> None:

@@ -182,9 +182,6 @@ def test_resources_of_a_killed_rehearsal_are_removed_without_another_rehearsal(r
     assert (asked["name"], asked["check"]) == ("mlflow-rehearsal-20261121", False)
     (removed,) = [call for call in role.asked("gcp_bucket_object") if call.get("state") == "absent"]
     assert removed["name"] == "deployments/my-project/mlflow/temporary-rehearsal.json"
-    role.records = {"release": {"version": "3.18.0", "requirements_file": "requirements-3.18.0.txt"}}
-    assert role(mlflow_version="3.18.0")[0] == 0
-    assert not role.asked("gcp_sql_instance")
 
 
 def test_only_backups_that_succeeded_are_counted_as_kept(role: Role) -> None:

@@ -87,9 +87,17 @@ class Accounts:
         return " ".join((done.stdout + done.stderr).split())
 
 
-def test_roles_come_before_users_and_deletions_come_last(tmp_path: Path) -> None:
-    accounts = Accounts(tmp_path)
-    accounts()
+@pytest.fixture(scope="module")
+def usual(tmp_path_factory: pytest.TempPathFactory) -> tuple[Accounts, str]:
+    """Return a run with the output of -vvv."""
+    accounts = Accounts(tmp_path_factory.mktemp("usual"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(noting.VERBOSITY, "3")
+        return accounts, accounts()
+
+
+def test_roles_come_before_users_and_deletions_come_last(usual: tuple[Accounts, str]) -> None:
+    accounts, _said = usual
     assert accounts.calls(*MODULES[1:], "mlflow_user") == [
         ("gcp_secret", "mlflow-user-alice", ""),
         ("gcp_secret", "mlflow-user-bob", ""),
@@ -105,10 +113,9 @@ def test_roles_come_before_users_and_deletions_come_last(tmp_path: Path) -> None
     ]
 
 
-def test_only_a_new_user_gets_a_password(tmp_path: Path) -> None:
+def test_only_a_new_user_gets_a_password(usual: tuple[Accounts, str]) -> None:
     """The stored password of a user who existed before would be wrong."""
-    accounts = Accounts(tmp_path)
-    accounts()
+    accounts, _said = usual
     (stored,) = (call for call in accounts.asked if call.get("payload"))
     assert (stored["name"], stored["payload_policy"], len(stored["payload"])) == ("mlflow-user-alice", "if_absent", 40)
     users = {call["name"]: call for call in accounts.asked if call["module"] == "mlflow_user"}
@@ -118,7 +125,7 @@ def test_only_a_new_user_gets_a_password(tmp_path: Path) -> None:
     assert users["bob"]["is_admin"] is True
     assert "roles" not in users["bob"]
     connection = {"tracking_uri": "https://192.0.2.7", "tracking_username": "admin", "tracking_password": ADMIN}
-    assert users["bob"].items() >= (connection | {"ca_path": str(tmp_path / "state" / "ca.pem")}).items()
+    assert users["bob"].items() >= (connection | {"ca_path": str(accounts.folder / "state" / "ca.pem")}).items()
 
 
 def test_a_certificate_of_ones_own_needs_the_host_name_and_no_ca(tmp_path: Path) -> None:
@@ -155,10 +162,8 @@ def test_without_entries_no_request_is_sent(tmp_path: Path) -> None:
     assert accounts.asked == []
 
 
-def test_no_password_is_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv(noting.VERBOSITY, "3")
-    accounts = Accounts(tmp_path)
-    said = accounts()
+def test_no_password_is_shown(usual: tuple[Accounts, str]) -> None:
+    accounts, said = usual
     secrets = {ALICE, ADMIN, *(call["payload"] for call in accounts.asked if call.get("payload"))}
     assert len(secrets) == 3
     assert [secret for secret in secrets if secret in said] == []

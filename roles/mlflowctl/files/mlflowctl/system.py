@@ -109,9 +109,9 @@ class System:
             os.fchmod(handle.fileno(), mode)
             handle.write(text)
             handle.flush()
-            os.fsync(handle.fileno())
+            self.sync(handle.fileno())
         temporary.replace(path)
-        self._sync(path.parent)
+        self._sync_directory(path.parent)
 
     def link(self, path: Path, target: str) -> None:
         """Change the target of a link atomically."""
@@ -120,19 +120,22 @@ class System:
         temporary.unlink(missing_ok=True)
         temporary.symlink_to(target)
         temporary.replace(path)
-        self._sync(path.parent)
+        self._sync_directory(path.parent)
 
     def remove(self, path: Path) -> None:
         """Remove a file if it exists."""
         path.unlink(missing_ok=True)
         if path.parent.exists():
-            self._sync(path.parent)
+            self._sync_directory(path.parent)
 
-    @staticmethod
-    def _sync(directory: Path) -> None:
+    def sync(self, descriptor: int) -> None:
+        """Wait until a file or directory is on the disk."""
+        os.fsync(descriptor)
+
+    def _sync_directory(self, directory: Path) -> None:
         descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
         try:
-            os.fsync(descriptor)
+            self.sync(descriptor)
         finally:
             os.close(descriptor)
 

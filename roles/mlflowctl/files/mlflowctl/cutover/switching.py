@@ -180,7 +180,7 @@ class Switch:
         self.journal.step(entry, step)
         timeout = entry.options.get("drain")
         if timeout is None:
-            timeout = self.slots.settings(entry.old).get("drain_timeout", 300)
+            timeout = self.slots.settings(entry.old)["drain_timeout"]
         left = self.traffic.drain(entry.old, timeout)
         if left:
             print(f"{left} requests are still in flight after {timeout:.0f} s", flush=True)
