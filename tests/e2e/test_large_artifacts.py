@@ -4,21 +4,14 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import requests
 
-from tests.e2e.deployment import BIN, REPO, Deployment
+from tests.e2e.deployment import Deployment
+from tests.e2e.mlflow_clients import MIB, OLD, make_file, run_client
 
-OLD = "2.22.5"
-LOCK = REPO / "molecule" / "upgrade" / f"requirements-{OLD}.txt"
-MIB = 1024 * 1024
 # The default minimum for multipart transfers is 500 MiB. The client selects the method unless a variable forces it.
 LOW = {
     "MLFLOW_MULTIPART_UPLOAD_MINIMUM_FILE_SIZE": str(20 * MIB),
@@ -65,54 +58,15 @@ print("\\n" + json.dumps(answers))
 """
 
 
-@pytest.fixture(scope="module")
-def clients() -> dict[str, str]:
-    """Map a release of MLflow to a Python with its client. The old release is installed once, from its lock."""
-    digest = hashlib.sha256(LOCK.read_bytes()).hexdigest()[:12]
-    venv = REPO / ".cache" / "clients" / f"{OLD}-{digest}"
-    python = venv / "bin" / "python"
-    if not (venv / ".complete").exists():
-        install = ["pip", "install", "--quiet", "--require-hashes", "-r", str(LOCK), "--python", str(python)]
-        for command in (["venv", "--quiet", "--clear", "--python", sys.executable, str(venv)], install):
-            subprocess.run([BIN / "uv", *command], check=True, timeout=600)
-        (venv / ".complete").touch()
-    return {"newest": sys.executable, OLD: str(python)}
-
-
-def run_client(site: Deployment, python: str, program: str, *arguments: str, settings: dict[str, str]) -> dict:  # type: ignore[type-arg]
-    """Run a program; return the JSON of its last line."""
-    environment = {name: value for name, value in site.environment.items() if not name.startswith("MLFLOW_MULTIPART")}
-    environment |= site.client_environment | {"MLFLOW_DISABLE_TELEMETRY": "true"} | settings
-    done = subprocess.run(
-        [python, "-c", program, *arguments], env=environment, capture_output=True, text=True, timeout=600
-    )
-    assert done.returncode == 0, done.stderr[-4000:]
-    return dict(json.loads(done.stdout.splitlines()[-1]))
-
-
-def make_file(path: Path, size: int) -> str:
-    """Create a file of zeros with a different byte in each 10 MiB, to detect swapped parts; return its MD5."""
-    digest = hashlib.md5(usedforsecurity=False)
-    with path.open("wb") as file:
-        file.truncate(size)
-        for number in range(size // (10 * MIB)):
-            file.seek(number * 10 * MIB + number)
-            file.write(bytes([number + 1]))
-    with path.open("rb") as file:
-        while chunk := file.read(MIB):
-            digest.update(chunk)
-    return base64.b64encode(digest.digest()).decode()
-
-
 def log_and_load(
-    site: Deployment, python: str, folder: Path, size: int, settings: dict[str, str], *, load: bool
+    site: Deployment, client: str, folder: Path, size: int, settings: dict[str, str], *, load: bool
 ) -> None:
     """Log a file, compare the object in the bucket, download the file, and delete the object."""
     path = folder / f"{size // MIB}.bin"
     digest = make_file(path, size)
     downloads = folder / "downloads"
     downloads.mkdir()
-    done = run_client(site, python, CLIENT, str(path), str(downloads) if load else "", settings=settings)
+    done = run_client(site, client, CLIENT, str(path), str(downloads) if load else "", settings=settings)
     name = f"{done['experiment']}/{done['run']}/artifacts/{path.name}"
     try:
         listing = site.call("GET", "storage", f"b/{site.project}-mlflow-artifacts/o")
@@ -127,23 +81,21 @@ def log_and_load(
 
 @pytest.mark.parametrize("settings", [LOW, FORCED], ids=["low thresholds", "low thresholds, parts forced"])
 @pytest.mark.parametrize("client", ["newest", OLD])
-def test_files_above_the_threshold(
-    site: Deployment, clients: dict[str, str], client: str, settings: dict[str, str], tmp_path: Path
-) -> None:
+def test_files_above_the_threshold(site: Deployment, client: str, settings: dict[str, str], tmp_path: Path) -> None:
     """Clients failed because the server offered multipart uploads that it cannot sign. They use the server now."""
-    log_and_load(site, clients[client], tmp_path, 24 * MIB, settings, load=True)
+    log_and_load(site, client, tmp_path, 24 * MIB, settings, load=True)
 
 
-def test_a_file_of_600_mb_with_default_settings(site: Deployment, clients: dict[str, str], tmp_path: Path) -> None:
+def test_a_file_of_600_mb_with_default_settings(site: Deployment, tmp_path: Path) -> None:
     """Files from 500 MiB failed with "501 … Uploads in parts are off", and the run had no model."""
-    log_and_load(site, clients["newest"], tmp_path, 600 * MIB, {}, load=False)
+    log_and_load(site, "newest", tmp_path, 600 * MIB, {}, load=False)
 
 
-def test_signed_urls_are_declined(site: Deployment, clients: dict[str, str], tmp_path: Path) -> None:
+def test_signed_urls_are_declined(site: Deployment, tmp_path: Path) -> None:
     """Clients use another method after a 400 or a 501. After other errors they retry for minutes or fail."""
     (tmp_path / "small.txt").write_text("small")
-    done = run_client(site, clients["newest"], CLIENT, str(tmp_path / "small.txt"), "", settings=LOW)
-    answers = run_client(site, clients["newest"], SIGNED_URLS, done["experiment"], done["run"], settings=LOW)
+    done = run_client(site, "newest", CLIENT, str(tmp_path / "small.txt"), "", settings=LOW)
+    answers = run_client(site, "newest", SIGNED_URLS, done["experiment"], done["run"], settings=LOW)
     status, capabilities = answers.pop("capabilities")
     assert status == 200
     # A new capability needs a test here.

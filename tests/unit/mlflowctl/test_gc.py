@@ -194,30 +194,6 @@ def test_an_object_store_that_does_not_answer_is_not_asked_for_every_run(
     assert site.runs() == runs
 
 
-class Bucket:
-    """A repository whose objects disappear while they are deleted."""
-
-    def __init__(self, failures: int) -> None:
-        self.failures = failures
-
-    def delete_artifacts(self, path: str) -> None:
-        if self.failures:
-            self.failures -= 1
-            raise type("NotFound", (Exception,), {})("404")
-
-
-@pytest.mark.parametrize(("failures", "purged"), [(1, True), (5, False)], ids=["object", "bucket"])
-def test_an_object_that_is_gone_is_no_error_but_a_bucket_that_is_gone_is(
-    site: Site, monkeypatch: pytest.MonkeyPatch, failures: int, purged: bool
-) -> None:
-    old = site.run(deleted_days_ago=31)
-    bucket = Bucket(failures)
-    monkeypatch.setattr(site.artifacts, "_place", lambda *_: (bucket, "x"))
-    report = site.purge()
-    assert (ids(report) == [old]) == purged
-    assert (site.runs() == set()) == purged
-
-
 @pytest.mark.parametrize(
     "location",
     [

@@ -300,7 +300,6 @@ def test_errors_of_a_download_name_the_cause(
         ("log_artifact", ("/tmp/model.bin", "run"), "storage.objects.create"),
         ("log_artifacts", ("/tmp", "run"), "storage.objects.create"),
         ("list_artifacts", ("run",), "storage.objects.list"),
-        ("delete_artifacts", ("run",), "storage.objects.delete"),
     ],
 )
 def test_a_missing_permission_is_named(
@@ -315,6 +314,14 @@ def test_a_missing_permission_is_named(
         getattr(repository, method)(*arguments)
     assert raised.value.get_http_status_code() == 403
     assert "my-bucket" in str(raised.value)
+
+
+def test_a_missing_permission_to_delete_is_named(
+    repository: CloudStorageArtifactRepository, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    failing(monkeypatch, "_get_bucket", google.Forbidden("denied"))
+    with pytest.raises(MlflowException, match=r"storage\.objects\.delete on bucket my-bucket"):
+        repository.delete_artifacts("run")
 
 
 # --- Installation

@@ -5,11 +5,26 @@
 from __future__ import annotations
 
 import posixpath
+import sys
 from collections.abc import Iterable, Iterator
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from ..errors import FailedError
+from ..launch import SERVER_MODULES
+
+
+def _repository(uri: str) -> Any:
+    """Return the repository of a location. That of the server keeps noncurrent versions, which backups refer to."""
+    if uri.startswith("gs:"):
+        if str(SERVER_MODULES) not in sys.path:
+            sys.path.insert(0, str(SERVER_MODULES))
+        from mlflow_gcp_server.artifacts import CloudStorageArtifactRepository
+
+        return CloudStorageArtifactRepository(uri)
+    from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+
+    return get_artifact_repository(uri)
 
 
 class Artifacts:
@@ -22,8 +37,6 @@ class Artifacts:
 
     def _place(self, location: str, owner: str) -> tuple[Any, str | None]:
         """Return the repository that holds a location, and the path in it."""
-        from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
-
         parts = urlsplit(location)
         proxied = parts.scheme == "mlflow-artifacts"
         # Clients send the path of a proxied location as part of a URL.
@@ -37,9 +50,9 @@ class Artifacts:
         if proxied and parts.netloc and parts.netloc not in self._hosts:
             raise FailedError(f"artifacts are on another server: '{location}'. Delete them there")
         if proxied:
-            return get_artifact_repository(self._destination), path.strip("/")
+            return _repository(self._destination), path.strip("/")
         if parts.scheme in ("gs", "file", ""):
-            return get_artifact_repository(location), None
+            return _repository(location), None
         raise FailedError(
             f"artifact location '{location}' is not in a store of this server. Delete the artifacts by hand"
         )
@@ -47,15 +60,7 @@ class Artifacts:
     def delete(self, location: str, owner: str) -> None:
         """Delete all files in a location of `owner`. An empty location is no error."""
         repository, path = self._place(location, owner)
-        for attempts_left in (2, 1, 0):
-            try:
-                repository.delete_artifacts(path)
-            except Exception as error:
-                # Another client deleted an object. A bucket that does not exist is an error after the last attempt.
-                if type(error).__name__ != "NotFound" or not attempts_left:
-                    raise
-            else:
-                return
+        repository.delete_artifacts(path)
 
     def measure(self, location: str, owner: str) -> tuple[int, int]:
         """Return the number of files in a location, and their bytes."""

@@ -15,7 +15,7 @@ import posixpath
 import re
 from collections.abc import AsyncIterable, AsyncIterator, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from typing import Any, BinaryIO
 
@@ -199,6 +199,16 @@ class CloudStorageArtifactRepository(GCSArtifactRepository, StreamUploadMixin): 
             super()._download_file(remote_file_path, local_path)
 
     def delete_artifacts(self, artifact_path: str | None = None) -> None:
-        """Delete an object, or all objects of a directory."""
+        """Delete an object, or all objects of a directory. A bucket with versioning keeps them as noncurrent versions.
+
+        MLflow's own method names the generation of each object, and so deletes it permanently.
+        """
+        bucket, root = self.parse_gcs_uri(self.artifact_uri)
+        path = posixpath.join(root, artifact_path or "").rstrip("/")
         with self._explained(f"delete {artifact_path or 'the root'}", "storage.objects.delete"):
-            super().delete_artifacts(artifact_path)
+            found = self._get_bucket(bucket)
+            for blob in found.list_blobs(prefix=path):
+                if not path or f"{blob.name}/".startswith(f"{path}/"):
+                    # Another client may have deleted it.
+                    with suppress(google.NotFound):
+                        found.delete_blob(blob.name)
