@@ -39,6 +39,8 @@ def test_only_paths_of_flask_that_no_native_route_has(mlflow: FastAPI) -> None:
     native = {"/v1/traces", NATIVE, "/ajax-api/3.0/jobs/search", "/ajax-api/3.0/mlflow/assistant/config"}
     assert not native & paths
     assert not [path for path in paths if "<" in path]
+    # MLflow sends files in parts.
+    assert not {"/get-artifact", "/model-versions/get-artifact", "/ajax-api/2.0/mlflow/get-trace-artifact"} & paths
 
 
 def test_a_path_with_a_validator_of_fastapi_takes_the_long_way(

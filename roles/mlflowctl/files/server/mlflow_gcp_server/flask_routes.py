@@ -20,12 +20,17 @@ from starlette.middleware import Middleware
 from starlette.routing import Match, Mount
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from .wsgi import InThread
+
 IDLE = {
     ("mlflow.server.auth", "fastapi_permission_middleware"),
     ("mlflow.server.fastapi_app", "gateway_timing_middleware"),
     ("mlflow.server.fastapi_app", "workspace_context_middleware"),
 }
 """The functions that do nothing for a route of Flask."""
+
+FILES = "-artifact"
+"""End of the paths that send and receive files. MLflow sends a file in parts."""
 
 _logger = logging.getLogger("mlflow.gcp")
 
@@ -58,7 +63,8 @@ def shortened(app: Any, long: ASGIApp) -> ASGIApp:
     if not known:
         _logger.warning("This release of MLflow has another structure: requests take the long way to Flask")
         return long
-    direct = Starlette(routes=mounts, middleware=others, exception_handlers=app.exception_handlers)
+    flask = Mount("/", InThread(auth.app))
+    direct = Starlette(routes=[flask], middleware=others, exception_handlers=app.exception_handlers)
     return FlaskRoutes(long, direct, flask_paths(app))
 
 
@@ -70,7 +76,7 @@ def _function(middleware: Middleware) -> tuple[str, str]:
 
 def flask_paths(app: Any) -> frozenset[str]:
     """Return the paths without parameters for which the idle middlewares do nothing, with any method."""
-    rules = [rule for rule in auth.app.url_map.iter_rules() if not rule.arguments]
+    rules = [rule for rule in auth.app.url_map.iter_rules() if not rule.arguments and not rule.rule.endswith(FILES)]
     return frozenset(
         rule.rule
         for rule in rules
