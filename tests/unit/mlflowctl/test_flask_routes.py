@@ -18,6 +18,7 @@ from mlflow.server.fastapi_app import create_fastapi_app
 from mlflow.utils.workspace_context import get_request_workspace
 from mlflow_gcp_server import flask_routes
 from mlflow_gcp_server.flask_routes import FlaskRoutes, flask_paths, shortened
+from mlflow_gcp_server.wsgi import InThread
 from starlette.responses import PlainTextResponse
 from starlette.routing import Mount
 from starlette.types import ASGIApp
@@ -56,6 +57,8 @@ def test_a_path_with_a_validator_of_fastapi_takes_the_long_way(
 def test_only_idle_middleware_is_left_out(mlflow: FastAPI) -> None:
     app = shortened(mlflow, mlflow)
     assert isinstance(app, FlaskRoutes)
+    (flask,) = app._direct.routes
+    assert isinstance(flask.app, InThread)
     kept = app._direct.user_middleware
     left_out = {each.kwargs["dispatch"].__name__ for each in mlflow.user_middleware if each not in kept}
     assert left_out == {

@@ -16,7 +16,7 @@ import pytest
 from mlflow.server.fastapi_app import _EfficientWSGIMiddleware
 from mlflow_gcp_server.wsgi import InThread
 
-CALLER = ContextVar("caller", default="nobody")
+CALLER = ContextVar("caller", default="none")
 application = flask.Flask(__name__)
 closed: list[str] = []
 
@@ -50,7 +50,7 @@ def answer(kind: str) -> Any:
 
 @application.route("/context")
 def context() -> str:
-    CALLER.set("somebody")
+    CALLER.set("alice")
     return str(threading.current_thread() is threading.main_thread())
 
 
@@ -107,7 +107,7 @@ def test_request_and_response_are_those_of_mlflows_class(method: str, path: str,
 
 def test_the_application_runs_in_a_thread_with_its_own_context() -> None:
     assert ask(InThread(application.wsgi_app), "GET", "/context").text == "False"
-    assert CALLER.get() == "nobody"
+    assert CALLER.get() == "none"
 
 
 def test_the_response_is_closed() -> None:
