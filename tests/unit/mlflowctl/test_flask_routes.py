@@ -5,17 +5,23 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
+from types import SimpleNamespace
+from typing import Any
 
 import httpx
 import pytest
 from fastapi import FastAPI
-from mlflow.server import auth
+from mlflow.server import auth, workspace_helpers
 from mlflow.server.fastapi_app import create_fastapi_app
+from mlflow.utils.workspace_context import get_request_workspace
 from mlflow_gcp_server import flask_routes
 from mlflow_gcp_server.flask_routes import FlaskRoutes, flask_paths, shortened
+from mlflow_gcp_server.wsgi import InThread
 from starlette.responses import PlainTextResponse
 from starlette.routing import Mount
+from starlette.types import ASGIApp
 
 DIRECT, NATIVE = "/api/2.0/mlflow/runs/search", "/gateway/x"
 
@@ -34,6 +40,8 @@ def test_only_paths_of_flask_that_no_native_route_has(mlflow: FastAPI) -> None:
     native = {"/v1/traces", NATIVE, "/ajax-api/3.0/jobs/search", "/ajax-api/3.0/mlflow/assistant/config"}
     assert not native & paths
     assert not [path for path in paths if "<" in path]
+    # MLflow sends files in parts.
+    assert not {"/get-artifact", "/model-versions/get-artifact", "/ajax-api/2.0/mlflow/get-trace-artifact"} & paths
 
 
 def test_a_path_with_a_validator_of_fastapi_takes_the_long_way(
@@ -47,12 +55,45 @@ def test_a_path_with_a_validator_of_fastapi_takes_the_long_way(
 
 
 def test_only_idle_middleware_is_left_out(mlflow: FastAPI) -> None:
-    app = shortened(mlflow)
+    app = shortened(mlflow, mlflow)
     assert isinstance(app, FlaskRoutes)
+    (flask,) = app._direct.routes
+    assert isinstance(flask.app, InThread)
     kept = app._direct.user_middleware
     left_out = {each.kwargs["dispatch"].__name__ for each in mlflow.user_middleware if each not in kept}
-    assert left_out == {"fastapi_permission_middleware", "gateway_timing_middleware"}
+    assert left_out == {
+        "fastapi_permission_middleware",
+        "gateway_timing_middleware",
+        "workspace_context_middleware",
+    }
     assert [each for each in mlflow.user_middleware if each in kept] == kept
+
+
+def ask(app: ASGIApp, **headers: str) -> tuple[int, Any]:
+    """Return status and JSON of a search for runs."""
+
+    async def post() -> httpx.Response:
+        async with httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://localhost") as client:
+            return await client.post(DIRECT, headers=headers, json={})
+
+    answer = asyncio.run(post())
+    return answer.status_code, answer.json()
+
+
+@pytest.mark.parametrize("enabled", [False, True])
+def test_flask_selects_the_workspace_of_a_request(
+    mlflow: FastAPI, enabled: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """So the middleware of the FastAPI application does nothing for a route of Flask."""
+    monkeypatch.setenv("MLFLOW_ENABLE_WORKSPACES", str(enabled))
+    monkeypatch.setattr(workspace_helpers, "resolve_workspace_from_header", lambda name: SimpleNamespace(name=name))
+    monkeypatch.setitem(auth.app.view_functions, "_search_runs", lambda: json.dumps(get_request_workspace()))
+    direct = shortened(mlflow, mlflow)
+    for headers in ({}, {workspace_helpers.WORKSPACE_HEADER_NAME: "team"}):
+        assert ask(direct, **headers) == ask(mlflow, **headers)
+    status, answer = ask(direct, **headers)
+    assert (status, answer) == (200, "team") if enabled else answer["error_code"] == "FEATURE_DISABLED"
+    assert get_request_workspace() is None
 
 
 @pytest.mark.parametrize(
@@ -85,6 +126,7 @@ def test_another_structure_of_mlflow_is_not_shortened(
         app.add_api_route("/later", lambda: "later")
     if change == "no function":
         monkeypatch.delattr(auth, "_find_fastapi_validator")
+    long = PlainTextResponse("long")
     with caplog.at_level(logging.WARNING, flask_routes.__name__):
-        assert shortened(app) is app
+        assert shortened(app, long) is long
     assert "another structure" in caplog.text

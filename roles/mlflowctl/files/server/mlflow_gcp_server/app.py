@@ -64,7 +64,12 @@ def check() -> Settings:
 def _single_sign_on(settings: Settings) -> SingleSignOn | None:
     if settings.identity is None:
         return None
-    return SingleSignOn(settings.identity, Accounts(auth.store, settings.admin_username), identity.check)
+    return SingleSignOn(settings.identity, Accounts(auth.store, settings.admin_username))
+
+
+def _mlflow(settings: Settings) -> ASGIApp:
+    app = auth.create_app()
+    return shortened(app, identity.PasswordCheck(app) if settings.identity else app)
 
 
 def permissions_are_checked() -> bool:
@@ -82,7 +87,7 @@ def create_app() -> ThreadLimit:
         direct_artifacts.allow(os.environ[ARTIFACTS_DESTINATION_ENV_VAR], settings.direct_transfers)
     auth.store.get_user = once_per_request(auth.store.get_user)
     checked = CredentialCheck(
-        artifact_routes.RetryAfter(shortened(auth.create_app())),
+        artifact_routes.RetryAfter(_mlflow(settings)),
         limit=SignInLimit(),
         authenticate=auth.store.authenticate_user,
         is_public=auth.is_unprotected_route,

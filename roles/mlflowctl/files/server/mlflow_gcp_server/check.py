@@ -109,8 +109,6 @@ class CredentialCheck:
             credential or Credential(caller.username, ""),
             single_sign_on=self._single_sign_on is not None,
         )
-        if credential and self._single_sign_on:
-            await self._single_sign_on.check_password(caller)
         caller.changes_users = USERS in scope["path"]
         token = CALLER.set(caller)
         try:

@@ -2,10 +2,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Send the requests that only MLflow's Flask application serves directly to it.
 
-MLflow is a Flask application inside a FastAPI application. For a route of Flask, two middlewares of the FastAPI
-application do nothing: the permission middleware, because Flask authorizes the request, and the middleware that
-measures the AI gateway. But the first compares the path with all native routes, and FastAPI does so again. This costs
-more CPU than the check of the permission (docs/decisions/0045).
+MLflow is a Flask application inside a FastAPI application. For a route of Flask, three middlewares of the FastAPI
+application do nothing: the permission middleware, because Flask authorizes the request, the middleware that measures
+the AI gateway, and the one of workspaces, because Flask selects the workspace. But the first compares the path with all
+native routes, FastAPI does so again, and each starts tasks. This costs more CPU than the check of the permission
+(docs/decisions/0045).
 """
 
 from __future__ import annotations
@@ -19,11 +20,17 @@ from starlette.middleware import Middleware
 from starlette.routing import Match, Mount
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from .wsgi import InThread
+
 IDLE = {
     ("mlflow.server.auth", "fastapi_permission_middleware"),
     ("mlflow.server.fastapi_app", "gateway_timing_middleware"),
+    ("mlflow.server.fastapi_app", "workspace_context_middleware"),
 }
 """The functions that do nothing for a route of Flask."""
+
+FILES = "-artifact"
+"""End of the paths that send and receive files. MLflow sends a file in parts."""
 
 _logger = logging.getLogger("mlflow.gcp")
 
@@ -40,10 +47,14 @@ class FlaskRoutes:
         await (self._direct if known else self._app)(scope, receive, send)
 
 
-def shortened(app: Any) -> ASGIApp:
+def shortened(app: Any, long: ASGIApp) -> ASGIApp:
     """Return MLflow's FastAPI application with a direct way to Flask. All other middleware remains.
 
-    Return the application as it is if this release of MLflow has another structure: slower, with the same result.
+    Return the long way if this release of MLflow has another structure: slower, with the same result.
+
+    Args:
+        app: MLflow's application.
+        long: The application for all other requests: MLflow's, or an application in front of it.
     """
     idle = [each for each in app.user_middleware if _function(each) in IDLE]
     others = [each for each in app.user_middleware if each not in idle]
@@ -51,9 +62,10 @@ def shortened(app: Any) -> ASGIApp:
     known = hasattr(auth, "_find_fastapi_validator") and len(idle) == len(IDLE) and app.routes[-1:] == mounts
     if not known:
         _logger.warning("This release of MLflow has another structure: requests take the long way to Flask")
-        return app
-    direct = Starlette(routes=mounts, middleware=others, exception_handlers=app.exception_handlers)
-    return FlaskRoutes(app, direct, flask_paths(app))
+        return long
+    flask = Mount("/", InThread(auth.app))
+    direct = Starlette(routes=[flask], middleware=others, exception_handlers=app.exception_handlers)
+    return FlaskRoutes(long, direct, flask_paths(app))
 
 
 def _function(middleware: Middleware) -> tuple[str, str]:
@@ -64,7 +76,7 @@ def _function(middleware: Middleware) -> tuple[str, str]:
 
 def flask_paths(app: Any) -> frozenset[str]:
     """Return the paths without parameters for which the idle middlewares do nothing, with any method."""
-    rules = [rule for rule in auth.app.url_map.iter_rules() if not rule.arguments]
+    rules = [rule for rule in auth.app.url_map.iter_rules() if not rule.arguments and not rule.rule.endswith(FILES)]
     return frozenset(
         rule.rule
         for rule in rules

@@ -5,17 +5,10 @@
 from __future__ import annotations
 
 import hmac
-from collections.abc import Callable
-from contextlib import suppress
-
-import anyio.to_thread
-from mlflow.exceptions import MlflowException
-from sqlalchemy.exc import SQLAlchemyError
 
 from . import identity_rules
 from .accounts import Accounts
 from .audit import Decision
-from .caller import Caller
 from .credentials import MalformedError, SentIdentity
 from .settings import Identity
 
@@ -26,9 +19,8 @@ USERS = "/mlflow/users/"
 class SingleSignOn:
     """The identities of one worker process. Only for the event loop."""
 
-    def __init__(self, settings: Identity, accounts: Accounts, check: Callable[[Caller], None]) -> None:
-        """Take the settings, the users, and a function that lets MLflow check a password."""
-        self._settings, self._accounts, self._check = settings, accounts, check
+    def __init__(self, settings: Identity, accounts: Accounts) -> None:
+        self._settings, self._accounts = settings, accounts
 
     async def username(self, sent: SentIdentity, decision: Decision) -> str:
         """Return MLflow's user of an identity, or raise MalformedError, RefusedError, or an error of the database."""
@@ -40,12 +32,6 @@ class SingleSignOn:
         decision.user = user.username
         await self._accounts.ensure(user)
         return user.username
-
-    async def check_password(self, caller: Caller) -> None:
-        """Check the password in a thread, because MLflow asks for the result on the event loop."""
-        # MLflow asks again, and reports the error of its database.
-        with suppress(MlflowException, SQLAlchemyError):
-            await anyio.to_thread.run_sync(self._check, caller)
 
     def served(self, path: str) -> None:
         """Forget all users after a request that may have changed or deleted one."""
