@@ -189,7 +189,7 @@ def answers(server: str, value: Value, port: int = 53) -> bool:
     question.flags &= ~dns.flags.RD
     try:
         address = socket.getaddrinfo(server, port, socket.AF_INET, socket.SOCK_DGRAM)[0][4][0]
-        reply, _ = dns.query.udp_with_fallback(question, address, timeout=3.0, port=port)
+        reply = dns.query.udp_with_fallback(question, address, timeout=3.0, port=port)[0]
     except (OSError, dns.exception.DNSException):
         return False
     texts = [
