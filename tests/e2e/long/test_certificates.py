@@ -28,8 +28,8 @@ import trustme
 from cryptography import x509
 from requests.utils import DEFAULT_CA_BUNDLE_PATH
 
-from tests.e2e.deployment import BIN, REPO, Deployment
-from tests.e2e.test_doctor import SLOW, Results
+from tests.e2e.deployment import REPO, Deployment
+from tests.e2e.test_doctor import SLOW
 from tests.support.background import Target, background
 from tests.support.connections import Connections
 from tests.support.tunnel import tunnel
@@ -191,17 +191,6 @@ def journal(site: Deployment) -> str:
     return site.ssh("sudo journalctl _SYSTEMD_UNIT=mlflow-acme.service --lines 1 --output cat").strip()
 
 
-def doctor(site: Deployment) -> Results:
-    """Run the doctor with a hosts file that names the server; return the check results."""
-    hosts, output = site.artifacts / "hosts", site.artifacts / "doctor.json"
-    hosts.write_text(f"{Path('/etc/hosts').read_text()}\n{site.address} {hostname(site)}\n")
-    given = {"doctor_format": "json", "doctor_output": str(output), "doctor_skip": SLOW, "doctor_advisories_url": ""}
-    playbook = [str(BIN / "ansible-playbook"), "playbooks/doctor.yml", "-e", json.dumps(site.settings | given)]
-    bind = ["unshare", "--mount", "sh", "-c", 'mount --bind "$0" /etc/hosts && exec "$@"', str(hosts)]
-    subprocess.run([*bind, *playbook], cwd=REPO, env=site.environment, stdout=subprocess.DEVNULL, check=False)
-    return {each["name"]: each for each in json.loads(output.read_text())["checks"]}
-
-
 @contextmanager
 def port_80_closed(site: Deployment) -> Iterator[None]:
     """Deny connections to port 80 with a firewall rule."""
@@ -262,7 +251,7 @@ def test_a_reload_of_systemd_keeps_the_time_of_the_next_renewal(site: Deployment
 
 
 def test_a_renewal_under_load(site: Deployment, clients: Connections) -> None:
-    """New connections, and one that stays."""
+    """New connections, and a kept connection."""
     old, before = serve_due_certificate(site, clients), issued(site)
     trusted = site.artifacts / "trusted.pem"
     trusted.write_text(clients.trusted)
@@ -325,7 +314,7 @@ def test_failed_orders_keep_the_certificate(site: Deployment, clients: Connectio
         assert "The next attempt starts by 20" in message
         assert remedy in message
     assert issued(site) == before
-    results = doctor(site)
+    results = site.doctor(hostname(site), *SLOW)
     assert (results["certificate"]["state"], results["units"]["state"]) == ("warn", "warn"), results
     assert results["certificate"]["value"].startswith("trusted, 9 days left")
     assert "journalctl -u mlflow-acme" in results["certificate"]["remedy"]

@@ -91,11 +91,18 @@ def change_mode(site: Deployment, mode: str) -> None:
     """Run site.yml with another authentication mode."""
     site.settings["mlflow_authentication"] = mode
     if mode == "oauth2_proxy":
-        uris = {"redirect_uris": [f"{SITE}/oauth2/callback"], "javascript_origins": [SITE]}
-        client = site.administer("PUT", f"clients/{site.project}", json={"type": "web", **uris})["web"]
-        site.settings["authentication_oauth2_proxy_client_id"] = client["client_id"]
-        site.settings["authentication_oauth2_proxy_client_secret"] = client["client_secret"]
+        site.settings |= register(site)
     site.playbook("site.yml", log=f"site-{mode}")
+
+
+def register(site: Deployment) -> dict[str, str]:
+    """Create an OAuth client, as a person does in Google's console; return its role variables."""
+    uris = {"redirect_uris": [f"{SITE}/oauth2/callback"], "javascript_origins": [SITE]}
+    client = site.administer("PUT", f"clients/{site.project}", json={"type": "web", **uris})["web"]
+    return {
+        "authentication_oauth2_proxy_client_id": client["client_id"],
+        "authentication_oauth2_proxy_client_secret": client["client_secret"],
+    }
 
 
 def ask(site: Deployment, path: str = OWN_ACCOUNT, method: str = "GET", **headers: str) -> requests.Response:
