@@ -114,6 +114,7 @@ CHECKS: Mapping[str, formats.Check] = {
     "deployment_hostname": formats.either("", otherwise=_hostname),
     "dns_managed_zone": formats.either("", otherwise=formats.name),
     "dns_project": formats.project,
+    "certificates_acme_dns_role": formats.role,
     "dns_ttl": formats.integer(0, 2**31 - 1),
     "infrastructure_subnetwork_range": formats.subnetwork_range,
     "infrastructure_services_prefix_length": formats.integer(8, 24),

@@ -11,9 +11,10 @@ from pathlib import Path
 from threading import Thread
 
 import pytest
-from playwright.sync_api import Error, Page, TimeoutError, sync_playwright
+from playwright.sync_api import Error, sync_playwright
 
 from tests.e2e.deployment import REPO, Deployment
+from tests.support.pages import open_page
 
 QUIET = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
 QUIET += ["--disable-component-update", "--disable-sync"]
@@ -25,28 +26,6 @@ def chromium() -> str:
     found = subprocess.run([REPO / "scripts/browser.sh"], capture_output=True, text=True)
     assert found.returncode == 0, found.stderr
     return found.stdout.strip()
-
-
-def open_page(page: Page, url: str, text: str) -> None:
-    """Open a page and wait for a text, at most three times.
-
-    Chromium cancels running requests with ERR_NETWORK_CHANGED while another test adds or removes a network of the host.
-    MLflow's page then stays empty until it is loaded again.
-    """
-    failures: list[str] = []
-    page.on("requestfailed", lambda request: failures.append(f"{request.url}: {request.failure}"))
-    page.on("pageerror", lambda error: failures.append(str(error)))
-    for _ in range(3):
-        page.goto("about:blank")
-        page.goto(url)
-        try:
-            page.get_by_text(text).first.wait_for(timeout=60_000)
-        except TimeoutError:
-            if not any("ERR_NETWORK_CHANGED" in failure for failure in failures):
-                break
-            continue
-        return
-    pytest.fail(f"{url} does not show {text!r}. Failed requests and errors of the page: {failures}")
 
 
 def test_sign_in_and_see_the_run(

@@ -102,7 +102,7 @@ def test_a_removed_user(front_end: Site, page: Page, screenshots: Path) -> None:
         assert page.goto(f"{SITE}/").status == 403
         photograph(page, screenshots / "6-removed-by-the-server.png")
         page.context.clear_cookies()
-        sign_in(page, "bob@example.com")
+        sign_in(page, "bob@example.com", end="**")
         page.get_by_text("There is no account bob@example.com").wait_for()
         photograph(page, screenshots / "7-removed-by-the-provider.png")
     finally:

@@ -15,6 +15,7 @@ from tests.front_end.browser import SITE, browser_of, photograph, sign_in
 from tests.front_end.client import NAME, Answer, Client, Headers, bearer
 from tests.front_end.mlflow_stand_in import basic
 from tests.front_end.site import OAUTH2_PROXY, Site, short_directory, site
+from tests.support.pages import open_page
 from tests.unit.mlflowctl import served
 
 ADMIN = [("Authorization", basic(served.ADMIN, served.ADMIN_PASSWORD))]
@@ -61,7 +62,7 @@ def test_a_person_opens_the_run_that_a_job_logged(whole: Site, screenshots: Path
         page = browser.new_context(ignore_https_errors=True).new_page()
         sign_in(page, "alice@example.com", url)
         page.wait_for_url(url)
-        page.get_by_text("run-linked").first.wait_for(timeout=60_000)
+        open_page(page, url, "run-linked")
         page.get_by_text("accuracy").first.wait_for(timeout=60_000)
         photograph(page, screenshots / "8-run-of-mlflow.png")
 

@@ -9,7 +9,6 @@ import ipaddress
 import re
 from urllib.parse import urlsplit
 
-from ...module_utils import _formats
 from ._context import Context, Values
 
 # A dependency of the control node. The import test of ansible-test runs without it.
@@ -127,12 +126,6 @@ def _challenge(values: Values, context: Context) -> str:
     )
 
 
-def _dns_role(values: Values, context: Context) -> str:
-    role = _of(values, "dns_role")
-    wrong = _formats.role(role)
-    return f"{PREFIX}dns_role is '{role}': {wrong}, or projects/my-project/roles/myRole." if wrong else ""
-
-
 def _ca_file(values: Values, context: Context) -> str:
     given = _of(values, "ca_file")
     if not given:
@@ -164,7 +157,6 @@ CHECKS = (
     _profile,
     _binding,
     _challenge,
-    _dns_role,
     _ca_file,
     _credentials,
 )

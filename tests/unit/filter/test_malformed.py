@@ -75,6 +75,10 @@ def test_a_host_name_or_an_address(hostname: str) -> None:
     assert malformed(settings(deployment_hostname=hostname)) == []
 
 
+def test_a_custom_role_for_the_challenge() -> None:
+    assert malformed(settings(certificates_acme_dns_role="projects/dns-owner/roles/acmeChallenge")) == []
+
+
 def test_a_host_name_in_a_managed_zone() -> None:
     assert malformed(settings(deployment_hostname="mlflow.example.com", dns_managed_zone="example-com")) == []
 
@@ -119,6 +123,7 @@ CASES: dict[str, tuple[dict[str, Any], str]] = {
         "deployment_hostname '198.51.100.7' is no domain name",
     ),
     "project of the managed zone": ({"dns_project": "My DNS"}, "dns_project is 'My DNS'"),
+    "role for the challenge": ({"certificates_acme_dns_role": "dns.admin"}, "it is not a role, such as"),
     "TTL": ({"dns_ttl": "5m"}, "dns_ttl is '5m'"),
     "backup": ({"backup_name": "../x"}, "backup_name is '../x'"),
     "other deployment": ({"backup_restore_from": "x"}, "backup_restore_from is 'x'"),

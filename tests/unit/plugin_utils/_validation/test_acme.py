@@ -37,7 +37,6 @@ def refused(**changed: Any) -> list[str]:
         {"certificates_acme_email": "ml-team@example.com", "certificates_acme_profile": "shortlived"},
         {"certificates_acme_directory": "https://127.0.0.1:14000/dir"},
         DNS,
-        DNS | {"certificates_acme_dns_role": "projects/dns-owner/roles/acmeChallenge"},
         DNS | {"deployment_hostname": f"{'a.' * 113}example.com"},
     ],
 )
@@ -66,10 +65,6 @@ def test_valid_values_are_accepted(changed: dict[str, Any]) -> None:
             "certificates_acme_email is 'mailto:a@example.com', which",
         ),
         ({"certificates_acme_profile": "a b"}, "certificates_acme_profile is 'a b', which is no name of a profile"),
-        (
-            DNS | {"certificates_acme_dns_role": "dns.admin"},
-            "certificates_acme_dns_role is 'dns.admin': it is not a role",
-        ),
         ({"certificates_acme_challenge": "tls-alpn-01"}, "certificates_acme_challenge must be one of: http-01, dns"),
         (
             DNS | {"dns_managed_zone": ""},
