@@ -8,15 +8,17 @@ accepts a forged identity or a stranger. The tests run in this order: each one n
 
 from __future__ import annotations
 
+import subprocess
 import uuid
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 
 import pytest
 import requests
 
-from tests.e2e.deployment import REPO, Deployment, changes
+from tests.e2e.deployment import BIN, REPO, Deployment, changes
 from tests.e2e.long.test_single_sign_on import (
     API,
     FORGED,
@@ -50,7 +52,7 @@ def site(local_cloud: None) -> Iterator[Deployment]:
         "deployment_hostname": NAME,
         "infrastructure_subnetwork_range": "10.174.0.0/20",
         "infrastructure_database_deletion_protection": False,
-        "mlflow_version": OLD,
+        **old_release(made.artifacts),
         "upgrade_watch_seconds": 5,
         "mlflow_authentication": "oauth2_proxy",
         "mlflow_identity_domains": ["example.com"],
@@ -66,6 +68,17 @@ def site(local_cloud: None) -> Iterator[Deployment]:
         yield made
     confirm = f"infrastructure_destroy_confirm={project}/mlflow"
     made.playbook("playbooks/destroy.yml", "-e", confirm, "-e", "infrastructure_destroy_data=true", log="destroy")
+
+
+def old_release(folder: Path) -> dict[str, str]:
+    """Lock the requirements of the old release, as roles/mlflow/README.md describes; return the role variables."""
+    files = REPO / "roles" / "mlflow" / "files"
+    listed, locked = folder / "requirements.in", folder / f"requirements-{OLD}.txt"
+    listed.write_text((files / "requirements.in").read_text().replace(NEW, OLD))
+    options = ["--quiet", "--universal", "--generate-hashes", "--no-annotate", "--no-emit-index-url", "--no-header"]
+    command = [BIN / "uv", "pip", "compile", *options, "--python-version", "3.11", str(listed), "-o", str(locked)]
+    subprocess.run(command, check=True)
+    return {"mlflow_version": OLD, "mlflow_requirements_file": str(locked)}
 
 
 def job(site: Deployment, method: str, path: str, **body: str) -> requests.Response:
@@ -102,7 +115,7 @@ def test_the_first_run_has_the_mode(site: Deployment) -> None:
 
 
 def test_an_upgrade(site: Deployment) -> None:
-    site.settings["mlflow_version"] = NEW
+    site.settings |= {"mlflow_version": NEW, "mlflow_requirements_file": ""}
     with strangers_are_refused(site, maintenance=True):
         site.playbook("playbooks/upgrade.yml", log="upgrade")
     assert version(site) == NEW
@@ -117,7 +130,7 @@ def test_the_doctor_and_the_validation_find_no_fault(site: Deployment) -> None:
 
 def test_a_rollback(site: Deployment) -> None:
     assert job(site, "POST", "experiments/create", name="after-the-upgrade").ok
-    site.settings["mlflow_version"] = OLD
+    site.settings |= old_release(site.artifacts)
     confirm = f"upgrade_rollback_confirm={site.project}/mlflow"
     with strangers_are_refused(site, maintenance=True):
         site.playbook("playbooks/rollback.yml", "-e", confirm, log="rollback")
