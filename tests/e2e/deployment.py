@@ -96,15 +96,19 @@ class Deployment:
             assert done.returncode == 0, f"{shlex.join(command)} ended with {done.returncode}:\n{done.stdout[-6000:]}"
         return done
 
-    def doctor(self, hostname: str, *skipped: str) -> dict[str, dict[str, Any]]:
-        """Run the doctor with a hosts file that names the server; return the check results by name. Needs root."""
-        hosts, output = self.artifacts / "hosts", self.artifacts / "doctor.json"
-        hosts.write_text(f"{Path('/etc/hosts').read_text()}\n{self.address} {hostname}\n")
-        given = {"doctor_format": "json", "doctor_output": str(output), "doctor_skip": list(skipped)}
-        settings = json.dumps(self.settings | given | {"doctor_advisories_url": ""})
+    def playbook_as_client(self, playbook: str, **variables: Any) -> subprocess.CompletedProcess[str]:
+        """Run a playbook with a hosts file that has the host name of the server. Needs root."""
+        hosts = self.artifacts / "hosts"
+        hosts.write_text(f"{Path('/etc/hosts').read_text()}\n{self.address} {self.settings['deployment_hostname']}\n")
         bind = ["unshare", "--mount", "sh", "-c", 'mount --bind "$0" /etc/hosts && exec "$@"', str(hosts)]
-        command = [*bind, str(BIN / "ansible-playbook"), "playbooks/doctor.yml", "-e", settings]
-        subprocess.run(command, cwd=REPO, env=self.environment, stdout=subprocess.DEVNULL, check=False)
+        command = [*bind, str(BIN / "ansible-playbook"), playbook, "-e", json.dumps(self.settings | variables)]
+        return subprocess.run(command, cwd=REPO, env=self.environment, text=True, capture_output=True, timeout=900)
+
+    def doctor(self, *skipped: str) -> dict[str, dict[str, Any]]:
+        """Run the doctor; return the check results by name. Needs root."""
+        output = self.artifacts / "doctor.json"
+        given = {"doctor_format": "json", "doctor_output": str(output), "doctor_skip": list(skipped)}
+        self.playbook_as_client("playbooks/doctor.yml", **given, doctor_advisories_url="")
         return {each["name"]: each for each in json.loads(output.read_text())["checks"]}
 
     # Google's APIs

@@ -314,7 +314,7 @@ def test_failed_orders_keep_the_certificate(site: Deployment, clients: Connectio
         assert "The next attempt starts by 20" in message
         assert remedy in message
     assert issued(site) == before
-    results = site.doctor(hostname(site), *SLOW)
+    results = site.doctor(*SLOW)
     assert (results["certificate"]["state"], results["units"]["state"]) == ("warn", "warn"), results
     assert results["certificate"]["value"].startswith("trusted, 9 days left")
     assert "journalctl -u mlflow-acme" in results["certificate"]["remedy"]
