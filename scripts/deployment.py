@@ -186,10 +186,15 @@ def client_settings(deployment: Deployment) -> str:
 
 
 def snippet(deployment: Deployment) -> str:
-    """Return Python code that logs a run with a model and loads it."""
+    """Return Python code that logs a run with a model and loads it.
+
+    With single sign-on each user has an experiment: users may only read the experiments of others.
+    """
+    imports, experiment = "import os\nimport subprocess", '"first-steps"'
+    if setting("mlflow_authentication") == SINGLE_SIGN_ON:
+        imports, experiment = "import getpass\nimport os", 'f"first-steps-{getpass.getuser()}"'
     return f"""\
-import os
-import subprocess
+{imports}
 
 {client_settings(deployment)}
 
@@ -198,7 +203,7 @@ import mlflow.sklearn
 from sklearn.datasets import load_iris
 from sklearn.linear_model import LogisticRegression
 
-mlflow.set_experiment("first-steps")
+mlflow.set_experiment({experiment})
 features, labels = load_iris(return_X_y=True)
 with mlflow.start_run() as run:
     parameters = {{"C": 0.5, "max_iter": 500}}

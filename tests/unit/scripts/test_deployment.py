@@ -199,7 +199,10 @@ SINGLE_SIGN_ON = {"mlflow_authentication": "oauth2_proxy", "deployment_hostname"
 
 def test_snippet_sends_identity_tokens_with_single_sign_on(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(deployment, "setting", SINGLE_SIGN_ON.get)
-    found = variables(deployment.snippet(deployment.Deployment("p", "mlflow")))
+    text = deployment.snippet(deployment.Deployment("p", "mlflow"))
+    # Users may only read the experiments of others.
+    assert 'mlflow.set_experiment(f"first-steps-{getpass.getuser()}")' in text
+    found = variables(text)
     sent = {name: ast.literal_eval(value) for name, value in found.items()}
     assert sent == {"MLFLOW_TRACKING_URI": "https://mlflow.example.com", "MLFLOW_TRACKING_AUTH": "google"}
 
