@@ -139,7 +139,7 @@ class Site:
             "scopes": ["openid", "email", "profile"],
             "groups_claim": "groups",
             "extra_audiences": [EXTRA_AUDIENCE],
-            "accept_gcloud_audience": False,
+            "accept_gcloud_audience": self._settings.get(f"{OAUTH2_PROXY}_accept_gcloud_audience", False),
             "session_hours": 12,
             "domains": ["example.com"],
             "admins": [],

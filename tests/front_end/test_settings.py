@@ -5,8 +5,10 @@
 from __future__ import annotations
 
 import pytest
+from ansible_collections.mlops.mlflow_gcp.plugins.module_utils._oauth2_proxy_configuration import GCLOUD_AUDIENCE
 
 from tests.front_end.client import bearer
+from tests.front_end.identity_provider import CLIENT_ID
 from tests.front_end.sign_in import NAVIGATION, Browser
 from tests.front_end.site import site
 from tests.front_end.test_credentials import ADMIN, API
@@ -38,6 +40,18 @@ def test_a_provider_without_the_claim_for_verified_addresses() -> None:
         received = made.client.ask("/gateway/x/mlflow/invocations", headers).received
         assert ("x-team", "a") in received
         assert "x-other" not in dict(received)
+
+
+@pytest.mark.parametrize("accepted", [False, True])
+def test_the_token_that_gcloud_prints_for_a_person(accepted: bool) -> None:
+    """Its audience is gcloud, the same for every service."""
+    chosen = {"authentication_oauth2_proxy_accept_gcloud_audience": accepted}
+    with site("authentication_oauth2_proxy", **chosen) as made, made.run_oauth2_proxy():
+        answers = {
+            audience: made.client.ask(API, [bearer(made.provider.token("alice@example.com", aud=audience))]).status
+            for audience in (CLIENT_ID, GCLOUD_AUDIENCE, "another-client")
+        }
+        assert answers == {CLIENT_ID: 200, GCLOUD_AUDIENCE: 200 if accepted else 401, "another-client": 401}
 
 
 @pytest.mark.parametrize("policy", ["default-src 'none'", "script-src 'self'; frame-ancestors 'none'"])
