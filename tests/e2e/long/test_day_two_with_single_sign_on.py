@@ -77,7 +77,9 @@ def old_release(folder: Path) -> dict[str, str]:
     listed.write_text((files / "requirements.in").read_text().replace(NEW, OLD))
     options = ["--quiet", "--universal", "--generate-hashes", "--no-annotate", "--no-emit-index-url", "--no-header"]
     command = [BIN / "uv", "pip", "compile", *options, "--python-version", "3.11", str(listed), "-o", str(locked)]
-    subprocess.run(command, check=True)
+    # Only before the first run: later the proxy of the clients is set.
+    if not locked.exists():
+        subprocess.run(command, check=True)
     return {"mlflow_version": OLD, "mlflow_requirements_file": str(locked)}
 
 
@@ -125,8 +127,9 @@ def test_an_upgrade(site: Deployment) -> None:
 def test_the_doctor_and_the_validation_find_no_fault(site: Deployment) -> None:
     done = site.playbook_as_client("playbooks/validate.yml")
     assert done.returncode == 0, done.stdout[-3000:]
-    failed = {name: each for name, each in site.doctor(*SLOW).items() if each["status"] == "failed"}
-    assert failed == {}
+    found = site.doctor(*SLOW)
+    assert {"authentication", "sign-in", "oauth2-proxy", "provider"} <= found.keys()
+    assert [each for each in found.values() if each["state"] == "fail"] == []
 
 
 def test_a_rollback(site: Deployment) -> None:
