@@ -1,11 +1,13 @@
 # Copyright (c) 2026, the mlops.mlflow_gcp authors
 # SPDX-License-Identifier: Apache-2.0
-"""Names and record data of Cloud DNS in one spelling, for requests and comparisons: pure functions."""
+"""Names and record data of Cloud DNS in one spelling, and the remedy for a refusal: pure functions."""
 
 from __future__ import annotations
 
 import ipaddress
 import re
+
+from ._client import GoogleError
 
 # Types whose data ends with a domain name. Cloud DNS requires a dot at its end.
 _DOMAINS = frozenset({"ALIAS", "CNAME", "MX", "NS", "PTR", "SRV"})
@@ -25,8 +27,13 @@ def inside(name: str, zone: str) -> bool:
     return f".{absolute(name)}".endswith(absolute(f".{zone}"))
 
 
-def forbidden(zone: str, project: str) -> str:
-    """Return the remedy for a refused request on a managed zone. Google's answer may be the same for a missing zone."""
+def forbidden(error: GoogleError, zone: str, project: str) -> str:
+    """Return the remedy if an error is a refusal for lack of a role on a managed zone, otherwise an empty string.
+
+    Google's answer may be the same for a missing zone.
+    """
+    if error.code != 403 or error.service_disabled or error.reason == "quotaProject":
+        return ""
     return (
         f"Check that project {project} has managed zone {zone}, and grant this account the role roles/dns.admin on"
         f" this zone (console, or `gcloud dns managed-zones set-iam-policy {zone} --project={project}`) or on the"

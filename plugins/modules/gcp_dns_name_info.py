@@ -89,9 +89,7 @@ class Name(Action):
 
     def explain(self, error: GoogleError) -> str:
         """Return the least role that is needed. Google's answer may be the same for a missing zone."""
-        if error.code != 403 or error.service_disabled or error.reason == "quotaProject":
-            return ""
-        return forbidden(self.params["zone"], self.params["project"])
+        return forbidden(error, self.params["zone"], self.params["project"])
 
 
 def main() -> None:

@@ -238,10 +238,9 @@ class IamMember(Resource):
 
     def explain(self, error: GoogleError) -> str:
         """Return the role that Cloud DNS does not name."""
-        hidden = error.service_disabled or error.reason == "quotaProject"
-        if self.params["scope"] != "managed_zone" or error.code != 403 or hidden:
+        if self.params["scope"] != "managed_zone":
             return ""
-        return forbidden(self.params["resource"], self.params["project"])
+        return forbidden(error, self.params["resource"], self.params["project"])
 
     def _policy(self) -> Json:
         scope, path = self.params["scope"], self.self_path
